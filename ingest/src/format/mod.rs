@@ -1,0 +1,105 @@
+//! Input and output formats: bytes to columns and back, in ClickHouse's text.
+//!
+//! A format is one file with a reader, a writer or both, and one line in `registry`. Readers parse
+//! many rows a call straight into column builders and keep their state between calls (nothing is
+//! rebuilt per message).
+
+use std::sync::Arc;
+
+use pumphouse_query::context::Settings;
+use pumphouse_query::error::Result;
+use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::{Block, Column, DataType};
+
+/// What a reader or writer is made for.
+#[derive(Debug, Clone)]
+pub struct FormatOptions {
+    pub settings: Settings,
+    /// Zone for DateTime types that name none.
+    pub time_zone: TimeZone,
+}
+
+/// One target column of a reader. `required` false: absent fields take `default` (see `Filled`).
+#[derive(Debug, Clone)]
+pub struct InputColumn {
+    pub name: String,
+    pub data_type: DataType,
+}
+
+/// Rows parsed so far. `present[c]` is None when every row gave column `c`, else one flag per row:
+/// false where the row did not give it (its value is then the type's default, and the caller applies
+/// DEFAULT expressions).
+pub struct ParsedRows {
+    pub columns: Vec<Column>,
+    pub present: Vec<Option<Vec<bool>>>,
+    pub rows: usize,
+}
+
+/// Why one piece of input gave no (or only some) rows. The reader has rolled back the rows of the
+/// piece; the rows of other pieces are untouched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseError {
+    /// ClickHouse's error code (27, 26, 72, 117 …).
+    pub code: u32,
+    /// Says what was expected, what was found, at which row and byte and for which column.
+    pub message: String,
+}
+
+/// Parses a stream or messages into columns. One per consumer or insert; reused for its life.
+pub trait FormatReader: Send {
+    /// Parses one whole message (0..n rows), appending. On error nothing of it is appended.
+    /// Returns the number of rows appended.
+    fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError>;
+
+    /// Parses as many whole rows of a stream as `input` holds, up to about `rows_max`; `last` says
+    /// that no more follows. Returns the bytes consumed; the caller gives the rest again, followed by
+    /// more. A row larger than `ROW_BYTES_MAX` is an error.
+    fn read_stream(
+        &mut self,
+        input: &[u8],
+        last: bool,
+        rows_max: usize,
+    ) -> std::result::Result<usize, ParseError>;
+
+    /// Rows appended since the last `take`.
+    fn rows(&self) -> usize;
+    /// Bytes that the appended rows hold, roughly.
+    fn bytes(&self) -> usize;
+    /// Takes the rows out and starts anew (keeping learned state, such as predicted key order).
+    fn take(&mut self) -> Result<ParsedRows>;
+}
+
+/// A row of a streamed insert may be this long.
+pub const ROW_BYTES_MAX: usize = 256 << 20;
+
+/// Writes a result. Calls come in the order prefix, blocks…, (totals), (extremes), suffix.
+pub trait FormatWriter: Send {
+    /// Called once, before the first block, with the result's names and types.
+    fn prefix(&mut self, schema: &[(String, DataType)], out: &mut Vec<u8>) -> Result<()>;
+    fn block(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()>;
+    fn totals(&mut self, _block: &Block, _out: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+    fn suffix(&mut self, statistics: &WriterStatistics, out: &mut Vec<u8>) -> Result<()>;
+    /// `Content-Type` of the output.
+    fn content_type(&self) -> &'static str;
+}
+
+/// What JSON formats print behind the data.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WriterStatistics {
+    pub rows_before_limit: Option<u64>,
+    pub elapsed_seconds: f64,
+    pub rows_read: u64,
+    pub bytes_read: u64,
+}
+
+/// A format: its name and how to make its reader and writer.
+pub struct Format {
+    pub name: &'static str,
+    pub reader: Option<fn(&[InputColumn], &FormatOptions) -> Result<Box<dyn FormatReader>>>,
+    pub writer: Option<fn(&FormatOptions) -> Result<Box<dyn FormatWriter>>>,
+}
+
+/// Shared handle of a registered format.
+pub type FormatRef = Arc<Format>;

@@ -1,0 +1,43 @@
+//! Aggregate functions: one trait for the function, one for its states, one file a family,
+//! combinators (`-If`, `-State`, `-Merge`, `-OrNull` …) as wrappers.
+//!
+//! States are columnar: one accumulator holds the states of all groups, so that a row costs no
+//! virtual call. Group numbers are dense from 0.
+
+use pumphouse_storage::{Column, DataType};
+
+use crate::error::Result;
+
+/// An aggregate function with its parameters and argument types settled.
+pub trait AggregateFunction: Send + Sync {
+    /// With parameters and combinators as written, e.g. `quantileIf(0.9)`.
+    fn name(&self) -> String;
+    fn return_type(&self) -> DataType;
+    /// `AggregateFunction(name, args…)`: the type of its `-State`.
+    fn state_type(&self) -> DataType;
+    fn accumulator(&self) -> Box<dyn Accumulator>;
+}
+
+/// The states of all groups of one aggregate in one thread.
+pub trait Accumulator: Send {
+    /// Makes room so that groups `0..groups` exist; new ones start empty.
+    fn resize(&mut self, groups: usize);
+    /// Adds row `i` of `arguments` to group `groups[i]`.
+    fn update(&mut self, groups: &[u32], arguments: &[Column]) -> Result<()>;
+    /// Adds all rows to group 0: the fast path without GROUP BY.
+    fn update_single(&mut self, arguments: &[Column], rows: usize) -> Result<()> {
+        self.update(&vec![0; rows], arguments)
+    }
+    /// Adds state `i` of `other` (same function) into group `groups[i]` of this.
+    fn merge(&mut self, other: &mut dyn Accumulator, groups: &[u32]) -> Result<()>;
+    /// Adds serialized states (a Binary column) into groups.
+    fn merge_serialized(&mut self, groups: &[u32], states: &Column) -> Result<()>;
+    /// Results of all groups, in group order.
+    fn finish(&mut self) -> Result<Column>;
+    /// All states, serialized, in group order (a column of `state_type`).
+    fn serialize(&mut self) -> Result<Column>;
+    /// Heap bytes, for the memory account.
+    fn memory_bytes(&self) -> usize;
+    /// For downcasting in `merge`.
+    fn as_any_mut(&mut self) -> &mut dyn std::any::Any;
+}

@@ -1,0 +1,161 @@
+//! How the engine finds and reads tables. The server's catalog implements [`Catalog`]; every kind of
+//! table (MergeTree, system tables, table functions, in-memory blocks, …) is a [`TableSource`].
+
+use std::sync::Arc;
+
+use pumphouse_storage::scan::ColumnCondition;
+use pumphouse_storage::{Block, DataType, Value};
+
+use crate::error::Result;
+use crate::sql::ast::Query;
+
+/// Finds tables by name at one pinned version of the state.
+pub trait Catalog: Send + Sync {
+    /// The table; `Err` with UNKNOWN_DATABASE or UNKNOWN_TABLE (and a "maybe you meant") if absent.
+    fn table(&self, database: &str, name: &str) -> Result<Arc<dyn TableSource>>;
+    /// A table function such as `numbers(10)`; arguments are constant-folded.
+    fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>>;
+}
+
+/// Something rows can be read from.
+pub trait TableSource: Send + Sync {
+    /// Columns in order. `hidden` ones (virtual, MATERIALIZED, ALIAS) are not part of `*`.
+    fn columns(&self) -> &[SourceColumn];
+    /// If this is a view: the query that it stands for; `scan` is not called then.
+    fn view_query(&self) -> Option<&Query> {
+        None
+    }
+    /// Opens a scan. `columns` are names from `columns()`; `conditions` may be used to skip rows that
+    /// cannot match (the engine filters again).
+    fn scan(
+        &self,
+        columns: &[String],
+        conditions: &[ColumnCondition],
+    ) -> Result<Arc<dyn MorselSource>>;
+    /// Rows if known without reading (for `count()` and join order).
+    fn row_count(&self) -> Option<u64> {
+        None
+    }
+    /// Expressions that the rows of each morsel are sorted by, as canonical text.
+    fn sorting_key(&self) -> &[String] {
+        &[]
+    }
+    /// For messages and EXPLAIN: `default.hits`, `numbers`.
+    fn name(&self) -> String;
+    /// For EXPLAIN: `MergeTree`, `SystemNumbers`.
+    fn engine(&self) -> String;
+}
+
+#[derive(Debug, Clone)]
+pub struct SourceColumn {
+    pub name: String,
+    pub data_type: DataType,
+    pub hidden: bool,
+    /// For ALIAS columns: canonical expression text, computed instead of read.
+    pub alias_expression: Option<String>,
+}
+
+impl SourceColumn {
+    pub fn plain(name: impl Into<String>, data_type: DataType) -> SourceColumn {
+        SourceColumn { name: name.into(), data_type, hidden: false, alias_expression: None }
+    }
+}
+
+/// An open scan: independent pieces that any thread may read.
+pub trait MorselSource: Send + Sync {
+    /// Number of morsels, or None if only reading tells (then morsels are read in order, one thread,
+    /// until one is None).
+    fn morsel_count(&self) -> Option<usize>;
+    /// The scan's columns of morsel `index`, in the order asked; None behind the last.
+    fn read(&self, index: usize) -> Result<Option<Block>>;
+    /// Only `columns` (a subset of the scan's) of morsel `index`; if `keep` is given, only the rows
+    /// where it is true. For PREWHERE: filter columns first, the others for surviving rows.
+    fn read_columns(
+        &self,
+        index: usize,
+        columns: &[String],
+        keep: Option<&arrow_array::BooleanArray>,
+    ) -> Result<Option<Block>> {
+        let Some(block) = self.read(index)? else { return Ok(None) };
+        let mut picked = Block::of_rows(block.rows());
+        for name in columns {
+            if let Some(column) = block.column(name) {
+                picked.push(name.clone(), column.clone());
+            }
+        }
+        Ok(Some(match keep {
+            Some(mask) => picked.filter(mask),
+            None => picked,
+        }))
+    }
+    /// Rows of a morsel if known.
+    fn rows_hint(&self, _index: usize) -> Option<usize> {
+        None
+    }
+    /// Lines for `EXPLAIN indexes = 1`: what pruning kept, e.g. `PrimaryKey: 3/10 granules`.
+    fn explain(&self) -> Vec<String> {
+        vec![]
+    }
+}
+
+/// A table that is one or more blocks in memory (VALUES, the block a view runs over, Memory engine).
+pub struct BlockSource {
+    name: String,
+    columns: Vec<SourceColumn>,
+    blocks: Arc<Vec<Block>>,
+}
+
+impl BlockSource {
+    /// `schema` gives the columns; every block has all of them.
+    pub fn new(name: impl Into<String>, columns: Vec<SourceColumn>, blocks: Vec<Block>) -> Self {
+        BlockSource { name: name.into(), columns, blocks: Arc::new(blocks) }
+    }
+}
+
+impl TableSource for BlockSource {
+    fn columns(&self) -> &[SourceColumn] {
+        &self.columns
+    }
+
+    fn scan(&self, columns: &[String], _: &[ColumnCondition]) -> Result<Arc<dyn MorselSource>> {
+        Ok(Arc::new(BlockScan { columns: columns.to_vec(), blocks: self.blocks.clone() }))
+    }
+
+    fn row_count(&self) -> Option<u64> {
+        Some(self.blocks.iter().map(|b| b.rows() as u64).sum())
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn engine(&self) -> String {
+        "Memory".into()
+    }
+}
+
+struct BlockScan {
+    columns: Vec<String>,
+    blocks: Arc<Vec<Block>>,
+}
+
+impl MorselSource for BlockScan {
+    fn morsel_count(&self) -> Option<usize> {
+        Some(self.blocks.len())
+    }
+
+    fn read(&self, index: usize) -> Result<Option<Block>> {
+        let Some(block) = self.blocks.get(index) else { return Ok(None) };
+        let mut picked = Block::of_rows(block.rows());
+        for name in &self.columns {
+            let column = block.column(name).ok_or_else(|| {
+                crate::Error::new(
+                    crate::error::codes::NOT_FOUND_COLUMN_IN_BLOCK,
+                    format!("Not found column {name} in block"),
+                )
+            })?;
+            picked.push(name.clone(), column.clone());
+        }
+        Ok(Some(picked))
+    }
+}

@@ -1,0 +1,226 @@
+//! What one query may use and is told: settings, parameters, limits, memory account, progress and
+//! cancellation. Shared by all of the query's threads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use pumphouse_storage::types::TimeZone;
+
+use crate::error::{Error, Result, codes};
+
+/// Settings as text by name; typed access with the default at the place of use.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub values: BTreeMap<String, String>,
+}
+
+impl Settings {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.values.insert(name.into(), value.into());
+    }
+
+    /// An unsigned setting, `default` if unset or not a number.
+    pub fn u64(&self, name: &str, default: u64) -> u64 {
+        self.get(name).and_then(|v| v.parse::<u64>().ok()).unwrap_or(default)
+    }
+
+    pub fn bool(&self, name: &str, default: bool) -> bool {
+        match self.get(name) {
+            Some("1" | "true" | "True" | "TRUE") => true,
+            Some("0" | "false" | "False" | "FALSE" | "") => false,
+            _ => default,
+        }
+    }
+}
+
+/// One query's surroundings.
+pub struct QueryContext {
+    pub query_id: String,
+    pub user: String,
+    pub database: String,
+    pub settings: Settings,
+    /// `{name:Type}` parameters, as text.
+    pub parameters: BTreeMap<String, String>,
+    pub time_zone: TimeZone,
+    /// Wall time at the query's start, so that `now()` is one value: microseconds since the epoch.
+    pub now_us: u64,
+    pub started: Instant,
+    pub deadline: Option<Instant>,
+    pub cancelled: AtomicBool,
+    pub memory: Arc<MemoryTracker>,
+    pub progress: Progress,
+}
+
+impl QueryContext {
+    /// A context with defaults: UTC, database `default`, no limits but `memory_bytes_max`.
+    pub fn new(query_id: impl Into<String>, now_us: u64, memory_bytes_max: u64) -> QueryContext {
+        QueryContext {
+            query_id: query_id.into(),
+            user: "default".into(),
+            database: "default".into(),
+            settings: Settings::default(),
+            parameters: BTreeMap::new(),
+            time_zone: TimeZone::UTC,
+            now_us,
+            started: Instant::now(),
+            deadline: None,
+            cancelled: AtomicBool::new(false),
+            memory: MemoryTracker::new(memory_bytes_max),
+            progress: Progress::default(),
+        }
+    }
+
+    /// Threads this query may use (`max_threads`, default all cores).
+    pub fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        match self.settings.u64("max_threads", 0) {
+            0 => cores as usize,
+            n => n.min(cores.max(1) * 4) as usize,
+        }
+    }
+
+    /// To be called between morsels: fails when cancelled or out of time.
+    pub fn check(&self) -> Result<()> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Error::new(codes::QUERY_WAS_CANCELLED, "Query was cancelled"));
+        }
+        if let Some(deadline) = self.deadline
+            && Instant::now() > deadline
+        {
+            return Err(Error::new(
+                codes::TIMEOUT_EXCEEDED,
+                format!(
+                    "Timeout exceeded: elapsed {} ms, maximum: {} ms",
+                    self.started.elapsed().as_millis(),
+                    deadline.duration_since(self.started).as_millis()
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// Counters that progress bars and `X-ClickHouse-Summary` show.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub read_rows: AtomicU64,
+    pub read_bytes: AtomicU64,
+    pub total_rows_to_read: AtomicU64,
+    pub written_rows: AtomicU64,
+    pub written_bytes: AtomicU64,
+    pub result_rows: AtomicU64,
+    pub result_bytes: AtomicU64,
+}
+
+/// Memory account of one query (or, by `parent`, of all). Operators reserve before they grow.
+#[derive(Debug)]
+pub struct MemoryTracker {
+    used: AtomicI64,
+    peak: AtomicI64,
+    bytes_max: i64,
+    parent: Option<Arc<MemoryTracker>>,
+}
+
+impl MemoryTracker {
+    /// `bytes_max` 0 means no limit.
+    pub fn new(bytes_max: u64) -> Arc<MemoryTracker> {
+        Self::with_parent(bytes_max, None)
+    }
+
+    /// A tracker that also charges `parent`.
+    pub fn with_parent(bytes_max: u64, parent: Option<Arc<MemoryTracker>>) -> Arc<MemoryTracker> {
+        let bytes_max =
+            if bytes_max == 0 { i64::MAX } else { bytes_max.min(i64::MAX as u64) as i64 };
+        Arc::new(MemoryTracker {
+            used: AtomicI64::new(0),
+            peak: AtomicI64::new(0),
+            bytes_max,
+            parent,
+        })
+    }
+
+    /// Charges `bytes` until the guard drops; fails with MEMORY_LIMIT_EXCEEDED.
+    pub fn reserve(self: &Arc<Self>, bytes: usize) -> Result<MemoryGuard> {
+        let mut guard = MemoryGuard { tracker: self.clone(), bytes: 0 };
+        guard.grow_to(bytes)?;
+        Ok(guard)
+    }
+
+    pub fn used_bytes(&self) -> u64 {
+        self.used.load(Ordering::Relaxed).max(0) as u64
+    }
+
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed).max(0) as u64
+    }
+
+    fn charge(&self, bytes: i64) -> Result<()> {
+        if let Some(parent) = &self.parent {
+            parent.charge(bytes)?;
+        }
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if bytes > 0 && used > self.bytes_max {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            if let Some(parent) = &self.parent {
+                parent.release(bytes);
+            }
+            return Err(Error::new(
+                codes::MEMORY_LIMIT_EXCEEDED,
+                format!(
+                    "Memory limit exceeded: would use {used} bytes, maximum: {} bytes",
+                    self.bytes_max
+                ),
+            ));
+        }
+        self.peak.fetch_max(used, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn release(&self, bytes: i64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(parent) = &self.parent {
+            parent.release(bytes);
+        }
+    }
+}
+
+/// A reservation; released on drop.
+#[derive(Debug)]
+pub struct MemoryGuard {
+    tracker: Arc<MemoryTracker>,
+    bytes: usize,
+}
+
+impl MemoryGuard {
+    /// Makes the reservation `bytes` large (larger or smaller than now).
+    pub fn grow_to(&mut self, bytes: usize) -> Result<()> {
+        let delta = bytes as i64 - self.bytes as i64;
+        if delta > 0 {
+            self.tracker.charge(delta)?;
+        } else {
+            self.tracker.release(-delta);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for MemoryGuard {
+    fn drop(&mut self) {
+        self.tracker.release(self.bytes as i64);
+    }
+}

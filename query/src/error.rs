@@ -1,0 +1,151 @@
+//! Query errors: a ClickHouse code and a message. The codes' names live in `codes`.
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error of parsing, analysis or execution.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An error that ClickHouse has a code for (`codes::*`); `message` as ClickHouse words it.
+    #[error("{message}")]
+    Coded { code: u32, message: String },
+    #[error(transparent)]
+    Storage(#[from] pumphouse_storage::Error),
+}
+
+impl Error {
+    pub fn new(code: u32, message: impl Into<String>) -> Error {
+        Error::Coded { code, message: message.into() }
+    }
+
+    /// ClickHouse's code for this error.
+    pub fn code(&self) -> u32 {
+        use pumphouse_storage::Error as S;
+        use pumphouse_storage::log::Rejection as R;
+        match self {
+            Error::Coded { code, .. } => *code,
+            Error::Storage(e) => match e {
+                S::Expression { code, .. } => *code,
+                S::UnknownType(_) => codes::UNKNOWN_TYPE,
+                S::Column(_) => codes::ILLEGAL_COLUMN,
+                S::LimitExceeded(_) => codes::MEMORY_LIMIT_EXCEEDED,
+                S::Damaged { .. } => codes::CORRUPTED_DATA,
+                S::Rejected(r) => match r {
+                    R::TableExists { .. } => codes::TABLE_ALREADY_EXISTS,
+                    R::DatabaseExists(_) => codes::DATABASE_ALREADY_EXISTS,
+                    R::UnknownDatabase(_) => codes::UNKNOWN_DATABASE,
+                    R::DatabaseNotEmpty(_) => codes::DATABASE_NOT_EMPTY,
+                    R::UnknownTable(_) => codes::UNKNOWN_TABLE,
+                    _ => codes::LOGICAL_ERROR,
+                },
+                _ if e.is_disk_full() => codes::NOT_ENOUGH_SPACE,
+                S::Io { .. } => codes::CANNOT_OPEN_FILE,
+                S::Locked(_) | S::Closed(_) => codes::ABORTED,
+            },
+        }
+    }
+}
+
+/// ClickHouse's error codes by name, those that we raise. `name_of` gives the name of any.
+pub mod codes {
+    macro_rules! codes {
+        ($($name:ident = $code:literal),* $(,)?) => {
+            $(pub const $name: u32 = $code;)*
+            /// The name that ClickHouse prints in parentheses behind the message.
+            pub fn name_of(code: u32) -> &'static str {
+                match code {
+                    $($code => stringify!($name),)*
+                    _ => "UNKNOWN_EXCEPTION",
+                }
+            }
+        };
+    }
+    codes! {
+        UNSUPPORTED_METHOD = 1,
+        CANNOT_PARSE_TEXT = 6,
+        INCORRECT_NUMBER_OF_COLUMNS = 7,
+        THERE_IS_NO_COLUMN = 8,
+        SIZES_OF_COLUMNS_DOESNT_MATCH = 9,
+        NOT_FOUND_COLUMN_IN_BLOCK = 10,
+        DUPLICATE_COLUMN = 15,
+        NO_SUCH_COLUMN_IN_TABLE = 16,
+        CANNOT_PARSE_ESCAPE_SEQUENCE = 25,
+        CANNOT_PARSE_QUOTED_STRING = 26,
+        CANNOT_PARSE_INPUT_ASSERTION_FAILED = 27,
+        ATTEMPT_TO_READ_AFTER_EOF = 32,
+        CANNOT_READ_ALL_DATA = 33,
+        TOO_MANY_ARGUMENTS_FOR_FUNCTION = 34,
+        TOO_FEW_ARGUMENTS_FOR_FUNCTION = 35,
+        BAD_ARGUMENTS = 36,
+        UNKNOWN_ELEMENT_IN_AST = 37,
+        CANNOT_PARSE_DATE = 38,
+        CANNOT_PARSE_DATETIME = 41,
+        NUMBER_OF_ARGUMENTS_DOESNT_MATCH = 42,
+        ILLEGAL_TYPE_OF_ARGUMENT = 43,
+        ILLEGAL_COLUMN = 44,
+        UNKNOWN_FUNCTION = 46,
+        UNKNOWN_IDENTIFIER = 47,
+        NOT_IMPLEMENTED = 48,
+        LOGICAL_ERROR = 49,
+        UNKNOWN_TYPE = 50,
+        TYPE_MISMATCH = 53,
+        UNKNOWN_STORAGE = 56,
+        TABLE_ALREADY_EXISTS = 57,
+        ILLEGAL_TYPE_OF_COLUMN_FOR_FILTER = 59,
+        UNKNOWN_TABLE = 60,
+        SYNTAX_ERROR = 62,
+        UNKNOWN_AGGREGATE_FUNCTION = 63,
+        ARGUMENT_OUT_OF_BOUND = 69,
+        CANNOT_CONVERT_TYPE = 70,
+        CANNOT_PARSE_NUMBER = 72,
+        UNKNOWN_FORMAT = 73,
+        CANNOT_OPEN_FILE = 76,
+        UNKNOWN_DATABASE = 81,
+        DATABASE_ALREADY_EXISTS = 82,
+        UNKNOWN_SETTING = 115,
+        INCORRECT_DATA = 117,
+        INCORRECT_QUERY = 80,
+        ILLEGAL_DIVISION = 153,
+        TOO_MANY_ROWS = 158,
+        TIMEOUT_EXCEEDED = 159,
+        READONLY = 164,
+        TOO_DEEP_RECURSION = 306,
+        TOO_DEEP_AST = 167,
+        TOO_BIG_AST = 168,
+        ILLEGAL_AGGREGATION = 184,
+        QUERY_IS_TOO_LARGE = 229,
+        TOO_MANY_SIMULTANEOUS_QUERIES = 202,
+        AMBIGUOUS_IDENTIFIER = 207,
+        NOT_AN_AGGREGATE = 215,
+        QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING = 216,
+        DATABASE_NOT_EMPTY = 219,
+        ABORTED = 236,
+        MEMORY_LIMIT_EXCEEDED = 241,
+        TABLE_IS_READ_ONLY = 242,
+        NOT_ENOUGH_SPACE = 243,
+        TOO_MANY_PARTS = 252,
+        SESSION_NOT_FOUND = 372,
+        SESSION_IS_LOCKED = 373,
+        INVALID_SESSION_TIMEOUT = 374,
+        CANNOT_PARSE_UUID = 376,
+        HTTP_LENGTH_REQUIRED = 381,
+        NO_COMMON_TYPE = 386,
+        QUERY_WAS_CANCELLED = 394,
+        TOO_MANY_ROWS_OR_BYTES = 396,
+        CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING = 441,
+        DECIMAL_OVERFLOW = 407,
+        UNKNOWN_QUERY_PARAMETER = 456,
+        BAD_QUERY_PARAMETER = 457,
+        CANNOT_UNLINK = 458,
+        ACCESS_DENIED = 497,
+        AUTHENTICATION_FAILED = 516,
+        REQUIRED_PASSWORD = 194,
+        CANNOT_COMPILE_REGEXP = 427,
+        EXPECTED_ALL_OR_DISTINCT = 558,
+        QUERY_NOT_ALLOWED = 620,
+        CORRUPTED_DATA = 246,
+        CANNOT_PARSE_IPV4 = 675,
+        CANNOT_PARSE_IPV6 = 676,
+        UNKNOWN_ELEMENT_OF_ENUM = 691,
+        STREAM_IS_PAUSED = 1002,
+    }
+}

@@ -1,0 +1,80 @@
+//! Scalar functions: one trait, one registry, one file a family.
+//!
+//! A function sees its arguments as [`Argument`]s: a column, or a constant held as a column of one
+//! row. With [`Nulls::Propagate`] (the default) the framework strips Nullable from the arguments and
+//! masks the result, so most functions never see a NULL; LowCardinality is stripped always.
+
+use std::sync::Arc;
+
+use pumphouse_storage::{Column, DataType, Value};
+
+use crate::context::QueryContext;
+use crate::error::Result;
+
+/// What binding knows of one argument.
+#[derive(Debug, Clone)]
+pub struct ArgumentType {
+    pub data_type: DataType,
+    /// The value if the argument is a constant.
+    pub constant: Option<Value>,
+    /// For a lambda argument: the number of its parameters; `data_type` is then the type of its
+    /// body (known once `lambda_parameters` told the parameter types).
+    pub lambda_arity: Option<usize>,
+}
+
+/// One argument at run time.
+#[derive(Clone)]
+pub enum Argument {
+    /// One value per row.
+    Column(Column),
+    /// The same value for every row, as a column of one row.
+    Constant(Column),
+    /// `x -> …`: called with one column per parameter, all of one length, plus for each of their rows
+    /// the row of the outer block it belongs to (captured columns are gathered by it).
+    Lambda(Arc<dyn LambdaBody>),
+}
+
+/// A lambda ready to run.
+pub trait LambdaBody: Send + Sync {
+    /// One result per parameter row. `outer_rows[i]` is the block row of parameter row `i`.
+    fn call(&self, parameters: &[Column], outer_rows: &[u32]) -> Result<Column>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nulls {
+    /// Any NULL argument makes the result NULL; the framework does it.
+    Propagate,
+    /// The function handles Nullable arguments itself (isNull, coalesce, if, and/or …).
+    Own,
+}
+
+/// A scalar function, already chosen by name. Stateless.
+pub trait ScalarFunction: Send + Sync {
+    /// Canonical name, as it stands in result column names.
+    fn name(&self) -> &str;
+    fn nulls(&self) -> Nulls {
+        Nulls::Propagate
+    }
+    /// False for now-like, rand-like and others that must not be folded or moved.
+    fn deterministic(&self) -> bool {
+        true
+    }
+    /// Result type for these arguments (Nullable already stripped if `Propagate`). Errors carry
+    /// ClickHouse's codes: 42 argument count, 43 illegal type, …
+    fn return_type(&self, arguments: &[ArgumentType]) -> Result<DataType>;
+    /// For functions that take a lambda first: the types of its parameters, from the types of the
+    /// other arguments.
+    fn lambda_parameters(&self, _others: &[ArgumentType], _arity: usize) -> Result<Vec<DataType>> {
+        Ok(vec![])
+    }
+    /// Computes `rows` results of type `result`. All `Argument::Column`s have `rows` rows.
+    fn evaluate(&self, call: &FunctionCall) -> Result<Column>;
+}
+
+/// Everything one evaluation needs.
+pub struct FunctionCall<'a> {
+    pub context: &'a QueryContext,
+    pub arguments: &'a [Argument],
+    pub result: &'a DataType,
+    pub rows: usize,
+}

@@ -1,0 +1,22 @@
+//! Query: SQL text to result blocks, in ClickHouse's dialect and semantics.
+//!
+//! Reads in the order a query meets it: [`sql`] (text → tree) → [`bind`] (names and types settled) →
+//! [`plan`] → [`optimize`] → [`execute`] (pipelines over morsels). [`functions`] and [`aggregates`]
+//! are what expressions call; [`catalog`] is how tables are found; [`context`] is what one query may
+//! use and is told (settings, limits, progress, cancellation).
+//!
+//! Rules: depends on storage only; synchronous on its own threads; nothing after `bind` knows a name.
+
+pub mod aggregates;
+pub mod bind;
+pub mod catalog;
+pub mod context;
+pub mod error;
+pub mod execute;
+pub mod functions;
+pub mod optimize;
+pub mod plan;
+pub mod sql;
+pub mod text;
+
+pub use error::{Error, Result};

@@ -1,0 +1,2 @@
+//! SQL text to tree and back.
+pub mod ast;

@@ -1,0 +1,2 @@
+pub struct FaultDisk;
+pub struct FaultPlan;

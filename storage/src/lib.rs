@@ -1,0 +1,27 @@
+//! Storage: the bottom layer. Types, columns and blocks; the disk and clock seams; the commit log
+//! that is the database; immutable part files; tables, merges and scans.
+//!
+//! Reads top-down in this order: [`types`] (what a value is) → [`block`] (what rows are) → [`disk`]
+//! and [`clock`] (the seams) → [`log`] (edits, state, commit, recovery) → [`part`] (one immutable
+//! file) → [`table`] (insert) → [`merge`] → [`scan`] → [`store`] (the door the layers above use).
+//!
+//! Rules: knows no SQL text beyond carrying it, no Kafka client and no HTTP. What it needs evaluated
+//! (keys) it asks for through [`expression`], which `query` implements.
+
+pub mod block;
+pub mod clock;
+pub mod disk;
+pub mod error;
+pub mod expression;
+pub mod log;
+pub mod merge;
+pub mod part;
+pub mod scan;
+pub mod store;
+pub mod table;
+pub mod types;
+
+pub use block::{Block, Column};
+pub use error::{Error, Result};
+pub use store::Store;
+pub use types::{DataType, Value};

@@ -1,0 +1,291 @@
+//! What a commit is made of: edits to the server's state, and the preconditions under which they
+//! may be applied. One [`Commit`] is atomic over everything it touches.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::types::DataType;
+
+/// One atomic change of the server's state.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    pub preconditions: Vec<Precondition>,
+    pub edits: Vec<Edit>,
+}
+
+/// A change to the state. Applied by `state::State::apply`, which cannot fail once the
+/// preconditions held.
+#[derive(Debug, Clone)]
+pub enum Edit {
+    /// A server process began to serve; its number is part of every part id it creates.
+    Epoch {
+        epoch: u32,
+        wall_us: u64,
+    },
+    CreateDatabase {
+        name: String,
+        engine: String,
+        comment: String,
+    },
+    DropDatabase {
+        name: String,
+    },
+    RenameDatabase {
+        from: String,
+        to: String,
+    },
+    /// A new table (of any engine, views included).
+    CreateTable {
+        definition: Arc<TableDefinition>,
+    },
+    /// Removes the table, its parts, offsets and tokens.
+    DropTable {
+        table: Uuid,
+    },
+    /// Replaces the definition (ALTER, RENAME, EXCHANGE); the uuid stays.
+    AlterTable {
+        definition: Arc<TableDefinition>,
+    },
+    /// Takes a table out of service but keeps everything it owns.
+    DetachTable {
+        table: Uuid,
+    },
+    AttachTable {
+        table: Uuid,
+    },
+    AddPart {
+        part: Arc<PartMeta>,
+    },
+    RemovePart {
+        table: Uuid,
+        part: PartId,
+    },
+    /// The stream table `table` has consumed `topic`/`kafka_partition` up to before `next`.
+    AdvanceOffset {
+        table: Uuid,
+        topic: String,
+        kafka_partition: i32,
+        next: i64,
+        wall_us: u64,
+    },
+    /// Offsets `from..to` are gone for good (retention, truncation), by policy, with the reason.
+    Gap {
+        table: Uuid,
+        topic: String,
+        kafka_partition: i32,
+        from: i64,
+        to: i64,
+        reason: String,
+    },
+    /// An insert with this deduplication token is in; repeats of it are ignored.
+    Token {
+        table: Uuid,
+        token: String,
+    },
+    /// Consumption of a stream table is paused by an operator (or resumed).
+    PauseStream {
+        table: Uuid,
+        paused: bool,
+    },
+}
+
+/// What must still hold when the committer reaches the commit; else the whole commit is rejected.
+#[derive(Debug, Clone)]
+pub enum Precondition {
+    /// No table or view of that name.
+    TableNameFree {
+        database: String,
+        name: String,
+    },
+    DatabaseNameFree {
+        name: String,
+    },
+    DatabaseExists {
+        name: String,
+    },
+    /// The database holds no tables.
+    DatabaseEmpty {
+        name: String,
+    },
+    /// The table is there, attached, and its definition has not changed since `definition_version`.
+    TableUnchanged {
+        table: Uuid,
+        definition_version: u64,
+    },
+    TableExists {
+        table: Uuid,
+    },
+    /// The set of views reading from `database.name` has not changed since `views_version`.
+    ViewsUnchanged {
+        database: String,
+        name: String,
+        views_version: u64,
+    },
+    /// Compare-and-swap on a stream offset; `None` means that none is stored yet.
+    OffsetEquals {
+        table: Uuid,
+        topic: String,
+        kafka_partition: i32,
+        expected: Option<i64>,
+    },
+    TokenAbsent {
+        table: Uuid,
+        token: String,
+    },
+    /// All these parts are live (merges, mutations).
+    PartsLive {
+        table: Uuid,
+        parts: Vec<PartId>,
+    },
+}
+
+/// Why a commit was rejected. Nothing of it was applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    #[error("Table {database}.{name} already exists")]
+    TableExists { database: String, name: String },
+    #[error("Database {0} already exists")]
+    DatabaseExists(String),
+    #[error("Database {0} does not exist")]
+    UnknownDatabase(String),
+    #[error("Database {0} is not empty")]
+    DatabaseNotEmpty(String),
+    #[error("Table {0} does not exist")]
+    UnknownTable(String),
+    #[error("The definition of table {0} was changed meanwhile")]
+    DefinitionChanged(String),
+    #[error("The views of {0} were changed meanwhile")]
+    ViewsChanged(String),
+    #[error(
+        "offset of {topic}[{kafka_partition}] is {stored:?}, this block begins at {expected:?}: \
+         another consumer committed it"
+    )]
+    OffsetMoved { topic: String, kafka_partition: i32, stored: Option<i64>, expected: Option<i64> },
+    #[error("an insert with token {0} is already in")]
+    DuplicateToken(String),
+    #[error("part {0} was replaced meanwhile")]
+    PartGone(PartId),
+}
+
+/// Identifies a part for ever: the epoch of the process that wrote it and a counter. Never reused,
+/// also its file's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartId {
+    pub epoch: u32,
+    pub number: u32,
+}
+
+impl std::fmt::Display for PartId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:08x}{:08x}", self.epoch, self.number)
+    }
+}
+
+/// What the log says about a part; everything else is in the part's own footer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartMeta {
+    pub id: PartId,
+    pub table: Uuid,
+    /// ClickHouse's partition id: `all`, `202511`, or a hash of the partition key.
+    pub partition_id: String,
+    pub rows: u64,
+    /// Size of the file.
+    pub bytes: u64,
+    pub bytes_uncompressed: u64,
+    /// Hash of the footer (which holds checksums of all the rest): what recovery verifies.
+    pub footer_hash: u64,
+    /// Range of block numbers in it; assigned when the commit is applied if `level` is 0.
+    pub min_block: u64,
+    pub max_block: u64,
+    /// How many merges deep.
+    pub level: u32,
+    pub created_us: u64,
+}
+
+impl PartMeta {
+    /// The name ClickHouse would show: `<partition>_<min>_<max>_<level>`.
+    pub fn name(&self) -> String {
+        format!("{}_{}_{}_{}", self.partition_id, self.min_block, self.max_block, self.level)
+    }
+
+    /// Path below the data directory.
+    pub fn path(&self) -> String {
+        part_path(self.id)
+    }
+}
+
+/// Path of a part's file below the data directory.
+pub fn part_path(id: PartId) -> String {
+    format!("parts/{id}.part")
+}
+
+/// A table's definition, whatever its engine. Immutable; a change is a new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableDefinition {
+    pub uuid: Uuid,
+    pub database: String,
+    pub name: String,
+    /// `MergeTree`, `Kafka`, `MaterializedView`, `View`, `Memory`, `Null` …
+    pub engine: String,
+    pub columns: Vec<ColumnDefinition>,
+    /// Expression texts; empty for `ORDER BY tuple()`.
+    pub sorting_key: Vec<String>,
+    /// A prefix of the sorting key; equals it unless PRIMARY KEY was given.
+    pub primary_key: Vec<String>,
+    /// Expression texts; empty without PARTITION BY.
+    pub partition_key: Vec<String>,
+    /// Engine settings as given (`kafka_*`, `index_granularity`, …); secrets are in here.
+    pub settings: BTreeMap<String, String>,
+    /// The SELECT of a view, in canonical SQL.
+    pub select: Option<String>,
+    /// Where a materialized view writes: `(database, name)`.
+    pub target: Option<(String, String)>,
+    /// What a materialized view reads its blocks from: `(database, name)`.
+    pub source: Option<(String, String)>,
+    pub comment: String,
+    /// The canonical CREATE statement, for SHOW CREATE (secrets hidden).
+    pub create_query: String,
+}
+
+impl TableDefinition {
+    /// Names and types of the stored columns, in order.
+    pub fn schema(&self) -> Vec<(String, DataType)> {
+        self.columns.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect()
+    }
+
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.database, self.name)
+    }
+}
+
+/// One column of a table. `id` is what part files call it, so a rename touches no file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnDefinition {
+    pub id: u32,
+    pub name: String,
+    pub data_type: DataType,
+    pub default: Option<ColumnDefault>,
+    pub comment: String,
+    /// `CODEC(...)` as canonical text, or empty.
+    pub codec: String,
+    /// TTL expression as canonical text, or empty.
+    pub ttl: String,
+}
+
+/// How a column gets its value when an insert does not give it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnDefault {
+    pub kind: DefaultKind,
+    /// Canonical expression text.
+    pub expression: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultKind {
+    Default,
+    Materialized,
+    Alias,
+    Ephemeral,
+}

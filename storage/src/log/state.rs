@@ -1,0 +1,360 @@
+//! The server's whole state as a fold over edits: [`State::check`] and [`State::apply`] are pure.
+//!
+//! A state is a version: queries hold an `Arc<State>` and read it for as long as they like. Cloning
+//! one is cheap (everything inside is shared), so a commit makes a new one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::edit::{Edit, PartMeta, Precondition, Rejection, TableDefinition};
+
+/// Deduplication tokens kept per table.
+pub const TOKENS_MAX: usize = 10_000;
+
+/// Everything the server knows, at one version.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Sequence number of the last frame applied.
+    pub version: u64,
+    pub epoch: u32,
+    pub databases: BTreeMap<String, Arc<Database>>,
+    pub tables: BTreeMap<Uuid, Arc<Table>>,
+    /// Version at which the set of views reading from `(database, name)` last changed.
+    pub views_versions: BTreeMap<(String, String), u64>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Database {
+    pub name: String,
+    pub engine: String,
+    pub comment: String,
+    /// Attached tables by name.
+    pub tables: BTreeMap<String, Uuid>,
+}
+
+/// A table at one version.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub definition: Arc<TableDefinition>,
+    /// Version at which the definition last changed.
+    pub definition_version: u64,
+    pub detached: bool,
+    /// Live parts, in block order.
+    pub parts: Vec<Arc<PartMeta>>,
+    pub next_block: u64,
+    /// Stream tables: what was consumed.
+    pub offsets: BTreeMap<StreamPartition, StreamOffset>,
+    pub gaps: Vec<StreamGap>,
+    pub paused: bool,
+    /// The last [`TOKENS_MAX`] insert tokens, oldest first.
+    pub tokens: Vec<Arc<str>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamPartition {
+    pub topic: String,
+    pub kafka_partition: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamOffset {
+    /// The next offset to consume.
+    pub next: i64,
+    pub commits: u64,
+    pub last_commit_us: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamGap {
+    pub partition: StreamPartition,
+    pub from: i64,
+    pub to: i64,
+    pub reason: String,
+}
+
+impl State {
+    /// The attached table called `database.name`.
+    pub fn table(&self, database: &str, name: &str) -> Option<&Arc<Table>> {
+        let id = self.databases.get(database)?.tables.get(name)?;
+        self.tables.get(id)
+    }
+
+    /// Materialized views that read from `database.name`, attached ones only, in name order.
+    pub fn views_of(&self, database: &str, name: &str) -> Vec<&Arc<Table>> {
+        let mut views: Vec<&Arc<Table>> = self
+            .tables
+            .values()
+            .filter(|t| !t.detached)
+            .filter(|t| {
+                t.definition.source.as_ref().is_some_and(|(d, n)| d == database && n == name)
+            })
+            .collect();
+        views.sort_by_key(|t| (&t.definition.database, &t.definition.name));
+        views
+    }
+
+    /// The version to put into `Precondition::ViewsUnchanged`.
+    pub fn views_version(&self, database: &str, name: &str) -> u64 {
+        let key = (database.to_string(), name.to_string());
+        self.views_versions.get(&key).copied().unwrap_or(0)
+    }
+
+    /// Whether `precondition` holds.
+    pub fn check(&self, precondition: &Precondition) -> Result<(), Rejection> {
+        let live = |table: &Uuid| match self.tables.get(table) {
+            Some(t) if !t.detached => Ok(t),
+            Some(t) => Err(Rejection::UnknownTable(t.definition.full_name())),
+            None => Err(Rejection::UnknownTable(table.to_string())),
+        };
+        match precondition {
+            Precondition::TableNameFree { database, name } => {
+                let Some(db) = self.databases.get(database) else {
+                    return Err(Rejection::UnknownDatabase(database.clone()));
+                };
+                // A detached table keeps its name.
+                let detached = self.tables.values().any(|t| {
+                    t.detached && t.definition.database == *database && t.definition.name == *name
+                });
+                if db.tables.contains_key(name) || detached {
+                    return Err(Rejection::TableExists {
+                        database: database.clone(),
+                        name: name.clone(),
+                    });
+                }
+            }
+            Precondition::DatabaseNameFree { name } => {
+                if self.databases.contains_key(name) {
+                    return Err(Rejection::DatabaseExists(name.clone()));
+                }
+            }
+            Precondition::DatabaseExists { name } => {
+                if !self.databases.contains_key(name) {
+                    return Err(Rejection::UnknownDatabase(name.clone()));
+                }
+            }
+            Precondition::DatabaseEmpty { name } => match self.databases.get(name) {
+                None => return Err(Rejection::UnknownDatabase(name.clone())),
+                Some(db) if !db.tables.is_empty() => {
+                    return Err(Rejection::DatabaseNotEmpty(name.clone()));
+                }
+                Some(_) => {}
+            },
+            Precondition::TableUnchanged { table, definition_version } => {
+                let t = live(table)?;
+                if t.definition_version != *definition_version {
+                    return Err(Rejection::DefinitionChanged(t.definition.full_name()));
+                }
+            }
+            Precondition::TableExists { table } => {
+                if !self.tables.contains_key(table) {
+                    return Err(Rejection::UnknownTable(table.to_string()));
+                }
+            }
+            Precondition::ViewsUnchanged { database, name, views_version } => {
+                if self.views_version(database, name) != *views_version {
+                    return Err(Rejection::ViewsChanged(format!("{database}.{name}")));
+                }
+            }
+            Precondition::OffsetEquals { table, topic, kafka_partition, expected } => {
+                let key =
+                    StreamPartition { topic: topic.clone(), kafka_partition: *kafka_partition };
+                let stored = live(table)?.offsets.get(&key).map(|o| o.next);
+                if stored != *expected {
+                    return Err(Rejection::OffsetMoved {
+                        topic: topic.clone(),
+                        kafka_partition: *kafka_partition,
+                        stored,
+                        expected: *expected,
+                    });
+                }
+            }
+            Precondition::TokenAbsent { table, token } => {
+                if live(table)?.tokens.iter().any(|t| **t == **token) {
+                    return Err(Rejection::DuplicateToken(token.clone()));
+                }
+            }
+            Precondition::PartsLive { table, parts } => {
+                let t = live(table)?;
+                for part in parts {
+                    if !t.parts.iter().any(|p| p.id == *part) {
+                        return Err(Rejection::PartGone(*part));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies `edit` as part of frame `version`. Edits that name what does not exist do nothing:
+    /// preconditions are the place to refuse.
+    pub fn apply(&mut self, version: u64, edit: &Edit) {
+        self.version = version;
+        match edit {
+            Edit::Epoch { epoch, .. } => self.epoch = *epoch,
+            Edit::CreateDatabase { name, engine, comment } => {
+                let database = Database {
+                    name: name.clone(),
+                    engine: engine.clone(),
+                    comment: comment.clone(),
+                    tables: BTreeMap::new(),
+                };
+                self.databases.insert(name.clone(), Arc::new(database));
+            }
+            Edit::DropDatabase { name } => {
+                let owned: Vec<Uuid> = self
+                    .tables
+                    .values()
+                    .filter(|t| t.definition.database == *name)
+                    .map(|t| t.definition.uuid)
+                    .collect();
+                for table in owned {
+                    self.drop_table(version, table);
+                }
+                self.databases.remove(name);
+            }
+            Edit::RenameDatabase { from, to } => self.rename_database(version, from, to),
+            Edit::CreateTable { definition } => {
+                self.touch_views(version, definition);
+                self.link(definition);
+                let table = Table {
+                    definition: definition.clone(),
+                    definition_version: version,
+                    detached: false,
+                    parts: vec![],
+                    next_block: 1,
+                    offsets: BTreeMap::new(),
+                    gaps: vec![],
+                    paused: false,
+                    tokens: vec![],
+                };
+                self.tables.insert(definition.uuid, Arc::new(table));
+            }
+            Edit::DropTable { table } => self.drop_table(version, *table),
+            Edit::AlterTable { definition } => {
+                if let Some(old) = self.tables.get(&definition.uuid).map(|t| t.definition.clone()) {
+                    self.touch_views(version, &old);
+                    self.touch_views(version, definition);
+                    self.unlink(&old);
+                    self.link(definition);
+                }
+                self.with_table(&definition.uuid, |t| {
+                    t.definition = definition.clone();
+                    t.definition_version = version;
+                });
+            }
+            Edit::DetachTable { table } => self.set_detached(version, *table, true),
+            Edit::AttachTable { table } => self.set_detached(version, *table, false),
+            Edit::AddPart { part } => self.with_table(&part.table, |t| {
+                let mut part = part.clone();
+                if part.level == 0 && part.min_block == 0 {
+                    let numbered = Arc::make_mut(&mut part);
+                    numbered.min_block = t.next_block;
+                    numbered.max_block = t.next_block;
+                    t.next_block += 1;
+                }
+                let at = t.parts.partition_point(|p| p.min_block < part.min_block);
+                t.parts.insert(at, part);
+            }),
+            Edit::RemovePart { table, part } => {
+                self.with_table(table, |t| t.parts.retain(|p| p.id != *part));
+            }
+            Edit::AdvanceOffset { table, topic, kafka_partition, next, wall_us } => {
+                let key =
+                    StreamPartition { topic: topic.clone(), kafka_partition: *kafka_partition };
+                self.with_table(table, |t| {
+                    let commits = t.offsets.get(&key).map_or(0, |o| o.commits) + 1;
+                    let offset = StreamOffset { next: *next, commits, last_commit_us: *wall_us };
+                    t.offsets.insert(key, offset);
+                });
+            }
+            Edit::Gap { table, topic, kafka_partition, from, to, reason } => {
+                self.with_table(table, |t| {
+                    t.gaps.push(StreamGap {
+                        partition: StreamPartition {
+                            topic: topic.clone(),
+                            kafka_partition: *kafka_partition,
+                        },
+                        from: *from,
+                        to: *to,
+                        reason: reason.clone(),
+                    });
+                });
+            }
+            Edit::Token { table, token } => self.with_table(table, |t| {
+                if t.tokens.len() >= TOKENS_MAX {
+                    t.tokens.remove(0);
+                }
+                t.tokens.push(token.as_str().into());
+            }),
+            Edit::PauseStream { table, paused } => {
+                self.with_table(table, |t| t.paused = *paused);
+            }
+        }
+    }
+
+    fn with_table(&mut self, table: &Uuid, change: impl FnOnce(&mut Table)) {
+        if let Some(t) = self.tables.get_mut(table) {
+            change(Arc::make_mut(t));
+        }
+    }
+
+    fn touch_views(&mut self, version: u64, definition: &TableDefinition) {
+        if let Some(source) = &definition.source {
+            self.views_versions.insert(source.clone(), version);
+        }
+    }
+
+    fn link(&mut self, definition: &TableDefinition) {
+        if let Some(db) = self.databases.get_mut(&definition.database) {
+            Arc::make_mut(db).tables.insert(definition.name.clone(), definition.uuid);
+        }
+    }
+
+    fn unlink(&mut self, definition: &TableDefinition) {
+        if let Some(db) = self.databases.get_mut(&definition.database) {
+            let tables = &mut Arc::make_mut(db).tables;
+            if tables.get(&definition.name) == Some(&definition.uuid) {
+                tables.remove(&definition.name);
+            }
+        }
+    }
+
+    fn drop_table(&mut self, version: u64, table: Uuid) {
+        if let Some(t) = self.tables.remove(&table) {
+            self.touch_views(version, &t.definition);
+            self.unlink(&t.definition);
+        }
+    }
+
+    fn set_detached(&mut self, version: u64, table: Uuid, detached: bool) {
+        let Some(definition) = self.tables.get(&table).map(|t| t.definition.clone()) else {
+            return;
+        };
+        self.touch_views(version, &definition);
+        if detached {
+            self.unlink(&definition);
+        } else {
+            self.link(&definition);
+        }
+        self.with_table(&table, |t| {
+            t.detached = detached;
+            t.definition_version = version;
+        });
+    }
+
+    fn rename_database(&mut self, version: u64, from: &str, to: &str) {
+        let Some(db) = self.databases.remove(from) else { return };
+        let mut db = (*db).clone();
+        db.name = to.to_string();
+        self.databases.insert(to.to_string(), Arc::new(db));
+        for table in self.tables.values_mut().filter(|t| t.definition.database == from) {
+            let table = Arc::make_mut(table);
+            let mut definition = (*table.definition).clone();
+            definition.database = to.to_string();
+            table.definition = Arc::new(definition);
+            table.definition_version = version;
+        }
+    }
+}

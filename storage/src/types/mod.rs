@@ -1,0 +1,15 @@
+//! ClickHouse's data types: the logical type ([`DataType`]), how it lies in memory
+//! ([`DataType::arrow`]), one value of it ([`Value`]) and its textual name.
+//!
+//! Physical layout, decided once here: a column is an Arrow array; NULL is the array's validity
+//! bitmap; LowCardinality is logical only (the part writer picks dictionaries by itself).
+
+mod data_type;
+mod parse;
+mod time_zone;
+mod value;
+
+pub use data_type::{DataType, EnumValues, TupleElement};
+pub use parse::parse_data_type;
+pub use time_zone::TimeZone;
+pub use value::Value;
