@@ -1,1 +1,54 @@
-//! (being written)
+//! A part: one immutable file of rows, sorted by key, cut into granules, column by column.
+//!
+//! Reads top-down: [`writer`] (a block, or a stream of granules, to a file) → `encode` / `decode`
+//! (one granule of one column to bytes and back) → [`footer`] (directory, marks, primary index,
+//! minima and maxima, checksums) → [`reader`]. `docs/format.md` has the bytes.
+//!
+//! Rules: a file is created under its final, never reused name and is nothing until the log lists
+//! it ([`PendingPart`]); every byte is checksummed before it is used.
+
+mod reader;
+
+use std::sync::Arc;
+
+pub use reader::PartReader;
+
+use crate::disk::Disk;
+use crate::log::PartMeta;
+
+/// A part whose file is written and fsynced but which the log does not list yet. Dropping it
+/// removes the file, unless the committer called [`PendingPart::keep`].
+pub struct PendingPart {
+    pub meta: PartMeta,
+    disk: Arc<dyn Disk>,
+    kept: bool,
+}
+
+impl PendingPart {
+    pub fn new(meta: PartMeta, disk: Arc<dyn Disk>) -> PendingPart {
+        PendingPart { meta, disk, kept: false }
+    }
+
+    /// The log lists the part from now on: its file stays.
+    pub fn keep(mut self) -> PartMeta {
+        self.kept = true;
+        self.meta.clone()
+    }
+}
+
+impl std::fmt::Debug for PendingPart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PendingPart").field("meta", &self.meta).finish()
+    }
+}
+
+impl Drop for PendingPart {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(e) = self.disk.remove(&self.meta.path())
+        {
+            // Recovery removes what the log does not list.
+            tracing::warn!("cannot remove the abandoned part {}: {e}", self.meta.path());
+        }
+    }
+}
