@@ -14,12 +14,27 @@ pub struct Span {
     pub end: usize,
 }
 
-/// An expression with its optional alias.
-#[derive(Debug, Clone, PartialEq)]
+/// An expression with its optional alias. Equality looks at meaning only: kind and alias.
+#[derive(Debug, Clone)]
 pub struct Expr {
     pub kind: ExprKind,
     pub alias: Option<String>,
+    /// Written inside parentheses of its own; only the formatter cares.
+    pub parenthesized: bool,
     pub span: Span,
+}
+
+impl Expr {
+    /// An expression without alias and place, as rewriting code makes it.
+    pub fn new(kind: ExprKind) -> Expr {
+        Expr { kind, alias: None, parenthesized: false, span: Span::default() }
+    }
+}
+
+impl PartialEq for Expr {
+    fn eq(&self, other: &Expr) -> bool {
+        self.kind == other.kind && self.alias == other.alias
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +88,7 @@ pub enum CallForm {
     #[default]
     Function,
     /// Prefix, infix, postfix operators, subscripts, tuple access, `::`, CASE, BETWEEN, IN, INTERVAL,
-    /// array and tuple literals.
+    /// array and tuple literals; `count` without arguments that was written `count(*)`.
     Operator,
 }
 
@@ -189,11 +204,8 @@ pub struct Select {
     pub interpolate: Option<Vec<(String, Option<Expr>)>>,
     pub limit_by: Option<LimitBy>,
     pub limit: Option<Limit>,
+    /// SETTINGS of this SELECT; those behind FORMAT are in `ParsedStatement`, like FORMAT itself.
     pub settings: Vec<Setting>,
-    /// `FORMAT x` of a top-level query.
-    pub format: Option<String>,
-    /// `INTO OUTFILE 'file' [COMPRESSION 'c']`; the client handles it.
-    pub outfile: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -232,6 +244,8 @@ pub enum TableExpr {
         final_: bool,
     },
     Join(Box<Join>),
+    /// ARRAY JOIN followed by another join; one at the end of FROM is in `Select::array_join`.
+    ArrayJoin { input: Box<TableExpr>, join: ArrayJoin },
 }
 
 #[derive(Debug, Clone, PartialEq)]
