@@ -1,0 +1,330 @@
+//! Prints one value as JSON, compactly or indented, as ClickHouse's JSON formats do.
+//!
+//! Numbers stay numbers (64 bit ones too, unless asked otherwise), NaN and infinities are null, named
+//! tuples and maps are objects, everything else is a string. Invalid UTF-8 stays as it is unless
+//! `valid_utf8`.
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::*;
+use pumphouse_storage::DataType;
+use pumphouse_storage::types::TimeZone;
+
+use super::write::{bytes_at, list_range, write_plain};
+
+/// How JSON is written; the defaults are ClickHouse's.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonOptions {
+    pub quote_64bit_integers: bool,
+    pub quote_64bit_floats: bool,
+    pub quote_decimals: bool,
+    pub quote_denormals: bool,
+    pub escape_forward_slashes: bool,
+    pub named_tuples_as_objects: bool,
+    pub map_as_array_of_tuples: bool,
+    /// Replaces invalid UTF-8 by U+FFFD.
+    pub valid_utf8: bool,
+    /// Bytes of indentation a level (tabs or spaces) when values are written indented.
+    pub indent: &'static str,
+}
+
+impl Default for JsonOptions {
+    fn default() -> JsonOptions {
+        JsonOptions {
+            quote_64bit_integers: false,
+            quote_64bit_floats: false,
+            quote_decimals: false,
+            quote_denormals: false,
+            escape_forward_slashes: true,
+            named_tuples_as_objects: true,
+            map_as_array_of_tuples: false,
+            valid_utf8: false,
+            indent: "\t",
+        }
+    }
+}
+
+/// The value at `row` as compact JSON; NULL as `null`.
+#[inline]
+pub fn write_json(
+    dt: &DataType,
+    array: &dyn Array,
+    row: usize,
+    zone: TimeZone,
+    options: &JsonOptions,
+    out: &mut Vec<u8>,
+) {
+    JsonWriter { zone, options, indented: false }.value(dt, array, row, 0, out);
+}
+
+/// The value at `row` with maps and tuples spread over lines; `level` is the depth of the line that
+/// the value begins on.
+pub fn write_json_indented(
+    dt: &DataType,
+    array: &dyn Array,
+    row: usize,
+    zone: TimeZone,
+    options: &JsonOptions,
+    level: usize,
+    out: &mut Vec<u8>,
+) {
+    JsonWriter { zone, options, indented: true }.value(dt, array, row, level, out);
+}
+
+struct JsonWriter<'a> {
+    zone: TimeZone,
+    options: &'a JsonOptions,
+    indented: bool,
+}
+
+impl JsonWriter<'_> {
+    fn value(&self, dt: &DataType, array: &dyn Array, row: usize, level: usize, out: &mut Vec<u8>) {
+        use DataType::*;
+        if array.is_null(row) {
+            return out.extend_from_slice(b"null");
+        }
+        match dt {
+            Nullable(t) | LowCardinality(t) => self.value(t, array, row, level, out),
+            SimpleAggregateFunction { argument, .. } => {
+                self.value(argument, array, row, level, out)
+            }
+            String | FixedString(_) | AggregateFunction { .. } => {
+                write_json_string(bytes_at(dt, array, row), self.options, out);
+            }
+            Enum8(values) | Enum16(values) => {
+                let number = match dt {
+                    Enum8(_) => array.as_primitive::<Int8Type>().value(row) as i16,
+                    _ => array.as_primitive::<Int16Type>().value(row),
+                };
+                let name = values.name_of(number).unwrap_or("");
+                write_json_string(name.as_bytes(), self.options, out);
+            }
+            Float32 | Float64 => self.float(dt, array, row, out),
+            Array(item) => {
+                let (items, from, to) = list_range(array, row);
+                out.push(b'[');
+                for i in from..to {
+                    if i > from {
+                        out.push(b',');
+                    }
+                    self.value(item, items, i, level, out);
+                }
+                out.push(b']');
+            }
+            Tuple(_) => self.tuple(dt, array, row, level, out),
+            Map(key, value) => self.map(key, value, array, row, level, out),
+            _ => {
+                let quote = self.quotes(dt);
+                if quote {
+                    out.push(b'"');
+                }
+                write_plain(dt, array, row, self.zone, out);
+                if quote {
+                    out.push(b'"');
+                }
+            }
+        }
+    }
+
+    fn quotes(&self, dt: &DataType) -> bool {
+        use DataType::*;
+        match dt {
+            Date | Date32 | DateTime(_) | DateTime64(..) | Uuid | Ipv4 | Ipv6 => true,
+            UInt64 | Int64 | UInt128 | Int128 | UInt256 | Int256 | Interval(_) => {
+                self.options.quote_64bit_integers
+            }
+            Decimal { .. } => self.options.quote_decimals,
+            _ => false,
+        }
+    }
+
+    fn float(&self, dt: &DataType, array: &dyn Array, row: usize, out: &mut Vec<u8>) {
+        let (finite, wide) = match dt {
+            DataType::Float32 => {
+                (array.as_primitive::<Float32Type>().value(row).is_finite(), false)
+            }
+            _ => (array.as_primitive::<Float64Type>().value(row).is_finite(), true),
+        };
+        let quote = if finite {
+            wide && self.options.quote_64bit_floats
+        } else if self.options.quote_denormals {
+            true
+        } else {
+            return out.extend_from_slice(b"null");
+        };
+        if quote {
+            out.push(b'"');
+        }
+        write_plain(dt, array, row, self.zone, out);
+        if quote {
+            out.push(b'"');
+        }
+    }
+
+    fn line(&self, level: usize, out: &mut Vec<u8>) {
+        if self.indented {
+            out.push(b'\n');
+            for _ in 0..level {
+                out.extend_from_slice(self.options.indent.as_bytes());
+            }
+        }
+    }
+
+    fn tuple(&self, dt: &DataType, array: &dyn Array, row: usize, level: usize, out: &mut Vec<u8>) {
+        let DataType::Tuple(elements) = dt else { return };
+        let fields = array.as_struct();
+        let object = self.options.named_tuples_as_objects
+            && !elements.is_empty()
+            && elements.iter().all(|e| e.name.is_some());
+        out.push(if object { b'{' } else { b'[' });
+        for (i, e) in elements.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            self.line(level + 1, out);
+            if object {
+                let name = e.name.as_deref().unwrap_or("");
+                write_json_string(name.as_bytes(), self.options, out);
+                out.push(b':');
+                if self.indented {
+                    out.push(b' ');
+                }
+            }
+            self.value(&e.data_type, fields.column(i).as_ref(), row, level + 1, out);
+        }
+        if !elements.is_empty() {
+            self.line(level, out);
+        }
+        out.push(if object { b'}' } else { b']' });
+    }
+
+    fn map(
+        &self,
+        key: &DataType,
+        value: &DataType,
+        array: &dyn Array,
+        row: usize,
+        level: usize,
+        out: &mut Vec<u8>,
+    ) {
+        let (entries, from, to) = list_range(array, row);
+        let entries = entries.as_struct();
+        let (keys, values) = (entries.column(0).as_ref(), entries.column(1).as_ref());
+        if self.options.map_as_array_of_tuples {
+            out.push(b'[');
+            for i in from..to {
+                out.extend_from_slice(if i > from { b",[" } else { b"[" });
+                self.value(key, keys, i, level, out);
+                out.push(b',');
+                self.value(value, values, i, level, out);
+                out.push(b']');
+            }
+            return out.push(b']');
+        }
+        out.push(b'{');
+        for i in from..to {
+            if i > from {
+                out.push(b',');
+            }
+            self.line(level + 1, out);
+            self.key(key, keys, i, out);
+            out.push(b':');
+            if self.indented {
+                out.push(b' ');
+            }
+            self.value(value, values, i, level + 1, out);
+        }
+        if to > from {
+            self.line(level, out);
+        }
+        out.push(b'}');
+    }
+
+    /// Keys are strings whatever their type.
+    fn key(&self, dt: &DataType, array: &dyn Array, row: usize, out: &mut Vec<u8>) {
+        let inner = dt.inner();
+        if inner.is_string() && !array.is_null(row) {
+            return write_json_string(bytes_at(inner, array, row), self.options, out);
+        }
+        let mut text = vec![];
+        super::write::write_text(dt, array, row, self.zone, &mut text);
+        write_json_string(&text, self.options, out);
+    }
+}
+
+/// Bytes as a JSON string in double quotes.
+#[inline]
+pub fn write_json_string(bytes: &[u8], options: &JsonOptions, out: &mut Vec<u8>) {
+    out.push(b'"');
+    if options.valid_utf8 && std::str::from_utf8(bytes).is_err() {
+        for chunk in bytes.utf8_chunks() {
+            escape(chunk.valid().as_bytes(), options, out);
+            if !chunk.invalid().is_empty() {
+                out.extend_from_slice("\u{fffd}".as_bytes());
+            }
+        }
+    } else {
+        escape(bytes, options, out);
+    }
+    out.push(b'"');
+}
+
+fn escape(bytes: &[u8], options: &JsonOptions, out: &mut Vec<u8>) {
+    let mut from = 0;
+    let mut i = 0;
+    while i < bytes.len() {
+        let b = bytes[i];
+        let mut length = 1;
+        let mut wide = [0u8; 6];
+        let escaped: &[u8] = match b {
+            b'"' => b"\\\"",
+            b'\\' => b"\\\\",
+            b'/' if options.escape_forward_slashes => b"\\/",
+            8 => b"\\b",
+            12 => b"\\f",
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            b'\t' => b"\\t",
+            0..=0x1f => {
+                const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                wide = [b'\\', b'u', b'0', b'0', b'0' + (b >> 4), HEX[(b & 15) as usize]];
+                &wide
+            }
+            // U+2028 and U+2029 end lines in JavaScript.
+            0xe2 if bytes[i..].starts_with(&[0xe2, 0x80, 0xa8]) => {
+                length = 3;
+                b"\\u2028"
+            }
+            0xe2 if bytes[i..].starts_with(&[0xe2, 0x80, 0xa9]) => {
+                length = 3;
+                b"\\u2029"
+            }
+            _ => {
+                i += 1;
+                continue;
+            }
+        };
+        out.extend_from_slice(&bytes[from..i]);
+        out.extend_from_slice(escaped);
+        i += length;
+        from = i;
+        let _ = wide;
+    }
+    out.extend_from_slice(&bytes[from..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings() {
+        let mut out = vec![];
+        let options = JsonOptions { valid_utf8: true, ..JsonOptions::default() };
+        write_json_string(b"a'b\\\n\0\"/\x0b\x1b\xff\xe2\x80\xa8", &options, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\"a'b\\\\\\n\\u0000\\\"\\/\\u000B\\u001B\u{fffd}\\u2028\""
+        );
+    }
+}
