@@ -1,1 +1,22 @@
+//! The server: everything a person or a client touches. Configuration, sessions, statements, HTTP,
+//! system tables, pages, the command-line client and the demo.
+//!
+//! Reads in this order: [`config`] → [`server`] (all parts of a running instance, start and stop) →
+//! [`http`] (requests) → [`session`] → [`statement`] (one file a family of statements) →
+//! [`system_tables`]; beside them [`client`] and [`demo`].
+//!
+//! Rules: the only crate that knows HTTP and tokio; statements run on their own blocking threads.
 
+pub mod client;
+pub mod config;
+pub mod demo;
+pub mod http;
+pub mod process;
+pub mod run;
+pub mod server;
+pub mod session;
+pub mod statement;
+pub mod system_tables;
+
+/// The version that clients are told: the ClickHouse release whose behaviour is followed.
+pub const CLICKHOUSE_VERSION: &str = "26.9.2.1";

@@ -1,0 +1,217 @@
+//! Configuration: defaults, then a TOML file, then `PUMPHOUSE_*` in the environment, then flags; the
+//! later wins. Unknown keys in the file are errors, so that a typing mistake is not silence.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// Everything an operator can set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub listen: IpAddr,
+    pub http_port: u16,
+    /// Port of the native protocol; kept for clients' configuration, nothing listens on it yet.
+    pub tcp_port: u16,
+    /// Threads that Kafka consumers share.
+    pub background_message_broker_schedule_pool_size: usize,
+    /// Threads of background merges.
+    pub background_pool_size: usize,
+    /// Bytes all queries together may use; 0: 80 % of the memory that this process may have.
+    pub max_server_memory_usage: u64,
+    /// Bytes one query may use; 0: no limit but the server's.
+    pub max_memory_usage: u64,
+    pub max_concurrent_queries: usize,
+    pub max_connections: usize,
+    /// Free bytes on disk below which inserts are refused and consumers pause.
+    pub keep_free_space_bytes: u64,
+    /// Password of the user `default`; empty: only loopback may connect.
+    pub password: String,
+    pub log_level: String,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            data_dir: PathBuf::from("pumphouse-data"),
+            listen: IpAddr::from([127, 0, 0, 1]),
+            http_port: 8123,
+            tcp_port: 9000,
+            background_message_broker_schedule_pool_size: 16,
+            background_pool_size: 2,
+            max_server_memory_usage: 0,
+            max_memory_usage: 0,
+            max_concurrent_queries: 100,
+            max_connections: 1024,
+            keep_free_space_bytes: 1 << 30,
+            password: String::new(),
+            log_level: "info".into(),
+        }
+    }
+}
+
+/// A value in the configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read configuration file {path}: {source}")]
+    Read { path: String, source: std::io::Error },
+    #[error("configuration file {path}: {message}")]
+    Syntax { path: String, message: String },
+    #[error("{origin}: `{value}` is no value for `{key}`")]
+    Value { origin: String, key: String, value: String },
+    #[error("{origin}: unknown key `{key}`; known are {known}")]
+    UnknownKey { origin: String, key: String, known: String },
+    #[error(
+        "refusing to listen on {0} without a password: set `password` in the configuration file \
+         or PUMPHOUSE_PASSWORD, or listen on a loopback address"
+    )]
+    OpenWithoutPassword(IpAddr),
+}
+
+const KEYS: [&str; 13] = [
+    "data_dir",
+    "listen",
+    "http_port",
+    "tcp_port",
+    "background_message_broker_schedule_pool_size",
+    "background_pool_size",
+    "max_server_memory_usage",
+    "max_memory_usage",
+    "max_concurrent_queries",
+    "max_connections",
+    "keep_free_space_bytes",
+    "password",
+    "log_level",
+];
+
+impl Config {
+    /// Defaults, then `file` if given, then the environment as `lookup` shows it.
+    pub fn load(
+        file: Option<&Path>,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        if let Some(path) = file {
+            config.apply_file(path)?;
+        }
+        for key in KEYS {
+            let variable = format!("PUMPHOUSE_{}", key.to_ascii_uppercase());
+            if let Some(value) = lookup(&variable) {
+                config.set(key, &value, &format!("environment variable {variable}"))?;
+            }
+        }
+        Ok(config)
+    }
+
+    fn apply_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            ConfigError::Syntax { path: shown.clone(), message: e.to_string() }
+        })?;
+        for (key, value) in table {
+            let text = match value {
+                toml::Value::String(s) => s,
+                other => other.to_string(),
+            };
+            self.set(&key, &text, &shown)?;
+        }
+        Ok(())
+    }
+
+    /// Sets one key from text; `origin` names where it came from, for the error.
+    pub fn set(&mut self, key: &str, value: &str, origin: &str) -> Result<(), ConfigError> {
+        let bad = || ConfigError::Value {
+            origin: origin.into(),
+            key: key.into(),
+            value: if key == "password" { "[HIDDEN]".into() } else { value.into() },
+        };
+        macro_rules! parse {
+            ($field:ident) => {
+                self.$field = value.trim().parse().map_err(|_| bad())?
+            };
+        }
+        match key {
+            "data_dir" => self.data_dir = PathBuf::from(value),
+            "listen" => parse!(listen),
+            "http_port" => parse!(http_port),
+            "tcp_port" => parse!(tcp_port),
+            "background_message_broker_schedule_pool_size" => {
+                parse!(background_message_broker_schedule_pool_size);
+            }
+            "background_pool_size" => parse!(background_pool_size),
+            "max_server_memory_usage" => parse!(max_server_memory_usage),
+            "max_memory_usage" => parse!(max_memory_usage),
+            "max_concurrent_queries" => parse!(max_concurrent_queries),
+            "max_connections" => parse!(max_connections),
+            "keep_free_space_bytes" => parse!(keep_free_space_bytes),
+            "password" => self.password = value.into(),
+            "log_level" => self.log_level = value.into(),
+            _ => {
+                return Err(ConfigError::UnknownKey {
+                    origin: origin.into(),
+                    key: key.into(),
+                    known: KEYS.join(", "),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What must hold before anything listens.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !self.listen.is_loopback() && self.password.is_empty() {
+            return Err(ConfigError::OpenWithoutPassword(self.listen));
+        }
+        Ok(())
+    }
+
+    /// The memory limit of all queries together, in bytes.
+    pub fn server_memory_bytes(&self) -> u64 {
+        match self.max_server_memory_usage {
+            0 => machine_memory_bytes() / 10 * 8,
+            n => n,
+        }
+    }
+}
+
+/// Memory this process may use: the machine's, or the control group's limit where that is lower.
+fn machine_memory_bytes() -> u64 {
+    let total = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|l| l.starts_with("MemTotal:"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        })
+        .map_or(4 << 30, |kib| kib << 10);
+    let limit = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok())
+        .min()
+        .unwrap_or(u64::MAX);
+    total.min(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_wins_over_defaults_and_errors_name_the_place() {
+        let env = |name: &str| (name == "PUMPHOUSE_HTTP_PORT").then(|| "9999".to_string());
+        assert_eq!(Config::load(None, env).unwrap().http_port, 9999);
+        let env = |name: &str| (name == "PUMPHOUSE_HTTP_PORT").then(|| "x".to_string());
+        let message = Config::load(None, env).unwrap_err().to_string();
+        assert!(message.contains("PUMPHOUSE_HTTP_PORT") && message.contains("`x`"), "{message}");
+        let mut config = Config::default();
+        assert!(config.set("htp_port", "1", "f").unwrap_err().to_string().contains("http_port"));
+    }
+
+    #[test]
+    fn open_listening_needs_a_password() {
+        let mut config = Config { listen: "0.0.0.0".parse().unwrap(), ..Config::default() };
+        assert!(config.check().is_err());
+        config.password = "secret".into();
+        assert!(config.check().is_ok());
+    }
+}

@@ -1,0 +1,129 @@
+//! HTTP: ClickHouse's interface. Listener and limits here, paths in [`router`]; one file each for
+//! parameters, authentication, the query handler, the response stream and error texts.
+//!
+//! tokio serves sockets only: statements run on blocking threads and talk to the response through a
+//! bounded channel.
+
+mod authentication;
+mod body;
+mod error_text;
+mod output;
+mod pages;
+mod parameters;
+mod query;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{any, get};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use crate::server::Server;
+
+/// A client that has not sent its header by then is cut off.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long open requests may go on after shutdown began.
+const DRAIN_WAIT: Duration = Duration::from_secs(5);
+
+/// The listening server: where it listens and how to stop it.
+pub struct HttpServer {
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl HttpServer {
+    /// Binds and serves on its own threads. Fails if the address cannot be bound.
+    pub fn start(server: Arc<Server>, address: SocketAddr) -> io::Result<HttpServer> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(512)
+            .thread_name("http")
+            .enable_all()
+            .build()?;
+        let listener = runtime.block_on(TcpListener::bind(address))?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = watch::channel(false);
+        let connections_max = server.config.max_connections;
+        let router = router(server);
+        runtime.spawn(accept(listener, router, connections_max, stopped));
+        Ok(HttpServer { address, stop, runtime: Some(runtime) })
+    }
+
+    /// Takes no more connections, lets open requests end for a while, then drops them.
+    pub fn stop(mut self) {
+        let _ = self.stop.send(true);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(DRAIN_WAIT);
+        }
+    }
+}
+
+fn router(server: Arc<Server>) -> Router {
+    Router::new()
+        .route("/", any(query::handle))
+        .route("/query", any(query::handle))
+        .route("/ping", get(pages::ping))
+        .route("/replicas_status", get(pages::ping))
+        .route("/play", get(pages::play))
+        .route("/demo", get(pages::demo))
+        .fallback(pages::not_found)
+        .with_state(server)
+}
+
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    connections_max: usize,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let slots = Arc::new(Semaphore::new(connections_max));
+    loop {
+        // A connection beyond the limit waits in the listen queue.
+        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.changed() => return,
+        };
+        let (socket, peer) = match accepted {
+            Ok(pair) => pair,
+            Err(e) => {
+                // Out of file descriptors and the like: not a reason to spin.
+                tracing::warn!("cannot accept a connection: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let _ = socket.set_nodelay(true);
+        let service = router.clone().layer(axum::Extension(Peer(peer)));
+        let mut stopped = stopped.clone();
+        tokio::spawn(async move {
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_READ_TIMEOUT)
+                .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
+            tokio::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                _ = stopped.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.as_mut().await
+                }
+            };
+            if let Err(e) = ended {
+                tracing::debug!("connection from {peer} ended: {e}");
+            }
+            drop(slot);
+        });
+    }
+}
+
+/// The other end of the connection.
+#[derive(Debug, Clone, Copy)]
+struct Peer(SocketAddr);

@@ -1,0 +1,311 @@
+//! The query handler: a request becomes a [`Request`] and an [`Input`], runs on a blocking thread,
+//! and its outcome a response with ClickHouse's headers.
+
+use std::io::Read;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use bytes::Bytes;
+use pumphouse_query::context::Settings;
+use pumphouse_query::error::codes;
+use pumphouse_query::{Error, Result};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use super::Peer;
+use super::authentication::authenticate;
+use super::body::{BodyReader, CancelOnDrop, ResponseBody};
+use super::error_text::{error_line, status_of};
+use super::output::{Begin, HttpOutput, ResultHead};
+use super::parameters::Parameters;
+use crate::server::Server;
+use crate::session::{
+    SESSION_TIMEOUT_SECONDS_DEFAULT, SESSION_TIMEOUT_SECONDS_MAX, SessionState,
+};
+use crate::statement::{self, Input, QUERY_BYTES_MAX, Request};
+
+/// Pieces of a response between the statement's thread and the socket.
+const PIECES_MAX: usize = 4;
+const EXPOSED_HEADERS: &str = "X-ClickHouse-Query-Id,X-ClickHouse-Summary,X-ClickHouse-Server-Display-Name,X-ClickHouse-Format,X-ClickHouse-Timezone,X-ClickHouse-Exception-Code,X-ClickHouse-Exception-Tag";
+
+/// `/` and `/query`, any method.
+pub async fn handle(
+    State(server): State<Arc<Server>>,
+    Extension(peer): Extension<Peer>,
+    request: axum::http::Request<Body>,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let parameters = Parameters::parse(parts.uri.query().unwrap_or(""));
+    let read_only_method = parts.method == Method::GET || parts.method == Method::HEAD;
+    if read_only_method && parts.uri.query().is_none() {
+        return super::pages::ok();
+    }
+    if parts.method == Method::OPTIONS {
+        return super::pages::options();
+    }
+    if !read_only_method && parts.method != Method::POST {
+        return super::pages::no_handler(parts.uri.path());
+    }
+    let query_id = parameters
+        .get("query_id")
+        .or_else(|| header_text(&parts.headers, "x-clickhouse-query-id"))
+        .filter(|id| !id.is_empty())
+        .map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
+    let tag = exception_tag();
+    let head = ResponseHead { query_id: query_id.clone(), tag: tag.clone() };
+    match run(&server, peer, &parts, &parameters, body, query_id, tag).await {
+        Ok((begin, rest)) => head.respond(begin, rest),
+        Err(e) => head.failed(&e),
+    }
+}
+
+type Rest = (mpsc::Receiver<super::body::ResponsePiece>, CancelOnDrop);
+
+/// Checks the request, starts its statement and waits for the response's beginning.
+async fn run(
+    server: &Arc<Server>,
+    peer: Peer,
+    parts: &Parts,
+    parameters: &Parameters,
+    body: Body,
+    query_id: String,
+    tag: String,
+) -> Result<(Begin, Rest)> {
+    let headers = &parts.headers;
+    let user = authenticate(&server.config, headers, parameters, peer.0.ip().is_loopback())?;
+    check_encoding(headers)?;
+    let request = request(parts, parameters, user.clone(), query_id)?;
+    let session = session_wish(parameters)?;
+    let query = parameters.get("query").map(str::to_string);
+    let hold_all = parameters.flag("wait_end_of_query")
+        || request.settings.bool("http_wait_end_of_query", false);
+    let reader = BodyReader::start(body);
+    let (begin_sender, begin) = oneshot::channel();
+    let (piece_sender, pieces) = mpsc::channel(PIECES_MAX);
+    let context = Arc::new(OnceLock::new());
+    let output = HttpOutput::new(begin_sender, piece_sender, context.clone(), hold_all, tag);
+    let mut cancel = CancelOnDrop { context: context.clone(), done: false };
+    let server = server.clone();
+    tokio::task::spawn_blocking(move || {
+        let mut output = output;
+        let outcome = run_statement(&server, request, session, query, reader, &mut output, &context);
+        output.finish(outcome);
+    });
+    let begin = begin.await.map_err(|_| {
+        Error::new(codes::LOGICAL_ERROR, "The query's thread ended without an answer")
+    })?;
+    cancel.done = matches!(begin, Begin::Whole { .. } | Begin::Failed(_));
+    Ok((begin, (pieces, cancel)))
+}
+
+/// On the statement's thread: session, text, execution.
+fn run_statement(
+    server: &Arc<Server>,
+    request: Request,
+    session: Option<SessionWish>,
+    query: Option<String>,
+    mut reader: BodyReader,
+    output: &mut HttpOutput,
+    context: &Arc<OnceLock<Arc<pumphouse_query::context::QueryContext>>>,
+) -> Result<()> {
+    let mut guard = match &session {
+        Some(wish) => Some(server.sessions.acquire(
+            &request.user,
+            &wish.id,
+            wish.timeout,
+            wish.must_exist,
+        )?),
+        None => None,
+    };
+    if let (Some(guard), Some(wish)) = (&mut guard, &session) {
+        guard.close = wish.close;
+    }
+    let mut nothing = SessionState::default();
+    let state = guard.as_mut().map_or(&mut nothing, |g| &mut g.state);
+    let text = statement_text(query, &mut reader)?;
+    let input = Input { text, rest: Box::new(reader) };
+    statement::execute(server, request, state, input, output, |started| {
+        let _ = context.set(started.clone());
+    })
+}
+
+/// The URL's query, a newline and the beginning of the body, as far as the parser may need it.
+fn statement_text(query: Option<String>, reader: &mut BodyReader) -> Result<Vec<u8>> {
+    let mut text = match query {
+        Some(query) => {
+            if query.len() > QUERY_BYTES_MAX {
+                return Err(too_large());
+            }
+            let mut text = query.into_bytes();
+            text.push(b'\n');
+            text
+        }
+        None => vec![],
+    };
+    let room = (QUERY_BYTES_MAX + 1).saturating_sub(text.len()) as u64;
+    reader.take(room).read_to_end(&mut text).map_err(|e| {
+        Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read the request's body: {e}"))
+    })?;
+    Ok(text)
+}
+
+fn too_large() -> Error {
+    Error::new(
+        codes::QUERY_IS_TOO_LARGE,
+        format!("Max query size exceeded: the statement is longer than {QUERY_BYTES_MAX} bytes"),
+    )
+}
+
+fn check_encoding(headers: &HeaderMap) -> Result<()> {
+    match header_text(headers, "content-encoding") {
+        None | Some("" | "identity") => Ok(()),
+        Some(other) => Err(Error::new(
+            codes::NOT_IMPLEMENTED,
+            format!("Unknown compression method: {other}. Send the body uncompressed"),
+        )),
+    }
+}
+
+fn request(
+    parts: &Parts,
+    parameters: &Parameters,
+    user: String,
+    query_id: String,
+) -> Result<Request> {
+    let mut settings = Settings::default();
+    for (name, value) in parameters.settings()? {
+        settings.set(name, value);
+    }
+    let header = |name: &str| header_text(&parts.headers, name).map(str::to_string);
+    Ok(Request {
+        query_id,
+        user,
+        database: header("x-clickhouse-database")
+            .or_else(|| parameters.get("database").map(str::to_string))
+            .filter(|d| !d.is_empty()),
+        settings,
+        parameters: parameters
+            .query_parameters()
+            .map(|(n, v)| (n.to_string(), v.to_string()))
+            .collect(),
+        default_format: header("x-clickhouse-format")
+            .or_else(|| parameters.get("default_format").map(str::to_string))
+            .filter(|f| !f.is_empty()),
+        readonly: parts.method != Method::POST,
+    })
+}
+
+/// The session that a request asks for.
+struct SessionWish {
+    id: String,
+    timeout: Duration,
+    must_exist: bool,
+    close: bool,
+}
+
+fn session_wish(parameters: &Parameters) -> Result<Option<SessionWish>> {
+    let Some(id) = parameters.get("session_id").filter(|id| !id.is_empty()) else {
+        return Ok(None);
+    };
+    let seconds = match parameters.get("session_timeout") {
+        None => SESSION_TIMEOUT_SECONDS_DEFAULT,
+        Some(text) => {
+            text.parse().ok().filter(|s| *s <= SESSION_TIMEOUT_SECONDS_MAX).ok_or_else(|| {
+                Error::new(
+                    codes::INVALID_SESSION_TIMEOUT,
+                    format!("Invalid session timeout: '{text}'. Maximum: {SESSION_TIMEOUT_SECONDS_MAX}"),
+                )
+            })?
+        }
+    };
+    Ok(Some(SessionWish {
+        id: id.into(),
+        timeout: Duration::from_secs(seconds),
+        must_exist: parameters.flag("session_check"),
+        close: parameters.flag("close_session"),
+    }))
+}
+
+fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|v| v.to_str().ok())
+}
+
+/// 16 random letters, so that no data can look like an exception block.
+fn exception_tag() -> String {
+    Uuid::new_v4().as_bytes().iter().map(|b| (b'a' + b % 26) as char).collect()
+}
+
+/// What every response of one request carries.
+struct ResponseHead {
+    query_id: String,
+    tag: String,
+}
+
+impl ResponseHead {
+    fn builder(&self, status: StatusCode, summary: Option<&str>) -> axum::http::response::Builder {
+        let id = HeaderValue::from_str(&self.query_id)
+            .unwrap_or_else(|_| HeaderValue::from_static("not-printable"));
+        let mut builder = Response::builder()
+            .status(status)
+            .header("X-ClickHouse-Server-Display-Name", "pumphouse")
+            .header("X-ClickHouse-Query-Id", id)
+            .header("X-ClickHouse-Exception-Tag", &self.tag)
+            .header("Access-Control-Expose-Headers", EXPOSED_HEADERS)
+            .header("X-Content-Type-Options", "nosniff")
+            .header("Keep-Alive", "timeout=10, max=9999");
+        if let Some(summary) = summary {
+            builder = builder.header("X-ClickHouse-Summary", summary);
+        }
+        builder
+    }
+
+    fn respond(&self, begin: Begin, (pieces, cancel): Rest) -> Response<Body> {
+        let response = match begin {
+            Begin::Failed(e) => return self.failed(&e),
+            Begin::Whole { head, bytes, summary } => {
+                let builder = self.builder(StatusCode::OK, Some(&summary));
+                result_headers(builder, head.as_ref()).body(Body::from(bytes))
+            }
+            Begin::Streaming { head, first, summary } => {
+                let builder = self.builder(StatusCode::OK, Some(&summary));
+                let body = Body::new(ResponseBody::new(first, pieces, cancel));
+                result_headers(builder, Some(&head)).body(body)
+            }
+        };
+        response.unwrap_or_else(|e| self.failed(&Error::new(codes::LOGICAL_ERROR, e.to_string())))
+    }
+
+    fn failed(&self, error: &Error) -> Response<Body> {
+        let mut builder = self
+            .builder(status_of(error.code()), None)
+            .header("X-ClickHouse-Exception-Code", error.code().to_string())
+            .header(header::CONTENT_TYPE, "text/plain; charset=UTF-8");
+        if error.code() == codes::REQUIRED_PASSWORD {
+            builder = builder.header(
+                header::WWW_AUTHENTICATE,
+                "Basic realm=\"ClickHouse server HTTP API\"",
+            );
+        }
+        builder
+            .body(Body::from(Bytes::from(error_line(error))))
+            .unwrap_or_else(|_| Response::new(Body::from(error_line(error))))
+    }
+}
+
+fn result_headers(
+    builder: axum::http::response::Builder,
+    head: Option<&ResultHead>,
+) -> axum::http::response::Builder {
+    match head {
+        Some(head) => builder
+            .header(header::CONTENT_TYPE, head.content_type)
+            .header("X-ClickHouse-Format", &head.format)
+            .header("X-ClickHouse-Timezone", &head.time_zone),
+        None => builder.header(header::CONTENT_TYPE, "text/plain; charset=UTF-8"),
+    }
+}

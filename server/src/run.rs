@@ -1,0 +1,85 @@
+//! The life of the `server` command: log, start, listen, wait for a signal, stop in order.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pumphouse_query::Error;
+
+use crate::config::Config;
+use crate::http::HttpServer;
+use crate::server::Server;
+
+/// Runs until SIGTERM, SIGINT or SIGQUIT. The exit code is 0 after a clean stop, 1 if it could not
+/// start.
+pub fn server(config: Config) -> ExitCode {
+    start_logging(&config.log_level);
+    let stop = match stop_signal() {
+        Ok(stop) => stop,
+        Err(e) => return failed(&format!("cannot install signal handlers: {e}")),
+    };
+    let address = SocketAddr::new(config.listen, config.http_port);
+    let data_dir = config.data_dir.display().to_string();
+    let server = match Server::start(config) {
+        Ok(server) => server,
+        Err(e) => return failed(&start_error(&data_dir, &e)),
+    };
+    let http = match HttpServer::start(server.clone(), address) {
+        Ok(http) => http,
+        Err(e) => {
+            server.stop();
+            return failed(&format!("cannot listen on {address}: {e}"));
+        }
+    };
+    tracing::info!("ready: http://{} serves {data_dir}", http.address);
+    wait(&stop);
+    tracing::info!("stopping: consumers finish or abandon their blocks");
+    stop_in_order(&server, http);
+    tracing::info!("stopped");
+    ExitCode::SUCCESS
+}
+
+/// Queries first, then sockets, so that clients see their errors; the store last.
+pub fn stop_in_order(server: &Arc<Server>, http: HttpServer) {
+    server.stop();
+    http.stop();
+}
+
+/// Logs to standard error at `level` (or as PUMPHOUSE_LOG says).
+pub fn start_logging(level: &str) {
+    let level = level.parse().unwrap_or(tracing::Level::INFO);
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .try_init();
+}
+
+/// A flag that the usual signals raise; a second signal ends the process at once.
+pub fn stop_signal() -> std::io::Result<Arc<AtomicBool>> {
+    use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT, SIGQUIT] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, stop.clone())?;
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    Ok(stop)
+}
+
+fn wait(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn start_error(data_dir: &str, e: &Error) -> String {
+    format!("cannot open the data directory {data_dir}: {e}")
+}
+
+fn failed(message: &str) -> ExitCode {
+    eprintln!("pumphouse: {message}");
+    ExitCode::FAILURE
+}

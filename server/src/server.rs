@@ -1,0 +1,138 @@
+//! One running instance: the store, the merges, the Kafka engine and the registries that requests
+//! use. Starts in that order, stops in the reverse one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use pumphouse_ingest::insert::Inserter;
+use pumphouse_ingest::kafka::{KafkaEngine, KafkaEngineConfig};
+use pumphouse_query::Result;
+use pumphouse_query::bind::SqlExpressions;
+use pumphouse_query::catalog::{ExtraTables, StoreCatalog};
+use pumphouse_query::context::MemoryTracker;
+use pumphouse_storage::Store;
+use pumphouse_storage::clock::{Clock, SystemClock};
+use pumphouse_storage::disk::RealDisk;
+use pumphouse_storage::log::{Commit, Edit, Precondition};
+use pumphouse_storage::merge::MergePool;
+use pumphouse_storage::store::{StoreConfig, StoreOptions};
+
+use crate::config::Config;
+use crate::process::Processes;
+use crate::session::Sessions;
+use crate::system_tables::SystemTables;
+
+/// How long shutdown waits for blocks in flight and running queries.
+const SHUTDOWN_WAIT: Duration = Duration::from_secs(20);
+
+/// A running instance, shared by all requests.
+pub struct Server {
+    pub config: Config,
+    pub store: Arc<Store>,
+    pub clock: Arc<dyn Clock>,
+    pub inserter: Arc<Inserter>,
+    pub kafka: Arc<KafkaEngine>,
+    pub merges: MergePool,
+    pub processes: Arc<Processes>,
+    pub sessions: Arc<Sessions>,
+    pub memory: Arc<MemoryTracker>,
+    pub started: Instant,
+    pub stopping: AtomicBool,
+    system_tables: Arc<SystemTables>,
+}
+
+impl Server {
+    /// Opens the data directory, recovers, and starts merges and consumers.
+    pub fn start(config: Config) -> Result<Arc<Server>> {
+        let disk = Arc::new(RealDisk::open(&config.data_dir)?);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let store = Store::open(StoreOptions {
+            disk,
+            clock: clock.clone(),
+            compiler: Arc::new(SqlExpressions),
+            config: StoreConfig {
+                keep_free_bytes: config.keep_free_space_bytes,
+                ..StoreConfig::default()
+            },
+        })?;
+        create_default_database(&store)?;
+        let memory = MemoryTracker::new(config.server_memory_bytes());
+        let system_tables = Arc::new(SystemTables::default());
+        let extra: Arc<dyn ExtraTables> = system_tables.clone();
+        let inserter = Arc::new(Inserter::new(store.clone(), Some(extra), clock.clone()));
+        let merges = MergePool::start(store.clone(), config.background_pool_size);
+        let kafka = KafkaEngine::start(
+            store.clone(),
+            inserter.clone(),
+            KafkaEngineConfig {
+                pool_size: config.background_message_broker_schedule_pool_size,
+                ..KafkaEngineConfig::default()
+            },
+        );
+        let server = Arc::new(Server {
+            processes: Arc::new(Processes::new(config.max_concurrent_queries)),
+            sessions: Arc::default(),
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+            config,
+            store,
+            clock,
+            inserter,
+            kafka,
+            merges,
+            memory,
+            system_tables: system_tables.clone(),
+        });
+        system_tables.attach(&server);
+        Ok(server)
+    }
+
+    /// The catalog at the newest version.
+    pub fn catalog(&self) -> StoreCatalog {
+        StoreCatalog {
+            store: self.store.clone(),
+            state: self.store.snapshot(),
+            extra: Some(self.system_tables.clone()),
+        }
+    }
+
+    /// Commits a change of definitions and lets consumers follow it.
+    pub fn commit_ddl(&self, commit: Commit) -> Result<u64> {
+        let version = self.store.commit(commit, vec![])?;
+        self.kafka.sync();
+        self.store.collect_garbage()?;
+        Ok(version)
+    }
+
+    /// Stops consumers (finishing or abandoning their blocks), merges and queries, and closes the
+    /// store. Safe to call twice.
+    pub fn stop(&self) {
+        if self.stopping.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.processes.kill_all();
+        self.kafka.shutdown(SHUTDOWN_WAIT);
+        self.merges.stop();
+        self.store.close();
+    }
+}
+
+/// A new data directory begins with the database `default`.
+fn create_default_database(store: &Store) -> Result<()> {
+    if store.snapshot().databases.contains_key("default") {
+        return Ok(());
+    }
+    store.commit(
+        Commit {
+            preconditions: vec![Precondition::DatabaseNameFree { name: "default".into() }],
+            edits: vec![Edit::CreateDatabase {
+                name: "default".into(),
+                engine: "Atomic".into(),
+                comment: String::new(),
+            }],
+        },
+        vec![],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,340 @@
+//! From a CREATE statement's tree to a [`TableDefinition`]: types read, keys checked, the Kafka
+//! engine's arguments turned into settings, the canonical text for SHOW CREATE made.
+
+use std::collections::BTreeMap;
+
+use pumphouse_ingest::kafka;
+use pumphouse_query::bind::bind_expression;
+use pumphouse_query::error::codes;
+use pumphouse_query::sql::ast::{
+    CallForm, ColumnDecl, CreateTable, EngineClause, Expr, ExprKind, Setting, Statement,
+};
+use pumphouse_query::sql::format;
+use pumphouse_query::{Error, Result};
+use pumphouse_storage::log::{ColumnDefault, ColumnDefinition, DefaultKind, TableDefinition};
+use pumphouse_storage::types::parse_data_type;
+use pumphouse_storage::{DataType, Value};
+use uuid::Uuid;
+
+use super::Run;
+
+/// Table engines that can be created, as `system.table_engines` lists them.
+pub const ENGINES: [&str; 4] = ["MergeTree", "Kafka", "Null", "Memory"];
+
+impl Run<'_> {
+    /// The definition that `create` asks for; `create.name.database` is set already.
+    pub(super) fn table_definition(&self, mut create: CreateTable) -> Result<TableDefinition> {
+        let database = create.name.database.clone().unwrap_or_default();
+        let columns = self.column_definitions(&create.columns)?;
+        if columns.is_empty() {
+            return Err(Error::new(
+                codes::INCORRECT_QUERY,
+                "Incorrect CREATE query: required list of column descriptions or AS section or SELECT.",
+            ));
+        }
+        let engine = create.engine.name.clone().unwrap_or_else(|| "MergeTree".into());
+        create.engine.name = Some(engine.clone());
+        if !ENGINES.contains(&engine.as_str()) {
+            return Err(Error::new(codes::UNKNOWN_STORAGE, format!("Unknown table engine {engine}")));
+        }
+        let mut settings = settings_map(&create.engine.settings);
+        match engine.as_str() {
+            "Kafka" => {
+                check_kafka_columns(&columns)?;
+                settings = kafka_settings(&create.engine, settings)?;
+            }
+            "MergeTree" => check_merge_tree_settings(&settings)?,
+            _ => {}
+        }
+        let keys = self.keys(&create, &engine, &columns)?;
+        create.if_not_exists = false;
+        create.or_replace = false;
+        create.uuid = None;
+        fill_column_types(&mut create.columns, &columns);
+        let uuid = Uuid::new_v4();
+        Ok(TableDefinition {
+            uuid,
+            database,
+            name: create.name.name.clone(),
+            engine: engine.clone(),
+            columns,
+            sorting_key: keys.sorting,
+            primary_key: keys.primary,
+            partition_key: keys.partition,
+            settings,
+            select: None,
+            target: None,
+            source: None,
+            comment: create.comment.clone().unwrap_or_default(),
+            create_query: create_text(create, &engine),
+        })
+    }
+
+    /// Columns with types read and DEFAULT expressions checked.
+    pub(super) fn column_definitions(&self, decls: &[ColumnDecl]) -> Result<Vec<ColumnDefinition>> {
+        let mut columns: Vec<ColumnDefinition> = Vec::with_capacity(decls.len());
+        let typed: Vec<(String, DataType)> = decls
+            .iter()
+            .filter_map(|d| Some((d.name.clone(), parse_data_type(d.data_type.as_ref()?).ok()?)))
+            .collect();
+        for (i, decl) in decls.iter().enumerate() {
+            if columns.iter().any(|c| c.name == decl.name) {
+                return Err(Error::new(
+                    codes::DUPLICATE_COLUMN,
+                    format!("Column {} already exists", decl.name),
+                ));
+            }
+            let default = match &decl.default {
+                Some((kind, Some(expr))) => {
+                    Some(ColumnDefault { kind: *kind, expression: format::expr(expr) })
+                }
+                Some((kind, None)) => {
+                    Some(ColumnDefault { kind: *kind, expression: "defaultValueOfTypeName('')".into() })
+                }
+                None => None,
+            };
+            let data_type = match (&decl.data_type, &decl.default) {
+                (Some(text), _) => {
+                    let data_type = parse_data_type(text)?;
+                    match decl.nullable {
+                        Some(true) => DataType::nullable(data_type),
+                        _ => data_type,
+                    }
+                }
+                (None, Some((_, Some(expr)))) => {
+                    bind_expression(expr, &typed, self.context)?.data_type()
+                }
+                _ => {
+                    return Err(Error::new(
+                        codes::SYNTAX_ERROR,
+                        format!("Column {} has neither a type nor a default", decl.name),
+                    ));
+                }
+            };
+            columns.push(ColumnDefinition {
+                id: i as u32,
+                name: decl.name.clone(),
+                data_type,
+                default,
+                comment: decl.comment.clone().unwrap_or_default(),
+                codec: decl
+                    .codec
+                    .as_ref()
+                    .map(|list| {
+                        let items: Vec<String> = list.iter().map(format::expr).collect();
+                        format!("CODEC({})", items.join(", "))
+                    })
+                    .unwrap_or_default(),
+                ttl: decl.ttl.as_ref().map(format::expr).unwrap_or_default(),
+            });
+        }
+        Ok(columns)
+    }
+
+    fn keys(
+        &self,
+        create: &CreateTable,
+        engine: &str,
+        columns: &[ColumnDefinition],
+    ) -> Result<Keys> {
+        let clause = &create.engine;
+        let inline_primary: Vec<String> =
+            create.columns.iter().filter(|c| c.primary_key).map(|c| c.name.clone()).collect();
+        let mut keys = Keys {
+            sorting: clause.order_by.as_ref().map(key_list).unwrap_or_default(),
+            primary: clause.primary_key.as_ref().map(key_list).unwrap_or_default(),
+            partition: clause.partition_by.as_ref().map(key_list).unwrap_or_default(),
+        };
+        if keys.primary.is_empty() {
+            keys.primary = inline_primary;
+        }
+        if engine != "MergeTree" {
+            if clause.order_by.is_some() || clause.partition_by.is_some() {
+                return Err(Error::new(
+                    codes::BAD_ARGUMENTS,
+                    format!("Engine {engine} doesn't support PARTITION_BY, PRIMARY_KEY, ORDER_BY or SAMPLE_BY clauses"),
+                ));
+            }
+            return Ok(keys);
+        }
+        if clause.order_by.is_none() {
+            if keys.primary.is_empty() {
+                return Err(Error::new(
+                    codes::BAD_ARGUMENTS,
+                    "ORDER BY or PRIMARY KEY expression is needed. Use `ORDER BY tuple()` for no key",
+                ));
+            }
+            keys.sorting = keys.primary.clone();
+        }
+        if keys.primary.is_empty() {
+            keys.primary = keys.sorting.clone();
+        }
+        if !keys.sorting.starts_with(&keys.primary) {
+            return Err(Error::new(
+                codes::BAD_ARGUMENTS,
+                "Primary key must be a prefix of the sorting key",
+            ));
+        }
+        let stored: Vec<(String, DataType)> =
+            columns.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect();
+        let nullable_allowed = clause
+            .settings
+            .iter()
+            .any(|s| s.name == "allow_nullable_key" && s.value.as_u64() == Some(1));
+        for text in keys.sorting.iter().chain(&keys.partition) {
+            let expr = pumphouse_query::sql::parse_expression(text)?;
+            let data_type = bind_expression(&expr, &stored, self.context)?.data_type();
+            if data_type.is_nullable() && !nullable_allowed {
+                return Err(Error::new(
+                    codes::ILLEGAL_COLUMN,
+                    format!(
+                        "Sorting key contains nullable columns, but merge tree setting `allow_nullable_key` is disabled: {text}"
+                    ),
+                ));
+            }
+        }
+        Ok(keys)
+    }
+}
+
+struct Keys {
+    sorting: Vec<String>,
+    primary: Vec<String>,
+    partition: Vec<String>,
+}
+
+/// `(a, b)` → [a, b]; `tuple()` → []; `a` → [a]. Canonical texts.
+fn key_list(expr: &Expr) -> Vec<String> {
+    match &expr.kind {
+        ExprKind::Call(call) if call.name == "tuple" => {
+            call.arguments.iter().map(format::expr).collect()
+        }
+        _ => vec![format::expr(expr)],
+    }
+}
+
+fn settings_map(settings: &[Setting]) -> BTreeMap<String, String> {
+    settings.iter().map(|s| (s.name.clone(), super::setting_text(s))).collect()
+}
+
+/// The settings that mean something for MergeTree here, or that ClickHouse knows and that are safe to
+/// accept without effect.
+fn check_merge_tree_settings(settings: &BTreeMap<String, String>) -> Result<()> {
+    if let Some(text) = settings.get("index_granularity")
+        && !text.parse::<u64>().is_ok_and(|n| (1..=1 << 20).contains(&n))
+    {
+        return Err(Error::new(
+            codes::BAD_ARGUMENTS,
+            format!("index_granularity must be 1 to 1048576, it is {text}"),
+        ));
+    }
+    Ok(())
+}
+
+fn check_kafka_columns(columns: &[ColumnDefinition]) -> Result<()> {
+    let refused = columns.iter().find(|c| {
+        c.default.as_ref().is_some_and(|d| d.kind != DefaultKind::Alias)
+    });
+    match refused {
+        Some(column) => Err(Error::new(
+            codes::BAD_ARGUMENTS,
+            format!(
+                "KafkaEngine doesn't support DEFAULT/MATERIALIZED/EPHEMERAL expressions for columns. See column {}",
+                column.name
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Positional arguments and the SETTINGS clause as one map, checked.
+fn kafka_settings(
+    engine: &EngineClause,
+    mut settings: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
+    let mut arguments = vec![];
+    for expr in engine.arguments.iter().flatten() {
+        arguments.push(match &expr.kind {
+            ExprKind::Literal { value: Value::String(bytes), .. } => {
+                String::from_utf8_lossy(bytes).into_owned()
+            }
+            ExprKind::Literal { value, .. } => value.to_sql(),
+            ExprKind::Identifier(parts) => parts.join("."),
+            _ => {
+                return Err(Error::new(
+                    codes::BAD_ARGUMENTS,
+                    "Kafka engine arguments must be literals or identifiers",
+                ));
+            }
+        });
+    }
+    kafka::positional_arguments(&arguments, &mut settings)?;
+    kafka::KafkaSettings::from_settings(&settings)?;
+    Ok(settings)
+}
+
+fn fill_column_types(decls: &mut [ColumnDecl], columns: &[ColumnDefinition]) {
+    for (decl, column) in decls.iter_mut().zip(columns) {
+        decl.data_type = Some(column.data_type.to_string());
+        decl.nullable = None;
+    }
+}
+
+/// Names of settings whose values are secrets.
+fn is_secret(name: &str) -> bool {
+    name.contains("password") || name.contains("secret") || name.contains("token")
+}
+
+/// The canonical CREATE text, secrets hidden, MergeTree's granularity written out.
+fn create_text(mut create: CreateTable, engine: &str) -> String {
+    if engine == "MergeTree"
+        && !create.engine.settings.iter().any(|s| s.name == "index_granularity")
+    {
+        create
+            .engine
+            .settings
+            .push(Setting { name: "index_granularity".into(), value: Value::UInt(8192) });
+    }
+    for setting in &mut create.engine.settings {
+        if is_secret(&setting.name) {
+            setting.value = Value::string("[HIDDEN]");
+        }
+    }
+    create.as_table = None;
+    create.as_query = None;
+    create.as_function = None;
+    if create.engine.order_by.is_none() && create.engine.primary_key.is_none() {
+        let inline: Vec<Expr> = create
+            .columns
+            .iter_mut()
+            .filter(|c| std::mem::take(&mut c.primary_key))
+            .map(|c| identifier(&c.name))
+            .collect();
+        if !inline.is_empty() {
+            let key = tuple_of(inline);
+            create.engine.primary_key = Some(key.clone());
+            create.engine.order_by = Some(key);
+        }
+    }
+    if engine == "MergeTree" && create.engine.order_by.is_none() {
+        create.engine.order_by = create.engine.primary_key.clone();
+    }
+    format::statement(&Statement::CreateTable(Box::new(create)), true)
+}
+
+pub(super) fn identifier(name: &str) -> Expr {
+    Expr { kind: ExprKind::Identifier(vec![name.into()]), alias: None, span: Default::default() }
+}
+
+fn tuple_of(mut items: Vec<Expr>) -> Expr {
+    if items.len() == 1 {
+        return items.remove(0);
+    }
+    let call = pumphouse_query::sql::ast::Call {
+        name: "tuple".into(),
+        arguments: items,
+        form: CallForm::Operator,
+        ..Default::default()
+    };
+    Expr { kind: ExprKind::Call(Box::new(call)), alias: None, span: Default::default() }
+}

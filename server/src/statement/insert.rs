@@ -1,0 +1,314 @@
+//! INSERT: rows from VALUES, from data in a format, or from a SELECT; through DEFAULTs into the
+//! table and its views.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pumphouse_ingest::format::{self, InputColumn, ParseError, ParsedRows};
+use pumphouse_ingest::insert::fill_defaults;
+use pumphouse_query::error::codes;
+use pumphouse_query::functions::cast::cast_column;
+use pumphouse_query::sql::ast::{Expr, ExprKind, Insert, InsertSource};
+use pumphouse_query::sql::format as sql_format;
+use pumphouse_query::{Error, Result, execute, prepare};
+use pumphouse_storage::Block;
+use pumphouse_storage::log::{ColumnDefinition, DefaultKind, TableDefinition};
+
+use super::values::read_values;
+use super::{Input, Run};
+
+/// Rows of one inserted block (`max_insert_block_size`).
+const BLOCK_ROWS_MAX: u64 = 1_048_449;
+/// Bytes of one inserted block, roughly.
+const BLOCK_BYTES_MAX: usize = 256 << 20;
+/// Bytes read from the request at a time.
+const CHUNK_BYTES: usize = 1 << 20;
+
+impl Run<'_> {
+    pub(super) fn insert(
+        &mut self,
+        insert: &Insert,
+        format: Option<&str>,
+        input: Input,
+    ) -> Result<()> {
+        let Some(name) = &insert.table else {
+            return Err(Error::new(
+                codes::NOT_IMPLEMENTED,
+                "INSERT INTO FUNCTION is not supported yet",
+            ));
+        };
+        let database = self.database(&name.database).to_string();
+        let state = self.server.store.snapshot();
+        let Some(table) = state.table(&database, &name.name) else {
+            return Err(self.unknown_table(&database, &name.name));
+        };
+        let mut definition = table.definition.clone();
+        // A materialized view stands for its target.
+        if let Some((target_database, target)) = &definition.target {
+            definition = state
+                .table(target_database, target)
+                .ok_or_else(|| self.unknown_table(target_database, target))?
+                .definition
+                .clone();
+        }
+        let columns = self.insert_columns(insert, &definition)?;
+        match &insert.source {
+            InsertSource::Query(query) => self.insert_select(&definition, &columns, query),
+            InsertSource::Values { data_offset } => {
+                let text = read_all(input, *data_offset)?;
+                let rows = read_values(&text, &columns, &self.format_options(), self.context)?;
+                self.insert_rows(&definition, &columns, rows)
+            }
+            InsertSource::Format { format: named, data_offset } => {
+                let name = named
+                    .as_deref()
+                    .or(format)
+                    .or(self.request.default_format.as_deref())
+                    .unwrap_or("TabSeparated");
+                if name.eq_ignore_ascii_case("Values") {
+                    let text = read_all(input, *data_offset)?;
+                    let rows = read_values(&text, &columns, &self.format_options(), self.context)?;
+                    return self.insert_rows(&definition, &columns, rows);
+                }
+                self.insert_stream(&definition, &columns, name, input, *data_offset)
+            }
+        }
+    }
+
+    /// The columns that the statement gives values for, in its order.
+    fn insert_columns(
+        &self,
+        insert: &Insert,
+        definition: &TableDefinition,
+    ) -> Result<Vec<InputColumn>> {
+        let insertable = |c: &&ColumnDefinition| {
+            !c.default.as_ref().is_some_and(|d| {
+                matches!(d.kind, DefaultKind::Materialized | DefaultKind::Alias)
+            })
+        };
+        let by_name = |name: &str| {
+            definition.columns.iter().find(|c| c.name == name).ok_or_else(|| {
+                Error::new(
+                    codes::NO_SUCH_COLUMN_IN_TABLE,
+                    format!("No such column {name} in table {}", definition.full_name()),
+                )
+            })
+        };
+        let all = || -> Vec<&ColumnDefinition> {
+            definition
+                .columns
+                .iter()
+                .filter(insertable)
+                .filter(|c| !c.default.as_ref().is_some_and(|d| d.kind == DefaultKind::Ephemeral))
+                .collect()
+        };
+        let chosen: Vec<&ColumnDefinition> = match &insert.columns {
+            None => all(),
+            Some(list) => {
+                let mut chosen: Vec<&ColumnDefinition> = vec![];
+                for expr in list {
+                    match &expr.kind {
+                        ExprKind::Identifier(parts) => {
+                            let column = by_name(&parts.join("."))?;
+                            if chosen.iter().any(|c| c.name == column.name) {
+                                return Err(Error::new(
+                                    codes::DUPLICATE_COLUMN,
+                                    format!("Column {} specified more than once", column.name),
+                                ));
+                            }
+                            chosen.push(column);
+                        }
+                        _ => {
+                            for column in expand(expr, all())? {
+                                chosen.push(column);
+                            }
+                        }
+                    }
+                }
+                chosen
+            }
+        };
+        if let Some(column) = chosen.iter().find(|c| !insertable(c)) {
+            return Err(Error::new(
+                codes::ILLEGAL_COLUMN,
+                format!("Cannot insert column {}, because it is MATERIALIZED or ALIAS column", column.name),
+            ));
+        }
+        Ok(chosen
+            .into_iter()
+            .map(|c| InputColumn { name: c.name.clone(), data_type: c.data_type.clone() })
+            .collect())
+    }
+
+    /// The result's columns go to the chosen ones by position.
+    fn insert_select(
+        &mut self,
+        definition: &Arc<TableDefinition>,
+        columns: &[InputColumn],
+        query: &pumphouse_query::sql::ast::Query,
+    ) -> Result<()> {
+        let plan = prepare(query, &self.server.catalog(), self.context)?;
+        if plan.schema.len() != columns.len() {
+            return Err(Error::new(
+                codes::INCORRECT_NUMBER_OF_COLUMNS,
+                format!(
+                    "Number of columns doesn't match (source: {} and result: {})",
+                    plan.schema.len(),
+                    columns.len()
+                ),
+            ));
+        }
+        let mut pending: Vec<Block> = vec![];
+        let mut rows = 0u64;
+        let mut blocks = vec![];
+        for block in execute::collect(&plan, self.context)? {
+            rows += block.rows() as u64;
+            pending.push(block);
+            if rows >= BLOCK_ROWS_MAX {
+                blocks.push(Block::concat(&std::mem::take(&mut pending))?);
+                rows = 0;
+            }
+        }
+        if rows > 0 {
+            blocks.push(Block::concat(&pending)?);
+        }
+        for block in blocks {
+            let cast = block
+                .columns
+                .iter()
+                .zip(columns)
+                .map(|(c, to)| cast_column(c, &to.data_type, self.context))
+                .collect::<Result<Vec<_>>>()?;
+            let rows = ParsedRows {
+                rows: block.rows(),
+                present: vec![None; cast.len()],
+                columns: cast,
+            };
+            self.insert_rows(definition, columns, rows)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the request piece by piece; every full block is one commit.
+    fn insert_stream(
+        &mut self,
+        definition: &Arc<TableDefinition>,
+        columns: &[InputColumn],
+        format_name: &str,
+        mut input: Input,
+        data_offset: usize,
+    ) -> Result<()> {
+        let mut reader = format::reader(format_name, columns, &self.format_options())?;
+        let rows_max = self.context.settings.u64("max_insert_block_size", BLOCK_ROWS_MAX) as usize;
+        let mut buffer = input.text.split_off(data_offset.min(input.text.len()));
+        let mut ended = false;
+        loop {
+            self.context.check()?;
+            let used = reader
+                .read_stream(&buffer, ended, rows_max.max(1))
+                .map_err(|e| parse_error(e, format_name))?;
+            let unread = buffer.len() - used;
+            if reader.rows() >= rows_max || reader.bytes() >= BLOCK_BYTES_MAX || ended && unread == 0
+            {
+                let rows = reader.take()?;
+                if rows.rows > 0 {
+                    self.insert_rows(definition, columns, rows)?;
+                }
+            }
+            if ended && (unread == 0 || used == 0) {
+                return Ok(());
+            }
+            buffer.drain(..used);
+            if !ended && used < CHUNK_BYTES {
+                ended = !read_chunk(&mut input.rest, &mut buffer)?;
+            }
+        }
+    }
+
+    /// Completes rows of `columns` to whole rows of the table and inserts them.
+    fn insert_rows(
+        &mut self,
+        definition: &Arc<TableDefinition>,
+        columns: &[InputColumn],
+        rows: ParsedRows,
+    ) -> Result<()> {
+        if rows.rows == 0 {
+            return Ok(());
+        }
+        let block = fill_defaults(definition, columns, rows, self.context)?;
+        self.insert_whole(definition, block)
+    }
+
+    /// Inserts a block whose columns are matched to the table's by name, the rest by defaults.
+    pub(super) fn insert_block(
+        &mut self,
+        definition: &Arc<TableDefinition>,
+        block: Block,
+    ) -> Result<()> {
+        let (mut columns, mut values) = (vec![], vec![]);
+        for (name, column) in block.names.iter().zip(&block.columns) {
+            let Some(target) = definition.columns.iter().find(|c| c.name == *name) else { continue };
+            values.push(cast_column(column, &target.data_type, self.context)?);
+            columns.push(InputColumn { name: name.clone(), data_type: target.data_type.clone() });
+        }
+        let rows =
+            ParsedRows { rows: block.rows(), present: vec![None; values.len()], columns: values };
+        self.insert_rows(definition, &columns, rows)
+    }
+
+    fn insert_whole(&mut self, definition: &Arc<TableDefinition>, block: Block) -> Result<()> {
+        let (rows, bytes) = (block.rows() as u64, block.memory_bytes() as u64);
+        let token = self.context.settings.get("insert_deduplication_token").filter(|t| !t.is_empty());
+        self.server.inserter.insert(
+            &definition.database,
+            &definition.name,
+            block,
+            token,
+            self.context,
+        )?;
+        self.context.progress.written_rows.fetch_add(rows, Ordering::Relaxed);
+        self.context.progress.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.server.merges.wake();
+        Ok(())
+    }
+}
+
+/// `*`, `* EXCEPT (…)` in a column list.
+fn expand<'c>(expr: &Expr, all: Vec<&'c ColumnDefinition>) -> Result<Vec<&'c ColumnDefinition>> {
+    use pumphouse_query::sql::ast::ColumnTransformer;
+    if let ExprKind::Asterisk(transformers) = &expr.kind {
+        let mut columns = all;
+        for transformer in transformers {
+            if let ColumnTransformer::Except { names, .. } = transformer {
+                columns.retain(|c| !names.contains(&c.name));
+            }
+        }
+        return Ok(columns);
+    }
+    Err(Error::new(
+        codes::SYNTAX_ERROR,
+        format!("{} is no column of an INSERT", sql_format::expr(expr)),
+    ))
+}
+
+/// The data behind the statement, whole.
+fn read_all(mut input: Input, data_offset: usize) -> Result<Vec<u8>> {
+    let mut data = input.text.split_off(data_offset.min(input.text.len()));
+    while read_chunk(&mut input.rest, &mut data)? {}
+    Ok(data)
+}
+
+/// Appends up to [`CHUNK_BYTES`]; false at the end.
+fn read_chunk(rest: &mut Box<dyn Read + Send>, buffer: &mut Vec<u8>) -> Result<bool> {
+    let before = buffer.len();
+    let read = rest.take(CHUNK_BYTES as u64).read_to_end(buffer);
+    read.map_err(|e| {
+        Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read the request's data: {e}"))
+    })?;
+    Ok(buffer.len() > before)
+}
+
+fn parse_error(e: ParseError, format: &str) -> Error {
+    Error::new(e.code, format!("{}: (while reading the data in format {format})", e.message))
+}

@@ -1,0 +1,295 @@
+//! Statements: one request's text is parsed and carried out here, whoever sent it. One file a
+//! family; results go out through an [`Output`], rows of an INSERT come in through an [`Input`].
+
+mod create;
+mod definition;
+mod drop;
+mod insert;
+mod select;
+mod show;
+mod system;
+mod values;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pumphouse_ingest::format::FormatOptions;
+use pumphouse_query::context::{MemoryTracker, QueryContext, Settings};
+use pumphouse_query::error::codes;
+use pumphouse_query::sql::ast::{Setting, Statement};
+use pumphouse_query::sql::{self, ParsedStatement};
+use pumphouse_query::{Error, Result};
+use pumphouse_storage::types::TimeZone;
+
+use crate::server::Server;
+use crate::session::SessionState;
+use crate::system_tables::is_setting;
+
+pub use definition::ENGINES;
+pub use show::default_kind_name;
+
+/// Longest statement text that is parsed, in bytes (`max_query_size`).
+pub const QUERY_BYTES_MAX: usize = 256 << 10;
+
+/// What a request says besides its text.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    pub query_id: String,
+    pub user: String,
+    pub database: Option<String>,
+    pub settings: Settings,
+    pub parameters: BTreeMap<String, String>,
+    /// Format of the result (and of inserted data) where the statement names none.
+    pub default_format: Option<String>,
+    /// Writing statements are refused (HTTP GET).
+    pub readonly: bool,
+}
+
+/// The statement's text and what follows it.
+pub struct Input {
+    /// The text, or at least its first [`QUERY_BYTES_MAX`] bytes.
+    pub text: Vec<u8>,
+    /// The rest of the request, read when an INSERT wants it.
+    pub rest: Box<dyn Read + Send>,
+}
+
+/// Takes a result. `begin` comes once before the first `write`, and only if there is a result.
+pub trait Output: Send {
+    fn begin(&mut self, format: &str, content_type: &'static str, time_zone: &str) -> Result<()>;
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+}
+
+/// Carries out one statement. The query is registered while it runs and logged when it ends.
+pub fn execute(
+    server: &Arc<Server>,
+    request: Request,
+    session: &mut SessionState,
+    input: Input,
+    output: &mut dyn Output,
+    started: impl FnOnce(&Arc<QueryContext>),
+) -> Result<()> {
+    let text = statement_text(&input.text)?;
+    let parsed = sql::parse_statement(text)?;
+    let mut settings = session.settings.clone();
+    settings.values.extend(request.settings.values.clone());
+    apply_settings(&mut settings, &parsed.settings)?;
+    let context = Arc::new(query_context(server, &request, session, settings)?);
+    let guard = server.processes.enter(context.clone(), text)?;
+    started(&context);
+    let kind = kind_of(&parsed.statement);
+    let mut run = Run { server, request: &request, session, context: &context, output };
+    let result = run.statement(parsed, input);
+    guard.finish(kind, result.as_ref().err());
+    result
+}
+
+/// One statement being carried out.
+struct Run<'a> {
+    server: &'a Arc<Server>,
+    request: &'a Request,
+    session: &'a mut SessionState,
+    context: &'a Arc<QueryContext>,
+    output: &'a mut dyn Output,
+}
+
+impl Run<'_> {
+    fn statement(&mut self, parsed: ParsedStatement, input: Input) -> Result<()> {
+        let format = parsed.format.clone();
+        if self.request.readonly && writes(&parsed.statement) {
+            return Err(Error::new(
+                codes::READONLY,
+                "Cannot execute query in readonly mode. For queries over HTTP, method GET implies \
+                 readonly. You should use method POST for modifying queries.",
+            ));
+        }
+        match parsed.statement {
+            Statement::Query(query) => self.select(&query, format.as_deref()),
+            Statement::Explain(explain) => self.explain(&explain, format.as_deref()),
+            Statement::Insert(insert) => self.insert(&insert, format.as_deref(), input),
+            Statement::CreateDatabase { name, if_not_exists, engine, comment } => {
+                self.create_database(&name, if_not_exists, engine.as_ref(), comment)
+            }
+            Statement::CreateTable(create) => self.create_table(*create),
+            Statement::CreateView(create) => self.create_view(*create),
+            Statement::Drop { kind, names, if_exists, if_empty, .. } => {
+                self.drop_objects(kind, &names, if_exists, if_empty)
+            }
+            Statement::Detach { kind, name, if_exists, .. } => self.detach(kind, &name, if_exists),
+            Statement::Attach { kind, name, if_not_exists } => {
+                self.attach(kind, &name, if_not_exists)
+            }
+            Statement::Truncate { name, if_exists, .. } => self.truncate(&name, if_exists),
+            Statement::Rename { kind, pairs, exchange } => self.rename(kind, &pairs, exchange),
+            Statement::Optimize { name, final_, .. } => self.optimize(&name, final_),
+            Statement::Set(settings) => self.set(&settings),
+            Statement::Use(database) => self.use_database(&database),
+            Statement::Describe { table } => self.describe(&table, format.as_deref()),
+            Statement::Exists { kind, name } => self.exists(kind, &name, format.as_deref()),
+            Statement::Show(show) => self.show(&show, format.as_deref()),
+            Statement::System(command) => self.system(&command),
+            Statement::KillQuery { mutation, where_, .. } => {
+                self.kill_query(mutation, &where_, format.as_deref())
+            }
+            Statement::Alter(_) => Err(Error::new(
+                codes::NOT_IMPLEMENTED,
+                "ALTER is not supported yet: create a new table and INSERT … SELECT into it",
+            )),
+        }
+    }
+
+    fn database<'n>(&'n self, name: &'n Option<String>) -> &'n str {
+        name.as_deref().unwrap_or(&self.context.database)
+    }
+
+    fn format_options(&self) -> FormatOptions {
+        FormatOptions {
+            settings: self.context.settings.clone(),
+            time_zone: self.context.time_zone,
+        }
+    }
+
+    fn set(&mut self, settings: &[Setting]) -> Result<()> {
+        for setting in settings {
+            if let Some(parameter) = setting.name.strip_prefix("param_") {
+                let text = setting_text(setting);
+                self.session.parameters.insert(parameter.into(), text);
+            }
+        }
+        let plain: Vec<Setting> =
+            settings.iter().filter(|s| !s.name.starts_with("param_")).cloned().collect();
+        apply_settings(&mut self.session.settings, &plain)
+    }
+
+    fn use_database(&mut self, database: &str) -> Result<()> {
+        self.require_database(database)?;
+        self.session.database = Some(database.into());
+        Ok(())
+    }
+
+    fn require_database(&self, database: &str) -> Result<()> {
+        let known = self.server.store.snapshot().databases.contains_key(database);
+        if known || crate::system_tables::is_virtual_database(database) {
+            return Ok(());
+        }
+        Err(Error::new(
+            codes::UNKNOWN_DATABASE,
+            format!("Database {database} does not exist"),
+        ))
+    }
+}
+
+/// The longest valid UTF-8 prefix of the text; data behind an INSERT may be anything.
+fn statement_text(bytes: &[u8]) -> Result<&str> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        // The error says how far the text is valid.
+        Err(e) => std::str::from_utf8(&bytes[..e.valid_up_to()]).unwrap_or(""),
+    };
+    if text.trim().is_empty() {
+        return Err(Error::new(codes::SYNTAX_ERROR, "Syntax error: Empty query"));
+    }
+    Ok(text)
+}
+
+/// The value of a setting as text.
+fn setting_text(setting: &Setting) -> String {
+    match &setting.value {
+        pumphouse_storage::Value::String(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => other.to_sql(),
+    }
+}
+
+/// Adds `new` to `settings`; error 115 for a name that no ClickHouse setting has.
+fn apply_settings(settings: &mut Settings, new: &[Setting]) -> Result<()> {
+    for setting in new {
+        check_setting_name(&setting.name)?;
+        settings.set(&setting.name, setting_text(setting));
+    }
+    Ok(())
+}
+
+/// Error 115 unless `name` is a setting.
+pub fn check_setting_name(name: &str) -> Result<()> {
+    if is_setting(name) {
+        return Ok(());
+    }
+    Err(Error::new(
+        codes::UNKNOWN_SETTING,
+        format!("Setting {name} is neither a builtin setting nor started with the prefix 'SQL_' registered for user-defined settings"),
+    ))
+}
+
+fn query_context(
+    server: &Server,
+    request: &Request,
+    session: &SessionState,
+    settings: Settings,
+) -> Result<QueryContext> {
+    let memory_max = match settings.u64("max_memory_usage", 0) {
+        0 => server.config.max_memory_usage,
+        n => n,
+    };
+    let mut context = QueryContext::new(request.query_id.clone(), server.clock.now_us(), 0);
+    context.memory = MemoryTracker::with_parent(memory_max, Some(server.memory.clone()));
+    context.user = request.user.clone();
+    context.database = request
+        .database
+        .clone()
+        .or_else(|| session.database.clone())
+        .unwrap_or_else(|| "default".into());
+    context.parameters = session.parameters.clone();
+    context.parameters.extend(request.parameters.clone());
+    if let Some(zone) = settings.get("session_timezone").filter(|z| !z.is_empty()) {
+        context.time_zone = TimeZone::parse(zone).ok_or_else(|| {
+            Error::new(codes::BAD_ARGUMENTS, format!("Invalid time zone: {zone}"))
+        })?;
+    }
+    let seconds = settings
+        .get("max_execution_time")
+        .and_then(|s| s.parse::<f64>().ok())
+        .filter(|s| *s > 0.0 && s.is_finite());
+    if let Some(seconds) = seconds {
+        context.deadline = Instant::now().checked_add(Duration::from_secs_f64(seconds.min(1e9)));
+    }
+    context.settings = settings;
+    Ok(context)
+}
+
+fn writes(statement: &Statement) -> bool {
+    !matches!(
+        statement,
+        Statement::Query(_)
+            | Statement::Explain(_)
+            | Statement::Describe { .. }
+            | Statement::Exists { .. }
+            | Statement::Show(_)
+            | Statement::Set(_)
+            | Statement::Use(_)
+    )
+}
+
+fn kind_of(statement: &Statement) -> &'static str {
+    match statement {
+        Statement::Query(_) => "Select",
+        Statement::Insert(_) => "Insert",
+        Statement::CreateDatabase { .. }
+        | Statement::CreateTable(_)
+        | Statement::CreateView(_) => "Create",
+        Statement::Drop { .. } => "Drop",
+        Statement::Explain(_) => "Explain",
+        Statement::Show(_) | Statement::Exists { .. } => "Show",
+        Statement::Describe { .. } => "Describe",
+        Statement::Set(_) => "Set",
+        Statement::Use(_) => "Use",
+        Statement::System(_) => "System",
+        Statement::Alter(_) => "Alter",
+        Statement::Rename { .. } => "Rename",
+        Statement::Optimize { .. } => "Optimize",
+        Statement::KillQuery { .. } => "KillQuery",
+        Statement::Detach { .. } => "Detach",
+        Statement::Attach { .. } => "Attach",
+        Statement::Truncate { .. } => "Truncate",
+    }
+}

@@ -1,0 +1,147 @@
+//! SELECT and EXPLAIN: bind, run, format, stream.
+
+use std::sync::atomic::Ordering;
+
+use pumphouse_ingest::format::{self, FormatWriter, WriterStatistics};
+use pumphouse_query::error::codes;
+use pumphouse_query::execute::{self, ResultSink};
+use pumphouse_query::plan::Plan;
+use pumphouse_query::plan::explain;
+use pumphouse_query::sql::ast::{Explain, ExplainKind, Query, Statement};
+use pumphouse_query::{Error, Result, prepare, sql};
+use pumphouse_storage::{Block, Column, DataType, Value};
+
+use super::{Output, Run};
+
+impl Run<'_> {
+    pub(super) fn select(&mut self, query: &Query, format: Option<&str>) -> Result<()> {
+        let catalog = self.server.catalog();
+        let plan = prepare(query, &catalog, self.context)?;
+        self.stream(&plan, format)
+    }
+
+    /// Runs `plan` and writes its rows in `format` (or the request's default).
+    fn stream(&mut self, plan: &Plan, format: Option<&str>) -> Result<()> {
+        let mut writer = self.writer(format)?;
+        let mut buffer = Vec::with_capacity(64 << 10);
+        writer.prefix(&plan.schema, &mut buffer)?;
+        let mut sink = FormatSink {
+            writer: writer.as_mut(),
+            output: self.output,
+            context: self.context,
+            buffer,
+            totals: None,
+        };
+        execute::run(plan, self.context, &mut sink)?;
+        sink.finish()
+    }
+
+    /// Writes blocks that are already there: the answers of SHOW, DESCRIBE and the like.
+    pub(super) fn write_block(&mut self, block: &Block, format: Option<&str>) -> Result<()> {
+        let mut writer = self.writer(format)?;
+        let mut buffer = Vec::new();
+        writer.prefix(&block.schema(), &mut buffer)?;
+        let mut sink = FormatSink {
+            writer: writer.as_mut(),
+            output: self.output,
+            context: self.context,
+            buffer,
+            totals: None,
+        };
+        sink.block(block.clone())?;
+        sink.finish()
+    }
+
+    /// The writer of the result, announced to the output.
+    fn writer(&mut self, format: Option<&str>) -> Result<Box<dyn FormatWriter>> {
+        let name = format
+            .or(self.request.default_format.as_deref())
+            .unwrap_or("TabSeparated")
+            .to_string();
+        let writer = format::writer(&name, &self.format_options())?;
+        self.output.begin(&name, writer.content_type(), self.context.time_zone.name())?;
+        Ok(writer)
+    }
+
+    pub(super) fn explain(&mut self, explain: &Explain, format: Option<&str>) -> Result<()> {
+        let indexes = explain.settings.iter().any(|s| {
+            s.name == "indexes" && s.value.as_u64() == Some(1)
+        });
+        let lines = match (&explain.kind, &explain.statement) {
+            (ExplainKind::Syntax, statement) => text_lines(&sql::format::statement(statement, true)),
+            (ExplainKind::Ast, statement) => text_lines(&format!("{statement:#?}")),
+            (kind, Statement::Query(query)) => {
+                let catalog = self.server.catalog();
+                let plan = prepare(query, &catalog, self.context)?;
+                match kind {
+                    ExplainKind::Pipeline => explain::pipeline_lines(&plan),
+                    _ => explain::plan_lines(&plan, indexes),
+                }
+            }
+            _ => {
+                return Err(Error::new(
+                    codes::INCORRECT_QUERY,
+                    "Only SELECT is supported for EXPLAIN query",
+                ));
+            }
+        };
+        let values: Vec<Value> = lines.into_iter().map(Value::string).collect();
+        let column = Column::from_values(DataType::String, &values)?;
+        self.write_block(&Block::new(vec![("explain".into(), column)]), format)
+    }
+}
+
+fn text_lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_string).collect()
+}
+
+/// Formats blocks as they come and hands the bytes on.
+struct FormatSink<'a> {
+    writer: &'a mut dyn FormatWriter,
+    output: &'a mut dyn Output,
+    context: &'a pumphouse_query::context::QueryContext,
+    buffer: Vec<u8>,
+    totals: Option<Block>,
+}
+
+impl FormatSink<'_> {
+    fn flush(&mut self) -> Result<()> {
+        let progress = &self.context.progress;
+        progress.result_bytes.fetch_add(self.buffer.len() as u64, Ordering::Relaxed);
+        self.output.write(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<()> {
+        if let Some(totals) = self.totals.take() {
+            self.writer.totals(&totals, &mut self.buffer)?;
+        }
+        let progress = &self.context.progress;
+        let statistics = WriterStatistics {
+            rows_before_limit: None,
+            elapsed_seconds: self.context.elapsed().as_secs_f64(),
+            rows_read: progress.read_rows.load(Ordering::Relaxed),
+            bytes_read: progress.read_bytes.load(Ordering::Relaxed),
+        };
+        self.writer.suffix(&statistics, &mut self.buffer)?;
+        self.flush()
+    }
+}
+
+impl ResultSink for FormatSink<'_> {
+    fn block(&mut self, block: Block) -> Result<()> {
+        self.context.progress.result_rows.fetch_add(block.rows() as u64, Ordering::Relaxed);
+        self.writer.block(&block, &mut self.buffer)?;
+        // Small results go out in one piece.
+        if self.buffer.len() >= 64 << 10 {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn totals(&mut self, block: Block) -> Result<()> {
+        self.totals = Some(block);
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! SHOW, DESCRIBE and EXISTS. Lists are queries over system tables.
+
+use pumphouse_query::error::codes;
+use pumphouse_query::sql::ast::{
+    ObjectKind, Query, QueryBody, Select, Show, ShowFilter, TableExpr, TableName,
+};
+use pumphouse_query::sql::{self, format};
+use pumphouse_query::{Error, Result, prepare};
+use pumphouse_storage::log::DefaultKind;
+use pumphouse_storage::{Block, Column, DataType, Value};
+
+use super::Run;
+
+impl Run<'_> {
+    pub(super) fn show(&mut self, show: &Show, format: Option<&str>) -> Result<()> {
+        let text = match show {
+            Show::Databases(filter) => {
+                format!("SELECT name FROM system.databases{} ORDER BY name", tail("", filter))
+            }
+            Show::Tables { from, filter, .. } => {
+                let database = from.clone().unwrap_or_else(|| self.context.database.clone());
+                self.require_database(&database)?;
+                let condition = format!("database = {}", quote(&database));
+                format!("SELECT name FROM system.tables{} ORDER BY name", tail(&condition, filter))
+            }
+            Show::Columns { table, filter, .. } => {
+                let database = self.database(&table.database).to_string();
+                let condition =
+                    format!("database = {} AND table = {}", quote(&database), quote(&table.name));
+                format!(
+                    "SELECT name AS field, type, type LIKE 'Nullable%' ? 'YES' : 'NO' AS `null`, \
+                     is_in_primary_key ? 'PRI SOR' : is_in_sorting_key ? 'SOR' : '' AS key, \
+                     if(default_kind IN ('DEFAULT', 'ALIAS', 'MATERIALIZED'), default_expression, NULL) AS `default`, \
+                     '' AS extra FROM system.columns{} ORDER BY position",
+                    tail(&condition, filter)
+                )
+            }
+            Show::Create { kind, name } => return self.show_create(*kind, name, format),
+            Show::Processlist => "SELECT * FROM system.processes".to_string(),
+            Show::Settings { changed, filter } => {
+                let condition = if *changed { "changed" } else { "" };
+                format!("SELECT name, type, value FROM system.settings{}", tail(condition, filter))
+            }
+            Show::Functions(filter) => {
+                format!("SELECT * FROM system.functions{}", tail("", filter))
+            }
+            Show::Engines => "SELECT * FROM system.table_engines ORDER BY name".to_string(),
+            Show::Grants => {
+                return self.one_column(
+                    "GRANTS",
+                    vec![format!("GRANT ALL ON *.* TO {}", self.context.user)],
+                    format,
+                );
+            }
+        };
+        let query = sql::parse_query(&text)?;
+        self.select(&query, format)
+    }
+
+    fn show_create(
+        &mut self,
+        kind: ObjectKind,
+        name: &TableName,
+        format: Option<&str>,
+    ) -> Result<()> {
+        let state = self.server.store.snapshot();
+        let text = if kind == ObjectKind::Database {
+            let Some(database) = state.databases.get(&name.name) else {
+                return self.require_database(&name.name);
+            };
+            let name = pumphouse_storage::types::back_quote_if_needed(&name.name);
+            format!("CREATE DATABASE {name}\nENGINE = {}", database.engine)
+        } else {
+            let database = self.database(&name.database).to_string();
+            match state.table(&database, &name.name) {
+                Some(table) => table.definition.create_query.clone(),
+                None => return Err(self.unknown_table(&database, &name.name)),
+            }
+        };
+        self.one_column("statement", vec![text], format)
+    }
+
+    fn one_column(&mut self, name: &str, rows: Vec<String>, format: Option<&str>) -> Result<()> {
+        let values: Vec<Value> = rows.into_iter().map(Value::string).collect();
+        let column = Column::from_values(DataType::String, &values)?;
+        self.write_block(&Block::new(vec![(name.to_string(), column)]), format)
+    }
+
+    pub(super) fn exists(
+        &mut self,
+        kind: ObjectKind,
+        name: &TableName,
+        format: Option<&str>,
+    ) -> Result<()> {
+        let state = self.server.store.snapshot();
+        let found = if kind == ObjectKind::Database {
+            self.require_database(&name.name).is_ok()
+        } else {
+            let database = self.database(&name.database).to_string();
+            match state.table(&database, &name.name) {
+                Some(table) if kind == ObjectKind::View => {
+                    table.definition.engine.ends_with("View")
+                }
+                Some(_) => kind == ObjectKind::Table,
+                None => self.server.system_table_exists(&database, &name.name),
+            }
+        };
+        let column = Column::from_values(DataType::UInt8, &[Value::UInt(found as u64)])?;
+        self.write_block(&Block::new(vec![("result".into(), column)]), format)
+    }
+
+    pub(super) fn describe(&mut self, table: &TableExpr, format: Option<&str>) -> Result<()> {
+        let rows = match table {
+            TableExpr::Table { database, name, .. } => {
+                let database = self.database(database).to_string();
+                let state = self.server.store.snapshot();
+                match state.table(&database, name) {
+                    Some(table) => described(&table.definition.columns),
+                    None => self.described_query(table)?,
+                }
+            }
+            other => self.described_query(other)?,
+        };
+        let names = [
+            "name",
+            "type",
+            "default_type",
+            "default_expression",
+            "comment",
+            "codec_expression",
+            "ttl_expression",
+        ];
+        let columns = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| {
+                let values: Vec<Value> = rows.iter().map(|r| Value::string(r[i].clone())).collect();
+                Ok((name.to_string(), Column::from_values(DataType::String, &values)?))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        self.write_block(&Block::new(columns), format)
+    }
+
+    /// The columns that `SELECT * FROM table` would give.
+    fn described_query(&self, table: &TableExpr) -> Result<Vec<[String; 7]>> {
+        let select = Select {
+            items: sql::parse_query("SELECT *")
+                .ok()
+                .and_then(|q| match q.body {
+                    QueryBody::Select(s) => Some(s.items),
+                    QueryBody::SetOperation { .. } => None,
+                })
+                .ok_or_else(|| Error::new(codes::LOGICAL_ERROR, "`SELECT *` must parse"))?,
+            from: Some(table.clone()),
+            ..Select::default()
+        };
+        let query = Query { body: QueryBody::Select(Box::new(select)) };
+        let plan = prepare(&query, &self.server.catalog(), self.context)?;
+        Ok(plan
+            .schema
+            .iter()
+            .map(|(name, data_type)| {
+                let empty = String::new;
+                [name.clone(), data_type.to_string(), empty(), empty(), empty(), empty(), empty()]
+            })
+            .collect())
+    }
+}
+
+fn described(columns: &[pumphouse_storage::log::ColumnDefinition]) -> Vec<[String; 7]> {
+    columns
+        .iter()
+        .map(|c| {
+            let (kind, expression) = match &c.default {
+                Some(d) => (default_kind_name(d.kind).to_string(), d.expression.clone()),
+                None => (String::new(), String::new()),
+            };
+            let codec = c.codec.trim_start_matches("CODEC(").trim_end_matches(')').to_string();
+            [
+                c.name.clone(),
+                c.data_type.to_string(),
+                kind,
+                expression,
+                c.comment.clone(),
+                codec,
+                c.ttl.clone(),
+            ]
+        })
+        .collect()
+}
+
+/// The keyword of a default's kind.
+pub fn default_kind_name(kind: DefaultKind) -> &'static str {
+    match kind {
+        DefaultKind::Default => "DEFAULT",
+        DefaultKind::Materialized => "MATERIALIZED",
+        DefaultKind::Alias => "ALIAS",
+        DefaultKind::Ephemeral => "EPHEMERAL",
+    }
+}
+
+fn quote(text: &str) -> String {
+    Value::string(text).to_sql()
+}
+
+/// WHERE and LIMIT of a SHOW statement over `name`, with a condition of our own.
+fn tail(condition: &str, filter: &ShowFilter) -> String {
+    let mut conditions: Vec<String> = vec![];
+    if !condition.is_empty() {
+        conditions.push(condition.into());
+    }
+    if let Some((pattern, case_insensitive, negated)) = &filter.like {
+        let not = if *negated { "NOT " } else { "" };
+        let like = if *case_insensitive { "ILIKE" } else { "LIKE" };
+        conditions.push(format!("name {not}{like} {}", quote(pattern)));
+    }
+    if let Some(expr) = &filter.where_ {
+        conditions.push(format!("({})", format::expr(expr)));
+    }
+    match conditions.is_empty() {
+        true => String::new(),
+        false => format!(" WHERE {}", conditions.join(" AND ")),
+    }
+}

@@ -1,0 +1,203 @@
+//! `system.*`: what the server knows of itself, as tables. `columns.tsv` lists the columns of every
+//! system table of the ClickHouse release that we follow; a table is one filler function in
+//! [`FILLERS`] that gives the columns it has something for. Tables without a filler are there and
+//! empty, so that tools which look at them find nothing rather than an error.
+
+mod activity;
+mod introspection;
+mod objects;
+mod rows;
+mod streams;
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use pumphouse_query::Result;
+use pumphouse_query::catalog::{BlockSource, ExtraTables, SourceColumn, TableSource};
+use pumphouse_storage::log::State;
+use pumphouse_storage::types::parse_data_type;
+use pumphouse_storage::{DataType, Value};
+
+use self::rows::Rows;
+use crate::server::Server;
+
+pub use introspection::is_setting;
+
+type Filler = fn(&Server, &State, &mut Rows) -> Result<()>;
+
+/// Every table that has content.
+const FILLERS: &[(&str, Filler)] = &[
+    ("databases", objects::databases),
+    ("tables", objects::tables),
+    ("columns", objects::columns),
+    ("parts", objects::parts),
+    ("kafka_consumers", streams::kafka_consumers),
+    ("kafka_offsets", streams::kafka_offsets),
+    ("kafka_gaps", streams::kafka_gaps),
+    ("processes", activity::processes),
+    ("query_log", activity::query_log),
+    ("merges", activity::merges),
+    ("metrics", activity::metrics),
+    ("asynchronous_metrics", activity::asynchronous_metrics),
+    ("settings", introspection::settings),
+    ("functions", introspection::functions),
+    ("formats", introspection::formats),
+    ("table_engines", introspection::table_engines),
+    ("build_options", introspection::build_options),
+    ("disks", introspection::disks),
+    ("users", introspection::users),
+];
+
+/// Tables and columns of our own, beside ClickHouse's: `(table, column, type)`.
+const OWN_COLUMNS: &[(&str, &str, &str)] = &[
+    ("kafka_consumers", "state", "String"),
+    ("kafka_consumers", "paused_reason", "String"),
+    ("kafka_consumers", "next_retry", "DateTime"),
+    ("kafka_consumers", "is_inserting", "UInt8"),
+    ("kafka_consumers", "num_rows_read", "UInt64"),
+    ("kafka_consumers", "num_bytes_read", "UInt64"),
+    ("kafka_consumers", "last_error", "String"),
+    ("kafka_consumers", "assignments.committed_offset", "Array(Int64)"),
+    ("kafka_consumers", "assignments.high_watermark", "Array(Int64)"),
+    ("kafka_consumers", "assignments.lag", "Array(Int64)"),
+    ("kafka_consumers", "lag", "Int64"),
+    ("kafka_offsets", "database", "String"),
+    ("kafka_offsets", "table", "String"),
+    ("kafka_offsets", "topic", "String"),
+    ("kafka_offsets", "partition", "Int32"),
+    ("kafka_offsets", "next_offset", "Int64"),
+    ("kafka_offsets", "commits", "UInt64"),
+    ("kafka_offsets", "last_commit_time", "DateTime64(6)"),
+    ("kafka_gaps", "database", "String"),
+    ("kafka_gaps", "table", "String"),
+    ("kafka_gaps", "topic", "String"),
+    ("kafka_gaps", "partition", "Int32"),
+    ("kafka_gaps", "from_offset", "Int64"),
+    ("kafka_gaps", "to_offset", "Int64"),
+    ("kafka_gaps", "reason", "String"),
+];
+
+/// Gives the system tables to queries. Attached to the server once that exists.
+#[derive(Default)]
+pub struct SystemTables {
+    server: OnceLock<Weak<Server>>,
+}
+
+impl SystemTables {
+    pub fn attach(&self, server: &Arc<Server>) {
+        let _ = self.server.set(Arc::downgrade(server));
+    }
+}
+
+impl Server {
+    /// Whether `database.name` is a system table.
+    pub fn system_table_exists(&self, database: &str, name: &str) -> bool {
+        is_virtual_database(database) && !schema_of(name).is_empty()
+    }
+}
+
+/// Databases that no CREATE DATABASE made.
+pub fn is_virtual_database(name: &str) -> bool {
+    name == "system"
+}
+
+/// Names of all system tables, in order.
+pub fn table_names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = columns_file().map(|(table, _, _)| table).collect();
+    names.extend(OWN_COLUMNS.iter().map(|(table, _, _)| *table));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn columns_file() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    include_str!("columns.tsv").lines().filter_map(|line| {
+        let mut fields = line.split('\t');
+        Some((fields.next()?, fields.next()?, fields.next()?))
+    })
+}
+
+/// Columns of a system table; empty if there is none of that name.
+pub fn schema_of(table: &str) -> Vec<(String, DataType)> {
+    columns_file()
+        .chain(OWN_COLUMNS.iter().copied())
+        .filter(|(t, _, _)| *t == table)
+        .map(|(_, name, data_type)| {
+            // A type that we do not have yet is shown as text.
+            (name.to_string(), parse_data_type(data_type).unwrap_or(DataType::String))
+        })
+        .collect()
+}
+
+impl ExtraTables for SystemTables {
+    fn table(
+        &self,
+        state: &Arc<State>,
+        database: &str,
+        name: &str,
+    ) -> Option<Arc<dyn TableSource>> {
+        if !is_virtual_database(database) {
+            return None;
+        }
+        let schema = schema_of(name);
+        if schema.is_empty() {
+            return None;
+        }
+        let server = self.server.get()?.upgrade()?;
+        let columns =
+            schema.iter().map(|(n, t)| SourceColumn::plain(n.clone(), t.clone())).collect();
+        let filler = FILLERS.iter().find(|(n, _)| *n == name).map(|(_, f)| *f);
+        let state = state.clone();
+        let full_name = format!("system.{name}");
+        // Filled when scanned, not when bound: EXPLAIN and DESCRIBE cost nothing.
+        let fill = move || {
+            let mut rows = Rows::new(schema.clone());
+            if let Some(filler) = filler {
+                filler(&server, &state, &mut rows)?;
+            }
+            rows.into_block()
+        };
+        Some(Arc::new(LazyTable {
+            name: full_name,
+            columns,
+            fill: Box::new(fill),
+        }))
+    }
+
+    fn table_function(&self, _: &str, _: &[Value]) -> Option<Result<Arc<dyn TableSource>>> {
+        None
+    }
+}
+
+/// A table whose rows are made at the time of the scan.
+struct LazyTable {
+    name: String,
+    columns: Vec<SourceColumn>,
+    fill: Box<dyn Fn() -> Result<pumphouse_storage::Block> + Send + Sync>,
+}
+
+impl TableSource for LazyTable {
+    fn columns(&self) -> &[SourceColumn] {
+        &self.columns
+    }
+
+    fn scan(
+        &self,
+        columns: &[String],
+        conditions: &[pumphouse_storage::scan::ColumnCondition],
+    ) -> Result<Arc<dyn pumphouse_query::catalog::MorselSource>> {
+        let block = (self.fill)()?;
+        BlockSource::new(self.name.clone(), self.columns.clone(), vec![block])
+            .scan(columns, conditions)
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn engine(&self) -> String {
+        let name = self.name.trim_start_matches("system.");
+        let mut letters = name.chars();
+        let first = letters.next().map(|c| c.to_ascii_uppercase());
+        format!("System{}{}", first.unwrap_or_default(), letters.as_str())
+    }
+}

@@ -1,0 +1,152 @@
+//! `system.databases`, `tables`, `columns`, `parts`: what the log says exists.
+
+use pumphouse_query::Result;
+use pumphouse_storage::Value;
+use pumphouse_storage::log::{State, Table};
+
+use super::rows::{Rows, flag, number, seconds, text, texts};
+use crate::server::Server;
+use crate::statement::default_kind_name;
+
+pub fn databases(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
+    for database in state.databases.values() {
+        rows.push(&[
+            ("name", text(&database.name)),
+            ("engine", text(&database.engine)),
+            ("engine_full", text(&database.engine)),
+            ("comment", text(&database.comment)),
+        ]);
+    }
+    rows.push(&[("name", text("system")), ("engine", text("Atomic")), ("engine_full", text("Atomic"))]);
+    Ok(())
+}
+
+fn attached(state: &State) -> impl Iterator<Item = &std::sync::Arc<Table>> {
+    state.databases.values().flat_map(|d| d.tables.values()).filter_map(|id| state.tables.get(id))
+}
+
+fn nullable(n: u64, has: bool) -> Value {
+    if has { number(n) } else { Value::Null }
+}
+
+pub fn tables(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
+    for table in attached(state) {
+        let d = &table.definition;
+        let stores = d.engine.ends_with("MergeTree");
+        let sum = |f: fn(&pumphouse_storage::log::PartMeta) -> u64| {
+            table.parts.iter().map(|p| f(p)).sum::<u64>()
+        };
+        let dependents = state.views_of(&d.database, &d.name);
+        rows.push(&[
+            ("database", text(&d.database)),
+            ("name", text(&d.name)),
+            ("uuid", Value::String(d.uuid.as_bytes().to_vec())),
+            ("engine", text(&d.engine)),
+            ("create_table_query", text(d.create_query.split_whitespace().collect::<Vec<_>>().join(" "))),
+            ("engine_full", text(engine_full(&d.create_query))),
+            ("as_select", text(d.select.clone().unwrap_or_default())),
+            ("partition_key", text(d.partition_key.join(", "))),
+            ("sorting_key", text(d.sorting_key.join(", "))),
+            ("primary_key", text(d.primary_key.join(", "))),
+            ("total_rows", nullable(sum(|p| p.rows), stores)),
+            ("total_bytes", nullable(sum(|p| p.bytes), stores)),
+            ("total_bytes_uncompressed", nullable(sum(|p| p.bytes_uncompressed), stores)),
+            ("parts", nullable(table.parts.len() as u64, stores)),
+            ("active_parts", nullable(table.parts.len() as u64, stores)),
+            ("comment", text(&d.comment)),
+            ("has_own_data", flag(stores)),
+            ("dependencies_database", texts(dependents.iter().map(|t| &t.definition.database))),
+            ("dependencies_table", texts(dependents.iter().map(|t| &t.definition.name))),
+        ]);
+    }
+    for name in super::table_names() {
+        rows.push(&[
+            ("database", text("system")),
+            ("name", text(name)),
+            ("engine", text(format!("System{name}"))),
+        ]);
+    }
+    let _ = server;
+    Ok(())
+}
+
+/// The text behind `ENGINE = ` in one line.
+fn engine_full(create_query: &str) -> String {
+    match create_query.split_once("\nENGINE = ") {
+        Some((_, clause)) => clause.split_whitespace().collect::<Vec<_>>().join(" "),
+        None => String::new(),
+    }
+}
+
+pub fn columns(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
+    for table in attached(state) {
+        let d = &table.definition;
+        for (i, column) in d.columns.iter().enumerate() {
+            let (kind, expression) = match &column.default {
+                Some(default) => (default_kind_name(default.kind), default.expression.as_str()),
+                None => ("", ""),
+            };
+            rows.push(&[
+                ("database", text(&d.database)),
+                ("table", text(&d.name)),
+                ("name", text(&column.name)),
+                ("type", text(column.data_type.to_string())),
+                ("position", number(i as u64 + 1)),
+                ("default_kind", text(kind)),
+                ("default_expression", text(expression)),
+                ("comment", text(&column.comment)),
+                ("compression_codec", text(&column.codec)),
+                ("is_in_partition_key", flag(d.partition_key.contains(&column.name))),
+                ("is_in_sorting_key", flag(d.sorting_key.contains(&column.name))),
+                ("is_in_primary_key", flag(d.primary_key.contains(&column.name))),
+            ]);
+        }
+    }
+    for table in super::table_names() {
+        for (i, (name, data_type)) in super::schema_of(table).into_iter().enumerate() {
+            rows.push(&[
+                ("database", text("system")),
+                ("table", text(table)),
+                ("name", text(name)),
+                ("type", text(data_type.to_string())),
+                ("position", number(i as u64 + 1)),
+            ]);
+        }
+    }
+    Ok(())
+}
+
+pub fn parts(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
+    for table in attached(state) {
+        let d = &table.definition;
+        for part in &table.parts {
+            rows.push(&[
+                ("partition", text(if part.partition_id == "all" { "tuple()" } else { &part.partition_id })),
+                ("partition_id", text(&part.partition_id)),
+                ("name", text(part.name())),
+                ("part_type", text("Compact")),
+                ("active", flag(true)),
+                ("visible", flag(true)),
+                ("rows", number(part.rows)),
+                ("marks", number(part.rows.div_ceil(8192))),
+                ("files", number(1)),
+                ("bytes_on_disk", number(part.bytes)),
+                ("bytes", number(part.bytes)),
+                ("data_compressed_bytes", number(part.bytes)),
+                ("data_uncompressed_bytes", number(part.bytes_uncompressed)),
+                ("modification_time", seconds(part.created_us)),
+                ("min_block_number", Value::Int(part.min_block as i64)),
+                ("max_block_number", Value::Int(part.max_block as i64)),
+                ("level", number(part.level as u64)),
+                ("data_version", number(part.min_block)),
+                ("database", text(&d.database)),
+                ("table", text(&d.name)),
+                ("engine", text(&d.engine)),
+                ("disk_name", text("default")),
+                ("path", text(part.path())),
+                ("hash_of_all_files", text(format!("{:016x}", part.footer_hash))),
+            ]);
+        }
+    }
+    Ok(())
+}

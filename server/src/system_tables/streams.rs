@@ -1,0 +1,92 @@
+//! `system.kafka_consumers`, `kafka_offsets`, `kafka_gaps`: how far the streams are.
+
+use pumphouse_query::Result;
+use pumphouse_storage::Value;
+use pumphouse_storage::log::State;
+
+use super::rows::{Rows, flag, micros, number, seconds, text, texts};
+use crate::server::Server;
+
+pub fn kafka_consumers(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
+    for c in server.kafka.consumers() {
+        let ints = |f: fn(&pumphouse_ingest::kafka::AssignmentStatus) -> i64| {
+            Value::Array(c.assignments.iter().map(|a| Value::Int(f(a))).collect())
+        };
+        let known: Vec<i64> = c.assignments.iter().map(|a| a.lag).filter(|l| *l >= 0).collect();
+        let views = state.views_of(&c.database, &c.table);
+        let dependencies = views.iter().filter_map(|v| {
+            let (database, name) = v.definition.target.as_ref()?;
+            Some(texts([v.definition.full_name(), format!("{database}.{name}")]))
+        });
+        rows.push(&[
+            ("database", text(&c.database)),
+            ("table", text(&c.table)),
+            ("consumer_id", text(&c.consumer_id)),
+            ("assignments.topic", texts(c.assignments.iter().map(|a| a.topic.clone()))),
+            ("assignments.partition_id", ints(|a| a.kafka_partition.into())),
+            ("assignments.current_offset", ints(|a| a.current_offset)),
+            ("assignments.committed_offset", ints(|a| a.committed_offset)),
+            ("assignments.high_watermark", ints(|a| a.high_watermark)),
+            ("assignments.lag", ints(|a| a.lag)),
+            ("lag", Value::Int(known.iter().sum())),
+            (
+                "exceptions.time",
+                Value::Array(c.exceptions.iter().map(|e| seconds(e.time_us)).collect()),
+            ),
+            ("exceptions.text", texts(c.exceptions.iter().map(|e| e.text.clone()))),
+            ("last_error", text(c.exceptions.back().map(|e| e.text.clone()).unwrap_or_default())),
+            ("last_poll_time", seconds(c.last_poll_us)),
+            ("num_messages_read", number(c.messages)),
+            ("num_rows_read", number(c.rows)),
+            ("num_bytes_read", number(c.bytes)),
+            ("last_commit_time", seconds(c.last_commit_us)),
+            ("num_commits", number(c.blocks)),
+            ("last_rebalance_time", seconds(c.last_rebalance_us)),
+            ("num_rebalance_revocations", number(c.rebalance_revocations)),
+            ("num_rebalance_assignments", number(c.rebalance_assignments)),
+            ("is_currently_used", flag(true)),
+            ("last_used", micros(c.last_poll_us)),
+            ("rdkafka_stat", text(c.rdkafka_stat.clone())),
+            ("dependencies", Value::Array(dependencies.collect())),
+            ("state", text(c.state.to_string())),
+            ("paused_reason", text(c.paused_reason.clone())),
+            ("next_retry", seconds(c.next_retry_us)),
+            ("is_inserting", flag(c.is_inserting)),
+        ]);
+    }
+    Ok(())
+}
+
+pub fn kafka_offsets(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
+    for table in state.tables.values() {
+        for (partition, offset) in &table.offsets {
+            rows.push(&[
+                ("database", text(&table.definition.database)),
+                ("table", text(&table.definition.name)),
+                ("topic", text(&partition.topic)),
+                ("partition", Value::Int(partition.kafka_partition.into())),
+                ("next_offset", Value::Int(offset.next)),
+                ("commits", number(offset.commits)),
+                ("last_commit_time", micros(offset.last_commit_us)),
+            ]);
+        }
+    }
+    Ok(())
+}
+
+pub fn kafka_gaps(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
+    for table in state.tables.values() {
+        for gap in &table.gaps {
+            rows.push(&[
+                ("database", text(&table.definition.database)),
+                ("table", text(&table.definition.name)),
+                ("topic", text(&gap.partition.topic)),
+                ("partition", Value::Int(gap.partition.kafka_partition.into())),
+                ("from_offset", Value::Int(gap.from)),
+                ("to_offset", Value::Int(gap.to)),
+                ("reason", text(&gap.reason)),
+            ]);
+        }
+    }
+    Ok(())
+}
