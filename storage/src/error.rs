@@ -2,7 +2,7 @@
 
 use std::io;
 
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A storage error. `server/http` alone turns these into ClickHouse codes.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ mod fault;
 mod memory;
 mod real;
 
-pub use fault::{FaultDisk, FaultPlan};
+pub use fault::{Failure, FailureKind, FaultDisk, FaultImage, FaultPlan, Random};
 pub use memory::MemoryDisk;
 pub use real::RealDisk;
 

@@ -1,0 +1,116 @@
+//! A whole state to bytes and back: the payload of a checkpoint's first frame.
+//!
+//! Every field of [`State`] is written as it is, nothing is derived, so that a state read back is the
+//! state that was written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::codec::{
+    FORMAT, read_definition, read_format, read_pair, read_part, write_definition, write_pair,
+    write_part,
+};
+use super::state::{Database, State, StreamGap, StreamOffset, StreamPartition, Table};
+use super::wire::{Reader, WireResult, Writer};
+
+pub fn encode_state(state: &State) -> Vec<u8> {
+    let mut w = Writer::default();
+    w.u8(FORMAT);
+    w.uint(state.version);
+    w.uint(u64::from(state.epoch));
+    w.list(state.databases.values(), |w, database| write_database(w, database));
+    w.list(state.tables.values(), |w, table| write_table(w, table));
+    w.list(&state.views_versions, |w, (name, version)| {
+        write_pair(w, name);
+        w.uint(*version);
+    });
+    w.bytes
+}
+
+pub fn decode_state(payload: &[u8]) -> WireResult<State> {
+    let mut r = Reader::new(payload);
+    read_format(&mut r)?;
+    let (version, epoch) = (r.uint()?, r.u32()?);
+    let databases = r.list(read_database)?;
+    let tables = r.list(read_table)?;
+    let views_versions = r.list(|r| Ok((read_pair(r)?, r.uint()?)))?;
+    r.end()?;
+    Ok(State {
+        version,
+        epoch,
+        databases: databases.into_iter().map(|d| (d.name.clone(), Arc::new(d))).collect(),
+        tables: tables.into_iter().map(|t| (t.definition.uuid, Arc::new(t))).collect(),
+        views_versions: BTreeMap::from_iter(views_versions),
+    })
+}
+
+fn write_database(w: &mut Writer, database: &Database) {
+    w.text(&database.name);
+    w.text(&database.engine);
+    w.text(&database.comment);
+    w.list(&database.tables, |w, (name, table)| {
+        w.text(name);
+        w.uuid(table);
+    });
+}
+
+fn read_database(r: &mut Reader) -> WireResult<Database> {
+    let (name, engine, comment) = (r.text()?, r.text()?, r.text()?);
+    let tables = r.list(|r| Ok((r.text()?, r.uuid()?)))?;
+    Ok(Database { name, engine, comment, tables: BTreeMap::from_iter(tables) })
+}
+
+fn write_table(w: &mut Writer, table: &Table) {
+    write_definition(w, &table.definition);
+    w.uint(table.definition_version);
+    w.bool(table.detached);
+    w.list(&table.parts, |w, part| write_part(w, part));
+    w.uint(table.next_block);
+    w.list(&table.offsets, |w, (partition, offset)| {
+        write_partition(w, partition);
+        w.int(offset.next);
+        w.uint(offset.commits);
+        w.uint(offset.last_commit_us);
+    });
+    w.list(&table.gaps, |w, gap| {
+        write_partition(w, &gap.partition);
+        w.int(gap.from);
+        w.int(gap.to);
+        w.text(&gap.reason);
+    });
+    w.bool(table.paused);
+    w.list(&table.tokens, |w, token| w.text(token));
+}
+
+fn read_table(r: &mut Reader) -> WireResult<Table> {
+    Ok(Table {
+        definition: Arc::new(read_definition(r)?),
+        definition_version: r.uint()?,
+        detached: r.bool()?,
+        parts: r.list(|r| Ok(Arc::new(read_part(r)?)))?,
+        next_block: r.uint()?,
+        offsets: BTreeMap::from_iter(r.list(read_offset)?),
+        gaps: r.list(read_gap)?,
+        paused: r.bool()?,
+        tokens: r.list(|r| Ok(r.text()?.into()))?.into_iter().collect(),
+    })
+}
+
+fn read_offset(r: &mut Reader) -> WireResult<(StreamPartition, StreamOffset)> {
+    let partition = read_partition(r)?;
+    let offset = StreamOffset { next: r.int()?, commits: r.uint()?, last_commit_us: r.uint()? };
+    Ok((partition, offset))
+}
+
+fn read_gap(r: &mut Reader) -> WireResult<StreamGap> {
+    Ok(StreamGap { partition: read_partition(r)?, from: r.int()?, to: r.int()?, reason: r.text()? })
+}
+
+fn write_partition(w: &mut Writer, partition: &StreamPartition) {
+    w.text(&partition.topic);
+    w.int(i64::from(partition.kafka_partition));
+}
+
+fn read_partition(r: &mut Reader) -> WireResult<StreamPartition> {
+    Ok(StreamPartition { topic: r.text()?, kafka_partition: r.i32()? })
+}

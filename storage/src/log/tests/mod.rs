@@ -1,0 +1,8 @@
+//! Tests of the log as a whole, over the three disks: `store` (opening, committing, garbage, errors),
+//! `codec` (round trips and hostile bytes), `state` (check and apply as tables), `damage` (bit flips,
+//! truncation), `faults` (the n-th disk operation fails) and `simulation` (power cuts everywhere).
+
+mod codec;
+mod fixture;
+mod state;
+mod store;
