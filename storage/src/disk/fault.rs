@@ -51,7 +51,8 @@ pub enum FailureKind {
     NoSpace,
 }
 
-/// The simulated disk. Operations are counted from 0.
+/// The simulated disk. Operations are counted from 0. A clone is another handle of the same disk.
+#[derive(Clone)]
 pub struct FaultDisk {
     shared: Arc<Shared>,
     locked: Arc<AtomicBool>,

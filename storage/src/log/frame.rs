@@ -5,7 +5,7 @@
 //! one before it: frames cannot be lost, swapped or taken from another log without notice.
 //!
 //! Header, little-endian: magic u32 · format u8 · kind u8 · zero u16 · payload bytes u64 · version u64
-//! · epoch u32 · zero u32 · hash of the previous frame u128 · hash u128 (XXH3-128 of the 48 bytes
+//! · epoch u32 · allocated pages u32 · hash of the previous frame u128 · hash u128 (XXH3-128 of the 48 bytes
 //! before it and the payload).
 
 use xxhash_rust::xxh3::Xxh3;
@@ -35,6 +35,8 @@ pub struct FrameHeader {
     pub payload_bytes: u64,
     pub version: u64,
     pub epoch: u32,
+    /// Length of the file, in units of [`ALIGNMENT`], when the frame was written: it can only grow.
+    pub allocated_pages: u32,
     pub previous: u128,
     pub hash: u128,
 }
@@ -61,6 +63,7 @@ impl FrameHeader {
         b[8..16].copy_from_slice(&self.payload_bytes.to_le_bytes());
         b[16..24].copy_from_slice(&self.version.to_le_bytes());
         b[24..28].copy_from_slice(&self.epoch.to_le_bytes());
+        b[28..32].copy_from_slice(&self.allocated_pages.to_le_bytes());
         b[32..48].copy_from_slice(&self.previous.to_le_bytes());
         b
     }
@@ -71,16 +74,10 @@ pub fn padded(bytes: u64) -> u64 {
     bytes.next_multiple_of(ALIGNMENT)
 }
 
-/// A frame's bytes, padding included, and its hash.
-pub fn encode_frame(
-    kind: FrameKind,
-    version: u64,
-    epoch: u32,
-    previous: u128,
-    payload: &[u8],
-) -> (Vec<u8>, u128) {
-    let payload_bytes = payload.len() as u64;
-    let header = FrameHeader { kind, payload_bytes, version, epoch, previous, hash: 0 };
+/// A frame's bytes, padding included, and its hash. `header` says all but the length and the hash of
+/// the payload, which are filled in.
+pub fn encode_frame(header: FrameHeader, payload: &[u8]) -> (Vec<u8>, u128) {
+    let header = FrameHeader { payload_bytes: payload.len() as u64, ..header };
     let fields = header.fields();
     let hash = hash(&fields, payload);
     let mut bytes = Vec::with_capacity(header.frame_bytes() as usize);
@@ -105,7 +102,7 @@ pub fn decode_header(bytes: &[u8; HEADER_BYTES]) -> Result<FrameHeader, &'static
         (FORMAT, 1) => FrameKind::Snapshot,
         _ => return Err("a frame of an unknown format or kind"),
     };
-    if bytes[6..8] != [0; 2] || bytes[28..32] != [0; 4] {
+    if bytes[6..8] != [0; 2] {
         return Err("reserved bytes of a frame's header are not zero");
     }
     let payload_bytes = u64_at(8);
@@ -117,6 +114,7 @@ pub fn decode_header(bytes: &[u8; HEADER_BYTES]) -> Result<FrameHeader, &'static
         payload_bytes,
         version: u64_at(16),
         epoch: u32_at(24),
+        allocated_pages: u32_at(28),
         previous: u128_at(32),
         hash: u128_at(48),
     })
@@ -140,10 +138,19 @@ mod tests {
 
     #[test]
     fn every_bit_of_a_frame_counts() {
-        let (bytes, hash) = encode_frame(FrameKind::Edits, 7, 3, 99, b"payload");
+        let fields = FrameHeader {
+            kind: FrameKind::Edits,
+            payload_bytes: 0,
+            version: 7,
+            epoch: 3,
+            allocated_pages: 5,
+            previous: 99,
+            hash: 0,
+        };
+        let (bytes, hash) = encode_frame(fields, b"payload");
         let header: [u8; HEADER_BYTES] = bytes[..HEADER_BYTES].try_into().unwrap();
         let read = decode_header(&header).unwrap();
-        assert_eq!((read.version, read.epoch, read.previous, read.hash), (7, 3, 99, hash));
+        assert_eq!(read, FrameHeader { payload_bytes: 7, hash, ..fields });
         assert!(read.matches(b"payload"));
         assert_eq!(bytes.len() as u64, ALIGNMENT);
         for bit in 0..HEADER_BYTES * 8 {

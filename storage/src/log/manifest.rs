@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::frame::{FrameKind, encode_frame, padded};
+use super::frame::{ALIGNMENT, FrameHeader, FrameKind, HEADER_BYTES, encode_frame, padded};
 use super::snapshot::encode_state;
 use super::state::State;
 use super::{AppendFailure, CommitLog};
@@ -145,13 +145,21 @@ impl Manifest {
 
 impl CommitLog for Manifest {
     fn append(&mut self, version: u64, epoch: u32, payload: &[u8]) -> Result<(), AppendFailure> {
-        let (bytes, hash) =
-            encode_frame(FrameKind::Edits, version, epoch, self.position.hash, payload);
-        let frame_bytes = bytes.len() as u64;
+        let frame_bytes = padded((HEADER_BYTES + payload.len()) as u64);
         let room = self.position.allocated - self.position.end;
         if room < frame_bytes {
             self.extend(frame_bytes - room)?;
         }
+        let header = FrameHeader {
+            kind: FrameKind::Edits,
+            payload_bytes: 0,
+            version,
+            epoch,
+            allocated_pages: pages(self.position.allocated),
+            previous: self.position.hash,
+            hash: 0,
+        };
+        let (bytes, hash) = encode_frame(header, payload);
         self.write(self.position.end, bytes).map_err(AppendFailure::Unknown)?;
         self.position.end += frame_bytes;
         self.position.hash = hash;
@@ -202,6 +210,11 @@ impl CommitLog for Manifest {
     }
 }
 
+fn pages(bytes: u64) -> u32 {
+    // Sixteen terabytes of log are beyond any checkpoint.
+    u32::try_from(bytes / ALIGNMENT).unwrap_or(u32::MAX)
+}
+
 /// A full disk before anything that matters was written is no catastrophe; all else is.
 fn full_or_final(error: Error) -> AppendFailure {
     if error.is_disk_full() { AppendFailure::Refused(error) } else { AppendFailure::Unknown(error) }
@@ -222,10 +235,18 @@ pub fn write_generation(
     preallocate_bytes: u64,
 ) -> Result<Position> {
     let payload = encode_state(state);
-    let (bytes, hash) =
-        encode_frame(FrameKind::Snapshot, state.version, state.epoch, previous, &payload);
-    let end = bytes.len() as u64;
+    let end = padded((HEADER_BYTES + payload.len()) as u64);
     let allocated = end + padded(preallocate_bytes);
+    let header = FrameHeader {
+        kind: FrameKind::Snapshot,
+        payload_bytes: 0,
+        version: state.version,
+        epoch: state.epoch,
+        allocated_pages: pages(allocated),
+        previous,
+        hash: 0,
+    };
+    let (bytes, hash) = encode_frame(header, &payload);
     let zeros = vec![0; ZEROS_BYTES.min(padded(preallocate_bytes) as usize)];
     for copy in 0..COPIES.len() {
         let path = manifest_path(generation, copy);

@@ -196,6 +196,8 @@ struct Chain {
     end: u64,
     hash: u128,
     frames: u64,
+    /// What the files' length was, at least, when the last frame was written.
+    allocated: u64,
     /// Frames that only one copy holds: `(copy without it, file offset, bytes)`.
     missing: Vec<(usize, u64, u64)>,
     /// Why the chain ends where it ends, by copy.
@@ -208,6 +210,7 @@ fn read_chain(copies: &[Copy; 2]) -> Result<Chain> {
         end: 0,
         hash: 0,
         frames: 0,
+        allocated: 0,
         missing: vec![],
         ends: [""; 2],
     };
@@ -284,6 +287,7 @@ impl Chain {
         self.end += header.frame_bytes();
         self.hash = header.hash;
         self.frames += 1;
+        self.allocated = u64::from(header.allocated_pages) * ALIGNMENT;
         Ok(())
     }
 }
@@ -303,6 +307,16 @@ fn find_torn(copies: &[Copy; 2], chain: &Chain) -> Result<[Vec<u64>; 2]> {
                 ),
             ));
         }
+    }
+    if copies.iter().all(|copy| copy.len < chain.allocated) {
+        return Err(damaged(
+            &copies[0].path,
+            copies[0].len,
+            format!(
+                "the file ends here, it was {} bytes long; copy b is cut off too",
+                chain.allocated
+            ),
+        ));
     }
     let mut torn = [vec![], vec![]];
     for (copy, pages) in copies.iter().zip(&mut torn) {
@@ -346,8 +360,8 @@ fn repair(
             let count = ALIGNMENT.min(file.len() - file_offset);
             file.write_at(*file_offset, &vec![0; count as usize])?;
         }
-        if file.len() < chain.end {
-            file.write_at(chain.end - 1, &[0])?;
+        if file.len() < chain.allocated {
+            file.write_at(chain.allocated - 1, &[0])?;
         }
         // Also without repairs: a killed process may have left its last frame in the page cache only.
         file.sync()?;

@@ -4,5 +4,7 @@
 
 mod codec;
 mod fixture;
+mod simulation;
 mod state;
 mod store;
+mod workload;

@@ -1,0 +1,244 @@
+//! A random, repeatable workload for simulations, and what must hold of any state it leaves.
+//!
+//! One stream table feeds `raw` and `copy`, each block with its offset in one commit; besides there are
+//! merges, tables made and dropped, tokens, rejected and abandoned commits, snapshots held for a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::fixture::*;
+use crate::Result;
+use crate::disk::{FaultDisk, Random};
+use crate::error::Error;
+use crate::log::snapshot::encode_state;
+use crate::log::{Commit, Edit, PartMeta, Precondition, State, StreamPartition};
+use crate::part::PendingPart;
+use crate::store::Store;
+
+const STREAM: u128 = 1;
+const RAW: u128 = 2;
+const COPY: u128 = 3;
+
+/// What was acknowledged, and what every state looked like.
+#[derive(Default, Clone)]
+pub struct Journal {
+    /// States by version, without version and epoch.
+    pub states: BTreeMap<u64, Vec<u8>>,
+    /// `(operations so far, version)` at each acknowledgement.
+    pub acknowledged: Vec<(u64, u64)>,
+}
+
+impl Journal {
+    pub fn acknowledge(&mut self, operations: u64, state: &State) {
+        self.states.insert(state.version, projection(state));
+        self.acknowledged.push((operations, state.version));
+    }
+
+    /// The last version acknowledged before operation `operation`.
+    pub fn acknowledged_at(&self, operation: u64) -> u64 {
+        let before = self.acknowledged.iter().take_while(|(at, _)| *at <= operation);
+        before.last().map_or(0, |(_, version)| *version)
+    }
+}
+
+/// A state's bytes without what recovery itself changes.
+pub fn projection(state: &State) -> Vec<u8> {
+    let mut state = state.clone();
+    (state.version, state.epoch) = (0, 0);
+    encode_state(&state)
+}
+
+/// The workload over one open store.
+pub struct Workload<'a> {
+    pub disk: &'a FaultDisk,
+    pub store: Arc<Store>,
+    pub random: Random,
+    pub journal: Journal,
+    held: Vec<Arc<State>>,
+}
+
+impl<'a> Workload<'a> {
+    pub fn new(disk: &'a FaultDisk, store: Arc<Store>, random: Random) -> Workload<'a> {
+        let mut journal = Journal::default();
+        journal.acknowledge(disk.operations(), &store.snapshot());
+        Workload { disk, store, random, journal, held: vec![] }
+    }
+
+    /// One random commit, or what leads to none. Rejections are part of the game, other errors not.
+    pub fn step(&mut self) -> Result<()> {
+        let state = self.store.snapshot();
+        let done = match state.tables.get(&table_id(RAW)) {
+            _ if !state.databases.contains_key("d") => self.commit(create_database("d"), vec![]),
+            None => self.create_tables(),
+            Some(_) => match self.random.below(20) {
+                0..=9 => self.insert_block(false),
+                10..=12 => self.merge(),
+                13 | 14 => self.side_table(),
+                15 => self.token(),
+                16 => self.insert_block(true),
+                17 => self.abandon(),
+                18 => {
+                    self.held.push(state);
+                    Ok(())
+                }
+                _ => {
+                    self.held.clear();
+                    self.store.collect_garbage().map(|_| ())
+                }
+            },
+        };
+        match done {
+            Err(Error::Rejected(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn commit(&mut self, commit: Commit, parts: Vec<PendingPart>) -> Result<()> {
+        let version = self.store.commit(commit, parts)?;
+        let state = self.store.snapshot();
+        assert_eq!(state.version, version);
+        self.journal.acknowledge(self.disk.operations(), &state);
+        Ok(())
+    }
+
+    fn create_tables(&mut self) -> Result<()> {
+        let mut all = edits(vec![]);
+        for (id, name) in [(STREAM, "stream"), (RAW, "raw"), (COPY, "copy")] {
+            let one = create_table(definition(id, "d", name));
+            all.preconditions.extend(one.preconditions);
+            all.edits.extend(one.edits);
+        }
+        self.commit(all, vec![])
+    }
+
+    fn insert_block(&mut self, stale: bool) -> Result<()> {
+        let state = self.store.snapshot();
+        let kafka_partition = self.random.below(2) as i32;
+        let key = StreamPartition { topic: "t".into(), kafka_partition };
+        let stored = state.tables[&table_id(STREAM)].offsets.get(&key).map(|o| o.next);
+        let rows = 1 + self.random.below(50);
+        let mut parts = vec![];
+        for table in [RAW, COPY] {
+            for share in split(rows, &mut self.random) {
+                parts.push(write_part(&self.store, table_id(table), share)?);
+            }
+        }
+        let expected = if stale { stored.map_or(Some(5), |n| Some(n + 1)) } else { stored };
+        let commit = Commit {
+            preconditions: vec![
+                Precondition::OffsetEquals {
+                    table: table_id(STREAM),
+                    topic: "t".into(),
+                    kafka_partition,
+                    expected,
+                },
+                Precondition::TableExists { table: table_id(RAW) },
+            ],
+            edits: vec![Edit::AdvanceOffset {
+                table: table_id(STREAM),
+                topic: "t".into(),
+                kafka_partition,
+                next: stored.unwrap_or(0) + rows as i64,
+                wall_us: 7,
+            }],
+        };
+        self.commit(commit, parts)
+    }
+
+    fn merge(&mut self) -> Result<()> {
+        let state = self.store.snapshot();
+        let table = table_id(if self.random.one_in(2) { RAW } else { COPY });
+        let parts = &state.tables[&table].parts;
+        if parts.len() < 2 {
+            return Ok(());
+        }
+        let from = self.random.below(parts.len() as u64 - 1) as usize;
+        let to = (from + 2 + self.random.below(3) as usize).min(parts.len());
+        let sources = &parts[from..to];
+        let mut merged = write_part(&self.store, table, sources.iter().map(|p| p.rows).sum())?;
+        merged.meta.min_block = sources[0].min_block;
+        merged.meta.max_block = sources[sources.len() - 1].max_block;
+        merged.meta.level = 1 + sources.iter().map(|p| p.level).max().unwrap_or(0);
+        let ids: Vec<_> = sources.iter().map(|p| p.id).collect();
+        let removals = ids.iter().map(|part| Edit::RemovePart { table, part: *part }).collect();
+        let preconditions = vec![Precondition::PartsLive { table, parts: ids }];
+        self.commit(Commit { preconditions, edits: removals }, vec![merged])
+    }
+
+    fn side_table(&mut self) -> Result<()> {
+        let number = 10 + u128::from(self.random.below(4));
+        let table = table_id(number);
+        if self.store.snapshot().tables.contains_key(&table) {
+            let edit = match self.random.below(3) {
+                0 => Edit::DetachTable { table },
+                1 => Edit::AttachTable { table },
+                _ => Edit::DropTable { table },
+            };
+            return self.commit(edits(vec![edit]), vec![]);
+        }
+        let part = write_part(&self.store, table, 3)?;
+        self.commit(create_table(definition(number, "d", &format!("side{number}"))), vec![part])
+    }
+
+    fn token(&mut self) -> Result<()> {
+        let (table, token) = (table_id(COPY), format!("token{}", self.random.below(30)));
+        let commit = Commit {
+            preconditions: vec![Precondition::TokenAbsent { table, token: token.clone() }],
+            edits: vec![Edit::Token { table, token }],
+        };
+        self.commit(commit, vec![])
+    }
+
+    /// A part that no commit will list: its writer gave up, or died.
+    fn abandon(&mut self) -> Result<()> {
+        let part = write_part(&self.store, table_id(RAW), 9)?;
+        if self.random.one_in(2) {
+            drop(part.keep());
+        }
+        Ok(())
+    }
+}
+
+fn split(rows: u64, random: &mut Random) -> Vec<u64> {
+    let first = 1 + random.below(rows);
+    if first == rows || random.one_in(2) { vec![rows] } else { vec![first, rows - first] }
+}
+
+/// What holds of every state, and of the files that go with it: each row of the stream is in both
+/// tables once, live parts are on the disk as written, and nothing else is (unless a live store still
+/// has to remove it).
+pub fn check_invariants(disk: &FaultDisk, state: &State) -> std::result::Result<(), String> {
+    let mut live = BTreeSet::new();
+    for part in state.tables.values().flat_map(|t| &t.parts) {
+        if disk.peek(&part.path()).as_deref() != Some(&part_contents(part)) {
+            return Err(format!("part {} is not as written", part.id));
+        }
+        if !live.insert(part.path()) {
+            return Err(format!("part {} is there twice", part.id));
+        }
+    }
+    let consumed: i64 = state
+        .tables
+        .get(&table_id(STREAM))
+        .map_or(0, |t| t.offsets.values().map(|offset| offset.next).sum());
+    for table in [RAW, COPY] {
+        let rows = rows_of(state, table_id(table));
+        if rows as i64 != consumed {
+            return Err(format!("{consumed} rows consumed, {rows} in table {table}"));
+        }
+    }
+    Ok(())
+}
+
+/// Files in `parts` that the state does not list.
+pub fn orphans(names: Vec<String>, state: &State) -> Vec<String> {
+    let live: BTreeSet<String> =
+        state.tables.values().flat_map(|t| &t.parts).map(|p| p.path()).collect();
+    names.into_iter().filter(|name| !live.contains(&format!("parts/{name}"))).collect()
+}
+
+fn rows_of(state: &State, table: Uuid) -> u64 {
+    state.tables.get(&table).map_or(0, |t| t.parts.iter().map(|p: &Arc<PartMeta>| p.rows).sum())
+}
