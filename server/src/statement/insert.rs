@@ -151,7 +151,7 @@ impl Run<'_> {
         let plan = prepare(query, &self.server.catalog(), self.context)?;
         if plan.schema.len() != columns.len() {
             return Err(Error::new(
-                codes::INCORRECT_NUMBER_OF_COLUMNS,
+                codes::NUMBER_OF_COLUMNS_DOESNT_MATCH,
                 format!(
                     "Number of columns doesn't match (source: {} and result: {})",
                     plan.schema.len(),

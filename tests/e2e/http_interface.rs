@@ -1,0 +1,193 @@
+//! ClickHouse's HTTP interface, the core of it: methods, parameters, formats, errors, sessions.
+
+use std::time::Duration;
+
+use crate::harness::http::{encode, request};
+use crate::harness::server::Server;
+
+#[test]
+fn paths_and_methods() {
+    let server = Server::start("paths");
+    let get = |target: &str| request(server.port, "GET", target, &[], b"").unwrap();
+    assert_eq!(get("/ping").text(), "Ok.\n");
+    assert_eq!(get("/").text(), "Ok.\n");
+    assert_eq!(get(&format!("/?query={}", encode("SELECT 1"))).text(), "1\n");
+    assert_eq!(get("/nowhere").status, 404);
+    assert!(get("/play").text().contains("<title>"));
+    assert!(get("/demo").text().contains("<title>"));
+    let put = request(server.port, "PUT", "/?query=SELECT+1", &[], b"").unwrap();
+    assert_eq!(put.status, 404);
+    // GET may not write.
+    let write = get(&format!("/?query={}", encode("CREATE TABLE t (a UInt8) ENGINE = Null")));
+    assert_eq!((write.status, write.header("x-clickhouse-exception-code")), (500, Some("164")));
+}
+
+#[test]
+fn query_in_url_and_body() {
+    let server = Server::start("url");
+    let post = |target: &str, body: &str| {
+        request(server.port, "POST", target, &[], body.as_bytes()).unwrap()
+    };
+    assert_eq!(post("/?query=SELECT", "1+1").text(), "2\n");
+    server.sql("CREATE TABLE t (a UInt8, s String) ENGINE = MergeTree ORDER BY a");
+    let target = format!("/?query={}", encode("INSERT INTO t FORMAT CSV"));
+    assert_eq!(post(&target, "1,\"x\"\n2,y\n").status, 200);
+    assert_eq!(post("/", "INSERT INTO t FORMAT JSONEachRow\n{\"a\":3,\"s\":\"z\"}").status, 200);
+    assert_eq!(post("/", "INSERT INTO t VALUES (4, upper('v')), (2+3, 'w')").status, 200);
+    assert_eq!(server.sql("SELECT * FROM t ORDER BY a"), "1\tx\n2\ty\n3\tz\n4\tV\n5\tw");
+    let answer = post("/?default_format=JSONCompact&max_threads=1", "SELECT 1 AS x");
+    assert_eq!(answer.header("x-clickhouse-format"), Some("JSONCompact"));
+    assert_eq!(answer.header("content-type"), Some("application/json; charset=UTF-8"));
+    assert!(answer.header("x-clickhouse-summary").unwrap().contains("\"result_rows\":\"1\""));
+    let answer = post("/?param_x=41&param_t=t", "SELECT {x:UInt8} + 1, count() FROM {t:Identifier}");
+    assert_eq!(answer.text(), "42\t5\n");
+    let answer = post("/?query_id=mine", "SELECT 1");
+    assert_eq!(answer.header("x-clickhouse-query-id"), Some("mine"));
+    assert_eq!(server.sql("SELECT query FROM system.query_log WHERE query_id = 'mine'"), "SELECT 1");
+}
+
+#[test]
+fn errors_have_codes_and_statuses() {
+    let server = Server::start("errors");
+    for (sql, status, code) in [
+        ("SELECT", 400, 62),
+        ("SELEC 1", 400, 62),
+        ("", 400, 62),
+        ("SELECT * FROM nothing", 404, 60),
+        ("SELECT * FROM no.thing", 404, 81),
+        ("SELECT nothing", 404, 47),
+        ("SELECT nofunction(1)", 404, 46),
+        ("SELECT 1 FORMAT NoFormat", 404, 73),
+        ("SELECT intDiv(1, 0)", 500, 153),
+        ("SELECT toUInt8('x')", 400, 6),
+        ("SELECT {x:UInt8}", 500, 456),
+        ("CREATE TABLE t (a NoType) ENGINE = MergeTree ORDER BY a", 404, 50),
+        ("CREATE TABLE t (a UInt8) ENGINE = NoEngine", 404, 56),
+        ("CREATE DATABASE default", 500, 82),
+        ("SELECT 1 SETTINGS no_such_setting = 1", 404, 115),
+    ] {
+        let answer = server.send(sql).unwrap();
+        let found = (answer.status, answer.header("x-clickhouse-exception-code").unwrap_or(""));
+        assert_eq!(found, (status, code.to_string().as_str()), "{sql}: {}", answer.text());
+        let prefix = format!("Code: {code}. DB::Exception: ");
+        assert!(answer.text().starts_with(&prefix), "{}", answer.text());
+        assert!(answer.text().ends_with("(version 26.9.2.1 (official build))\n"), "{}", answer.text());
+    }
+    let answer = request(server.port, "POST", "/?no_such=1", &[], b"SELECT 1").unwrap();
+    assert_eq!(answer.header("x-clickhouse-exception-code"), Some("115"));
+}
+
+#[test]
+fn hostile_statements_are_errors() {
+    let server = Server::start("hostile");
+    let deep = |open: &str, close: &str| format!("SELECT {}1{}", open.repeat(60_000), close.repeat(60_000));
+    for sql in [
+        deep("(", ")"),
+        deep("[", "]"),
+        deep("-", ""),
+        deep("NOT ", ""),
+        format!("SELECT {}", vec!["1"; 100_000].join("+")),
+        format!("SELECT {}", "CASE WHEN 1 THEN ".repeat(10_000)),
+        "SELECT '".to_string(),
+        "SELECT /* never closed".to_string(),
+        "SELECT 1; SELECT 2".to_string(),
+    ] {
+        let answer = server.send(&sql).unwrap();
+        assert!(answer.status >= 400, "{}", &sql[..60.min(sql.len())]);
+        assert!(answer.text().starts_with("Code: "), "{}", answer.text());
+    }
+    assert_eq!(server.sql("SELECT 'still here'"), "still here");
+}
+
+#[test]
+fn a_failure_behind_the_first_bytes_breaks_the_body() {
+    let server = Server::start("midstream");
+    let sql = "SELECT number, repeat('x', 100), throwIf(number = 3000000, 'stop here') FROM numbers(10000000) SETTINGS max_threads = 1";
+    let answer = server.send(sql).unwrap();
+    assert_eq!(answer.status, 200);
+    let tag = answer.header("x-clickhouse-exception-tag").expect("a tag").to_string();
+    assert!(!answer.complete, "the body must not look whole");
+    let tail = String::from_utf8_lossy(&answer.body[answer.body.len().saturating_sub(600)..]).into_owned();
+    assert!(tail.contains(&format!("__exception__\r\n{tag}\r\nCode: 395")), "{tail}");
+    // An early failure has its true status.
+    let answer = server.send("SELECT throwIf(number = 10) FROM numbers(100)").unwrap();
+    assert_eq!(answer.status, 500);
+}
+
+#[test]
+fn sessions_remember() {
+    let server = Server::start("sessions");
+    let send = |target: &str, sql: &str| {
+        request(server.port, "POST", target, &[], sql.as_bytes()).unwrap()
+    };
+    assert_eq!(send("/?session_id=a", "SET max_threads = 3").status, 200);
+    assert_eq!(send("/?session_id=a", "SELECT getSetting('max_threads')").text(), "3\n");
+    assert_eq!(send("/?session_id=a", "USE system").status, 200);
+    assert_eq!(send("/?session_id=a", "SELECT currentDatabase()").text(), "system\n");
+    assert_eq!(send("/?session_id=b", "SELECT currentDatabase()").text(), "default\n");
+    let missing = send("/?session_id=c&session_check=1", "SELECT 1");
+    assert_eq!(missing.header("x-clickhouse-exception-code"), Some("372"));
+}
+
+#[test]
+fn a_client_that_goes_away_stops_its_query() {
+    use std::io::{Read, Write};
+    let server = Server::start("gone");
+    let sql = "SELECT number FROM numbers(1000000000000) FORMAT TabSeparated";
+    let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    write!(socket, "POST /?query_id=gone HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{sql}", sql.len()).unwrap();
+    let mut some = [0; 4096];
+    socket.read_exact(&mut some).unwrap();
+    drop(socket);
+    server.until(
+        "SELECT count() FROM system.processes WHERE query_id = 'gone'",
+        "0",
+        Duration::from_secs(10),
+    );
+}
+
+#[test]
+fn every_system_table_can_be_read() {
+    let server = Server::start("system");
+    let names = server.sql("SELECT name FROM system.tables WHERE database = 'system' ORDER BY name");
+    assert!(names.lines().count() > 100);
+    for name in names.lines() {
+        server.sql(&format!("SELECT * FROM system.{name} LIMIT 3 FORMAT JSONEachRow"));
+    }
+    assert!(server.number("SELECT count() FROM system.settings") > 1800);
+    assert!(server.number("SELECT count() FROM system.functions") > 300);
+}
+
+#[test]
+fn show_describe_exists() {
+    let server = Server::start("show");
+    server.sql("CREATE DATABASE d COMMENT 'c'");
+    server.sql("CREATE TABLE d.t (a UInt64, b String DEFAULT 'x' COMMENT 'note', c Date CODEC(ZSTD(1))) ENGINE = MergeTree PARTITION BY toYYYYMM(c) ORDER BY (a, b)");
+    server.sql("CREATE VIEW d.v AS SELECT a FROM d.t WHERE a > 1");
+    assert_eq!(server.sql("SHOW DATABASES"), "d\ndefault\nsystem");
+    assert_eq!(server.sql("SHOW TABLES FROM d"), "t\nv");
+    assert_eq!(server.sql("SHOW TABLES FROM d LIKE 'v%'"), "v");
+    assert_eq!(server.sql("EXISTS TABLE d.t"), "1");
+    assert_eq!(server.sql("EXISTS d.x"), "0");
+    assert_eq!(
+        server.sql("DESCRIBE TABLE d.t"),
+        "a\tUInt64\t\t\t\t\t\nb\tString\tDEFAULT\t\\'x\\'\tnote\t\t\nc\tDate\t\t\t\tZSTD(1)\t"
+    );
+    assert_eq!(
+        server.sql("SHOW CREATE TABLE d.t FORMAT TSVRaw"),
+        "CREATE TABLE d.t\n(\n    `a` UInt64,\n    `b` String DEFAULT 'x' COMMENT 'note',\n    `c` Date CODEC(ZSTD(1))\n)\nENGINE = MergeTree\nPARTITION BY toYYYYMM(c)\nORDER BY (a, b)\nSETTINGS index_granularity = 8192"
+    );
+    server.sql("INSERT INTO d.t (a, c) VALUES (1, '2026-01-01'), (2, '2026-02-01')");
+    assert_eq!(server.sql("SELECT * FROM d.v"), "2");
+    assert_eq!(server.sql("SELECT partition_id, rows FROM system.parts WHERE table = 't' ORDER BY 1"), "202601\t1\n202602\t1");
+    server.sql("RENAME TABLE d.t TO d.t2");
+    assert_eq!(server.sql("SELECT count() FROM d.t2"), "2");
+    server.sql("DETACH TABLE d.t2");
+    assert_eq!(server.error("SELECT * FROM d.t2").0, 60);
+    server.sql("ATTACH TABLE d.t2");
+    assert_eq!(server.sql("SELECT count() FROM d.t2"), "2");
+    server.sql("TRUNCATE TABLE d.t2");
+    assert_eq!(server.sql("SELECT count() FROM d.t2"), "0");
+    server.sql("DROP DATABASE d");
+    assert_eq!(server.error("SELECT * FROM d.t2").0, 81);
+}

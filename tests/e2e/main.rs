@@ -1,0 +1,17 @@
+//! End-to-end tests on the real binary: one test binary, one module a theme.
+//!
+//! A real Apache Kafka broker, the real ClickHouse engine (`chdb`) and strace are used where they can
+//! be had; a test that needs one that cannot says loudly that it was skipped. With
+//! `PUMPHOUSE_REQUIRE_PEERS=1` (as `.ci/run` sets it) a missing one is a failure.
+
+mod harness;
+
+mod bad_messages;
+mod demo;
+mod http_interface;
+mod house;
+mod kill_loop;
+mod oracle_sql;
+mod owner_pipeline;
+mod server_life;
+mod syscall_order;

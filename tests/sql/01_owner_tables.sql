@@ -1,0 +1,23 @@
+-- Tables, views on inserts, and what comes out.
+CREATE DATABASE test;
+CREATE TABLE test.src (key UInt64, value UInt64) ENGINE = MergeTree() ORDER BY key;
+CREATE TABLE test.view (key UInt64, value UInt64) ENGINE = MergeTree() ORDER BY key;
+CREATE MATERIALIZED VIEW test.consumer TO test.view AS SELECT * FROM test.src;
+INSERT INTO test.src SELECT number, number * 7 % 1000 FROM numbers(10000);
+SELECT count(), uniqExact(key), sum(value) FROM test.view;
+SELECT key, value FROM test.view ORDER BY key DESC LIMIT 5;
+CREATE TABLE test.totals (bucket UInt8, n UInt64, s UInt64) ENGINE = MergeTree ORDER BY bucket;
+CREATE MATERIALIZED VIEW test.totals_mv TO test.totals AS SELECT toUInt8(key % 3) AS bucket, count() AS n, sum(value) AS s FROM test.view GROUP BY bucket;
+INSERT INTO test.src VALUES (1, 2), (3, 4), (5, 6);
+SELECT bucket, sum(n), sum(s) FROM test.totals GROUP BY bucket ORDER BY bucket;
+SHOW TABLES FROM test;
+DESCRIBE TABLE test.totals;
+SELECT name, engine FROM system.tables WHERE database = 'test' AND name NOT LIKE '.%' ORDER BY name;
+CREATE TABLE test.src (a UInt8) ENGINE = Null;
+CREATE TABLE IF NOT EXISTS test.src (a UInt8) ENGINE = Null;
+SELECT * FROM test.missing;
+DROP TABLE test.consumer;
+INSERT INTO test.src VALUES (77, 77);
+SELECT count() FROM test.view WHERE key = 77;
+EXISTS TABLE test.view;
+EXISTS test.consumer;
