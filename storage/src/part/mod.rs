@@ -7,11 +7,29 @@
 //! Rules: a file is created under its final, never reused name and is nothing until the log lists
 //! it ([`PendingPart`]); every byte is checksummed before it is used.
 
+mod content_hash;
+mod decode;
+mod encode;
+mod footer;
+mod layout;
 mod reader;
+mod statistics;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod word;
+mod writer;
 
 use std::sync::Arc;
 
+pub(crate) use content_hash::{row_hashes, sum as sum_hashes};
+pub(crate) use encode::number_buffer;
+pub(crate) use footer::KeyColumn;
+pub(crate) use layout::{Layout, Order};
 pub use reader::PartReader;
+pub(crate) use statistics::Range;
+pub(crate) use word::{Word, with_word};
+pub(crate) use writer::{PartColumn, PartIdentity, PartKeys, PartWriter};
 
 use crate::disk::Disk;
 use crate::log::PartMeta;

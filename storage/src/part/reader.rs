@@ -1,21 +1,101 @@
 //! Reading a part file: the footer once, then any granules of any column.
+//!
+//! Every byte is checksummed before it is looked at; what does not fit gives [`Error::Damaged`] with
+//! path and file offset.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::sync::{Arc, OnceLock};
 
-use crate::disk::Disk;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::decode::{Scratch, Sink};
+use super::footer::{
+    ColumnEntry, FOOTER_BYTES_MAX, Footer, HEADER, KeyColumn, Mark, TAIL_BYTES, TAIL_MAGIC,
+};
+use super::statistics::Range;
+use super::wire::{Cursor, u64_at};
+use crate::block::Column;
+use crate::disk::{Disk, ReadFile};
 use crate::error::{Error, Result};
+use crate::log::PartId;
+use crate::types::{DataType, Value};
+
+/// Neighbouring granules are read together up to this many bytes.
+const READ_BYTES_MAX: u64 = 8 << 20;
+/// A thread's read buffer is given back if it grew past this.
+const BUFFER_BYTES_KEPT: usize = 16 << 20;
+
+thread_local! {
+    static BUFFERS: RefCell<(Vec<u8>, Scratch)> = RefCell::default();
+}
 
 /// An open part. Cheap to share; reads from any thread.
 pub struct PartReader {
+    path: String,
+    file: Arc<dyn ReadFile>,
+    footer: Footer,
     footer_hash: u64,
-    rows: u64,
+    /// First row of each granule, and the number of rows.
+    granule_starts: Vec<u64>,
+    /// Range over the whole part per column, once asked for.
+    part_ranges: Vec<OnceLock<Option<Range>>>,
 }
 
 impl PartReader {
     /// Opens `path`, verifying header, tail and footer.
     pub fn open(disk: &Arc<dyn Disk>, path: &str) -> Result<PartReader> {
         let file = disk.open(path)?;
-        Err(Error::Damaged { path: path.into(), file_offset: file.len(), what: "a tail".into() })
+        let damaged = |file_offset: u64, what: &str| Error::Damaged {
+            path: path.to_string(),
+            file_offset,
+            what: format!("expected {what}"),
+        };
+        let length = file.len();
+        let least = (HEADER.len() + TAIL_BYTES) as u64;
+        if length < least {
+            return Err(damaged(length, "a header and a tail"));
+        }
+        let mut header = [0; HEADER.len()];
+        file.read_at(0, &mut header)?;
+        if header != HEADER {
+            return Err(damaged(0, "the header of a part"));
+        }
+        let tail_offset = length - TAIL_BYTES as u64;
+        let mut tail = [0; TAIL_BYTES];
+        file.read_at(tail_offset, &mut tail)?;
+        if tail[32..] != TAIL_MAGIC || u64_at(&tail, 24) != xxh3_64(&tail[..24]) {
+            return Err(damaged(tail_offset, "the tail of a part"));
+        }
+        let (footer_offset, footer_length) = (u64_at(&tail, 0), u64_at(&tail, 8));
+        let footer_hash = u64_at(&tail, 16);
+        if footer_offset < HEADER.len() as u64
+            || footer_length > FOOTER_BYTES_MAX
+            || footer_offset.checked_add(footer_length) != Some(tail_offset)
+        {
+            return Err(damaged(tail_offset, "a footer that ends at the tail"));
+        }
+        let mut bytes = vec![0; footer_length as usize];
+        file.read_at(footer_offset, &mut bytes)?;
+        if xxh3_64(&bytes) != footer_hash {
+            return Err(damaged(footer_offset, "a footer of its recorded hash"));
+        }
+        let footer =
+            Footer::parse(&bytes, footer_offset).map_err(|e| damaged(footer_offset, e.0))?;
+        let mut granule_starts = vec![0];
+        let mut row = 0;
+        granule_starts.extend(footer.head.granule_rows.iter().map(|rows| {
+            row += *rows as u64;
+            row
+        }));
+        let part_ranges = footer.columns.iter().map(|_| OnceLock::new()).collect();
+        Ok(PartReader {
+            path: path.to_string(),
+            file,
+            footer,
+            footer_hash,
+            granule_starts,
+            part_ranges,
+        })
     }
 
     /// Hash of the footer, to compare with `PartMeta::footer_hash`.
@@ -23,12 +103,221 @@ impl PartReader {
         self.footer_hash
     }
 
-    pub fn rows(&self) -> u64 {
-        self.rows
+    /// The part's own idea of who it is.
+    pub fn id(&self) -> PartId {
+        self.footer.head.id
     }
 
-    /// Reads the whole file and checks every checksum.
+    /// The table that it was written for.
+    pub fn table(&self) -> uuid::Uuid {
+        self.footer.head.table
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.footer.rows
+    }
+
+    pub fn granules(&self) -> usize {
+        self.footer.head.granule_rows.len()
+    }
+
+    pub fn granule_rows(&self, granule: usize) -> usize {
+        self.footer.head.granule_rows[granule] as usize
+    }
+
+    /// The number of rows before `granule`.
+    pub fn granule_start(&self, granule: usize) -> u64 {
+        self.granule_starts[granule]
+    }
+
+    /// Ids, names at the time of writing, types, bytes in the file and bytes decoded of the columns.
+    pub fn columns(&self) -> impl Iterator<Item = (u32, &str, &DataType, u64, u64)> {
+        self.footer.columns.iter().map(|c| {
+            let stored = (0..self.granules()).map(|g| c.mark(g).length as u64).sum();
+            (c.id, c.name.as_str(), &c.data_type, stored, c.decoded_bytes)
+        })
+    }
+
+    /// Where the column of that id stands in the part, or None if the part lacks it.
+    pub fn column_index(&self, id: u32) -> Option<usize> {
+        self.footer.columns.iter().position(|c| c.id == id)
+    }
+
+    pub(crate) fn column(&self, index: usize) -> &ColumnEntry {
+        &self.footer.columns[index]
+    }
+
+    pub(crate) fn partition(&self) -> &[KeyColumn] {
+        &self.footer.head.partition
+    }
+
+    pub(crate) fn sorting_key(&self) -> &[String] {
+        &self.footer.head.sorting_key
+    }
+
+    /// Key values at each granule's first row and at the last row of the part.
+    pub(crate) fn primary_index(&self) -> &[KeyColumn] {
+        &self.footer.head.primary_index
+    }
+
+    /// Text and single value of each partition key expression.
+    pub fn partition_values(&self) -> Vec<(String, Value)> {
+        self.partition().iter().map(|k| (k.text.clone(), k.column.value(0))).collect()
+    }
+
+    /// Range of the values of `granule` that are not NULL; None if unknown or if there are none.
+    pub(crate) fn range(&self, column: usize, granule: usize) -> Option<Range> {
+        let entry = &self.footer.columns[column];
+        if entry.nulls(granule) as usize == self.granule_rows(granule) {
+            return None;
+        }
+        entry.ranges.get(granule)
+    }
+
+    /// Range of the column's values that are not NULL over the whole part; None if unknown.
+    pub(crate) fn part_range(&self, column: usize) -> Option<&Range> {
+        self.part_ranges[column].get_or_init(|| self.fold_ranges(column)).as_ref()
+    }
+
+    fn fold_ranges(&self, column: usize) -> Option<Range> {
+        let mut whole: Option<Range> = None;
+        for granule in 0..self.granules() {
+            if self.all_null(column, granule) {
+                continue;
+            }
+            let (low, high) = self.range(column, granule)?;
+            whole = Some(match whole {
+                None => (low, high),
+                Some((l, h)) => {
+                    let high = match (h, high) {
+                        (Some(a), Some(b)) => Some(a.max(b)),
+                        _ => None,
+                    };
+                    (l.min(low), high)
+                }
+            });
+        }
+        whole
+    }
+
+    pub(crate) fn all_null(&self, column: usize, granule: usize) -> bool {
+        self.nulls(column, granule) == self.granule_rows(granule)
+    }
+
+    /// NULLs in a granule.
+    pub(crate) fn nulls(&self, column: usize, granule: usize) -> usize {
+        self.footer.columns[column].nulls(granule) as usize
+    }
+
+    /// Order-independent hash of all values of the column.
+    pub(crate) fn content_hash(&self, column: usize) -> u64 {
+        self.footer.columns[column].content_hash
+    }
+
+    /// All rows of `granules` (ascending), of the column at `index`, in one column.
+    pub fn read_column(&self, index: usize, granules: &[usize]) -> Result<Column> {
+        let entry = &self.footer.columns[index];
+        let rows = granules.iter().map(|g| self.granule_rows(*g)).sum();
+        let bytes: u64 = granules
+            .iter()
+            .map(|g| entry.mark(*g))
+            .map(|m| (m.decoded as u64).min(m.length as u64 * 256))
+            .sum();
+        let mut sink = Sink::new(&entry.layout, rows, bytes as usize);
+        BUFFERS.with_borrow_mut(|(buffer, scratch)| {
+            let mut rest = granules;
+            while let Some(first) = rest.first() {
+                let run = self.neighbours(entry, rest);
+                let (now, after) = rest.split_at(run);
+                rest = after;
+                let (from, to) = (entry.mark(*first), entry.mark(now[now.len() - 1]));
+                let length = to.file_offset + to.length as u64 - from.file_offset;
+                buffer.resize(buffer.len().max(length as usize), 0);
+                let bytes = &mut buffer[..length as usize];
+                self.file.read_at(from.file_offset, bytes)?;
+                for granule in now {
+                    let mark = entry.mark(*granule);
+                    let at = (mark.file_offset - from.file_offset) as usize;
+                    let node = &bytes[at..at + mark.length as usize];
+                    self.decode(node, mark, self.granule_rows(*granule), scratch, &mut sink)?;
+                }
+            }
+            if buffer.len() > BUFFER_BYTES_KEPT {
+                *buffer = Vec::new();
+            }
+            Ok::<(), Error>(())
+        })?;
+        let array = sink.finish(&entry.data_type.arrow())?;
+        Ok(Column { data_type: entry.data_type.clone(), array })
+    }
+
+    /// How many of `granules`, from the first, lie one after the other in the file.
+    fn neighbours(&self, entry: &ColumnEntry, granules: &[usize]) -> usize {
+        let first = entry.mark(granules[0]);
+        let mut end = first.file_offset + first.length as u64;
+        for (i, granule) in granules.iter().enumerate().skip(1) {
+            let mark = entry.mark(*granule);
+            let next = end + mark.length as u64;
+            if mark.file_offset != end || next - first.file_offset > READ_BYTES_MAX {
+                return i;
+            }
+            end = next;
+        }
+        granules.len()
+    }
+
+    fn decode(
+        &self,
+        node: &[u8],
+        mark: Mark,
+        rows: usize,
+        scratch: &mut Scratch,
+        sink: &mut Sink,
+    ) -> Result<()> {
+        if xxh3_64(node) != mark.hash {
+            return Err(self.damaged(mark, "bytes of their recorded hash"));
+        }
+        scratch.allow(mark.decoded as usize);
+        let mut cursor = Cursor::new(node);
+        sink.append(&mut cursor, rows, scratch).map_err(|e| self.damaged(mark, e.0))?;
+        if cursor.remaining() > 0 {
+            return Err(self.damaged(mark, "the end of a granule"));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, mark: Mark, what: &str) -> Error {
+        Error::Damaged {
+            path: self.path.clone(),
+            file_offset: mark.file_offset,
+            what: format!("expected {what}"),
+        }
+    }
+
+    /// Reads the whole file and checks every checksum, and that no byte lies outside of one.
     pub fn verify_all(&self) -> Result<()> {
+        let mut bytes = vec![];
+        let mut covered = (HEADER.len() + TAIL_BYTES) as u64;
+        for entry in &self.footer.columns {
+            for granule in 0..self.granules() {
+                let mark = entry.mark(granule);
+                bytes.resize(mark.length as usize, 0);
+                self.file.read_at(mark.file_offset, &mut bytes)?;
+                if xxh3_64(&bytes) != mark.hash {
+                    return Err(self.damaged(mark, "bytes of their recorded hash"));
+                }
+                covered += mark.length as u64;
+            }
+        }
+        let mut tail = [0; TAIL_BYTES];
+        self.file.read_at(self.file.len() - TAIL_BYTES as u64, &mut tail)?;
+        if covered + u64_at(&tail, 8) != self.file.len() {
+            return Err(Error::Damaged {
+                path: self.path.clone(),
+                file_offset: covered,
+                what: "expected granules that cover the file".into(),
+            });
+        }
         Ok(())
     }
 }

@@ -1,7 +1,17 @@
 //! Reading a table: which parts and granules can match (`prune`, a pure choice) and reading them
 //! (`reader`).
 
+mod open;
+pub mod prune;
+
+#[cfg(test)]
+mod tests;
+
 use std::ops::Bound;
+
+pub(crate) use open::read_or_default;
+pub use open::{MORSEL_ROWS, Scan, open};
+pub use prune::{PruningReport, PruningStage, PruningStep};
 
 use crate::types::Value;
 
@@ -25,18 +35,47 @@ impl ValueRange {
         ValueRange { lower: Bound::Included(value.clone()), upper: Bound::Included(value) }
     }
 
-    /// Whether some value of `[min, max]` lies in this range.
+    /// Whether some value of `[min, max]` lies in this range. Errs towards yes: for values that do
+    /// not compare (a string with a number), and at an excluded bound of another kind of number.
     pub fn overlaps(&self, min: &Value, max: &Value) -> bool {
         let above = match &self.lower {
             Bound::Unbounded => true,
-            Bound::Included(v) => max >= v,
-            Bound::Excluded(v) => max > v,
+            Bound::Included(v) => !comparable(v, max) || max >= v,
+            Bound::Excluded(v) => !comparable(v, max) || max > v || (!exact(v, max) && max == v),
         };
         let below = match &self.upper {
             Bound::Unbounded => true,
-            Bound::Included(v) => min <= v,
-            Bound::Excluded(v) => min < v,
+            Bound::Included(v) => !comparable(v, min) || min <= v,
+            Bound::Excluded(v) => !comparable(v, min) || min < v || (!exact(v, min) && min == v),
         };
         above && below
+    }
+}
+
+fn is_number(v: &Value) -> bool {
+    v.as_f64().is_some() || matches!(v, Value::UInt128(_))
+}
+
+fn comparable(bound: &Value, edge: &Value) -> bool {
+    use Value::*;
+    // NULL as an edge stands for "no end".
+    (is_number(bound) && (is_number(edge) || edge.is_null()))
+        || matches!(
+            (bound, edge),
+            (String(_), String(_) | Null)
+                | (Array(_), Array(_) | Null)
+                | (Tuple(_), Tuple(_) | Null)
+                | (Int256(_), Int256(_) | Null)
+        )
+}
+
+/// Whether the two kinds compare without rounding.
+fn exact(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Decimal(_, s), Value::Decimal(_, t)) => s == t,
+        (Value::Float(_), Value::Float(_)) => true,
+        (Value::UInt128(_), Value::UInt128(_)) => true,
+        (a, b) if is_number(a) => a.as_i128().is_some() && b.as_i128().is_some(),
+        _ => true,
     }
 }

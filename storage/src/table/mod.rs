@@ -1,1 +1,36 @@
-//! (being written)
+//! Tables: their keys ([`key`]), the order of rows ([`order`]) and how a block becomes parts
+//! ([`insert`]).
+
+pub mod insert;
+pub mod key;
+pub(crate) mod order;
+
+#[cfg(test)]
+mod tests;
+
+use crate::log::{ColumnDefinition, DefaultKind, TableDefinition};
+
+/// Rows of a granule unless the table says otherwise.
+pub const INDEX_GRANULARITY: usize = 8192;
+/// More rows than this in a granule would defeat pruning and the encodings.
+const INDEX_GRANULARITY_MAX: usize = 65_535;
+
+/// The columns that parts hold, in order: all but ALIAS and EPHEMERAL ones.
+pub fn stored_columns(definition: &TableDefinition) -> impl Iterator<Item = &ColumnDefinition> {
+    definition.columns.iter().filter(|column| {
+        !column
+            .default
+            .as_ref()
+            .is_some_and(|d| matches!(d.kind, DefaultKind::Alias | DefaultKind::Ephemeral))
+    })
+}
+
+/// The table's `index_granularity`.
+pub fn index_granularity(definition: &TableDefinition) -> usize {
+    setting(definition, "index_granularity")
+        .map_or(INDEX_GRANULARITY, |rows: usize| rows.clamp(1, INDEX_GRANULARITY_MAX))
+}
+
+fn setting<T: std::str::FromStr>(definition: &TableDefinition, name: &str) -> Option<T> {
+    definition.settings.get(name)?.trim_matches('\'').parse().ok()
+}

@@ -1,0 +1,270 @@
+//! Background merges: a few threads that pick, merge, and pick again.
+//!
+//! They wake when told (a commit), after a merge, and by a timer. One thread of several takes small
+//! merges only, so that a long one never lets small parts pile up. A table whose merge failed rests,
+//! longer each time; no merge starts on a nearly full disk.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use uuid::Uuid;
+
+use super::claim::Claim;
+use super::picker::{MergeLimits, pick};
+use super::worker::{Progress, merge_with};
+use crate::error::Error;
+use crate::log::{PartId, State, Table};
+use crate::store::Store;
+
+/// How often to look without being woken.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Merges above this are left to the other threads by the one for small merges.
+const SMALL_MERGE_BYTES: u64 = 256 << 20;
+/// First and longest rest after a failure; doubles in between.
+const REST_MIN: Duration = Duration::from_millis(500);
+const REST_MAX: Duration = Duration::from_secs(300);
+
+/// A merge that is going on, for system tables.
+#[derive(Debug, Clone)]
+pub struct RunningMerge {
+    pub database: String,
+    pub table: String,
+    pub partition_id: String,
+    pub parts: Vec<PartId>,
+    /// Names of the parts, as ClickHouse shows them.
+    pub part_names: Vec<String>,
+    pub rows_total: u64,
+    pub rows_done: u64,
+    pub bytes: u64,
+    pub started_us: u64,
+}
+
+/// The merge threads of a store.
+pub struct MergePool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    store: Arc<Store>,
+    work: Mutex<Work>,
+    woken: Condvar,
+}
+
+#[derive(Default)]
+struct Work {
+    stopping: bool,
+    /// Counts wakes, so that one that comes while a thread looks is not lost.
+    wakes: u64,
+    running: HashMap<u64, (RunningMerge, Arc<Progress>)>,
+    next_id: u64,
+    resting: HashMap<Uuid, Rest>,
+}
+
+#[derive(Clone, Copy)]
+struct Rest {
+    until: Duration,
+    length: Duration,
+}
+
+struct Job {
+    table: Arc<Table>,
+    parts: Vec<PartId>,
+    _claim: Claim,
+}
+
+impl MergePool {
+    /// Starts `threads` (at least one) threads.
+    pub fn start(store: Arc<Store>, threads: usize) -> MergePool {
+        let shared = Arc::new(Shared { store, work: Mutex::default(), woken: Condvar::new() });
+        let threads = threads.max(1);
+        let threads = (0..threads)
+            .filter_map(|i| {
+                let shared = shared.clone();
+                let small_only = threads > 1 && i == 0;
+                std::thread::Builder::new()
+                    .name(format!("merge-{i}"))
+                    .spawn(move || shared.run(small_only))
+                    .map_err(|e| tracing::error!("cannot start a merge thread: {e}"))
+                    .ok()
+            })
+            .collect();
+        MergePool { shared, threads }
+    }
+
+    /// Says that there may be something to merge.
+    pub fn wake(&self) {
+        self.shared.work.lock().wakes += 1;
+        self.shared.woken.notify_all();
+    }
+
+    /// The merges that are going on.
+    pub fn running(&self) -> Vec<RunningMerge> {
+        let work = self.shared.work.lock();
+        let mut running: Vec<RunningMerge> = work
+            .running
+            .values()
+            .map(|(merge, progress)| RunningMerge {
+                rows_done: progress.rows_done.load(Ordering::Relaxed),
+                ..merge.clone()
+            })
+            .collect();
+        running.sort_by_key(|m| m.started_us);
+        running
+    }
+
+    /// Cancels what runs and waits for the threads to end.
+    pub fn stop(mut self) {
+        self.shut_down();
+    }
+
+    fn shut_down(&mut self) {
+        {
+            let mut work = self.shared.work.lock();
+            work.stopping = true;
+            work.running.values().for_each(|(_, p)| p.cancel.store(true, Ordering::Relaxed));
+        }
+        self.shared.woken.notify_all();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a merge thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for MergePool {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+impl Shared {
+    fn run(&self, small_only: bool) {
+        let mut seen = (u64::MAX, u64::MAX);
+        loop {
+            let wakes = {
+                let work = self.work.lock();
+                if work.stopping {
+                    return;
+                }
+                work.wakes
+            };
+            let state = self.store.snapshot();
+            let now = (wakes, state.version);
+            // The same state may yield more once parts grow old, so look now and then anyway.
+            let job = self.find(&state, small_only);
+            drop(state);
+            match job {
+                Some(job) => self.carry_out(job),
+                None => {
+                    let mut work = self.work.lock();
+                    if !work.stopping && (work.wakes == now.0 || seen == now) {
+                        let rest = if seen == now { LOOK_EVERY * 4 } else { LOOK_EVERY };
+                        self.woken.wait_for(&mut work, rest);
+                    }
+                    seen = now;
+                }
+            }
+        }
+    }
+
+    /// Picks and claims a merge over all tables.
+    fn find(&self, state: &State, small_only: bool) -> Option<Job> {
+        if !self.store.has_free_space().unwrap_or(false) {
+            return None;
+        }
+        let limits = MergeLimits {
+            merge_bytes_max: self.merge_bytes_max(small_only),
+            now_us: self.store.clock().now_us(),
+            ..Default::default()
+        };
+        let now = self.store.clock().monotonic();
+        let busy = Claim::busy(&self.store);
+        for table in state.tables.values() {
+            let mergeable = table.definition.engine.ends_with("MergeTree") && !table.detached;
+            if !mergeable || table.parts.len() < 2 || self.rests(table, now) {
+                continue;
+            }
+            if let Some(parts) = pick(&table.parts, &limits, &busy)
+                && let Some(claim) = Claim::take(&self.store, &parts)
+            {
+                return Some(Job { table: table.clone(), parts, _claim: claim });
+            }
+        }
+        None
+    }
+
+    /// What fits beside its sources on the disk.
+    fn merge_bytes_max(&self, small_only: bool) -> u64 {
+        let most =
+            if small_only { SMALL_MERGE_BYTES } else { MergeLimits::default().merge_bytes_max };
+        match self.store.disk().free_bytes() {
+            Ok(Some(free)) => {
+                most.min(free.saturating_sub(self.store.config().keep_free_bytes) / 2)
+            }
+            _ => most,
+        }
+    }
+
+    fn rests(&self, table: &Table, now: Duration) -> bool {
+        self.work.lock().resting.get(&table.definition.uuid).is_some_and(|r| now < r.until)
+    }
+
+    fn carry_out(&self, job: Job) {
+        let progress = Arc::new(Progress::default());
+        let id = {
+            let mut work = self.work.lock();
+            if work.stopping {
+                return;
+            }
+            let id = work.next_id;
+            work.next_id += 1;
+            work.running.insert(id, (self.describe(&job), progress.clone()));
+            id
+        };
+        let work = || merge_with(&self.store, &job.table, &job.parts, &progress);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+            .unwrap_or_else(|_| Err(Error::Column("a merge panicked".into())));
+        let mut work = self.work.lock();
+        work.running.remove(&id);
+        let table = job.table.definition.uuid;
+        match result {
+            Ok(_) => {
+                work.resting.remove(&table);
+            }
+            // Someone changed or dropped the table meanwhile: no fault, look again.
+            Err(Error::Rejected(_)) => {}
+            Err(_) if work.stopping => {}
+            Err(e) => {
+                let length = work
+                    .resting
+                    .get(&table)
+                    .map_or(REST_MIN, |rest| (rest.length * 2).min(REST_MAX));
+                let until = self.store.clock().monotonic() + length;
+                work.resting.insert(table, Rest { until, length });
+                let name = job.table.definition.full_name();
+                tracing::warn!("a merge of {name} failed, next try in {length:?}: {e}");
+            }
+        }
+    }
+
+    fn describe(&self, job: &Job) -> RunningMerge {
+        let metas: Vec<_> = job.table.parts.iter().filter(|p| job.parts.contains(&p.id)).collect();
+        RunningMerge {
+            database: job.table.definition.database.clone(),
+            table: job.table.definition.name.clone(),
+            partition_id: metas.first().map(|p| p.partition_id.clone()).unwrap_or_default(),
+            parts: job.parts.clone(),
+            part_names: metas.iter().map(|p| p.name()).collect(),
+            rows_total: metas.iter().map(|p| p.rows).sum(),
+            rows_done: 0,
+            bytes: metas.iter().map(|p| p.bytes).sum(),
+            started_us: self.store.clock().now_us(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Number nodes into words that are already allocated.
+
+use super::super::encode::tag;
+use super::super::wire::{Cursor, Decoded, Malformed};
+use super::super::word::Word;
+use super::payload::payload;
+use super::{Scratch, strings};
+
+/// Nodes inside nodes: runs or dictionary, then flat ones.
+const DEPTH_MAX: u8 = 2;
+
+/// Fills `out` (not empty) from the node whose tag was read.
+pub(super) fn words<T: Word>(
+    tag: u8,
+    cursor: &mut Cursor<'_>,
+    out: &mut [T],
+    scratch: &mut Scratch,
+    depth: u8,
+) -> Decoded<()> {
+    match tag {
+        tag::CONSTANT => out.fill(T::get(cursor.take(T::WIDTH)?)),
+        tag::PLAIN => plain(cursor, out, scratch)?,
+        tag::FRAME => {
+            let base = T::get(cursor.take(T::WIDTH)?);
+            narrowed(cursor, out, scratch, |slot, distance| *slot = base.plus(distance))?;
+        }
+        tag::DELTA => {
+            let mut last = T::get(cursor.take(T::WIDTH)?);
+            let (first, rest) = out.split_first_mut().ok_or(Malformed("rows"))?;
+            *first = last;
+            narrowed(cursor, rest, scratch, |slot, step| {
+                last = last.plus(step);
+                *slot = last;
+            })?;
+        }
+        tag::RUNS if depth < DEPTH_MAX => runs(cursor, out, scratch, depth)?,
+        tag::DICTIONARY if depth < DEPTH_MAX => dictionary(cursor, out, scratch, depth)?,
+        _ => return Err(Malformed("a number node")),
+    }
+    Ok(())
+}
+
+fn plain<T: Word>(cursor: &mut Cursor<'_>, out: &mut [T], scratch: &mut Scratch) -> Decoded<()> {
+    let bytes = payload(cursor, size_of_val(out), &mut scratch.bytes)?;
+    for (slot, word) in out.iter_mut().zip(bytes.chunks_exact(T::WIDTH)) {
+        *slot = T::get(word);
+    }
+    Ok(())
+}
+
+/// Reads a width and that wide a number per slot.
+fn narrowed<T: Word>(
+    cursor: &mut Cursor<'_>,
+    out: &mut [T],
+    scratch: &mut Scratch,
+    mut put: impl FnMut(&mut T, u64),
+) -> Decoded<()> {
+    let width = cursor.u8()? as usize;
+    if !matches!(width, 1 | 2 | 4 | 8) || width > T::WIDTH {
+        return Err(Malformed("a narrow width"));
+    }
+    let bytes = payload(cursor, out.len() * width, &mut scratch.bytes)?;
+    let slots = out.iter_mut();
+    match width {
+        1 => slots.zip(bytes).for_each(|(slot, b)| put(slot, *b as u64)),
+        2 => slots
+            .zip(bytes.as_chunks::<2>().0)
+            .for_each(|(slot, b)| put(slot, u16::from_le_bytes(*b) as u64)),
+        4 => slots
+            .zip(bytes.as_chunks::<4>().0)
+            .for_each(|(slot, b)| put(slot, u32::from_le_bytes(*b) as u64)),
+        _ => slots
+            .zip(bytes.as_chunks::<8>().0)
+            .for_each(|(slot, b)| put(slot, u64::from_le_bytes(*b))),
+    }
+    Ok(())
+}
+
+fn runs<T: Word>(
+    cursor: &mut Cursor<'_>,
+    out: &mut [T],
+    scratch: &mut Scratch,
+    depth: u8,
+) -> Decoded<()> {
+    let count = cursor.u32()? as usize;
+    if count == 0 || count > out.len() {
+        return Err(Malformed("a number of runs"));
+    }
+    let mut lengths = vec![0u32; count];
+    words(cursor.u8()?, cursor, &mut lengths, scratch, depth + 1)?;
+    let mut heads = vec![T::default(); count];
+    words(cursor.u8()?, cursor, &mut heads, scratch, depth + 1)?;
+    let mut rest = out;
+    for (length, head) in lengths.iter().zip(&heads) {
+        let (run, after) =
+            rest.split_at_mut_checked(*length as usize).ok_or(Malformed("run lengths"))?;
+        run.fill(*head);
+        rest = after;
+    }
+    if rest.is_empty() { Ok(()) } else { Err(Malformed("run lengths")) }
+}
+
+fn dictionary<T: Word>(
+    cursor: &mut Cursor<'_>,
+    out: &mut [T],
+    scratch: &mut Scratch,
+    depth: u8,
+) -> Decoded<()> {
+    let distinct = cursor.u32()? as usize;
+    if distinct == 0 || distinct > out.len() || distinct > u16::MAX as usize {
+        return Err(Malformed("a dictionary size"));
+    }
+    let mut values = vec![T::default(); distinct];
+    words(cursor.u8()?, cursor, &mut values, scratch, depth + 1)?;
+    if distinct <= 256 {
+        let codes: Vec<u8> = strings::codes(cursor, out.len(), distinct, scratch, depth + 1)?;
+        for (slot, code) in out.iter_mut().zip(&codes) {
+            *slot = values[*code as usize];
+        }
+    } else {
+        let codes: Vec<u16> = strings::codes(cursor, out.len(), distinct, scratch, depth + 1)?;
+        for (slot, code) in out.iter_mut().zip(&codes) {
+            *slot = values[*code as usize];
+        }
+    }
+    Ok(())
+}

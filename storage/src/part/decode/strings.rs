@@ -1,0 +1,251 @@
+//! String nodes, fixed bytes, lengths and codes.
+
+use super::super::encode::tag;
+use super::super::wire::{Cursor, Decoded, Malformed};
+use super::super::word::Word;
+use super::payload::payload_into;
+use super::{Scratch, number};
+
+/// Bytes that are copied at a stride; both ends of a copy have this much room behind.
+const STRIDE: usize = 16;
+
+/// Strings being decoded.
+pub(super) struct StringSink {
+    offsets: Vec<i32>,
+    bytes: Vec<u8>,
+}
+
+impl StringSink {
+    pub(super) fn new(rows: usize, bytes: usize) -> StringSink {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        StringSink { offsets, bytes: Vec::with_capacity(bytes + STRIDE) }
+    }
+
+    pub(super) fn append_empty(&mut self, rows: usize) {
+        let last = self.offsets.last().copied().unwrap_or(0);
+        self.offsets.resize(self.offsets.len() + rows, last);
+    }
+
+    pub(super) fn finish(self) -> (Vec<i32>, Vec<u8>) {
+        (self.offsets, self.bytes)
+    }
+
+    pub(super) fn append(
+        &mut self,
+        tag: u8,
+        cursor: &mut Cursor<'_>,
+        rows: usize,
+        scratch: &mut Scratch,
+    ) -> Decoded<()> {
+        scratch.spend(rows * 4)?;
+        match tag {
+            tag::CONSTANT => {
+                let string = cursor.bytes()?;
+                let total = string.len().checked_mul(rows).ok_or(Malformed("a length"))?;
+                scratch.spend(total)?;
+                let first = self.bytes.len();
+                if first + total > i32::MAX as usize {
+                    return Err(Malformed("less than 2 GiB of strings"));
+                }
+                self.offsets.extend((1..=rows).map(|i| (first + i * string.len()) as i32));
+                for _ in 0..if string.is_empty() { 0 } else { rows } {
+                    self.bytes.extend_from_slice(string);
+                }
+                Ok(())
+            }
+            tag::PLAIN => {
+                let mut lens = std::mem::take(&mut scratch.words);
+                lengths(cursor, rows, &mut lens, scratch)?;
+                let total = total(&lens);
+                scratch.spend(total)?;
+                push_offsets(&mut self.offsets, &lens, total)?;
+                scratch.words = lens;
+                self.append_bytes(cursor, total)
+            }
+            tag::DICTIONARY => {
+                let distinct = dictionary_size(cursor, rows)?;
+                let dictionary = dictionary_strings(cursor, distinct, scratch)?;
+                if distinct <= 256 {
+                    let codes: Vec<u8> = codes(cursor, rows, distinct, scratch, 1)?;
+                    self.append_coded(&dictionary, codes.iter().map(|c| *c as usize), scratch)
+                } else {
+                    let codes: Vec<u16> = codes(cursor, rows, distinct, scratch, 1)?;
+                    self.append_coded(&dictionary, codes.iter().map(|c| *c as usize), scratch)
+                }
+            }
+            _ => Err(Malformed("a string node")),
+        }
+    }
+
+    fn append_bytes(&mut self, cursor: &mut Cursor<'_>, total: usize) -> Decoded<()> {
+        let first = self.bytes.len();
+        self.bytes.resize(first + total, 0);
+        payload_into(cursor, &mut self.bytes[first..])
+    }
+
+    fn append_coded(
+        &mut self,
+        dictionary: &StringSink,
+        codes: impl Iterator<Item = usize> + Clone,
+        scratch: &mut Scratch,
+    ) -> Decoded<()> {
+        let spans: Vec<(u32, u32)> =
+            dictionary.offsets.windows(2).map(|w| (w[0] as u32, (w[1] - w[0]) as u32)).collect();
+        let total: usize = codes.clone().map(|code| spans[code].1 as usize).sum();
+        scratch.spend(total)?;
+        let first = self.bytes.len();
+        if first + total > i32::MAX as usize {
+            return Err(Malformed("less than 2 GiB of strings"));
+        }
+        self.bytes.resize(first + total + STRIDE, 0);
+        let mut at = first;
+        for code in codes {
+            let (from, length) = (spans[code].0 as usize, spans[code].1 as usize);
+            // A copy of fixed size needs no call; what it writes too much is overwritten next.
+            if length <= STRIDE {
+                let source: &[u8; STRIDE] =
+                    dictionary.bytes[from..from + STRIDE].try_into().expect("a stride");
+                self.bytes[at..at + STRIDE].copy_from_slice(source);
+            } else {
+                self.bytes[at..at + length].copy_from_slice(&dictionary.bytes[from..from + length]);
+            }
+            at += length;
+            self.offsets.push(at as i32);
+        }
+        self.bytes.truncate(first + total);
+        Ok(())
+    }
+}
+
+fn dictionary_size(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<usize> {
+    let distinct = cursor.u32()? as usize;
+    if distinct == 0 || distinct > rows || distinct > u16::MAX as usize {
+        return Err(Malformed("a dictionary size"));
+    }
+    Ok(distinct)
+}
+
+/// The plain node of a dictionary's strings, with a stride of room behind.
+fn dictionary_strings(
+    cursor: &mut Cursor<'_>,
+    distinct: usize,
+    scratch: &mut Scratch,
+) -> Decoded<StringSink> {
+    if cursor.u8()? != tag::PLAIN {
+        return Err(Malformed("a plain node"));
+    }
+    let mut lens = std::mem::take(&mut scratch.words);
+    lengths(cursor, distinct, &mut lens, scratch)?;
+    let total = total(&lens);
+    // Each distinct string stands in some row, so the block's own size bounds this.
+    if total > scratch.budget {
+        return Err(Malformed("a block of its recorded size"));
+    }
+    let mut sink = StringSink::new(distinct, total);
+    push_offsets(&mut sink.offsets, &lens, total)?;
+    scratch.words = lens;
+    sink.append_bytes(cursor, total)?;
+    sink.bytes.resize(total + STRIDE, 0);
+    Ok(sink)
+}
+
+/// Fixed bytes of `width`, `rows` times.
+pub(super) fn fixed(
+    tag: u8,
+    cursor: &mut Cursor<'_>,
+    rows: usize,
+    width: usize,
+    out: &mut Vec<u8>,
+    scratch: &mut Scratch,
+) -> Decoded<()> {
+    let total = rows * width;
+    scratch.spend(total)?;
+    let first = out.len();
+    match tag {
+        tag::CONSTANT => {
+            let value = cursor.bytes()?;
+            if value.len() != width {
+                return Err(Malformed("fixed bytes"));
+            }
+            for _ in 0..rows {
+                out.extend_from_slice(value);
+            }
+        }
+        tag::PLAIN => {
+            out.resize(first + total, 0);
+            payload_into(cursor, &mut out[first..])?;
+        }
+        tag::DICTIONARY => {
+            let distinct = dictionary_size(cursor, rows)?;
+            if cursor.u8()? != tag::PLAIN {
+                return Err(Malformed("a plain node"));
+            }
+            let mut values = vec![0; distinct * width];
+            payload_into(cursor, &mut values)?;
+            let mut push =
+                |code: usize| out.extend_from_slice(&values[code * width..(code + 1) * width]);
+            if distinct <= 256 {
+                let codes: Vec<u8> = codes(cursor, rows, distinct, scratch, 1)?;
+                codes.iter().for_each(|c| push(*c as usize));
+            } else {
+                let codes: Vec<u16> = codes(cursor, rows, distinct, scratch, 1)?;
+                codes.iter().for_each(|c| push(*c as usize));
+            }
+        }
+        _ => return Err(Malformed("a node of fixed bytes")),
+    }
+    Ok(())
+}
+
+/// A number node of `rows` codes, all below `distinct`.
+pub(super) fn codes<T: Word>(
+    cursor: &mut Cursor<'_>,
+    rows: usize,
+    distinct: usize,
+    scratch: &mut Scratch,
+    depth: u8,
+) -> Decoded<Vec<T>> {
+    let mut codes = vec![T::default(); rows];
+    number::words(cursor.u8()?, cursor, &mut codes, scratch, depth)?;
+    let largest = codes.iter().max().map_or(0, |c| c.fold());
+    if largest >= distinct as u64 {
+        return Err(Malformed("codes of the dictionary"));
+    }
+    Ok(codes)
+}
+
+/// A number node of `rows` lengths.
+pub(super) fn lengths(
+    cursor: &mut Cursor<'_>,
+    rows: usize,
+    out: &mut Vec<u32>,
+    scratch: &mut Scratch,
+) -> Decoded<()> {
+    out.clear();
+    out.resize(rows, 0);
+    number::words(cursor.u8()?, cursor, out, scratch, 0)
+}
+
+fn total(lengths: &[u32]) -> usize {
+    lengths.iter().map(|l| *l as usize).sum()
+}
+
+/// Appends offsets for `lengths`, whose sum must be `total`.
+pub(super) fn push_offsets(
+    offsets: &mut Vec<i32>,
+    lengths: &[u32],
+    total_expected: usize,
+) -> Decoded<()> {
+    let first = offsets.last().copied().unwrap_or(0);
+    let total = total(lengths);
+    if total != total_expected || total > (i32::MAX - first) as usize {
+        return Err(Malformed("lengths of the items"));
+    }
+    let mut at = first;
+    offsets.extend(lengths.iter().map(|length| {
+        at += *length as i32;
+        at
+    }));
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! Numbers: constant, runs, steps, distances from a base, dictionary, or plain.
+
+use arrow_buffer::ToByteSlice;
+
+use super::super::layout::Order;
+use super::super::wire::put_u32;
+use super::super::word::Word;
+use super::{Encoder, tag};
+
+/// Runs win if there are fewer than one per this many rows.
+const ROWS_PER_RUN_MIN: usize = 12;
+/// LZ4 of numbers must save this much, or reading them raw is better.
+const SAVING_PERCENT_MIN: usize = 15;
+/// Values looked at before a dictionary of numbers is built.
+const SAMPLE: usize = 256;
+const DICTIONARY_ROWS_MIN: usize = 1024;
+
+impl Encoder {
+    /// Appends the node of `values`.
+    pub(super) fn words<T: Word>(&mut self, values: &[T], order: Order, out: &mut Vec<u8>) {
+        if values.is_empty() {
+            out.push(tag::EMPTY);
+            return;
+        }
+        let runs = 1 + values.iter().zip(&values[1..]).filter(|(a, b)| a != b).count();
+        if runs > 1 && runs * ROWS_PER_RUN_MIN < values.len() {
+            self.runs(values, order, runs, out);
+            return;
+        }
+        self.flat(values, order, runs == 1, true, out);
+    }
+
+    fn runs<T: Word>(&mut self, values: &[T], order: Order, runs: usize, out: &mut Vec<u8>) {
+        let mut lengths: Vec<u32> = Vec::with_capacity(runs);
+        let mut heads = Vec::with_capacity(runs);
+        for run in values.chunk_by(|a, b| a == b) {
+            lengths.push(run.len() as u32);
+            heads.push(run[0]);
+        }
+        out.push(tag::RUNS);
+        put_u32(out, runs as u32);
+        self.flat(&lengths, Order::Unsigned, false, false, out);
+        self.flat(&heads, order, false, false, out);
+    }
+
+    /// A node without runs; without a dictionary too unless `dictionary`.
+    fn flat<T: Word>(
+        &mut self,
+        values: &[T],
+        order: Order,
+        constant: bool,
+        dictionary: bool,
+        out: &mut Vec<u8>,
+    ) {
+        if constant || values.len() == 1 {
+            out.push(tag::CONSTANT);
+            values[0].put(out);
+            return;
+        }
+        let (base, narrow) = narrow_width(values, order);
+        if narrow > 1 && narrow <= 8 && order != Order::Float {
+            if let Some(step_width) = step_width(values, order).filter(|w| *w < narrow) {
+                return self.delta(values, step_width, out);
+            }
+        }
+        let stored_width = narrow.min(T::WIDTH);
+        if dictionary
+            && stored_width >= 4
+            && values.len() >= DICTIONARY_ROWS_MIN
+            && self.number_dictionary(values, order, stored_width, out)
+        {
+            return;
+        }
+        if narrow < T::WIDTH {
+            out.push(tag::FRAME);
+            base.put(out);
+            out.push(narrow as u8);
+            let mut bytes = std::mem::take(&mut self.narrow);
+            pack(values.iter().map(|v| v.distance(base)), narrow, &mut bytes);
+            self.compressor.payload(&bytes, SAVING_PERCENT_MIN, out);
+            self.narrow = bytes;
+        } else {
+            out.push(tag::PLAIN);
+            self.compressor.payload(values.to_byte_slice(), SAVING_PERCENT_MIN, out);
+        }
+    }
+
+    fn delta<T: Word>(&mut self, values: &[T], width: usize, out: &mut Vec<u8>) {
+        out.push(tag::DELTA);
+        values[0].put(out);
+        out.push(width as u8);
+        let mut bytes = std::mem::take(&mut self.narrow);
+        pack(values.iter().zip(&values[1..]).map(|(a, b)| b.distance(*a)), width, &mut bytes);
+        self.compressor.payload(&bytes, SAVING_PERCENT_MIN, out);
+        self.narrow = bytes;
+    }
+
+    /// Writes a dictionary node if it saves a fifth over `stored_width` bytes a row.
+    fn number_dictionary<T: Word>(
+        &mut self,
+        values: &[T],
+        order: Order,
+        stored_width: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let mut sample: Vec<T> = values[..SAMPLE].to_vec();
+        sample.sort_unstable();
+        sample.dedup();
+        if sample.len() > SAMPLE / 2 || values.len() > u16::MAX as usize {
+            return false;
+        }
+        let distinct_max = values.len() / 2;
+        let slots = (values.len() * 2).next_power_of_two();
+        let mut table = vec![0u16; slots];
+        let mut distinct: Vec<T> = Vec::new();
+        let mut codes: Vec<u16> = Vec::with_capacity(values.len());
+        for value in values {
+            let hash = value.fold().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let mut slot = (hash >> 32) as usize & (slots - 1);
+            let code = loop {
+                match table[slot] {
+                    0 => {
+                        if distinct.len() == distinct_max {
+                            return false;
+                        }
+                        distinct.push(*value);
+                        table[slot] = distinct.len() as u16;
+                        break distinct.len() as u16 - 1;
+                    }
+                    c if distinct[c as usize - 1] == *value => break c - 1,
+                    _ => slot = (slot + 1) & (slots - 1),
+                }
+            };
+            codes.push(code);
+        }
+        let code_width = if distinct.len() <= 256 { 1 } else { 2 };
+        let bytes = distinct.len() * T::WIDTH + codes.len() * code_width;
+        if bytes * 5 > values.len() * stored_width * 4 {
+            return false;
+        }
+        out.push(tag::DICTIONARY);
+        put_u32(out, distinct.len() as u32);
+        self.flat(&distinct, order, false, false, out);
+        self.codes(&codes, distinct.len(), out);
+        true
+    }
+
+    /// Codes below `distinct`: one byte each if that many fit.
+    pub(super) fn codes(&mut self, codes: &[u16], distinct: usize, out: &mut Vec<u8>) {
+        if distinct <= 256 {
+            let bytes: Vec<u8> = codes.iter().map(|c| *c as u8).collect();
+            self.words(&bytes, Order::Unsigned, out);
+        } else {
+            self.words(codes, Order::Unsigned, out);
+        }
+    }
+}
+
+/// The least value, and how many bytes the largest distance from it needs (`T::WIDTH` or more if
+/// narrowing is no use).
+fn narrow_width<T: Word>(values: &[T], order: Order) -> (T, usize) {
+    if order == Order::Float || !T::NARROWS {
+        return (values[0], T::WIDTH);
+    }
+    let (mut low, mut high) = (values[0].rank(order), values[0].rank(order));
+    for value in values {
+        let rank = value.rank(order);
+        low = low.min(rank);
+        high = high.max(rank);
+    }
+    (low.rank(order), bytes_for(high.span(low)))
+}
+
+/// Bytes for the largest step if values never fall.
+fn step_width<T: Word>(values: &[T], order: Order) -> Option<usize> {
+    let mut largest = 0;
+    for (a, b) in values.iter().zip(&values[1..]) {
+        let (a, b) = (a.rank(order), b.rank(order));
+        if b < a {
+            return None;
+        }
+        largest = largest.max(b.span(a));
+    }
+    Some(bytes_for(largest))
+}
+
+fn bytes_for(span: u64) -> usize {
+    match span {
+        0..=0xFF => 1,
+        0x100..=0xFFFF => 2,
+        0x1_0000..=0xFFFF_FFFF => 4,
+        u64::MAX => usize::MAX,
+        _ => 8,
+    }
+}
+
+fn pack(distances: impl Iterator<Item = u64>, width: usize, out: &mut Vec<u8>) {
+    out.clear();
+    match width {
+        1 => out.extend(distances.map(|d| d as u8)),
+        2 => pack_as(distances, out, |d| (d as u16).to_le_bytes()),
+        4 => pack_as(distances, out, |d| (d as u32).to_le_bytes()),
+        _ => pack_as(distances, out, |d| d.to_le_bytes()),
+    }
+}
+
+fn pack_as<const N: usize>(
+    distances: impl Iterator<Item = u64>,
+    out: &mut Vec<u8>,
+    bytes: impl Fn(u64) -> [u8; N],
+) {
+    out.resize(distances.size_hint().0 * N, 0);
+    for (slot, distance) in out.as_chunks_mut::<N>().0.iter_mut().zip(distances) {
+        *slot = bytes(distance);
+    }
+}

@@ -1,0 +1,161 @@
+//! Strings and fixed bytes: constant, dictionary of the granule, or lengths apart from bytes.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::super::layout::Order;
+use super::super::wire::{put_bytes, put_u32};
+use super::{Encoder, tag};
+
+const SAVING_PERCENT_MIN: usize = 10;
+/// Rows after which a dictionary that has met too few repeats is given up.
+const SAMPLE: usize = 1024;
+const DICTIONARY_ROWS_MIN: usize = 8;
+
+/// Byte strings of a granule: Arrow offsets, or a fixed width.
+#[derive(Clone, Copy)]
+pub(super) struct Slices<'a> {
+    /// One more than there are strings; empty if the width is fixed.
+    offsets: &'a [i32],
+    width: usize,
+    data: &'a [u8],
+}
+
+impl<'a> Slices<'a> {
+    pub(super) fn variable(offsets: &'a [i32], data: &'a [u8]) -> Slices<'a> {
+        Slices { offsets, width: 0, data }
+    }
+
+    pub(super) fn fixed(width: usize, data: &'a [u8]) -> Slices<'a> {
+        Slices { offsets: &[], width, data }
+    }
+
+    fn len(&self) -> usize {
+        if self.width > 0 { self.data.len() / self.width } else { self.offsets.len() - 1 }
+    }
+
+    #[inline(always)]
+    fn get(&self, i: usize) -> &'a [u8] {
+        if self.width > 0 {
+            &self.data[i * self.width..(i + 1) * self.width]
+        } else {
+            &self.data[self.offsets[i] as usize..self.offsets[i + 1] as usize]
+        }
+    }
+
+    /// All bytes, one string after the other.
+    fn all(&self) -> &'a [u8] {
+        match (self.offsets.first(), self.offsets.last()) {
+            (Some(from), Some(to)) => &self.data[*from as usize..*to as usize],
+            _ => self.data,
+        }
+    }
+
+    /// Bytes that plain encoding would store, before LZ4.
+    fn plain_bytes(&self) -> usize {
+        self.all().len() + if self.width > 0 { 0 } else { self.len() }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct DictionaryScratch {
+    table: Vec<u16>,
+    codes: Vec<u16>,
+    /// Row of each distinct string.
+    rows: Vec<u32>,
+    bytes: Vec<u8>,
+    hashes: Vec<u64>,
+}
+
+impl Encoder {
+    /// Appends the node of `slices`; `hashes` are xxh3-64 of each (other values at NULLs do no harm).
+    pub(super) fn strings(
+        &mut self,
+        slices: &Slices<'_>,
+        hashes: Option<&[u64]>,
+        out: &mut Vec<u8>,
+    ) {
+        let rows = slices.len();
+        let first = slices.get(0);
+        if (1..rows).all(|i| slices.get(i) == first) {
+            out.push(tag::CONSTANT);
+            put_bytes(out, first);
+            return;
+        }
+        let mut scratch = std::mem::take(&mut self.dictionary);
+        if hashes.is_none() {
+            scratch.hashes.clear();
+            scratch.hashes.extend((0..rows).map(|i| xxh3_64(slices.get(i))));
+        }
+        let own = std::mem::take(&mut scratch.hashes);
+        if find_repeats(slices, hashes.unwrap_or(&own), &mut scratch) {
+            out.push(tag::DICTIONARY);
+            put_u32(out, scratch.rows.len() as u32);
+            scratch.bytes.clear();
+            let mut lengths: Vec<u32> = Vec::with_capacity(scratch.rows.len());
+            for row in &scratch.rows {
+                let string = slices.get(*row as usize);
+                lengths.push(string.len() as u32);
+                scratch.bytes.extend_from_slice(string);
+            }
+            self.plain(slices.width, &lengths, &scratch.bytes, out);
+            self.codes(&scratch.codes, scratch.rows.len(), out);
+        } else {
+            let lengths: Vec<u32> =
+                slices.offsets.windows(2).map(|w| (w[1] - w[0]) as u32).collect();
+            self.plain(slices.width, &lengths, slices.all(), out);
+        }
+        scratch.hashes = own;
+        self.dictionary = scratch;
+    }
+
+    fn plain(&mut self, width: usize, lengths: &[u32], bytes: &[u8], out: &mut Vec<u8>) {
+        out.push(tag::PLAIN);
+        if width == 0 {
+            self.words(lengths, Order::Unsigned, out);
+        }
+        self.compressor.payload(bytes, SAVING_PERCENT_MIN, out);
+    }
+}
+
+/// Fills `scratch.rows` and `scratch.codes`; false if a dictionary would not save a fifth.
+fn find_repeats(slices: &Slices<'_>, hashes: &[u64], scratch: &mut DictionaryScratch) -> bool {
+    let rows = slices.len();
+    if !(DICTIONARY_ROWS_MIN..=u16::MAX as usize).contains(&rows) {
+        return false;
+    }
+    let slots = (rows * 2).next_power_of_two();
+    scratch.table.clear();
+    scratch.table.resize(slots, 0);
+    scratch.codes.clear();
+    scratch.rows.clear();
+    let mut distinct_bytes = 0;
+    for row in 0..rows {
+        if row == SAMPLE && scratch.rows.len() * 8 > SAMPLE * 7 {
+            return false;
+        }
+        let (string, hash) = (slices.get(row), hashes[row]);
+        let mut slot = hash as usize & (slots - 1);
+        let code = loop {
+            match scratch.table[slot] {
+                0 => {
+                    scratch.rows.push(row as u32);
+                    scratch.table[slot] = scratch.rows.len() as u16;
+                    distinct_bytes += string.len();
+                    break scratch.rows.len() as u16 - 1;
+                }
+                c => {
+                    let other = scratch.rows[c as usize - 1] as usize;
+                    if hashes[other] == hash && slices.get(other) == string {
+                        break c - 1;
+                    }
+                    slot = (slot + 1) & (slots - 1);
+                }
+            }
+        };
+        scratch.codes.push(code);
+    }
+    let distinct = scratch.rows.len();
+    let code_width = if distinct <= 256 { 1 } else { 2 };
+    let length_width = if slices.width > 0 { 0 } else { 2 };
+    (distinct_bytes + distinct * length_width + rows * code_width) * 5 <= slices.plain_bytes() * 4
+}

@@ -1,0 +1,281 @@
+//! Minimum and maximum per granule and column: what pruning compares conditions with.
+//!
+//! Only for what compares cheaply: numbers up to 128 bit, dates, strings and fixed bytes (their first
+//! 32 bytes; the maximum is rounded up). A range may be wider than the values, never narrower.
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+
+use super::encode::{fill_nulls, number_buffer};
+use super::layout::{Layout, Order};
+use super::wire::{Cursor, Decoded, Malformed, put_u32, u32_at};
+use super::word::{Word, with_word};
+use crate::types::{DataType, Value};
+
+/// Bytes of a string that count.
+pub(crate) const PREFIX_BYTES_MAX: usize = 32;
+/// The length that says "no upper bound".
+const UNBOUNDED: u8 = 255;
+
+/// How a column's ranges lie in the footer. Numbers are part of the file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RangeKind {
+    None = 0,
+    /// Two words per granule.
+    Words = 1,
+    /// Offsets, then two prefixes per granule.
+    Prefixes = 2,
+}
+
+impl RangeKind {
+    pub(crate) fn of(layout: &Layout) -> RangeKind {
+        match layout {
+            Layout::Number { width, .. } if *width <= 16 => RangeKind::Words,
+            Layout::FixedBytes(_) | Layout::Strings => RangeKind::Prefixes,
+            _ => RangeKind::None,
+        }
+    }
+
+    pub(crate) fn from_byte(byte: u8) -> Decoded<RangeKind> {
+        match byte {
+            0 => Ok(RangeKind::None),
+            1 => Ok(RangeKind::Words),
+            2 => Ok(RangeKind::Prefixes),
+            _ => Err(Malformed("a kind of ranges")),
+        }
+    }
+}
+
+/// Ranges of a column being written, one granule after the other.
+pub(crate) struct RangeWriter {
+    kind: RangeKind,
+    offsets: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+impl RangeWriter {
+    pub(crate) fn new(layout: &Layout) -> RangeWriter {
+        RangeWriter { kind: RangeKind::of(layout), offsets: vec![0], bytes: vec![] }
+    }
+
+    pub(crate) fn kind(&self) -> RangeKind {
+        self.kind
+    }
+
+    /// Adds the range of a granule (at least one row).
+    pub(crate) fn push(&mut self, layout: &Layout, array: &dyn Array) {
+        match (self.kind, layout) {
+            (RangeKind::Words, Layout::Number { width, order }) => {
+                push_number_range(*width, *order, array, &mut self.bytes);
+            }
+            (RangeKind::Prefixes, _) => {
+                let (low, high) = string_range(layout, array);
+                put_prefixes(low, high, &mut self.bytes);
+                self.offsets.push(self.bytes.len() as u32);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn finish(&self, out: &mut Vec<u8>) {
+        if self.kind == RangeKind::Prefixes {
+            for offset in &self.offsets {
+                put_u32(out, *offset);
+            }
+        }
+        out.extend_from_slice(&self.bytes);
+    }
+}
+
+fn push_number_range(width: usize, order: Order, array: &dyn Array, out: &mut Vec<u8>) {
+    if array.null_count() == array.len() {
+        out.resize(out.len() + 2 * width, 0);
+        return;
+    }
+    let buffer = number_buffer(array);
+    let filled = |words| array.nulls().filter(|n| n.null_count() > 0).map(|n| (words, n));
+    if order == Order::Float {
+        // NaN counts as the greatest, as in `Value`.
+        match width {
+            4 => {
+                let words: &[f32] = buffer.typed_data();
+                let (low, high) = float_range(words.iter().map(|v| *v as f64), array);
+                out.extend_from_slice(&(low as f32).to_le_bytes());
+                out.extend_from_slice(&(high as f32).to_le_bytes());
+            }
+            _ => {
+                let words: &[f64] = buffer.typed_data();
+                let (low, high) = float_range(words.iter().copied(), array);
+                out.extend_from_slice(&low.to_le_bytes());
+                out.extend_from_slice(&high.to_le_bytes());
+            }
+        }
+        return;
+    }
+    with_word!(width, T => {
+        let words: &[T] = buffer.typed_data();
+        let owned;
+        let words = match filled(()) {
+            Some((_, nulls)) => {
+                owned = fill_nulls(words, nulls);
+                &owned[..]
+            }
+            None => words,
+        };
+        let (mut low, mut high) = (words[0].rank(order), words[0].rank(order));
+        for word in words {
+            let rank = word.rank(order);
+            low = low.min(rank);
+            high = high.max(rank);
+        }
+        low.rank(order).put(out);
+        high.rank(order).put(out);
+    });
+}
+
+fn float_range(values: impl Iterator<Item = f64>, array: &dyn Array) -> (f64, f64) {
+    let (mut low, mut high, mut nan) = (f64::INFINITY, f64::NEG_INFINITY, false);
+    for (i, v) in values.enumerate() {
+        if array.is_null(i) {
+            continue;
+        }
+        nan |= v.is_nan();
+        low = low.min(v);
+        high = high.max(v);
+    }
+    if nan && low > high {
+        return (f64::NAN, f64::NAN);
+    }
+    (low, if nan { f64::NAN } else { high })
+}
+
+/// Least and greatest string that is not NULL; empty if there is none.
+fn string_range<'a>(layout: &Layout, array: &'a dyn Array) -> (&'a [u8], &'a [u8]) {
+    let mut range: Option<(&[u8], &[u8])> = None;
+    let mut see = |s: &'a [u8]| match &mut range {
+        None => range = Some((s, s)),
+        Some((low, high)) => {
+            if s < *low {
+                *low = s;
+            } else if s > *high {
+                *high = s;
+            }
+        }
+    };
+    match layout {
+        Layout::Strings => array.as_binary::<i32>().iter().flatten().for_each(&mut see),
+        _ => array.as_fixed_size_binary().iter().flatten().for_each(&mut see),
+    }
+    range.unwrap_or((b"", b""))
+}
+
+fn put_prefixes(low: &[u8], high: &[u8], out: &mut Vec<u8>) {
+    let low = &low[..low.len().min(PREFIX_BYTES_MAX)];
+    out.push(low.len() as u8);
+    out.extend_from_slice(low);
+    if high.len() <= PREFIX_BYTES_MAX {
+        out.push(high.len() as u8);
+        out.extend_from_slice(high);
+        return;
+    }
+    // Rounded up: the prefix with its last byte that can grow grown by one.
+    let prefix = &high[..PREFIX_BYTES_MAX];
+    match prefix.iter().rposition(|b| *b < 0xFF) {
+        None => out.push(UNBOUNDED),
+        Some(last) => {
+            out.push(last as u8 + 1);
+            out.extend_from_slice(&prefix[..last]);
+            out.push(prefix[last] + 1);
+        }
+    }
+}
+
+/// Ranges of a column as the footer holds them.
+#[derive(Clone)]
+pub(crate) struct Ranges {
+    kind: RangeKind,
+    layout: Layout,
+    data_type: DataType,
+    granules: usize,
+    bytes: Vec<u8>,
+}
+
+/// `None` for the maximum means that it is not bounded.
+pub(crate) type Range = (Value, Option<Value>);
+
+impl Ranges {
+    /// Takes the ranges of `granules` granules from the cursor.
+    pub(crate) fn read(
+        cursor: &mut Cursor<'_>,
+        kind: RangeKind,
+        data_type: &DataType,
+        granules: usize,
+    ) -> Decoded<Ranges> {
+        let layout = Layout::of(data_type);
+        let length = match (kind, &layout) {
+            (RangeKind::None, _) => 0,
+            (RangeKind::Words, Layout::Number { width, .. }) => granules * 2 * width,
+            (RangeKind::Prefixes, Layout::Strings | Layout::FixedBytes(_)) => {
+                let mut ahead = *cursor;
+                let head = ahead.take((granules + 1) * 4)?;
+                head.len() + u32_at(head, granules * 4) as usize
+            }
+            _ => return Err(Malformed("ranges of the column's type")),
+        };
+        let bytes = cursor.take(length)?.to_vec();
+        Ok(Ranges { kind, layout, data_type: data_type.clone(), granules, bytes })
+    }
+
+    pub(crate) fn known(&self) -> bool {
+        self.kind != RangeKind::None
+    }
+
+    /// The range of the values of `granule` that are not NULL, or None if nothing is known. What an
+    /// all-NULL granule gives is meaningless.
+    pub(crate) fn get(&self, granule: usize) -> Option<Range> {
+        match (self.kind, &self.layout) {
+            (RangeKind::Words, Layout::Number { width, order }) => {
+                let at = granule * 2 * width;
+                let low = number_value(&self.data_type, *order, self.bytes.get(at..at + width)?)?;
+                let at = at + width;
+                let high = number_value(&self.data_type, *order, self.bytes.get(at..at + width)?)?;
+                Some((low, Some(high)))
+            }
+            (RangeKind::Prefixes, _) => self.prefixes(granule),
+            _ => None,
+        }
+    }
+
+    fn prefixes(&self, granule: usize) -> Option<Range> {
+        let body = self.bytes.get((self.granules + 1) * 4..)?;
+        let mut cursor = Cursor::new(body.get(u32_at(&self.bytes, granule * 4) as usize..)?);
+        let length = cursor.u8().ok()? as usize;
+        let low = Value::String(cursor.take(length).ok()?.to_vec());
+        let high = match cursor.u8().ok()? {
+            UNBOUNDED => None,
+            length => Some(Value::String(cursor.take(length as usize).ok()?.to_vec())),
+        };
+        Some((low, high))
+    }
+}
+
+/// A little-endian word as the value that `Column::value` would give.
+fn number_value(data_type: &DataType, order: Order, word: &[u8]) -> Option<Value> {
+    let mut wide = [0u8; 16];
+    wide[..word.len()].copy_from_slice(word);
+    let unsigned = u128::from_le_bytes(wide);
+    let unused = 128 - 8 * word.len() as u32;
+    let signed = ((unsigned << unused) as i128) >> unused;
+    Some(match (data_type.inner(), order) {
+        (_, Order::Float) if word.len() == 4 => {
+            Value::Float(f32::from_le_bytes(word.try_into().ok()?) as f64)
+        }
+        (_, Order::Float) => Value::Float(f64::from_le_bytes(word.try_into().ok()?)),
+        (DataType::Decimal { scale, .. }, _) => Value::Decimal(signed, *scale),
+        (DataType::Bool, _) => Value::Bool(unsigned != 0),
+        (_, Order::Unsigned) if word.len() == 16 => Value::UInt128(unsigned),
+        (_, Order::Signed) if word.len() == 16 => Value::Int128(signed),
+        (_, Order::Unsigned) => Value::UInt(unsigned as u64),
+        (_, Order::Signed) => Value::Int(signed as i64),
+    })
+}

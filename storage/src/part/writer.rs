@@ -1,0 +1,321 @@
+//! Writing a part file: granules in, one file out, fsynced.
+//!
+//! Encoded granules gather per column and go to the file column by column, so that neighbours in a
+//! column are neighbours in the file. A part that fits the buffer is one write; a merge writes in
+//! groups and never holds more than one.
+
+use std::sync::Arc;
+
+use arrow_array::Array;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::PendingPart;
+use super::content_hash::{row_hashes, sum};
+use super::encode::{Encoder, decoded_bytes};
+use super::footer::{ColumnWriter, FooterHead, HEADER, KeyColumn, Mark, TAIL_BYTES, TAIL_MAGIC};
+use super::layout::Layout;
+use super::wire::put_u64;
+use crate::block::Column;
+use crate::disk::{Disk, WriteFile};
+use crate::error::{Error, Result};
+use crate::log::{PartId, PartMeta, part_path};
+use crate::types::DataType;
+
+/// Encoded bytes that gather before a write.
+const GROUP_BYTES: usize = 32 << 20;
+/// Decoded bytes after which a granule ends early.
+const GRANULE_BYTES_MAX: usize = 16 << 20;
+
+/// What a part is called and belongs to.
+pub(crate) struct PartIdentity {
+    pub(crate) id: PartId,
+    pub(crate) table: Uuid,
+    pub(crate) partition_id: String,
+    pub(crate) min_block: u64,
+    pub(crate) max_block: u64,
+    pub(crate) level: u32,
+    pub(crate) created_us: u64,
+}
+
+/// The keys of the table as the part records them.
+pub(crate) struct PartKeys {
+    /// Partition key texts with the part's one value of each.
+    pub(crate) partition: Vec<KeyColumn>,
+    pub(crate) sorting_key: Vec<String>,
+    /// Text and type of the primary key's expressions.
+    pub(crate) primary_key: Vec<(String, DataType)>,
+}
+
+/// A column to write.
+pub(crate) struct PartColumn<'a> {
+    pub(crate) id: u32,
+    pub(crate) name: &'a str,
+    pub(crate) data_type: &'a DataType,
+}
+
+/// A part being written.
+pub(crate) struct PartWriter {
+    disk: Arc<dyn Disk>,
+    identity: PartIdentity,
+    keys: PartKeys,
+    encoder: Encoder,
+    columns: Vec<ColumnWriter>,
+    /// Encoded granules of the group being gathered, per column.
+    group: Vec<Vec<u8>>,
+    /// First granule of the group.
+    group_first: usize,
+    granule_rows: Vec<u32>,
+    /// First rows of granules (and the last row of the last one), per primary key expression.
+    index_rows: Vec<Vec<Column>>,
+    hashes: Vec<u64>,
+    file: Option<Box<dyn WriteFile>>,
+    file_offset: u64,
+}
+
+impl PartWriter {
+    pub(crate) fn new(
+        disk: &Arc<dyn Disk>,
+        identity: PartIdentity,
+        keys: PartKeys,
+        columns: &[PartColumn<'_>],
+    ) -> PartWriter {
+        PartWriter {
+            disk: disk.clone(),
+            encoder: Encoder::default(),
+            group: vec![vec![]; columns.len()],
+            columns: columns.iter().map(|c| ColumnWriter::new(c.id, c.name, c.data_type)).collect(),
+            group_first: 0,
+            granule_rows: vec![],
+            index_rows: vec![vec![]; keys.primary_key.len()],
+            hashes: vec![],
+            file: None,
+            file_offset: 0,
+            identity,
+            keys,
+        }
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.granule_rows.iter().map(|r| *r as u64).sum()
+    }
+
+    /// Content hash per column so far, in the order of the columns.
+    pub(crate) fn content_hashes(&self) -> Vec<u64> {
+        self.columns.iter().map(|c| c.content_hash).collect()
+    }
+
+    /// Adds sorted rows, cut into granules of at most `granule_rows_max`. `key_at` gives the values
+    /// of the primary key's expressions at a row of `columns`, as columns of one row.
+    pub(crate) fn push(
+        &mut self,
+        columns: &[Column],
+        granule_rows_max: usize,
+        key_at: &mut dyn FnMut(usize) -> Result<Vec<Column>>,
+    ) -> Result<()> {
+        let rows = columns.first().map_or(0, Column::len);
+        let mut from = 0;
+        while from < rows {
+            let to = granule_end(columns, from, rows, granule_rows_max);
+            self.push_granule(columns, from, to)?;
+            self.push_index(self.granule_rows.len() - 1, key_at(from)?);
+            from = to;
+        }
+        if rows > 0 {
+            // Only the last row of the part stays; the next granule replaces it.
+            self.push_index(self.granule_rows.len(), key_at(rows - 1)?);
+        }
+        Ok(())
+    }
+
+    /// Puts key values at `position` of the index, cutting what is behind.
+    fn push_index(&mut self, position: usize, key: Vec<Column>) {
+        for (index, value) in self.index_rows.iter_mut().zip(key) {
+            index.truncate(position);
+            index.push(value);
+        }
+    }
+
+    fn push_granule(&mut self, columns: &[Column], from: usize, to: usize) -> Result<()> {
+        for (i, column) in columns.iter().enumerate() {
+            let array = column.array.slice(from, to - from);
+            self.push_column(i, array.as_ref())?;
+        }
+        self.granule_rows.push((to - from) as u32);
+        if self.group.iter().map(Vec::len).sum::<usize>() >= GROUP_BYTES {
+            let body = self.take_group(0);
+            self.write(&body)?;
+        }
+        Ok(())
+    }
+
+    fn push_column(&mut self, i: usize, array: &dyn Array) -> Result<()> {
+        let (column, bytes) = (&mut self.columns[i], &mut self.group[i]);
+        let layout = &column.layout;
+        check_nulls(column, array)?;
+        self.hashes.clear();
+        row_hashes(layout, array, &mut self.hashes);
+        column.content_hash = column.content_hash.wrapping_add(sum(&self.hashes));
+        let first = bytes.len();
+        let hashes =
+            matches!(layout, Layout::Strings | Layout::FixedBytes(_)).then_some(&self.hashes[..]);
+        self.encoder.encode(layout, array, hashes, bytes)?;
+        let decoded = decoded_bytes(layout, array);
+        let (Ok(length), Ok(decoded32)) =
+            (u32::try_from(bytes.len() - first), u32::try_from(decoded))
+        else {
+            return Err(Error::LimitExceeded(format!(
+                "a granule of column {} takes {decoded} bytes, more than 4 GiB",
+                column.name
+            )));
+        };
+        column.decoded_bytes += decoded as u64;
+        // Until the group is written the offset counts from the column's first byte in it.
+        column.marks.push(Mark {
+            file_offset: first as u64,
+            length,
+            decoded: decoded32,
+            hash: xxh3_64(&bytes[first..]),
+        });
+        column.nulls.push(array.null_count() as u32);
+        column.ranges.push(&column.layout, array);
+        Ok(())
+    }
+
+    /// The gathered group as bytes for the file, column by column, with the header before the first
+    /// one and room for `more` bytes. Marks get their file offsets.
+    fn take_group(&mut self, more: usize) -> Vec<u8> {
+        let gathered: usize = self.group.iter().map(Vec::len).sum();
+        let mut body = Vec::with_capacity(gathered + HEADER.len() + more);
+        if self.file.is_none() {
+            body.extend_from_slice(&HEADER);
+        }
+        for (column, bytes) in self.columns.iter_mut().zip(&mut self.group) {
+            let base = self.file_offset + body.len() as u64;
+            for mark in &mut column.marks[self.group_first..] {
+                mark.file_offset += base;
+            }
+            body.extend_from_slice(bytes);
+            bytes.clear();
+        }
+        self.group_first = self.granule_rows.len();
+        body
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(self.disk.create(&part_path(self.identity.id))?),
+        };
+        file.append(bytes)?;
+        self.file_offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes what is left, the footer and the tail, and makes the file's bytes durable.
+    pub(crate) fn finish(mut self) -> Result<PendingPart> {
+        let rows = self.rows();
+        if rows == 0 {
+            return Err(Error::Column("a part holds at least one row".into()));
+        }
+        let mut body = self.take_group(1 << 16);
+        let body_end = self.file_offset + body.len() as u64;
+        let footer = self.footer()?;
+        let footer_hash = xxh3_64(&footer);
+        body.extend_from_slice(&footer);
+        put_tail(&mut body, body_end, footer.len() as u64, footer_hash);
+        self.write(&body)?;
+        let mut pending = PendingPart::new(self.meta(rows, footer_hash), self.disk.clone());
+        pending.meta.bytes = self.file_offset;
+        if let Some(file) = &mut self.file {
+            file.sync()?;
+        }
+        // From here on the guard that removes an unfinished file is the pending part.
+        self.file = None;
+        Ok(pending)
+    }
+
+    fn footer(&mut self) -> Result<Vec<u8>> {
+        let mut primary_index = vec![];
+        for ((text, data_type), rows) in self.keys.primary_key.iter().zip(&self.index_rows) {
+            let mut column = Column::concat(rows)?;
+            column.data_type = data_type.clone();
+            primary_index.push(KeyColumn { text: text.clone(), column });
+        }
+        let head = FooterHead {
+            table: self.identity.table,
+            id: self.identity.id,
+            granule_rows: std::mem::take(&mut self.granule_rows),
+            partition: std::mem::take(&mut self.keys.partition),
+            sorting_key: std::mem::take(&mut self.keys.sorting_key),
+            primary_index,
+        };
+        head.serialize(&self.columns, &mut self.encoder)
+    }
+
+    fn meta(&self, rows: u64, footer_hash: u64) -> PartMeta {
+        PartMeta {
+            id: self.identity.id,
+            table: self.identity.table,
+            partition_id: self.identity.partition_id.clone(),
+            rows,
+            bytes: 0,
+            bytes_uncompressed: self.columns.iter().map(|c| c.decoded_bytes).sum(),
+            footer_hash,
+            min_block: self.identity.min_block,
+            max_block: self.identity.max_block,
+            level: self.identity.level,
+            created_us: self.identity.created_us,
+        }
+    }
+}
+
+impl Drop for PartWriter {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            // Best effort: recovery removes what the log does not list.
+            let _ = self.disk.remove(&part_path(self.identity.id));
+        }
+    }
+}
+
+fn put_tail(out: &mut Vec<u8>, footer_offset: u64, footer_length: u64, footer_hash: u64) {
+    let first = out.len();
+    put_u64(out, footer_offset);
+    put_u64(out, footer_length);
+    put_u64(out, footer_hash);
+    let hash = xxh3_64(&out[first..]);
+    put_u64(out, hash);
+    out.extend_from_slice(&TAIL_MAGIC);
+    debug_assert_eq!(out.len() - first, TAIL_BYTES);
+}
+
+fn check_nulls(column: &ColumnWriter, array: &dyn Array) -> Result<()> {
+    if array.null_count() > 0 && !column.data_type.is_nullable() {
+        return Err(Error::Column(format!(
+            "column {} of type {} holds NULL",
+            column.name, column.data_type
+        )));
+    }
+    Ok(())
+}
+
+/// Where the granule that begins at `from` ends: after `granule_rows_max` rows, or earlier so that it
+/// keeps below the byte limit, but never before one row.
+fn granule_end(columns: &[Column], from: usize, rows: usize, granule_rows_max: usize) -> usize {
+    let mut to = rows.min(from + granule_rows_max.max(1));
+    while to - from > 1 {
+        let bytes: usize = columns
+            .iter()
+            .map(|c| {
+                let array = c.array.slice(from, to - from);
+                decoded_bytes(&Layout::of(&c.data_type), array.as_ref())
+            })
+            .sum();
+        if bytes <= GRANULE_BYTES_MAX {
+            break;
+        }
+        to = from + (to - from) / 2;
+    }
+    to
+}

@@ -1,0 +1,206 @@
+//! A block becomes parts: split by partition, sorted by key, written, fsynced. Nothing is visible
+//! until the caller commits the parts.
+//!
+//! Rules: all or nothing (parts of a failed block remove themselves); no more partitions per block
+//! than a limit; the block's own order decides between equal keys.
+
+use std::sync::Arc;
+
+use arrow_array::UInt32Array;
+
+use super::key::{KeyExpression, TableKeys, evaluate, partition_id};
+use super::order::SortKeys;
+use super::{index_granularity, stored_columns};
+use crate::block::{Block, Column};
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::log::{self, PartId, TableDefinition};
+use crate::part::{KeyColumn, PartColumn, PartIdentity, PartKeys, PartWriter, PendingPart};
+use crate::store::Store;
+
+/// ClickHouse's `max_partitions_per_insert_block`.
+const PARTITIONS_PER_BLOCK_MAX: usize = 100;
+/// Parts of one block that are written and synced at the same time.
+const WRITERS_MAX: usize = 8;
+
+/// Writes `block`, which holds all stored columns of `table`, as one part per partition. Each file
+/// is durable when this returns; the folder is not (the commit sees to it).
+pub fn write_block(store: &Store, table: &log::Table, block: &Block) -> Result<Vec<PendingPart>> {
+    let definition = &table.definition;
+    let keys = TableKeys::of(definition, store.compiler().as_ref())?;
+    let target = Target {
+        definition,
+        keys: &keys,
+        disk: store.disk(),
+        clock: store.clock().as_ref(),
+        new_part_id: &|| store.new_part_id(),
+    };
+    target.write(block)
+}
+
+/// What a block is written for.
+pub(crate) struct Target<'a> {
+    pub(crate) definition: &'a Arc<TableDefinition>,
+    pub(crate) keys: &'a TableKeys,
+    pub(crate) disk: &'a Arc<dyn Disk>,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) new_part_id: &'a (dyn Fn() -> PartId + Sync),
+}
+
+/// Rows of one partition and their order.
+struct Slot {
+    id: String,
+    /// Rows of the block in key order; None if those are all rows as they stand.
+    rows: Option<Vec<u32>>,
+}
+
+impl Target<'_> {
+    pub(crate) fn write(&self, block: &Block) -> Result<Vec<PendingPart>> {
+        if block.is_empty() {
+            return Ok(vec![]);
+        }
+        let columns = self.columns_of(block)?;
+        let partition = evaluate(&self.keys.partition, block)?;
+        let sorting = evaluate(&self.keys.sorting, block)?;
+        let slots = self.slots(block.rows(), &partition, &sorting)?;
+        if let [slot] = &slots[..] {
+            return Ok(vec![self.write_part(slot, &columns, &partition, &sorting)?]);
+        }
+        let mut parts = Vec::with_capacity(slots.len());
+        for group in slots.chunks(WRITERS_MAX) {
+            let written: Vec<Result<PendingPart>> = std::thread::scope(|scope| {
+                let writers: Vec<_> = group
+                    .iter()
+                    .map(|slot| {
+                        let (columns, partition, sorting) = (&columns, &partition, &sorting);
+                        scope.spawn(move || self.write_part(slot, columns, partition, sorting))
+                    })
+                    .collect();
+                writers.into_iter().map(|w| w.join().unwrap_or_else(|_| Err(panicked()))).collect()
+            });
+            for part in written {
+                parts.push(part?);
+            }
+        }
+        Ok(parts)
+    }
+
+    /// The block's columns in the order of the definition.
+    fn columns_of(&self, block: &Block) -> Result<Vec<Column>> {
+        stored_columns(self.definition)
+            .map(|definition| {
+                let column = block.column(&definition.name).ok_or_else(|| {
+                    Error::Column(format!(
+                        "the block for {} lacks column {}",
+                        self.definition.full_name(),
+                        definition.name
+                    ))
+                })?;
+                if column.data_type.arrow() != definition.data_type.arrow() {
+                    return Err(Error::Column(format!(
+                        "column {} of {} is of type {}, the block has {}",
+                        definition.name,
+                        self.definition.full_name(),
+                        definition.data_type,
+                        column.data_type
+                    )));
+                }
+                Ok(Column { data_type: definition.data_type.clone(), array: column.array.clone() })
+            })
+            .collect()
+    }
+
+    fn slots(&self, rows: usize, partition: &[Column], sorting: &[Column]) -> Result<Vec<Slot>> {
+        let limit = super::setting(self.definition, "max_partitions_per_insert_block")
+            .filter(|limit| *limit > 0)
+            .unwrap_or(PARTITIONS_PER_BLOCK_MAX);
+        let order = SortKeys::encode(sorting, rows);
+        let groups = SortKeys::encode(partition, rows).groups(limit).ok_or_else(|| {
+            Error::LimitExceeded(format!(
+                "Too many partitions for single INSERT block (more than {limit}). The limit is \
+                 controlled by 'max_partitions_per_insert_block' setting. Large number of partitions \
+                 is a common misconception: partitions are for managing data, not for speeding up \
+                 SELECTs",
+            ))
+        })?;
+        Ok(groups
+            .into_iter()
+            .map(|group| {
+                let first = group.first().map_or(0, |row| *row as usize);
+                let values: Vec<_> =
+                    partition.iter().map(|c| (c.data_type.clone(), c.value(first))).collect();
+                let rows = order.sorted_rows((!group.is_empty()).then_some(group));
+                Slot { id: partition_id(&values), rows }
+            })
+            .collect())
+    }
+
+    fn write_part(
+        &self,
+        slot: &Slot,
+        columns: &[Column],
+        partition: &[Column],
+        sorting: &[Column],
+    ) -> Result<PendingPart> {
+        let rows = slot.rows.as_ref().map(|rows| UInt32Array::from(rows.clone()));
+        let row = |i: usize| rows.as_ref().map_or(i, |rows| rows.value(i) as usize);
+        let identity = PartIdentity {
+            id: (self.new_part_id)(),
+            table: self.definition.uuid,
+            partition_id: slot.id.clone(),
+            min_block: 0,
+            max_block: 0,
+            level: 0,
+            created_us: self.clock.now_us(),
+        };
+        let partition = partition.iter().map(|c| one_row(c, row(0))).collect();
+        let mut writer = part_writer(self.disk, self.definition, self.keys, identity, partition);
+        let taken: Vec<Column>;
+        let columns = match &rows {
+            Some(rows) => {
+                taken = columns.iter().map(|c| c.take(rows)).collect();
+                &taken[..]
+            }
+            None => columns,
+        };
+        let primary = &sorting[..self.keys.primary_length];
+        writer.push(columns, index_granularity(self.definition), &mut |i| {
+            Ok(primary.iter().map(|c| one_row(c, row(i))).collect())
+        })?;
+        writer.finish()
+    }
+}
+
+fn panicked() -> Error {
+    Error::Column("writing a part panicked".into())
+}
+
+/// A copy of one row, which keeps nothing else alive.
+pub(crate) fn one_row(column: &Column, row: usize) -> Column {
+    column.take(&UInt32Array::from(vec![row as u32]))
+}
+
+/// A writer for a part of that table. `partition` are the values of the partition key, one row each.
+pub(crate) fn part_writer(
+    disk: &Arc<dyn Disk>,
+    definition: &TableDefinition,
+    keys: &TableKeys,
+    identity: PartIdentity,
+    partition: Vec<Column>,
+) -> PartWriter {
+    let columns: Vec<PartColumn<'_>> = stored_columns(definition)
+        .map(|c| PartColumn { id: c.id, name: &c.name, data_type: &c.data_type })
+        .collect();
+    let texts = |key: &[KeyExpression]| key.iter().map(|e| e.text.clone()).collect::<Vec<_>>();
+    let part_keys = PartKeys {
+        partition: texts(&keys.partition)
+            .into_iter()
+            .zip(partition)
+            .map(|(text, column)| KeyColumn { text, column })
+            .collect(),
+        sorting_key: texts(&keys.sorting),
+        primary_key: keys.primary().iter().map(|e| (e.text.clone(), e.data_type())).collect(),
+    };
+    PartWriter::new(disk, identity, part_keys, &columns)
+}

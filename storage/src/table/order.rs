@@ -1,0 +1,319 @@
+//! The order of rows: key columns encoded so that comparing integers or bytes compares rows.
+//!
+//! Same types give the same encoding, so rows of different blocks compare (merges rely on it). The
+//! order is that of `Value`: numbers by value, NaN after them, strings by bytes, NULL last.
+
+use std::cmp::Ordering;
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_buffer::NullBuffer;
+
+use crate::block::Column;
+use crate::part::{Layout, Order, Word, number_buffer, with_word};
+
+/// Encoded keys, one per row.
+pub(crate) enum SortKeys {
+    /// No key: all rows are equal. Holds the number of rows.
+    None(usize),
+    /// Keys of up to 64 bits.
+    Words(Vec<u64>),
+    /// Keys of up to 128 bits.
+    Wide(Vec<u128>),
+    /// Anything else, as bytes.
+    Bytes { offsets: Vec<usize>, bytes: Vec<u8> },
+}
+
+impl SortKeys {
+    /// Encodes the rows of `columns`; `rows` counts if there are none.
+    pub(crate) fn encode(columns: &[Column], rows: usize) -> SortKeys {
+        if columns.is_empty() {
+            return SortKeys::None(rows);
+        }
+        let bits: Option<usize> = columns.iter().map(key_bits).sum();
+        match bits {
+            Some(0..=64) => {
+                let mut words = vec![0u64; rows];
+                for column in columns {
+                    let width = key_bits(column).unwrap_or(0);
+                    for_each_bits(column, |row, bits| {
+                        words[row] =
+                            words[row].checked_shl(width as u32).unwrap_or(0) | bits as u64;
+                    });
+                }
+                SortKeys::Words(words)
+            }
+            Some(65..=128) => {
+                let mut words = vec![0u128; rows];
+                for column in columns {
+                    let width = key_bits(column).unwrap_or(0);
+                    for_each_bits(column, |row, bits| {
+                        words[row] = words[row].checked_shl(width as u32).unwrap_or(0) | bits;
+                    });
+                }
+                SortKeys::Wide(words)
+            }
+            _ => encode_bytes(columns, rows),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            SortKeys::None(rows) => *rows,
+            SortKeys::Words(words) => words.len(),
+            SortKeys::Wide(words) => words.len(),
+            SortKeys::Bytes { offsets, .. } => offsets.len() - 1,
+        }
+    }
+
+    /// Row `a` of this against row `b` of `other`, which encodes columns of the same types.
+    pub(crate) fn compare(&self, a: usize, other: &SortKeys, b: usize) -> Ordering {
+        match (self, other) {
+            (SortKeys::Words(x), SortKeys::Words(y)) => x[a].cmp(&y[b]),
+            (SortKeys::Wide(x), SortKeys::Wide(y)) => x[a].cmp(&y[b]),
+            (SortKeys::Bytes { .. }, SortKeys::Bytes { .. }) => self.bytes(a).cmp(other.bytes(b)),
+            _ => Ordering::Equal,
+        }
+    }
+
+    fn bytes(&self, row: usize) -> &[u8] {
+        match self {
+            SortKeys::Bytes { offsets, bytes } => &bytes[offsets[row]..offsets[row + 1]],
+            _ => &[],
+        }
+    }
+
+    /// The first eight bytes of a row's encoding.
+    fn prefix(&self, row: usize) -> u64 {
+        let bytes = self.bytes(row);
+        let mut prefix = [0; 8];
+        let length = bytes.len().min(8);
+        prefix[..length].copy_from_slice(&bytes[..length]);
+        u64::from_be_bytes(prefix)
+    }
+
+    pub(crate) fn is_sorted(&self) -> bool {
+        match self {
+            SortKeys::None(_) => true,
+            SortKeys::Words(words) => words.is_sorted(),
+            SortKeys::Wide(words) => words.is_sorted(),
+            SortKeys::Bytes { .. } => {
+                (1..self.len()).all(|i| self.compare(i - 1, self, i) != Ordering::Greater)
+            }
+        }
+    }
+
+    /// The given rows (all if None) in key order, equal keys in the order given; None if that is
+    /// the order of all rows already.
+    pub(crate) fn sorted_rows(&self, rows: Option<Vec<u32>>) -> Option<Vec<u32>> {
+        if rows.is_none() && self.is_sorted() {
+            return None;
+        }
+        let rows = rows.unwrap_or_else(|| (0..self.len() as u32).collect());
+        Some(match self {
+            SortKeys::None(_) => rows,
+            SortKeys::Words(words) => {
+                by_key(rows.iter().map(|row| (words[*row as usize], *row)).collect())
+            }
+            SortKeys::Wide(words) => {
+                by_key(rows.iter().map(|row| (words[*row as usize], *row)).collect())
+            }
+            SortKeys::Bytes { .. } => {
+                let mut keyed: Vec<(u64, u32)> =
+                    rows.iter().map(|row| (self.prefix(*row as usize), *row)).collect();
+                keyed.sort_unstable_by(|a, b| {
+                    a.0.cmp(&b.0)
+                        .then_with(|| self.bytes(a.1 as usize).cmp(self.bytes(b.1 as usize)))
+                        .then(a.1.cmp(&b.1))
+                });
+                keyed.into_iter().map(|(_, row)| row).collect()
+            }
+        })
+    }
+
+    /// Groups rows by equal keys, in order of first appearance; None if there are more than
+    /// `groups_max`. A single group of all rows is one empty list.
+    pub(crate) fn groups(&self, groups_max: usize) -> Option<Vec<Vec<u32>>> {
+        if (1..self.len()).all(|row| self.compare(0, self, row) == Ordering::Equal) {
+            return Some(vec![vec![]]);
+        }
+        let mut found: hashbrown::HashMap<Vec<u8>, usize, std::hash::RandomState> =
+            hashbrown::HashMap::default();
+        let mut groups: Vec<Vec<u32>> = vec![];
+        let mut current = 0;
+        for row in 0..self.len() {
+            if row == 0 || self.compare(row - 1, self, row) != Ordering::Equal {
+                let key = match self {
+                    SortKeys::None(_) => vec![],
+                    SortKeys::Words(words) => words[row].to_le_bytes().to_vec(),
+                    SortKeys::Wide(words) => words[row].to_le_bytes().to_vec(),
+                    SortKeys::Bytes { .. } => self.bytes(row).to_vec(),
+                };
+                current = *found.entry(key).or_insert(groups.len());
+                if current == groups.len() {
+                    if groups.len() == groups_max {
+                        return None;
+                    }
+                    groups.push(vec![]);
+                }
+            }
+            groups[current].push(row as u32);
+        }
+        Some(groups)
+    }
+}
+
+fn by_key<K: Ord + Copy>(mut keyed: Vec<(K, u32)>) -> Vec<u32> {
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Bits of the column's encoding if that is fixed and at most 129.
+fn key_bits(column: &Column) -> Option<usize> {
+    let bits = match Layout::of(&column.data_type) {
+        Layout::Number { width, .. } if width <= 16 => width * 8,
+        Layout::FixedBytes(width) if width <= 16 => width * 8,
+        _ => return None,
+    };
+    Some(bits + column.data_type.is_nullable() as usize)
+}
+
+/// Calls `put` with each row's encoding, right-aligned; only for columns with [`key_bits`].
+fn for_each_bits(column: &Column, mut put: impl FnMut(usize, u128)) {
+    let array = column.array.as_ref();
+    let layout = Layout::of(&column.data_type);
+    let null_bit = match &layout {
+        Layout::Number { width, .. } | Layout::FixedBytes(width) => width * 8,
+        _ => return,
+    };
+    let nulls = array.nulls().filter(|n| n.null_count() > 0);
+    // NULL: the flag alone, whatever lies under it.
+    let mut put = |row: usize, bits: u128| match nulls {
+        Some(nulls) if nulls.is_null(row) => {
+            put(row, 1u128.checked_shl(null_bit as u32).unwrap_or(0))
+        }
+        _ => put(row, bits),
+    };
+    match layout {
+        Layout::Number { width, order } => with_word!(width, T => {
+            let buffer = number_buffer(array);
+            let words: &[T] = buffer.typed_data();
+            for (row, word) in words.iter().enumerate() {
+                put(row, word_bits(*word, order));
+            }
+        }),
+        Layout::FixedBytes(_) => {
+            let strings = array.as_fixed_size_binary();
+            for row in 0..array.len() {
+                put(row, strings.value(row).iter().fold(0, |bits, b| bits << 8 | *b as u128));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Order-preserving bits of a word of up to 128 bits.
+fn word_bits<T: Word>(word: T, order: Order) -> u128 {
+    if order == Order::Float {
+        return match T::WIDTH {
+            4 => float_bits(f32::from_bits(word.fold() as u32) as f64, 32),
+            _ => float_bits(f64::from_bits(word.fold()), 64),
+        };
+    }
+    word.rank(order).bits()
+}
+
+/// Bits of a float: negative ones turned round, zeros equal, NaN last.
+fn float_bits(value: f64, bits: u32) -> u128 {
+    if value.is_nan() {
+        return if bits == 32 { u32::MAX as u128 } else { u64::MAX as u128 };
+    }
+    if bits == 32 {
+        let b = (value as f32 + 0.0).to_bits();
+        return (b ^ (((b as i32) >> 31) as u32 | 1 << 31)) as u128;
+    }
+    let b = (value + 0.0).to_bits();
+    (b ^ (((b as i64) >> 63) as u64 | 1 << 63)) as u128
+}
+
+fn encode_bytes(columns: &[Column], rows: usize) -> SortKeys {
+    let layouts: Vec<Layout> = columns.iter().map(|c| Layout::of(&c.data_type)).collect();
+    let mut offsets = Vec::with_capacity(rows + 1);
+    let mut bytes = Vec::with_capacity(rows * 16);
+    offsets.push(0);
+    for row in 0..rows {
+        for (i, (column, layout)) in columns.iter().zip(&layouts).enumerate() {
+            let last = i + 1 == columns.len();
+            let array = column.array.as_ref();
+            let nullable = column.data_type.is_nullable();
+            put_value(layout, array, nullable, row, last, &mut bytes);
+        }
+        offsets.push(bytes.len());
+    }
+    SortKeys::Bytes { offsets, bytes }
+}
+
+/// Appends one value; the last of a row needs no end mark.
+fn put_value(
+    layout: &Layout,
+    array: &dyn Array,
+    nullable: bool,
+    row: usize,
+    last: bool,
+    out: &mut Vec<u8>,
+) {
+    if nullable {
+        let null = array.nulls().is_some_and(|n: &NullBuffer| n.is_null(row));
+        out.push(null as u8);
+        if null {
+            return;
+        }
+    }
+    match layout {
+        Layout::Number { width: 32, order } => {
+            let buffer = number_buffer(array);
+            let word = buffer.typed_data::<arrow_buffer::i256>()[row];
+            let (low, high) = word.rank(*order).to_parts();
+            out.extend_from_slice(&((high as u128) ^ (1 << 127)).to_be_bytes());
+            out.extend_from_slice(&low.to_be_bytes());
+        }
+        Layout::Number { width, order } => with_word!(*width, T => {
+            let buffer = number_buffer(array);
+            let bits = word_bits(buffer.typed_data::<T>()[row], *order);
+            out.extend_from_slice(&bits.to_be_bytes()[16 - width..]);
+        }),
+        Layout::FixedBytes(_) => out.extend_from_slice(array.as_fixed_size_binary().value(row)),
+        Layout::Strings => put_string(array.as_binary::<i32>().value(row), last, out),
+        Layout::List(item) => {
+            let list = array.as_list::<i32>();
+            let items = list.values();
+            let offsets = list.value_offsets();
+            for i in offsets[row]..offsets[row + 1] {
+                out.push(1);
+                put_value(item, items.as_ref(), true, i as usize, false, out);
+            }
+            out.push(0);
+        }
+        Layout::Struct(fields) => {
+            for (field, column) in fields.iter().zip(array.as_struct().columns()) {
+                put_value(field, column.as_ref(), true, row, false, out);
+            }
+        }
+    }
+}
+
+/// A string whose end sorts before any byte: 0 becomes 0 255, the end is 0 0.
+fn put_string(string: &[u8], last: bool, out: &mut Vec<u8>) {
+    if last {
+        out.extend_from_slice(string);
+        return;
+    }
+    let mut rest = string;
+    while let Some(zero) = memchr::memchr(0, rest) {
+        out.extend_from_slice(&rest[..zero]);
+        out.extend_from_slice(&[0, 255]);
+        rest = &rest[zero + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.extend_from_slice(&[0, 0]);
+}
