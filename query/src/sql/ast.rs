@@ -245,7 +245,10 @@ pub enum TableExpr {
     },
     Join(Box<Join>),
     /// ARRAY JOIN followed by another join; one at the end of FROM is in `Select::array_join`.
-    ArrayJoin { input: Box<TableExpr>, join: ArrayJoin },
+    ArrayJoin {
+        input: Box<TableExpr>,
+        join: ArrayJoin,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -373,6 +376,7 @@ pub enum Statement {
     Drop {
         kind: ObjectKind,
         names: Vec<TableName>,
+        cluster: Option<String>,
         if_exists: bool,
         if_empty: bool,
         temporary: bool,
@@ -383,6 +387,7 @@ pub enum Statement {
         name: TableName,
         if_exists: bool,
         permanently: bool,
+        sync: bool,
     },
     Attach {
         kind: ObjectKind,
@@ -393,6 +398,7 @@ pub enum Statement {
         kind: ObjectKind,
         name: TableName,
         if_exists: bool,
+        sync: bool,
     },
     Rename {
         kind: ObjectKind,
@@ -404,16 +410,30 @@ pub enum Statement {
         partition: Option<Expr>,
         final_: bool,
         deduplicate: bool,
+        /// DEDUPLICATE BY these columns or matchers.
+        deduplicate_by: Vec<Expr>,
+        cleanup: bool,
     },
     Alter(Box<Alter>),
+    /// `DELETE FROM t WHERE …`, with one `AlterCommand::Delete`.
+    Delete(Box<Alter>),
+    /// `UPDATE t SET …`, with one `AlterCommand::Update`.
+    Update(Box<Alter>),
+    Check {
+        name: TableName,
+    },
+    /// What is parsed only as words (GRANT, CREATE USER, BACKUP …).
+    Other(String),
     Set(Vec<Setting>),
     Use(String),
     Describe {
         table: TableExpr,
+        settings: Vec<Setting>,
     },
     Exists {
         kind: ObjectKind,
         name: TableName,
+        temporary: bool,
     },
     Explain(Box<Explain>),
     Show(Show),
@@ -472,8 +492,13 @@ pub struct CreateTable {
     pub projections: Vec<(String, Query)>,
     /// `(name, is_assume, expression)`.
     pub constraints: Vec<(String, bool, Expr)>,
-    /// PRIMARY KEY inside the column list.
+    /// `PRIMARY KEY expr` inside the column list.
+    pub inner_primary_key: Option<Expr>,
     pub engine: EngineClause,
+    /// `EMPTY AS SELECT`: the table's structure only.
+    pub empty: bool,
+    /// `CLONE AS other_table`: with its data.
+    pub clone_as: bool,
     /// `AS other_table`.
     pub as_table: Option<TableName>,
     /// `AS SELECT …` and `AS f(…)`.
@@ -541,6 +566,7 @@ pub struct IndexDecl {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateView {
     pub name: TableName,
+    pub uuid: Option<String>,
     pub materialized: bool,
     pub if_not_exists: bool,
     pub or_replace: bool,
@@ -554,6 +580,8 @@ pub struct CreateView {
     pub empty: bool,
     /// `REFRESH EVERY …` as text.
     pub refresh: Option<String>,
+    /// `DEFINER = u SQL SECURITY DEFINER` as text.
+    pub security: Option<String>,
     pub select: Query,
     pub comment: Option<String>,
 }
@@ -644,14 +672,41 @@ pub enum ExplainKind {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Show {
     Databases(ShowFilter),
-    Tables { from: Option<String>, full: bool, filter: ShowFilter },
-    Columns { table: TableName, full: bool, extended: bool, filter: ShowFilter },
-    Create { kind: ObjectKind, name: TableName },
+    Tables {
+        from: Option<String>,
+        full: bool,
+        temporary: bool,
+        filter: ShowFilter,
+    },
+    Dictionaries {
+        from: Option<String>,
+        filter: ShowFilter,
+    },
+    Indexes {
+        table: TableName,
+        extended: bool,
+        where_: Option<Expr>,
+    },
+    Columns {
+        table: TableName,
+        full: bool,
+        extended: bool,
+        filter: ShowFilter,
+    },
+    Create {
+        kind: ObjectKind,
+        name: TableName,
+    },
     Processlist,
-    Settings { changed: bool, filter: ShowFilter },
+    Settings {
+        changed: bool,
+        filter: ShowFilter,
+    },
     Functions(ShowFilter),
     Engines,
     Grants,
+    /// Anything else (CLUSTERS, USERS, ACCESS …): the words, in upper case.
+    Other(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,0 +1,144 @@
+//! Trees to text, exactly as ClickHouse's formatter prints them: on one line
+//! (`formatQuerySingleLine`) or on several (`formatQuery`, SHOW CREATE).
+//!
+//! `Printer` carries the text and the indentation; each file prints one family of nodes. Parentheses are
+//! printed where ClickHouse does: around operators that are operands, and where the text had them.
+
+mod alter;
+mod create;
+mod expr;
+mod query;
+mod quote;
+mod statement;
+
+use super::ast::{Expr, IndexDecl, Query, Statement};
+use super::parser::ParsedStatement;
+
+pub use expr::literal_value;
+pub use quote::{quote_name, quote_string};
+
+/// A statement without FORMAT and SETTINGS behind it.
+pub fn statement(statement: &Statement, pretty: bool) -> String {
+    let mut printer = Printer::new(pretty);
+    printer.statement(statement);
+    printer.out
+}
+
+/// A statement with what stands behind it.
+pub fn parsed(parsed: &ParsedStatement, pretty: bool) -> String {
+    let mut printer = Printer::new(pretty);
+    printer.parsed(parsed);
+    printer.out
+}
+
+/// A query.
+pub fn query(query: &Query, pretty: bool) -> String {
+    let mut printer = Printer::new(pretty);
+    printer.query(query);
+    printer.out
+}
+
+/// An expression on one line, with its alias.
+pub fn expr(expr: &Expr) -> String {
+    let mut printer = Printer::new(false);
+    printer.expr(expr);
+    printer.out
+}
+
+/// A float's text in column names: without the final point.
+pub(super) fn float_name(value: f64) -> String {
+    expr::float_text(value, false)
+}
+
+/// `name expr TYPE t GRANULARITY n`, as it stands behind INDEX.
+pub fn index_body(index: &IndexDecl) -> String {
+    let mut printer = Printer::new(false);
+    printer.index_body(index);
+    printer.out
+}
+
+/// Text under construction.
+struct Printer {
+    out: String,
+    pretty: bool,
+    indent: usize,
+}
+
+impl Printer {
+    fn new(pretty: bool) -> Printer {
+        Printer { out: String::new(), pretty, indent: 0 }
+    }
+
+    fn word(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+
+    fn name(&mut self, name: &str) {
+        quote::push_name(name, &mut self.out);
+    }
+
+    fn string(&mut self, text: &str) {
+        quote::push_string(text.as_bytes(), &mut self.out);
+    }
+
+    /// A line break with indentation, or a blank on one line.
+    fn line(&mut self) {
+        if !self.pretty {
+            self.out.push(' ');
+            return;
+        }
+        self.out.push('\n');
+        for _ in 0..self.indent {
+            self.out.push_str("    ");
+        }
+    }
+
+    /// A line break when pretty, nothing otherwise.
+    fn soft_line(&mut self) {
+        if self.pretty {
+            self.line();
+        }
+    }
+
+    fn separated<T>(
+        &mut self,
+        items: &[T],
+        separator: &str,
+        mut print: impl FnMut(&mut Printer, &T),
+    ) {
+        for (i, item) in items.iter().enumerate() {
+            if i > 0 {
+                self.word(separator);
+            }
+            print(self, item);
+        }
+    }
+
+    /// A list behind a keyword: one item on the same line, several on lines of their own.
+    fn list<T>(&mut self, items: &[T], mut print: impl FnMut(&mut Printer, &T)) {
+        if items.len() < 2 || !self.pretty {
+            self.word(" ");
+            return self.separated(items, ", ", print);
+        }
+        self.indent += 1;
+        for (i, item) in items.iter().enumerate() {
+            if i > 0 {
+                self.word(",");
+            }
+            self.line();
+            print(self, item);
+        }
+        self.indent -= 1;
+    }
+
+    /// `(query)`, on lines of its own when pretty.
+    fn subquery(&mut self, query: &Query) {
+        self.word("(");
+        self.indent += 1;
+        self.soft_line();
+        self.query(query);
+        self.indent -= 1;
+        self.soft_line();
+        self.word(")");
+    }
+}

@@ -1,0 +1,277 @@
+//! One whole statement: which kind it is, and what may stand behind any of them (INTO OUTFILE, FORMAT,
+//! SETTINGS, a semicolon).
+
+use super::Parser;
+use crate::error::Result;
+use crate::sql::ast::{
+    Alter, AlterCommand, Explain, ExplainKind, InsertSource, Setting, Statement,
+};
+use crate::sql::lexer::TokenKind;
+use pumphouse_storage::Value;
+
+/// A statement with its tail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParsedStatement {
+    pub statement: Statement,
+    /// `FORMAT name`; an INSERT's is in its source.
+    pub format: Option<String>,
+    /// SETTINGS behind FORMAT (those before it are the query's own).
+    pub settings: Vec<Setting>,
+    /// `INTO OUTFILE 'file'`.
+    pub outfile: Option<String>,
+}
+
+impl ParsedStatement {
+    pub(super) fn bare(statement: Statement) -> ParsedStatement {
+        ParsedStatement { statement, format: None, settings: Vec::new(), outfile: None }
+    }
+}
+
+impl Parser<'_> {
+    /// The statement and its tail; the whole text must be used up, but for an INSERT's data.
+    pub fn parse_statement(&mut self) -> Result<ParsedStatement> {
+        let parsed = self.statement_and_tail()?;
+        if !carries_data(&parsed.statement) {
+            self.expect_end()?;
+        }
+        Ok(parsed)
+    }
+
+    /// Only semicolons are left.
+    pub fn expect_end(&mut self) -> Result<()> {
+        while self.take_symbol(";") {}
+        match self.at_end() {
+            true => Ok(()),
+            false => {
+                self.want("end of query");
+                Err(self.unexpected())
+            }
+        }
+    }
+
+    /// One statement with its tail and semicolon; `position` says where the next one starts.
+    pub fn statement_and_tail(&mut self) -> Result<ParsedStatement> {
+        let mut parsed = ParsedStatement::bare(self.statement()?);
+        if carries_data(&parsed.statement) {
+            return Ok(parsed);
+        }
+        if self.take_keyword("INTO OUTFILE") {
+            parsed.outfile = Some(self.string()?);
+            self.outfile_options()?;
+        }
+        let mut settings = Vec::new();
+        if self.take_keyword("FORMAT") {
+            parsed.format = Some(self.name()?);
+        }
+        if self.take_keyword("SETTINGS") {
+            settings = self.settings()?;
+            if parsed.format.is_none() && self.take_keyword("FORMAT") {
+                parsed.format = Some(self.name()?);
+            }
+        }
+        parsed.settings = settings;
+        Ok(parsed)
+    }
+
+    fn outfile_options(&mut self) -> Result<()> {
+        self.take_any_keyword(&["APPEND", "TRUNCATE", "AND STDOUT"]);
+        if self.take_keyword("COMPRESSION") {
+            self.string()?;
+            if self.take_keyword("LEVEL") {
+                self.unsigned()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A statement without its tail.
+    pub(super) fn statement(&mut self) -> Result<Statement> {
+        if self.at_query() || self.symbol_ahead(0, "(") {
+            return Ok(Statement::Query(Box::new(self.query()?)));
+        }
+        let word = self.take_any_keyword(&[
+            "INSERT", "CREATE", "REPLACE", "ATTACH", "DETACH", "DROP", "UNDROP", "TRUNCATE",
+            "RENAME", "EXCHANGE", "OPTIMIZE", "ALTER", "DELETE", "UPDATE", "SET", "USE",
+            "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "SHOW", "SYSTEM", "KILL", "CHECK", "GRANT",
+            "REVOKE", "BACKUP", "RESTORE", "BEGIN", "COMMIT", "ROLLBACK",
+        ]);
+        let Some(word) = word else {
+            self.want("SELECT query");
+            return Err(self.unexpected());
+        };
+        match word {
+            "INSERT" => Ok(Statement::Insert(Box::new(self.insert()?))),
+            "CREATE" | "REPLACE" => self.create(word == "REPLACE"),
+            "ATTACH" => self.attach(),
+            "ALTER" => self.alter(),
+            "DELETE" => self.delete(),
+            "UPDATE" => self.update(),
+            "SET" => self.set(),
+            "USE" => {
+                self.take_keyword("DATABASE");
+                Ok(Statement::Use(self.name()?))
+            }
+            "DESCRIBE" | "DESC" => self.describe(),
+            "EXISTS" => self.exists_statement(),
+            "EXPLAIN" => self.explain(),
+            "SHOW" => self.show(),
+            "SYSTEM" => self.system(),
+            "KILL" => self.kill(),
+            "DETACH" | "DROP" | "UNDROP" | "TRUNCATE" | "RENAME" | "EXCHANGE" | "OPTIMIZE"
+            | "CHECK" => self.manage(word),
+            _ => self.kept_as_text(word),
+        }
+    }
+
+    /// A statement that is only known to exist: its words are kept, blanks normalised.
+    pub(super) fn kept_as_text(&mut self, first: &str) -> Result<Statement> {
+        let mut text = first.to_string();
+        while !self.at_end() && !self.symbol_ahead(0, ";") {
+            let token = self.advance();
+            if let TokenKind::Invalid(_) = token.kind {
+                self.index -= 1;
+                return Err(self.unexpected());
+            }
+            text.push(' ');
+            text.push_str(self.text_of(token));
+        }
+        Ok(Statement::Other(text))
+    }
+
+    /// `DELETE FROM t [IN PARTITION p] WHERE …`: a mutation with another name.
+    fn delete(&mut self) -> Result<Statement> {
+        self.expect_keyword("FROM")?;
+        let name = self.table_name()?;
+        let cluster = self.on_cluster()?;
+        let partition = self.in_partition()?;
+        self.expect_keyword("WHERE")?;
+        let where_ = self.expression()?;
+        let commands = vec![AlterCommand::Delete { partition, where_ }];
+        Ok(Statement::Delete(Box::new(Alter { name, cluster, commands })))
+    }
+
+    /// `UPDATE t SET a = 1 WHERE …`.
+    fn update(&mut self) -> Result<Statement> {
+        let name = self.table_name()?;
+        let cluster = self.on_cluster()?;
+        self.expect_keyword("SET")?;
+        let command = self.update_command()?;
+        Ok(Statement::Update(Box::new(Alter { name, cluster, commands: vec![command] })))
+    }
+
+    fn set(&mut self) -> Result<Statement> {
+        if self.keyword_ahead(0, "ROLE") || self.keyword_ahead(0, "DEFAULT ROLE") {
+            return self.kept_as_text("SET");
+        }
+        if self.keyword_ahead(0, "TRANSACTION SNAPSHOT") {
+            return self.kept_as_text("SET");
+        }
+        Ok(Statement::Set(self.settings()?))
+    }
+
+    fn explain(&mut self) -> Result<Statement> {
+        let kinds = ["AST", "SYNTAX", "QUERY TREE", "PLAN", "PIPELINE", "ESTIMATE"];
+        let kind = match self.take_any_keyword(&kinds) {
+            Some("AST") => ExplainKind::Ast,
+            Some("SYNTAX") => ExplainKind::Syntax,
+            Some("QUERY TREE") => ExplainKind::QueryTree,
+            Some("PIPELINE") => ExplainKind::Pipeline,
+            Some("ESTIMATE") => ExplainKind::Estimate,
+            _ => ExplainKind::Plan,
+        };
+        let mut settings = Vec::new();
+        if self.token().kind == TokenKind::Word && self.symbol_ahead(1, "=") {
+            settings = self.settings()?;
+        }
+        self.enter(20)?;
+        let statement = self.statement()?;
+        self.leave(20);
+        Ok(Statement::Explain(Box::new(Explain { kind, settings, statement })))
+    }
+
+    /// `a = 1, b = 'x'`.
+    pub(super) fn settings(&mut self) -> Result<Vec<Setting>> {
+        self.comma_list(Self::setting)
+    }
+
+    fn setting(&mut self) -> Result<Setting> {
+        let mut name = self.name()?;
+        while self.symbol_ahead(0, ".") {
+            self.index += 1;
+            name = format!("{name}.{}", self.name()?);
+        }
+        // A name alone switches the setting on.
+        let alone = self.at_end()
+            || [",", ";", ")"].iter().any(|symbol| self.symbol_ahead(0, symbol))
+            || self.keyword_ahead(0, "FORMAT");
+        if alone {
+            return Ok(Setting { name, value: Value::Bool(true) });
+        }
+        self.expect_symbol("=")?;
+        Ok(Setting { name, value: self.setting_value()? })
+    }
+
+    /// A literal, `[…]`, `(…)`, `{'k': 'v'}`, or a bare word.
+    fn setting_value(&mut self) -> Result<Value> {
+        self.enter(1)?;
+        let value = self.setting_value_inner();
+        self.leave(1);
+        value
+    }
+
+    fn setting_value_inner(&mut self) -> Result<Value> {
+        if self.take_symbol("[") {
+            return Ok(Value::Array(self.setting_values("]")?));
+        }
+        if self.take_symbol("(") {
+            return Ok(Value::Tuple(self.setting_values(")")?));
+        }
+        if self.take_symbol("{") {
+            return self.setting_map();
+        }
+        let token = self.token();
+        if let Some(literal) = self.word_literal(false, token.start) {
+            return Ok(literal_value(literal));
+        }
+        if matches!(token.kind, TokenKind::Word | TokenKind::QuotedName) {
+            return Ok(Value::string(self.name()?));
+        }
+        self.plain_literal().map(literal_value)
+    }
+
+    fn setting_values(&mut self, close: &'static str) -> Result<Vec<Value>> {
+        let mut values = Vec::new();
+        while !self.take_symbol(close) {
+            if !values.is_empty() {
+                self.expect_symbol(",")?;
+            }
+            values.push(self.setting_value()?);
+        }
+        Ok(values)
+    }
+
+    fn setting_map(&mut self) -> Result<Value> {
+        let mut entries = Vec::new();
+        while !self.take_symbol("}") {
+            if !entries.is_empty() {
+                self.expect_symbol(",")?;
+            }
+            let key = self.setting_value()?;
+            self.expect_symbol(":")?;
+            entries.push((key, self.setting_value()?));
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+fn literal_value(expr: crate::sql::ast::Expr) -> Value {
+    match expr.kind {
+        crate::sql::ast::ExprKind::Literal { value, .. } => value,
+        _ => Value::Null,
+    }
+}
+
+/// Whether data follows the statement, which must not be read as SQL.
+fn carries_data(statement: &Statement) -> bool {
+    matches!(statement, Statement::Insert(insert) if !matches!(insert.source, InsertSource::Query(_)))
+}
