@@ -4,10 +4,16 @@
 //! many rows a call straight into column builders and keep their state between calls (nothing is
 //! rebuilt per message).
 
+mod columns;
+mod json_each_row;
+mod json_value;
+mod registry;
+mod scan;
+
 use std::sync::Arc;
 
 use pumphouse_query::context::Settings;
-use pumphouse_query::error::Result;
+use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType};
 
@@ -103,3 +109,49 @@ pub struct Format {
 
 /// Shared handle of a registered format.
 pub type FormatRef = Arc<Format>;
+
+pub use columns::{BUFFERED_BYTES_MAX, ColumnBuilder, RowBuilder};
+pub use registry::{lookup, names};
+
+/// A reader of the format called `name`. Error 73 when there is none.
+pub fn reader(
+    name: &str,
+    columns: &[InputColumn],
+    options: &FormatOptions,
+) -> Result<Box<dyn FormatReader>> {
+    let format = known(name)?;
+    match format.reader {
+        Some(make) => make(columns, options),
+        None => Err(unsuitable(name, "input")),
+    }
+}
+
+/// A writer of the format called `name`. Error 73 when there is none.
+pub fn writer(name: &str, options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
+    let format = known(name)?;
+    match format.writer {
+        Some(make) => make(options),
+        None => Err(unsuitable(name, "output")),
+    }
+}
+
+fn known(name: &str) -> Result<&'static Format> {
+    lookup(name).ok_or_else(|| Error::new(codes::UNKNOWN_FORMAT, format!("Unknown format {name}")))
+}
+
+fn unsuitable(name: &str, what: &str) -> Error {
+    // FORMAT_IS_NOT_SUITABLE_FOR_INPUT and …_OUTPUT.
+    let code = if what == "input" { 74 } else { 75 };
+    Error::new(code, format!("Format {name} is not suitable for {what}"))
+}
+
+/// A row that is longer than allowed: the rest of a stream that holds no whole row.
+fn check_row_bytes(input: &[u8], last: bool) -> std::result::Result<(), ParseError> {
+    if last || input.len() <= ROW_BYTES_MAX {
+        return Ok(());
+    }
+    Err(ParseError {
+        code: codes::INCORRECT_DATA,
+        message: format!("a row is longer than the maximum of {ROW_BYTES_MAX} bytes"),
+    })
+}

@@ -102,12 +102,19 @@ impl JsonWriter<'_> {
             Float32 | Float64 => self.float(dt, array, row, out),
             Array(item) => {
                 let (items, from, to) = list_range(array, row);
+                let spread = to > from && matches!(item.inner(), Array(_) | Tuple(_) | Map(..));
                 out.push(b'[');
                 for i in from..to {
                     if i > from {
                         out.push(b',');
                     }
-                    self.value(item, items, i, level, out);
+                    if spread {
+                        self.line(level + 1, out);
+                    }
+                    self.value(item, items, i, level + 1, out);
+                }
+                if spread {
+                    self.line(level, out);
                 }
                 out.push(b']');
             }
@@ -192,9 +199,10 @@ impl JsonWriter<'_> {
             }
             self.value(&e.data_type, fields.column(i).as_ref(), row, level + 1, out);
         }
-        if !elements.is_empty() {
-            self.line(level, out);
+        if elements.is_empty() && self.indented {
+            out.push(b'\n');
         }
+        self.line(level, out);
         out.push(if object { b'}' } else { b']' });
     }
 

@@ -1,0 +1,400 @@
+//! The JSONEachRow reader: objects one after the other, on lines, behind commas or in one array.
+//!
+//! The hot path of Kafka ingestion. Keys are predicted: each row is expected to have the keys of the
+//! rows before in the same order, so a key costs one comparison of bytes; only a surprise is parsed
+//! and looked up. Unknown keys are predicted (and skipped) the same way. Values go straight into the
+//! column builders. A message that fails is taken back whole, and no other.
+
+use std::collections::HashMap;
+
+use pumphouse_query::error::{self, codes};
+
+use super::columns::{BUFFERED_BYTES_MAX, RowBuilder};
+use super::json_value::{Failure, Step, expect, expected, fail, read_string, read_value};
+use super::json_value::{excerpt, skip_spaces, skip_value};
+use super::scan::Pattern;
+use super::{FormatOptions, FormatReader, InputColumn, ParseError, ParsedRows};
+
+/// Keys remembered beyond the columns themselves.
+const EXTRA_KEYS_MAX: usize = 256;
+/// An error this close to the end of a part of a stream may be a cut, not an error.
+const CUT_BYTES: usize = 64;
+
+/// Where in the framing of a stream or message the reader is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Framing {
+    /// Something was read already: no byte order mark and no `[` any more.
+    pub started: bool,
+    pub in_array: bool,
+    /// Behind the array's end or a semicolon: only space may follow.
+    pub closed: bool,
+}
+
+/// What stands next in the framing.
+pub(super) enum Next {
+    Row(usize),
+    End(usize),
+}
+
+impl Framing {
+    /// Passes over what is between rows. `open` is the byte that rows begin with.
+    pub fn next(&mut self, bytes: &[u8], at: usize, open: u8) -> Result<Next, Box<Failure>> {
+        let mut at = at;
+        if !self.started {
+            if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
+                at = 3;
+            }
+            at = skip_spaces(bytes, at);
+            if at == bytes.len() {
+                return Ok(Next::End(at));
+            }
+            self.started = true;
+            if open == b'{' && bytes[at] == b'[' {
+                self.in_array = true;
+                at += 1;
+            }
+        }
+        loop {
+            at = skip_spaces(bytes, at);
+            match bytes.get(at) {
+                None => return Ok(Next::End(at)),
+                Some(_) if self.closed => return Err(expected(bytes, at, "eof")),
+                Some(b) if *b == open => return Ok(Next::Row(at)),
+                Some(b',') => at += 1,
+                Some(b']') if self.in_array => {
+                    (self.in_array, self.closed) = (false, true);
+                    at += 1;
+                }
+                Some(b';') if !self.in_array => {
+                    self.closed = true;
+                    at += 1;
+                }
+                _ => return Err(expected(bytes, at, (open as char).encode_utf8(&mut [0; 4]))),
+            }
+        }
+    }
+}
+
+/// A key and its column.
+struct Expected {
+    /// The key as it stood, from its quote to its colon.
+    pattern: Pattern,
+    /// None: the key is of no column.
+    column: Option<usize>,
+}
+
+/// The columns by name, and the order that keys came in.
+struct Keys {
+    order: Vec<Expected>,
+    exact: HashMap<Box<[u8]>, usize>,
+    any_case: HashMap<Box<[u8]>, Option<usize>>,
+    order_max: usize,
+}
+
+impl Keys {
+    fn new(columns: &[InputColumn]) -> Keys {
+        let mut exact = HashMap::new();
+        let mut any_case = HashMap::new();
+        for (i, c) in columns.iter().enumerate() {
+            exact.entry(c.name.as_bytes().into()).or_insert(i);
+            // Two names that differ in case only are told apart by it.
+            any_case
+                .entry(c.name.to_ascii_lowercase().into_bytes().into_boxed_slice())
+                .and_modify(|found| *found = None)
+                .or_insert(Some(i));
+        }
+        Keys { order: vec![], exact, any_case, order_max: columns.len() * 2 + EXTRA_KEYS_MAX }
+    }
+
+    fn lookup(&self, name: &[u8]) -> Option<usize> {
+        match self.exact.get(name) {
+            Some(i) => Some(*i),
+            None => self.any_case.get(&*name.to_ascii_lowercase()).copied().flatten(),
+        }
+    }
+
+    /// The key that stands at `at` although another was expected at `place`: its column, the position
+    /// behind its colon, and the place expected next.
+    #[cold]
+    fn surprise(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        place: usize,
+    ) -> Result<(Option<usize>, usize, usize), Box<Failure>> {
+        if bytes.get(at) != Some(&b'"') {
+            return Err(fail(
+                codes::CANNOT_PARSE_QUOTED_STRING,
+                at,
+                "Cannot parse JSON string: expected opening quote",
+            ));
+        }
+        let mut name = vec![];
+        let end = skip_spaces(bytes, read_string(bytes, at + 1, &mut name)?);
+        let end = expect(bytes, end, b':')?;
+        let raw = &bytes[at..end];
+        if let Some(i) = self.order.iter().skip(place).position(|e| e.pattern.bytes() == raw) {
+            return Ok((self.order[place + i].column, end, place + i + 1));
+        }
+        let column = self.lookup(&name);
+        if self.order.len() >= self.order_max {
+            self.order.clear();
+        }
+        let place = place.min(self.order.len());
+        let long = raw.len() > 1024;
+        if !long {
+            self.order.insert(place, Expected { pattern: Pattern::new(raw.to_vec()), column });
+        }
+        Ok((column, end, place + usize::from(!long)))
+    }
+}
+
+/// Reads JSONEachRow and its other names.
+pub struct JsonEachRowReader {
+    rows: RowBuilder,
+    keys: Keys,
+    skip_unknown: bool,
+    framing: Framing,
+    /// A stream's part shorter than this was seen to hold no whole row.
+    retry_bytes: usize,
+}
+
+impl JsonEachRowReader {
+    pub fn boxed(
+        columns: &[InputColumn],
+        options: &FormatOptions,
+    ) -> error::Result<Box<dyn FormatReader>> {
+        Ok(Box::new(JsonEachRowReader {
+            rows: RowBuilder::new(columns, options.time_zone),
+            keys: Keys::new(columns),
+            skip_unknown: options.settings.bool("input_format_skip_unknown_fields", true),
+            framing: Framing::default(),
+            retry_bytes: 0,
+        }))
+    }
+
+    /// One object; `at` is its brace.
+    fn read_row(&mut self, bytes: &[u8], at: usize) -> Step {
+        let row = self.rows.rows();
+        let columns = self.rows.slots.len();
+        let (mut seen, mut place) = (0, 0);
+        let mut at = skip_spaces(bytes, at + 1);
+        if bytes.get(at) == Some(&b'}') {
+            self.rows.end_row(0);
+            return Ok(at + 1);
+        }
+        loop {
+            let hit =
+                self.keys.order.get(place).and_then(|e| {
+                    e.pattern.matches(bytes, at).map(|end| (e.column, end, place + 1))
+                });
+            let (column, end, next) = match hit {
+                Some(hit) => hit,
+                None => {
+                    let found = self.keys.surprise(bytes, at, place);
+                    found.map_err(|e| unexpected_end(bytes, e))?
+                }
+            };
+            place = next;
+            at = skip_spaces(bytes, end);
+            at = match column {
+                Some(c) => {
+                    let slot = &mut self.rows.slots[c];
+                    if slot.filled != row {
+                        // Once all columns are there, the rest of the object is of no interest.
+                        if seen != columns {
+                            return Err(duplicate(&slot.name, at));
+                        }
+                        skip_value(bytes, at)?
+                    } else {
+                        let null = bytes.get(at) == Some(&b'n') && !slot.builder.nullable;
+                        let end = read_value(&mut slot.builder, bytes, at)
+                            .map_err(|e| in_column(e, &slot.name))?;
+                        slot.filled = row + 1;
+                        seen += 1;
+                        if null {
+                            self.rows.mark_absent(c);
+                        }
+                        end
+                    }
+                }
+                None => {
+                    if !self.skip_unknown {
+                        return Err(self.unknown(bytes, end));
+                    }
+                    skip_value(bytes, at)?
+                }
+            };
+            at = skip_spaces(bytes, at);
+            match bytes.get(at) {
+                Some(b',') => at = skip_spaces(bytes, at + 1),
+                Some(b'}') => {
+                    self.rows.end_row(seen);
+                    return Ok(at + 1);
+                }
+                Some(_) => return Err(expected(bytes, at, ",")),
+                None => return Err(unexpected_end(bytes, expected(bytes, at, ","))),
+            }
+        }
+    }
+
+    #[cold]
+    fn unknown(&self, bytes: &[u8], key_end: usize) -> Box<Failure> {
+        let start = bytes[..key_end.saturating_sub(2)].iter().rposition(|b| *b == b'"');
+        let key = excerpt(&bytes[..key_end.saturating_sub(1)], start.unwrap_or(0));
+        let message = format!("Unknown field found while parsing JSONEachRow format: {key}");
+        fail(codes::INCORRECT_DATA, key_end, message)
+    }
+
+    /// Whole rows from `bytes`; how many bytes they took.
+    fn read_rows(
+        &mut self,
+        bytes: &[u8],
+        framing: &mut Framing,
+        last: bool,
+        rows_max: usize,
+    ) -> Step {
+        let mut at = 0;
+        let rows_end = self.rows.rows().saturating_add(rows_max);
+        while self.rows.rows() < rows_end {
+            let before = *framing;
+            let start = match framing.next(bytes, at, b'{')? {
+                Next::Row(start) => start,
+                Next::End(end) => {
+                    if last && framing.in_array {
+                        return Err(expected(bytes, end, "]"));
+                    }
+                    return Ok(end);
+                }
+            };
+            let rows = self.rows.rows();
+            match self.read_row(bytes, start) {
+                Ok(end) => at = end,
+                Err(e) if !last && e.at + CUT_BYTES >= bytes.len() => {
+                    self.rows.rollback(rows);
+                    *framing = before;
+                    return Ok(at);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(at)
+    }
+}
+
+#[cold]
+fn in_column(mut failure: Box<Failure>, name: &str) -> Box<Failure> {
+    failure.column = Some(name.to_string());
+    failure
+}
+
+#[cold]
+fn duplicate(name: &str, at: usize) -> Box<Failure> {
+    let message = format!("Duplicate field found while parsing JSONEachRow format: {name}");
+    fail(codes::INCORRECT_DATA, at, message)
+}
+
+/// Outside of values, the end of the input is error 33.
+#[cold]
+fn unexpected_end(bytes: &[u8], failure: Box<Failure>) -> Box<Failure> {
+    if failure.at < bytes.len()
+        || failure.code == codes::CANNOT_PARSE_INPUT_ASSERTION_FAILED
+            && failure.message.contains("':'")
+    {
+        return failure;
+    }
+    fail(
+        codes::CANNOT_READ_ALL_DATA,
+        failure.at,
+        "Unexpected end of stream while parsing JSONEachRow format",
+    )
+}
+
+/// The error of a piece of input, with row, byte, column and an excerpt.
+#[cold]
+pub(super) fn parse_error(failure: Failure, bytes: &[u8], row: usize) -> ParseError {
+    let Failure { code, mut message, at, column } = failure;
+    if let Some(column) = column {
+        message += &format!(": (while reading the value of key {column})");
+    }
+    message += &format!(": (at row {}, byte {at}", row + 1);
+    let from = at.saturating_sub(20).min(bytes.len());
+    if !bytes.is_empty() {
+        message += &format!(", near '{}'", excerpt(bytes, from));
+    }
+    message.push(')');
+    ParseError { code, message }
+}
+
+/// Refuses input when too much lies here already.
+pub(super) fn check_room(rows: &RowBuilder, more: usize) -> Result<(), ParseError> {
+    if rows.bytes() + more <= BUFFERED_BYTES_MAX {
+        return Ok(());
+    }
+    Err(ParseError {
+        code: codes::MEMORY_LIMIT_EXCEEDED,
+        message: format!(
+            "{} bytes of rows are parsed and not taken, {more} more would pass the maximum of \
+             {BUFFERED_BYTES_MAX}",
+            rows.bytes()
+        ),
+    })
+}
+
+impl FormatReader for JsonEachRowReader {
+    fn read_message(&mut self, message: &[u8]) -> Result<usize, ParseError> {
+        check_room(&self.rows, message.len())?;
+        let before = self.rows.rows();
+        match self.read_rows(message, &mut Framing::default(), true, usize::MAX) {
+            Ok(_) => {
+                self.rows.add_bytes(message.len());
+                Ok(self.rows.rows() - before)
+            }
+            Err(failure) => {
+                let row = self.rows.rows() - before;
+                self.rows.rollback(before);
+                Err(parse_error(*failure, message, row))
+            }
+        }
+    }
+
+    fn read_stream(
+        &mut self,
+        input: &[u8],
+        last: bool,
+        rows_max: usize,
+    ) -> Result<usize, ParseError> {
+        if !last && input.len() < self.retry_bytes {
+            return Ok(0);
+        }
+        super::check_row_bytes(input, last)?;
+        let before = self.rows.rows();
+        let mut framing = self.framing;
+        match self.read_rows(input, &mut framing, last, rows_max) {
+            Ok(used) => {
+                self.framing = framing;
+                self.rows.add_bytes(used);
+                let waiting = used == 0 && self.rows.rows() == before;
+                self.retry_bytes = if waiting { input.len().saturating_mul(2) } else { 0 };
+                Ok(used)
+            }
+            Err(failure) => {
+                let row = self.rows.rows() - before;
+                self.rows.rollback(before);
+                Err(parse_error(*failure, input, row))
+            }
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.rows.rows()
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.bytes()
+    }
+
+    fn take(&mut self) -> error::Result<ParsedRows> {
+        self.rows.take()
+    }
+}

@@ -1,0 +1,204 @@
+//! Scanning bytes in words: ends of strings, runs of digits, known keys.
+//!
+//! On x86-64 sixteen bytes are compared at once with SSE2 (always there); elsewhere eight in a
+//! register. The one `unsafe` block is that comparison; the tests hold it against a plain loop.
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+#[inline(always)]
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..at + 8).and_then(|w| w.first_chunk()).map(|w| u64::from_le_bytes(*w))
+}
+
+/// High bit of each byte that is zero (exact up to and including the first such byte).
+#[inline(always)]
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHS
+}
+
+/// The first byte at or after `from` that is `a` or `b`; `bytes.len()` if none is.
+#[inline(always)]
+pub fn find_either(bytes: &[u8], from: usize, a: u8, b: u8) -> usize {
+    let mut at = from;
+    #[cfg(target_arch = "x86_64")]
+    {
+        let end = (at + 64).min(bytes.len());
+        while at + 16 <= end {
+            let Some(chunk) = bytes.get(at..at + 16).and_then(|c| c.first_chunk::<16>()) else {
+                break;
+            };
+            let mask = either_mask(chunk, a, b);
+            if mask != 0 {
+                return at + mask.trailing_zeros() as usize;
+            }
+            at += 16;
+        }
+        if at + 16 <= bytes.len() {
+            return memchr::memchr2(a, b, &bytes[at..]).map_or(bytes.len(), |i| at + i);
+        }
+    }
+    while let Some(w) = word(bytes, at) {
+        let found = zero_bytes(w ^ (ONES * a as u64)) | zero_bytes(w ^ (ONES * b as u64));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while at < bytes.len() && bytes[at] != a && bytes[at] != b {
+        at += 1;
+    }
+    at
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn either_mask(chunk: &[u8; 16], a: u8, b: u8) -> u32 {
+    use std::arch::x86_64::*;
+    let (low, high) = chunk.split_at(8);
+    let low = i64::from_le_bytes(low.try_into().unwrap_or_default());
+    let high = i64::from_le_bytes(high.try_into().unwrap_or_default());
+    // SAFETY: SSE2 is part of the x86-64 baseline; these take values, no pointers.
+    unsafe {
+        let v = _mm_set_epi64x(high, low);
+        let found = _mm_or_si128(
+            _mm_cmpeq_epi8(v, _mm_set1_epi8(a as i8)),
+            _mm_cmpeq_epi8(v, _mm_set1_epi8(b as i8)),
+        );
+        _mm_movemask_epi8(found) as u32
+    }
+}
+
+/// Decimal digits from `at`: their number modulo 2^64 and where they end.
+#[inline(always)]
+pub fn digits(bytes: &[u8], at: usize) -> (u64, usize) {
+    let mut at = at;
+    let mut value = 0u64;
+    while let Some(w) = word(bytes, at) {
+        if !all_digits(w) {
+            break;
+        }
+        value = value.wrapping_mul(100_000_000).wrapping_add(eight_digits(w));
+        at += 8;
+    }
+    while let Some(d) = bytes.get(at).map(|b| b.wrapping_sub(b'0'))
+        && d < 10
+    {
+        value = value.wrapping_mul(10).wrapping_add(d as u64);
+        at += 1;
+    }
+    (value, at)
+}
+
+#[inline(always)]
+fn all_digits(w: u64) -> bool {
+    let high = w & 0xf0f0_f0f0_f0f0_f0f0;
+    let above_nine = (w.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0;
+    high == 0x3030_3030_3030_3030 && above_nine == 0x3030_3030_3030_3030
+}
+
+/// The number that eight ASCII digits (first one in the lowest byte) stand for.
+#[inline(always)]
+fn eight_digits(w: u64) -> u64 {
+    let w = w & 0x0f0f_0f0f_0f0f_0f0f;
+    let pairs = w.wrapping_mul(2561) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(6_553_601) >> 16 & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(42_949_672_960_001) >> 32
+}
+
+/// A text to recognise, compared in words where the input is long enough.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    bytes: Vec<u8>,
+    words: [(u64, u64); 3],
+}
+
+impl Pattern {
+    pub fn new(bytes: Vec<u8>) -> Pattern {
+        let mut words = [(0, 0); 3];
+        for (i, chunk) in bytes.chunks(8).take(3).enumerate() {
+            let (mut value, mut mask) = ([0; 8], [0; 8]);
+            value[..chunk.len()].copy_from_slice(chunk);
+            mask[..chunk.len()].fill(0xff);
+            words[i] = (u64::from_le_bytes(value), u64::from_le_bytes(mask));
+        }
+        Pattern { bytes, words }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where the input goes on if the pattern stands at `at`.
+    #[inline(always)]
+    pub fn matches(&self, input: &[u8], at: usize) -> Option<usize> {
+        let length = self.bytes.len();
+        if length <= 24
+            && let Some(window) = input.get(at..at + 24).and_then(|w| w.first_chunk::<24>())
+        {
+            let load = |i: usize| {
+                let mut w = [0u8; 8];
+                w.copy_from_slice(&window[i * 8..i * 8 + 8]);
+                u64::from_le_bytes(w)
+            };
+            let differ = |i: usize| (load(i) & self.words[i].1) ^ self.words[i].0;
+            return ((differ(0) | differ(1) | differ(2)) == 0).then_some(at + length);
+        }
+        input.get(at..)?.starts_with(&self.bytes).then_some(at + length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_like_a_plain_loop() {
+        let mut bytes = vec![b'x'; 200];
+        for hit in 0..200 {
+            bytes[hit] = if hit % 2 == 0 { b'"' } else { b'\\' };
+            for from in 0..=hit {
+                assert_eq!(find_either(&bytes, from, b'"', b'\\'), hit);
+                assert_eq!(find_either(&bytes[..hit], from, b'"', b'\\'), hit);
+            }
+            bytes[hit] = b'x';
+        }
+        // Bytes next to the needles, and high ones.
+        let near = [b'!', b'#', b'[', b']', 0xa2, 0xdc, 0, 0xff].repeat(5);
+        assert_eq!(find_either(&near, 0, b'"', b'\\'), near.len());
+    }
+
+    #[test]
+    fn digits_in_words() {
+        for text in ["", "1", "12345678", "123456789", "18446744073709551615", "12345678a", "1:2"] {
+            let end = text.bytes().take_while(u8::is_ascii_digit).count();
+            let value = text[..end].parse::<u64>().unwrap_or(0);
+            for padding in ["", "}", ",\"abcdefgh\":1}", "/:;<=>?@//////"] {
+                let input = format!("{text}{padding}");
+                assert_eq!(digits(input.as_bytes(), 0), (value, end), "{input}");
+            }
+        }
+        for b in 0..=255u8 {
+            let mut w = *b"12345678";
+            w[3] = b;
+            assert_eq!(all_digits(u64::from_le_bytes(w)), b.is_ascii_digit(), "{b}");
+        }
+    }
+
+    #[test]
+    fn patterns() {
+        for length in 0..40 {
+            let p = Pattern::new((0..length).map(|i| b'a' + i % 26).collect());
+            let mut input = p.bytes().to_vec();
+            for more in [0, 30] {
+                input.extend(std::iter::repeat_n(b'!', more));
+                assert_eq!(p.matches(&input, 0), Some(length as usize));
+                if length > 0 {
+                    let mut wrong = input.clone();
+                    wrong[length as usize - 1] ^= 1;
+                    assert_eq!(p.matches(&wrong, 0), None);
+                }
+            }
+        }
+    }
+}
