@@ -2,11 +2,24 @@
 //! combinators (`-If`, `-State`, `-Merge`, `-OrNull` …) as wrappers.
 //!
 //! States are columnar: one accumulator holds the states of all groups, so that a row costs no
-//! virtual call. Group numbers are dense from 0.
+//! virtual call. Group numbers are dense from 0. [`registry`] turns a name into a function.
 
 use pumphouse_storage::{Column, DataType};
 
 use crate::error::Result;
+
+mod average;
+mod combinators;
+mod count;
+mod exact_distinct;
+mod extremes;
+mod kernel;
+mod nullable;
+mod numeric;
+mod registry;
+mod sum;
+
+pub use registry::{is_aggregate, lookup, names};
 
 /// An aggregate function with its parameters and argument types settled.
 pub trait AggregateFunction: Send + Sync {
@@ -16,10 +29,14 @@ pub trait AggregateFunction: Send + Sync {
     /// `AggregateFunction(name, args…)`: the type of its `-State`.
     fn state_type(&self) -> DataType;
     fn accumulator(&self) -> Box<dyn Accumulator>;
+    /// Whether NULL arguments only leave the plain default behind (count, uniq …) instead of NULL.
+    fn default_when_only_null(&self) -> bool {
+        false
+    }
 }
 
 /// The states of all groups of one aggregate in one thread.
-pub trait Accumulator: Send {
+pub trait Accumulator: Send + Sync {
     /// Makes room so that groups `0..groups` exist; new ones start empty.
     fn resize(&mut self, groups: usize);
     /// Adds row `i` of `arguments` to group `groups[i]`.
@@ -29,7 +46,12 @@ pub trait Accumulator: Send {
         self.update(&vec![0; rows], arguments)
     }
     /// Adds state `i` of `other` (same function) into group `groups[i]` of this.
-    fn merge(&mut self, other: &mut dyn Accumulator, groups: &[u32]) -> Result<()>;
+    fn merge(&mut self, other: &mut dyn Accumulator, groups: &[u32]) -> Result<()> {
+        let rows: Vec<u32> = (0..groups.len() as u32).collect();
+        self.merge_rows(other, &rows, groups)
+    }
+    /// Adds state `rows[i]` of `other` (same function) into group `groups[i]` of this.
+    fn merge_rows(&mut self, other: &dyn Accumulator, rows: &[u32], groups: &[u32]) -> Result<()>;
     /// Adds serialized states (a Binary column) into groups.
     fn merge_serialized(&mut self, groups: &[u32], states: &Column) -> Result<()>;
     /// Results of all groups, in group order.
@@ -38,6 +60,8 @@ pub trait Accumulator: Send {
     fn serialize(&mut self) -> Result<Column>;
     /// Heap bytes, for the memory account.
     fn memory_bytes(&self) -> usize;
-    /// For downcasting in `merge`.
+    /// For downcasting in `merge_rows`.
+    fn as_any(&self) -> &dyn std::any::Any;
+    /// For downcasting.
     fn as_any_mut(&mut self) -> &mut dyn std::any::Any;
 }

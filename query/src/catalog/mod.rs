@@ -1,5 +1,18 @@
 //! How the engine finds and reads tables. The server's catalog implements [`Catalog`]; every kind of
 //! table (MergeTree, system tables, table functions, in-memory blocks, …) is a [`TableSource`].
+//!
+//! [`StoreCatalog`] serves the store's tables, [`OverlayCatalog`] puts one table over another catalog,
+//! [`BlockSource`] is rows in memory, [`numbers`] holds the sources that compute their rows.
+
+mod block;
+pub mod numbers;
+mod overlay;
+mod store;
+mod values;
+
+pub use block::BlockSource;
+pub use overlay::OverlayCatalog;
+pub use store::{ExtraTables, StoreCatalog};
 
 use std::sync::Arc;
 
@@ -95,67 +108,5 @@ pub trait MorselSource: Send + Sync {
     /// Lines for `EXPLAIN indexes = 1`: what pruning kept, e.g. `PrimaryKey: 3/10 granules`.
     fn explain(&self) -> Vec<String> {
         vec![]
-    }
-}
-
-/// A table that is one or more blocks in memory (VALUES, the block a view runs over, Memory engine).
-pub struct BlockSource {
-    name: String,
-    columns: Vec<SourceColumn>,
-    blocks: Arc<Vec<Block>>,
-}
-
-impl BlockSource {
-    /// `schema` gives the columns; every block has all of them.
-    pub fn new(name: impl Into<String>, columns: Vec<SourceColumn>, blocks: Vec<Block>) -> Self {
-        BlockSource { name: name.into(), columns, blocks: Arc::new(blocks) }
-    }
-}
-
-impl TableSource for BlockSource {
-    fn columns(&self) -> &[SourceColumn] {
-        &self.columns
-    }
-
-    fn scan(&self, columns: &[String], _: &[ColumnCondition]) -> Result<Arc<dyn MorselSource>> {
-        Ok(Arc::new(BlockScan { columns: columns.to_vec(), blocks: self.blocks.clone() }))
-    }
-
-    fn row_count(&self) -> Option<u64> {
-        Some(self.blocks.iter().map(|b| b.rows() as u64).sum())
-    }
-
-    fn name(&self) -> String {
-        self.name.clone()
-    }
-
-    fn engine(&self) -> String {
-        "Memory".into()
-    }
-}
-
-struct BlockScan {
-    columns: Vec<String>,
-    blocks: Arc<Vec<Block>>,
-}
-
-impl MorselSource for BlockScan {
-    fn morsel_count(&self) -> Option<usize> {
-        Some(self.blocks.len())
-    }
-
-    fn read(&self, index: usize) -> Result<Option<Block>> {
-        let Some(block) = self.blocks.get(index) else { return Ok(None) };
-        let mut picked = Block::of_rows(block.rows());
-        for name in &self.columns {
-            let column = block.column(name).ok_or_else(|| {
-                crate::Error::new(
-                    crate::error::codes::NOT_FOUND_COLUMN_IN_BLOCK,
-                    format!("Not found column {name} in block"),
-                )
-            })?;
-            picked.push(name.clone(), column.clone());
-        }
-        Ok(Some(picked))
     }
 }

@@ -1,0 +1,297 @@
+//! The catalog over the store: tables of one pinned state, by engine, and the table functions.
+//!
+//! MergeTree tables are read through `storage::scan`; a view is its query; a materialized view reads
+//! the table it writes to. System tables come from the layer above ([`ExtraTables`]).
+
+use std::sync::Arc;
+
+use arrow_array::BooleanArray;
+use pumphouse_storage::log::{DefaultKind, State, Table};
+use pumphouse_storage::scan::{self, ColumnCondition, Scan};
+use pumphouse_storage::{Block, Store, Value};
+
+use super::numbers::{self, EmptySource};
+use super::{Catalog, MorselSource, SourceColumn, TableSource, values};
+use crate::error::{Error, Result, codes};
+use crate::sql;
+use crate::sql::ast::Query;
+
+/// Tables that the layers above add: `system.*`, and their own table functions.
+pub trait ExtraTables: Send + Sync {
+    fn table(&self, state: &Arc<State>, database: &str, name: &str)
+    -> Option<Arc<dyn TableSource>>;
+    fn table_function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+    ) -> Option<Result<Arc<dyn TableSource>>>;
+}
+
+/// The tables of `state`.
+pub struct StoreCatalog {
+    pub store: Arc<Store>,
+    pub state: Arc<State>,
+    pub extra: Option<Arc<dyn ExtraTables>>,
+}
+
+/// How deep materialized views may lead to views.
+const TARGETS_MAX: usize = 16;
+
+impl Catalog for StoreCatalog {
+    fn table(&self, database: &str, name: &str) -> Result<Arc<dyn TableSource>> {
+        if database == "system"
+            && let Some(table) = numbers::system_table(name)
+        {
+            return Ok(table);
+        }
+        if let Some(extra) = &self.extra
+            && let Some(table) = extra.table(&self.state, database, name)
+        {
+            return Ok(table);
+        }
+        self.stored(database, name, 0)
+    }
+
+    fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
+        if let Some(source) = numbers::table_function(name, arguments) {
+            return source;
+        }
+        match name {
+            "values" => return values::values(arguments),
+            "null" => return values::null(arguments),
+            _ => {}
+        }
+        if let Some(extra) = &self.extra
+            && let Some(source) = extra.table_function(name, arguments)
+        {
+            return source;
+        }
+        Err(Error::new(codes::UNKNOWN_FUNCTION, format!("Unknown table function {name}")))
+    }
+}
+
+impl StoreCatalog {
+    fn stored(&self, database: &str, name: &str, depth: usize) -> Result<Arc<dyn TableSource>> {
+        let Some(table) = self.state.table(database, name) else {
+            return Err(self.unknown(database, name));
+        };
+        let definition = &table.definition;
+        match definition.engine.as_str() {
+            "View" => self.view(table),
+            "MaterializedView" => match &definition.target {
+                Some((database, name)) if depth < TARGETS_MAX => {
+                    self.stored(database, name, depth + 1)
+                }
+                _ => Err(Error::new(
+                    codes::UNKNOWN_TABLE,
+                    format!("The materialized view {database}.{name} has no target table"),
+                )),
+            },
+            "Null" => Ok(Arc::new(EmptySource {
+                name: definition.full_name(),
+                engine: "Null".into(),
+                columns: source_columns(table),
+            })),
+            "Kafka" => Ok(Arc::new(StreamSource {
+                name: definition.full_name(),
+                columns: source_columns(table),
+            })),
+            _ => Ok(Arc::new(StoredSource {
+                columns: source_columns(table),
+                store: self.store.clone(),
+                state: self.state.clone(),
+                table: table.clone(),
+            })),
+        }
+    }
+
+    fn unknown(&self, database: &str, name: &str) -> Error {
+        let Some(found) = self.state.databases.get(database) else {
+            if database == "system" {
+                return Error::new(
+                    codes::UNKNOWN_TABLE,
+                    format!("Unknown table expression identifier '{database}.{name}'"),
+                );
+            }
+            return Error::new(
+                codes::UNKNOWN_DATABASE,
+                format!("Database {database} does not exist"),
+            );
+        };
+        let folded = name.to_lowercase();
+        let similar = found.tables.keys().find(|t| t.to_lowercase() == folded);
+        let hint = similar.map_or(String::new(), |t| format!(". Maybe you meant {database}.{t}?"));
+        Error::new(
+            codes::UNKNOWN_TABLE,
+            format!("Unknown table expression identifier '{name}'{hint}"),
+        )
+    }
+
+    fn view(&self, table: &Arc<Table>) -> Result<Arc<dyn TableSource>> {
+        let text = table.definition.select.as_deref().unwrap_or_default();
+        Ok(Arc::new(ViewSource {
+            name: table.definition.full_name(),
+            columns: source_columns(table),
+            query: sql::parse_query(text)?,
+        }))
+    }
+}
+
+/// Columns as queries see them: MATERIALIZED and ALIAS ones hidden from `*`, EPHEMERAL ones left out.
+fn source_columns(table: &Table) -> Vec<SourceColumn> {
+    let columns = table.definition.columns.iter();
+    columns
+        .filter_map(|c| {
+            let kind = c.default.as_ref().map(|d| d.kind);
+            let mut column = SourceColumn::plain(c.name.clone(), c.data_type.clone());
+            match kind {
+                Some(DefaultKind::Ephemeral) => return None,
+                Some(DefaultKind::Materialized) => column.hidden = true,
+                Some(DefaultKind::Alias) => {
+                    column.hidden = true;
+                    column.alias_expression = c.default.as_ref().map(|d| d.expression.clone());
+                }
+                _ => {}
+            }
+            Some(column)
+        })
+        .collect()
+}
+
+struct ViewSource {
+    name: String,
+    columns: Vec<SourceColumn>,
+    query: Query,
+}
+
+impl TableSource for ViewSource {
+    fn columns(&self) -> &[SourceColumn] {
+        &self.columns
+    }
+    fn view_query(&self) -> Option<&Query> {
+        Some(&self.query)
+    }
+    fn scan(&self, _: &[String], _: &[ColumnCondition]) -> Result<Arc<dyn MorselSource>> {
+        Err(Error::new(codes::LOGICAL_ERROR, "a view is not scanned but planned"))
+    }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+    fn engine(&self) -> String {
+        "View".into()
+    }
+}
+
+/// A stream: only its views may read it.
+struct StreamSource {
+    name: String,
+    columns: Vec<SourceColumn>,
+}
+
+impl TableSource for StreamSource {
+    fn columns(&self) -> &[SourceColumn] {
+        &self.columns
+    }
+    fn scan(&self, _: &[String], _: &[ColumnCondition]) -> Result<Arc<dyn MorselSource>> {
+        Err(Error::new(
+            codes::QUERY_NOT_ALLOWED,
+            "Direct select is not allowed. To enable use setting \
+             `stream_like_engine_allow_direct_select`. Be aware that usually the read data is \
+             removed from the queue.",
+        ))
+    }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+    fn engine(&self) -> String {
+        "Kafka".into()
+    }
+}
+
+/// A table with parts.
+struct StoredSource {
+    columns: Vec<SourceColumn>,
+    store: Arc<Store>,
+    state: Arc<State>,
+    table: Arc<Table>,
+}
+
+impl TableSource for StoredSource {
+    fn columns(&self) -> &[SourceColumn] {
+        &self.columns
+    }
+
+    fn scan(
+        &self,
+        columns: &[String],
+        conditions: &[ColumnCondition],
+    ) -> Result<Arc<dyn MorselSource>> {
+        let scan = scan::open(&self.store, self.state.clone(), &self.table, columns, conditions)?;
+        Ok(Arc::new(StoredScan { scan, columns: columns.to_vec() }))
+    }
+
+    fn row_count(&self) -> Option<u64> {
+        Some(self.table.parts.iter().map(|p| p.rows).sum())
+    }
+
+    fn sorting_key(&self) -> &[String] {
+        &self.table.definition.sorting_key
+    }
+
+    fn name(&self) -> String {
+        self.table.definition.full_name()
+    }
+
+    fn engine(&self) -> String {
+        self.table.definition.engine.clone()
+    }
+}
+
+struct StoredScan {
+    scan: Scan,
+    columns: Vec<String>,
+}
+
+impl MorselSource for StoredScan {
+    fn morsel_count(&self) -> Option<usize> {
+        Some(self.scan.morsel_count())
+    }
+
+    fn read(&self, index: usize) -> Result<Option<Block>> {
+        if index >= self.scan.morsel_count() {
+            return Ok(None);
+        }
+        Ok(Some(self.scan.read(index, &self.columns, None)?))
+    }
+
+    fn read_columns(
+        &self,
+        index: usize,
+        columns: &[String],
+        keep: Option<&BooleanArray>,
+    ) -> Result<Option<Block>> {
+        if index >= self.scan.morsel_count() {
+            return Ok(None);
+        }
+        Ok(Some(self.scan.read(index, columns, keep)?))
+    }
+
+    fn rows_hint(&self, index: usize) -> Option<usize> {
+        Some(self.scan.morsel_rows(index))
+    }
+
+    fn explain(&self) -> Vec<String> {
+        let report = &self.scan.report;
+        let mut lines = vec![];
+        for step in &report.steps {
+            lines.push(format!("{:?}", step.stage));
+            if !step.keys.is_empty() {
+                lines.push(format!("  Keys: {}", step.keys.join(", ")));
+            }
+            lines.push(format!("  Parts: {}/{}", step.parts_after, step.parts_before));
+            lines.push(format!("  Granules: {}/{}", step.granules_after, step.granules_before));
+        }
+        lines.push(format!("Rows: {}", report.rows_selected));
+        lines
+    }
+}

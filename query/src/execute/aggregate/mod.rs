@@ -1,0 +1,298 @@
+//! GROUP BY. Every thread aggregates what it is given into its own tables (`local`); at the end the
+//! tables are merged: small ones one after the other, large ones in parallel by partitions of the
+//! key's hash. Grouping sets are separate aggregations over the same rows.
+//!
+//! WITH TOTALS merges the states of the groups that pass HAVING. Output: keys, then aggregates.
+
+mod local;
+
+use arrow_array::BooleanArray;
+use parking_lot::Mutex;
+use pumphouse_storage::{Block, Column, DataType};
+
+use self::local::{Frozen, Local, PARTITIONS, Table};
+use super::expression::{evaluate_all, evaluate_mask};
+use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Worker, emit_in_order, supply};
+use super::{Env, drive};
+use crate::aggregates::Accumulator;
+use crate::context::MemoryGuard;
+use crate::error::Result;
+use crate::plan::{BoundAggregate, BoundExpr, Plan};
+
+/// From so many groups on tables are merged in partitions.
+const PARTITIONED_GROUPS_MIN: usize = 1 << 15;
+
+/// An `Aggregate` node, with the HAVING above it if there are totals.
+pub(super) struct AggregateNode<'a> {
+    pub schema: &'a [(String, DataType)],
+    pub keys: &'a [BoundExpr],
+    pub aggregates: &'a [BoundAggregate],
+    pub grouping_sets: &'a [Vec<usize>],
+    pub with_totals: bool,
+    pub having: Option<&'a BoundExpr>,
+}
+
+/// Which keys a set groups by.
+struct GroupingSet {
+    keys: Vec<usize>,
+    types: Vec<DataType>,
+}
+
+impl AggregateNode<'_> {
+    fn sets(&self) -> Vec<GroupingSet> {
+        let all: Vec<usize> = (0..self.keys.len()).collect();
+        let picked =
+            if self.grouping_sets.is_empty() { vec![all] } else { self.grouping_sets.to_vec() };
+        picked
+            .into_iter()
+            .map(|keys| {
+                let types = keys.iter().map(|k| self.keys[*k].data_type()).collect();
+                GroupingSet { keys, types }
+            })
+            .collect()
+    }
+
+    fn table(&self, set: &GroupingSet) -> Table {
+        // Without GROUP BY there is one group even of no rows; a set of no keys needs rows.
+        let grouped = !self.keys.is_empty();
+        Table::new(&set.types, grouped, self.aggregates)
+    }
+
+    /// Runs the node over `input` and pushes its rows into `consumer`.
+    pub fn drive(
+        &self,
+        input: &Plan,
+        env: &Env,
+        base: usize,
+        consumer: &dyn Consumer,
+    ) -> Result<Driven> {
+        let sink = Collect { node: self, env, sets: self.sets(), done: Mutex::new(vec![]) };
+        drive(input, env, 0, &sink)?;
+        let Collect { sets, done, .. } = sink;
+        let mut threads = done.into_inner();
+        let totals = self.with_totals.then(|| Mutex::new(self.accumulators()));
+        let mut morsels = 0;
+        for (i, set) in sets.iter().enumerate() {
+            let (mut locals, mut guards) = (vec![], vec![]);
+            for share in &mut threads {
+                let (local, guard) = std::mem::take(&mut share.sets[i]).expect("taken once");
+                locals.push(local);
+                guards.push(guard);
+            }
+            if locals.is_empty() {
+                locals.push(Local::new(self.table(set)));
+            }
+            morsels += self.emit(set, locals, env, base + morsels, consumer, totals.as_ref())?;
+            drop(guards);
+        }
+        let totals = match totals {
+            Some(totals) => Some(self.totals_block(totals.into_inner())?),
+            None => None,
+        };
+        Ok(Driven { morsels, totals })
+    }
+
+    fn accumulators(&self) -> Vec<Box<dyn Accumulator>> {
+        self.aggregates
+            .iter()
+            .map(|a| {
+                let mut states = a.function.accumulator();
+                states.resize(1);
+                states
+            })
+            .collect()
+    }
+
+    fn totals_block(&self, mut totals: Vec<Box<dyn Accumulator>>) -> Result<Block> {
+        let mut block = Block::of_rows(1);
+        for (name, data_type) in &self.schema[..self.keys.len()] {
+            block.push(name.clone(), Column::default_values(data_type.clone(), 1));
+        }
+        for ((name, data_type), states) in
+            self.schema[self.keys.len()..].iter().zip(totals.iter_mut())
+        {
+            let column = states.finish()?;
+            block.push(name.clone(), Column { data_type: data_type.clone(), ..column });
+        }
+        Ok(block)
+    }
+
+    /// Merges the threads' tables of one set and pushes the groups.
+    fn emit(
+        &self,
+        set: &GroupingSet,
+        mut locals: Vec<Local>,
+        env: &Env,
+        base: usize,
+        consumer: &dyn Consumer,
+        totals: Option<&Mutex<Vec<Box<dyn Accumulator>>>>,
+    ) -> Result<usize> {
+        let groups: usize = locals.iter().map(Local::groups).sum();
+        let simple = locals.iter().all(|l| l.frozen.is_empty());
+        if simple && (locals.len() == 1 || groups < PARTITIONED_GROUPS_MIN) {
+            let mut first = locals.remove(0).current;
+            let mut numbers = vec![];
+            for other in &locals {
+                let rows: Vec<u32> = (0..other.current.groups() as u32).collect();
+                first.merge(&other.current, &rows, &mut numbers)?;
+            }
+            drop(locals);
+            let blocks = self.blocks(set, first, env, totals)?;
+            return emit_in_order(&env.ctx, blocks.into_iter().map(Ok), base, consumer);
+        }
+        let frozen: Vec<Frozen> = locals
+            .into_iter()
+            .flat_map(|l| {
+                let current = Frozen::new(l.current);
+                l.frozen.into_iter().chain(std::iter::once(current))
+            })
+            .collect();
+        let memory = Mutex::new(env.ctx.memory.reserve(0)?);
+        supply(&env.ctx, Some(PARTITIONS), env.threads, base, consumer, &|p, push| {
+            let mut table = self.table(set);
+            let mut numbers = vec![];
+            for part in &frozen {
+                table.merge(&part.table, part.partition(p), &mut numbers)?;
+            }
+            let bytes = table.memory_bytes();
+            {
+                let mut memory = memory.lock();
+                let used = memory.bytes();
+                memory.grow_to(used + bytes)?;
+            }
+            for block in self.blocks(set, table, env, totals)? {
+                if push(block)? == Flow::Enough {
+                    break;
+                }
+            }
+            let mut memory = memory.lock();
+            let used = memory.bytes();
+            memory.grow_to(used - bytes)?;
+            Ok(true)
+        })
+    }
+
+    /// The rows of a merged table; HAVING applied if it is ours.
+    fn blocks(
+        &self,
+        set: &GroupingSet,
+        mut table: Table,
+        env: &Env,
+        totals: Option<&Mutex<Vec<Box<dyn Accumulator>>>>,
+    ) -> Result<Vec<Block>> {
+        let groups = table.groups();
+        let results =
+            table.states.iter_mut().map(|s| s.finish()).collect::<Result<Vec<Column>>>()?;
+        let mut blocks = vec![];
+        let mut from = 0;
+        while from < groups {
+            let rows = CHUNK_ROWS.min(groups - from);
+            let mut keys: Vec<Option<Column>> = vec![None; self.keys.len()];
+            if let Some(table) = &table.keys {
+                for (k, column) in set.keys.iter().zip(table.decode(from..from + rows)?) {
+                    keys[*k] = Some(column);
+                }
+            }
+            let mut block = Block::of_rows(rows);
+            for ((name, data_type), key) in self.schema.iter().zip(keys) {
+                let column = match key {
+                    Some(key) => Column { data_type: data_type.clone(), ..key },
+                    None => Column::default_values(data_type.clone(), rows),
+                };
+                block.push(name.clone(), column);
+            }
+            for ((name, data_type), result) in self.schema[self.keys.len()..].iter().zip(&results) {
+                let column = result.slice(from, rows);
+                block.push(name.clone(), Column { data_type: data_type.clone(), ..column });
+            }
+            let mask = match self.having {
+                Some(having) => Some(evaluate_mask(having, &block, &env.ctx)?),
+                None => None,
+            };
+            if let Some(totals) = totals {
+                add_to_totals(totals, &table, from, rows, mask.as_ref())?;
+            }
+            blocks.push(match mask {
+                Some(mask) => block.filter(&mask),
+                None => block,
+            });
+            from += rows;
+        }
+        Ok(blocks)
+    }
+}
+
+fn add_to_totals(
+    totals: &Mutex<Vec<Box<dyn Accumulator>>>,
+    table: &Table,
+    from: usize,
+    rows: usize,
+    mask: Option<&BooleanArray>,
+) -> Result<()> {
+    let passed: Vec<u32> = (0..rows)
+        .filter(|row| mask.is_none_or(|m| m.value(*row)))
+        .map(|row| (from + row) as u32)
+        .collect();
+    let groups = vec![0; passed.len()];
+    for (total, states) in totals.lock().iter_mut().zip(&table.states) {
+        total.merge_rows(states.as_ref(), &passed, &groups)?;
+    }
+    Ok(())
+}
+
+/// Gathers the input on every thread.
+struct Collect<'a> {
+    node: &'a AggregateNode<'a>,
+    env: &'a Env,
+    sets: Vec<GroupingSet>,
+    done: Mutex<Vec<Share>>,
+}
+
+/// What one thread hands over: its tables, one per set, with the memory they hold.
+struct Share {
+    sets: Vec<Option<(Local, MemoryGuard)>>,
+}
+
+impl Consumer for Collect<'_> {
+    fn worker(&self) -> Result<Box<dyn Worker + '_>> {
+        let sets = self
+            .sets
+            .iter()
+            .map(|set| Ok((Local::new(self.node.table(set)), self.env.ctx.memory.reserve(0)?)))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Box::new(CollectWorker { shared: self, sets, groups: vec![] }))
+    }
+}
+
+struct CollectWorker<'a> {
+    shared: &'a Collect<'a>,
+    sets: Vec<(Local, MemoryGuard)>,
+    groups: Vec<u32>,
+}
+
+impl Worker for CollectWorker<'_> {
+    fn push(&mut self, block: Block) -> Result<Flow> {
+        let (node, ctx) = (self.shared.node, &self.shared.env.ctx);
+        let keys = evaluate_all(node.keys, &block, ctx)?;
+        let arguments = node
+            .aggregates
+            .iter()
+            .map(|a| evaluate_all(&a.arguments, &block, ctx))
+            .collect::<Result<Vec<_>>>()?;
+        for (set, (local, guard)) in self.shared.sets.iter().zip(&mut self.sets) {
+            let picked: Vec<Column> = set.keys.iter().map(|k| keys[*k].clone()).collect();
+            local.current.update(&picked, &arguments, block.rows(), &mut self.groups)?;
+            if local.is_large() {
+                local.freeze(node.table(set));
+            }
+            guard.grow_to(local.memory_bytes())?;
+        }
+        Ok(Flow::More)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        let sets = std::mem::take(&mut self.sets).into_iter().map(Some).collect();
+        self.shared.done.lock().push(Share { sets });
+        Ok(())
+    }
+}

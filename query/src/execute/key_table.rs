@@ -1,0 +1,590 @@
+//! A hash table from key rows to dense numbers 0, 1, 2 …: the heart of GROUP BY, DISTINCT, joins,
+//! sets and of aggregates that collect distinct values.
+//!
+//! Keys are packed into 16 bits (a direct array), 64 or 128 bits, kept as bare strings, or encoded
+//! by `row_codec`; NULL is a key like any other and all NaNs are one. Slots hold 32 bits of the hash
+//! beside the number, so that probing and growing seldom touch the keys.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BinaryArray};
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer};
+use arrow_data::ArrayData;
+use pumphouse_storage::{Column, DataType};
+use std::sync::Arc;
+
+use super::row_codec::{RowCodec, Shape, fixed_bytes, nulls_of};
+use crate::error::{Error, Result, codes};
+
+/// What `find` gives for keys that are not there.
+pub(crate) const ABSENT: u32 = u32::MAX;
+
+const EMPTY: u64 = u64::MAX;
+
+/// A well-mixed hash of a word.
+#[inline]
+pub(crate) fn hash_u64(key: u64) -> u64 {
+    let product = (key ^ 0x9E37_79B9_7F4A_7C15) as u128 * 0xD6E8_FEB8_6659_FD93_u128;
+    let folded = (product as u64) ^ (product >> 64) as u64;
+    folded.wrapping_mul(0x9FB2_1C65_1E98_DF25)
+}
+
+#[inline]
+pub(crate) fn hash_u128(key: u128) -> u64 {
+    hash_u64(hash_u64(key as u64) ^ (key >> 64) as u64)
+}
+
+#[inline]
+pub(crate) fn hash_bytes(key: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(key)
+}
+
+/// How key columns become one key.
+#[derive(Debug, Clone)]
+enum Layout {
+    /// At most 64 bits, NULL flags included.
+    Word,
+    /// At most 128 bits.
+    Wide,
+    /// One String, not nullable.
+    Text,
+    Encoded,
+}
+
+enum Keys {
+    Word(Vec<u64>),
+    Wide(Vec<u128>),
+    Bytes { data: Vec<u8>, ends: Vec<usize>, hashes: Vec<u64> },
+}
+
+enum Index {
+    /// By the key itself, for keys of up to 16 bits.
+    Direct(Vec<u32>),
+    Hashed {
+        slots: Vec<u64>,
+        shift: u32,
+    },
+}
+
+/// See the file's head.
+pub(crate) struct KeyTable {
+    types: Vec<DataType>,
+    codec: RowCodec,
+    layout: Layout,
+    index: Index,
+    keys: Keys,
+    words: Vec<u64>,
+    wides: Vec<u128>,
+}
+
+impl KeyTable {
+    pub fn new(types: &[DataType]) -> KeyTable {
+        let codec = RowCodec::new(types);
+        let bits = packed_bits(codec.shapes());
+        let layout = match bits {
+            Some(bits) if bits <= 64 => Layout::Word,
+            Some(bits) if bits <= 128 => Layout::Wide,
+            _ if matches!(codec.shapes(), [Shape::Bytes]) => Layout::Text,
+            _ => Layout::Encoded,
+        };
+        let index = match bits {
+            Some(bits) if bits <= 16 => Index::Direct(vec![ABSENT; 1 << bits]),
+            _ => Index::Hashed { slots: vec![EMPTY; 256], shift: 24 },
+        };
+        let keys = match layout {
+            Layout::Word => Keys::Word(vec![]),
+            Layout::Wide => Keys::Wide(vec![]),
+            _ => Keys::Bytes { data: vec![], ends: vec![], hashes: vec![] },
+        };
+        KeyTable { types: types.to_vec(), codec, layout, index, keys, words: vec![], wides: vec![] }
+    }
+
+    pub fn len(&self) -> usize {
+        match &self.keys {
+            Keys::Word(k) => k.len(),
+            Keys::Wide(k) => k.len(),
+            Keys::Bytes { ends, .. } => ends.len(),
+        }
+    }
+
+    pub fn memory_bytes(&self) -> usize {
+        let keys = match &self.keys {
+            Keys::Word(k) => k.capacity() * 8,
+            Keys::Wide(k) => k.capacity() * 16,
+            Keys::Bytes { data, ends, hashes } => {
+                data.capacity() + ends.capacity() * 8 + hashes.capacity() * 8
+            }
+        };
+        let index = match &self.index {
+            Index::Direct(v) => v.capacity() * 4,
+            Index::Hashed { slots, .. } => slots.capacity() * 8,
+        };
+        keys + index
+    }
+
+    /// The number of each row's key; keys that are new get the next ones.
+    pub fn insert(&mut self, columns: &[Column], rows: usize, out: &mut Vec<u32>) -> Result<()> {
+        out.clear();
+        out.reserve(rows);
+        if self.len() + rows >= ABSENT as usize {
+            return Err(Error::new(codes::TOO_MANY_ROWS, "too many distinct keys"));
+        }
+        match self.layout {
+            Layout::Word => {
+                let mut words = std::mem::take(&mut self.words);
+                pack(self.codec.shapes(), columns, rows, &mut words);
+                self.insert_words(&words, out);
+                self.words = words;
+            }
+            Layout::Wide => {
+                let mut wides = std::mem::take(&mut self.wides);
+                pack(self.codec.shapes(), columns, rows, &mut wides);
+                self.insert_wides(&wides, out);
+                self.wides = wides;
+            }
+            Layout::Text => {
+                let mut last: (&[u8], u32) = (&[], ABSENT);
+                for_each_text(&columns[0], |text| {
+                    if last.1 == ABSENT || last.0 != text {
+                        last = (text, self.insert_bytes(hash_bytes(text), text));
+                    }
+                    out.push(last.1);
+                });
+            }
+            Layout::Encoded => {
+                let encoded = self.codec.encode(columns, rows);
+                for row in 0..rows {
+                    let key = encoded.row(row);
+                    out.push(self.insert_bytes(hash_bytes(key), key));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of each row's key, or [`ABSENT`].
+    pub fn find(&self, columns: &[Column], rows: usize, out: &mut Vec<u32>) {
+        out.clear();
+        out.reserve(rows);
+        match self.layout {
+            Layout::Word => {
+                let mut words: Vec<u64> = vec![];
+                pack(self.codec.shapes(), columns, rows, &mut words);
+                out.extend(words.iter().map(|w| self.find_word(*w)));
+            }
+            Layout::Wide => {
+                let mut wides: Vec<u128> = vec![];
+                pack(self.codec.shapes(), columns, rows, &mut wides);
+                let Keys::Wide(keys) = &self.keys else { return };
+                out.extend(
+                    wides.iter().map(|w| self.find_slot(hash_u128(*w), |n| keys[n as usize] == *w)),
+                );
+            }
+            Layout::Text => {
+                for_each_text(&columns[0], |text| out.push(self.find_bytes(text)));
+            }
+            Layout::Encoded => {
+                let encoded = self.codec.encode(columns, rows);
+                out.extend((0..rows).map(|row| self.find_bytes(encoded.row(row))));
+            }
+        }
+    }
+
+    fn find_slot(&self, hash: u64, same: impl FnMut(u32) -> bool) -> u32 {
+        match &self.index {
+            Index::Hashed { slots, shift } => match probe(slots, *shift, hash, same) {
+                Ok(number) => number,
+                Err(_) => ABSENT,
+            },
+            Index::Direct(_) => ABSENT,
+        }
+    }
+
+    fn find_word(&self, word: u64) -> u32 {
+        let Keys::Word(keys) = &self.keys else { return ABSENT };
+        match &self.index {
+            Index::Direct(slots) => slots[word as usize],
+            _ => self.find_slot(hash_u64(word), |n| keys[n as usize] == word),
+        }
+    }
+
+    fn find_bytes(&self, key: &[u8]) -> u32 {
+        let Keys::Bytes { hashes, .. } = &self.keys else { return ABSENT };
+        let hash = hash_bytes(key);
+        self.find_slot(hash, |n| hashes[n as usize] == hash && self.key_bytes(n as usize) == key)
+    }
+
+    /// Inserts packed keys, as [`KeyTable::pack_words`] makes them.
+    pub fn insert_words(&mut self, words: &[u64], out: &mut Vec<u32>) {
+        let Keys::Word(keys) = &mut self.keys else { return };
+        match &mut self.index {
+            Index::Direct(slots) => {
+                for &word in words {
+                    let slot = &mut slots[word as usize];
+                    if *slot == ABSENT {
+                        *slot = keys.len() as u32;
+                        keys.push(word);
+                    }
+                    out.push(*slot);
+                }
+            }
+            Index::Hashed { slots, shift } => {
+                let mut last = (0, ABSENT);
+                for &word in words {
+                    if last.1 == ABSENT || last.0 != word {
+                        last = (word, insert_word(slots, shift, keys, word));
+                    }
+                    out.push(last.1);
+                }
+            }
+        }
+    }
+
+    fn insert_wides(&mut self, wides: &[u128], out: &mut Vec<u32>) {
+        let (Keys::Wide(keys), Index::Hashed { slots, shift }) = (&mut self.keys, &mut self.index)
+        else {
+            return;
+        };
+        let mut last = (0, ABSENT);
+        for &wide in wides {
+            if last.1 == ABSENT || last.0 != wide {
+                last = (wide, insert_wide(slots, shift, keys, wide));
+            }
+            out.push(last.1);
+        }
+    }
+
+    fn insert_bytes(&mut self, hash: u64, key: &[u8]) -> u32 {
+        let (Keys::Bytes { data, ends, hashes }, Index::Hashed { slots, shift }) =
+            (&mut self.keys, &mut self.index)
+        else {
+            return ABSENT;
+        };
+        let same = |n: u32| {
+            let n = n as usize;
+            hashes[n] == hash && &data[if n == 0 { 0 } else { ends[n - 1] }..ends[n]] == key
+        };
+        match probe(slots, *shift, hash, same) {
+            Ok(number) => number,
+            Err(at) => {
+                let number = ends.len();
+                data.extend_from_slice(key);
+                ends.push(data.len());
+                hashes.push(hash);
+                fill(slots, shift, at, hash, number)
+            }
+        }
+    }
+
+    /// The hash of key `number`; its low bits are free for partitioning (slots use the high ones).
+    pub fn hash_of(&self, number: usize) -> u64 {
+        match &self.keys {
+            Keys::Word(k) => hash_u64(k[number]),
+            Keys::Wide(k) => hash_u128(k[number]),
+            Keys::Bytes { hashes, .. } => hashes[number],
+        }
+    }
+
+    /// Inserts keys `rows` of `other`, a table of the same types.
+    pub fn insert_from(&mut self, other: &KeyTable, rows: &[u32], out: &mut Vec<u32>) {
+        out.clear();
+        match &other.keys {
+            Keys::Word(k) => {
+                let words: Vec<u64> = rows.iter().map(|r| k[*r as usize]).collect();
+                self.insert_words(&words, out);
+            }
+            Keys::Wide(k) => {
+                let wides: Vec<u128> = rows.iter().map(|r| k[*r as usize]).collect();
+                self.insert_wides(&wides, out);
+            }
+            Keys::Bytes { hashes, .. } => out.extend(rows.iter().map(|r| {
+                let r = *r as usize;
+                self.insert_bytes(hashes[r], other.key_bytes(r))
+            })),
+        }
+    }
+
+    fn key_bytes(&self, number: usize) -> &[u8] {
+        match &self.keys {
+            Keys::Bytes { data, ends, .. } => {
+                &data[if number == 0 { 0 } else { ends[number - 1] }..ends[number]]
+            }
+            _ => &[],
+        }
+    }
+
+    /// The key columns of `numbers`.
+    pub fn decode(&self, numbers: std::ops::Range<usize>) -> Result<Vec<Column>> {
+        match (&self.keys, &self.layout) {
+            (Keys::Word(k), _) => unpack(&self.types, self.codec.shapes(), &k[numbers]),
+            (Keys::Wide(k), _) => unpack(&self.types, self.codec.shapes(), &k[numbers]),
+            (Keys::Bytes { data, ends, .. }, Layout::Text) => {
+                let from = if numbers.start == 0 { 0 } else { ends[numbers.start - 1] };
+                let mut offsets = Vec::with_capacity(numbers.len() + 1);
+                offsets.push(0i32);
+                for end in &ends[numbers.clone()] {
+                    offsets.push(i32::try_from(end - from).map_err(|_| {
+                        Error::new(codes::TOO_MANY_ROWS_OR_BYTES, "keys pass 2 GiB in one block")
+                    })?);
+                }
+                let to = numbers.end.checked_sub(1).map_or(0, |last| ends[last]).max(from);
+                let bytes = Buffer::from(&data[from..to]);
+                let array = BinaryArray::new(OffsetBuffer::new(offsets.into()), bytes, None);
+                Ok(vec![Column { data_type: self.types[0].clone(), array: Arc::new(array) }])
+            }
+            _ => self.codec.decode(numbers.map(|n| self.key_bytes(n))),
+        }
+    }
+}
+
+/// The number of a key, or the slot where it belongs.
+#[inline]
+fn probe(
+    slots: &[u64],
+    shift: u32,
+    hash: u64,
+    mut same: impl FnMut(u32) -> bool,
+) -> std::result::Result<u32, usize> {
+    let tag = hash >> 32;
+    let mask = slots.len() - 1;
+    let mut at = (tag >> shift) as usize & mask;
+    loop {
+        let slot = slots[at];
+        if slot == EMPTY {
+            return Err(at);
+        }
+        if slot >> 32 == tag && same(slot as u32) {
+            return Ok(slot as u32);
+        }
+        at = (at + 1) & mask;
+    }
+}
+
+/// Puts `number` into the empty slot `at`; keeps the table at most half full.
+#[inline]
+fn fill(slots: &mut Vec<u64>, shift: &mut u32, at: usize, hash: u64, number: usize) -> u32 {
+    slots[at] = hash >> 32 << 32 | number as u64;
+    if (number + 1) * 2 > slots.len() {
+        grow(slots, shift);
+    }
+    number as u32
+}
+
+#[inline]
+fn insert_word(slots: &mut Vec<u64>, shift: &mut u32, keys: &mut Vec<u64>, word: u64) -> u32 {
+    let hash = hash_u64(word);
+    match probe(slots, *shift, hash, |n| keys[n as usize] == word) {
+        Ok(number) => number,
+        Err(at) => {
+            keys.push(word);
+            fill(slots, shift, at, hash, keys.len() - 1)
+        }
+    }
+}
+
+#[inline]
+fn insert_wide(slots: &mut Vec<u64>, shift: &mut u32, keys: &mut Vec<u128>, wide: u128) -> u32 {
+    let hash = hash_u128(wide);
+    match probe(slots, *shift, hash, |n| keys[n as usize] == wide) {
+        Ok(number) => number,
+        Err(at) => {
+            keys.push(wide);
+            fill(slots, shift, at, hash, keys.len() - 1)
+        }
+    }
+}
+
+/// Calls `f` for every text of a String column.
+fn for_each_text<'a>(column: &'a Column, mut f: impl FnMut(&'a [u8])) {
+    let array = column.array.as_binary::<i32>();
+    let bytes = array.values().as_slice();
+    for pair in array.value_offsets().windows(2) {
+        f(&bytes[pair[0] as usize..pair[1] as usize]);
+    }
+}
+
+#[cold]
+fn grow(slots: &mut Vec<u64>, shift: &mut u32) {
+    let factor = if slots.len() < 1 << 16 { 4 } else { 2 };
+    let mut larger = vec![EMPTY; slots.len() * factor];
+    *shift = shift.saturating_sub(factor.trailing_zeros());
+    let mask = larger.len() - 1;
+    for &slot in slots.iter().filter(|s| **s != EMPTY) {
+        let mut at = ((slot >> 32) >> *shift) as usize & mask;
+        while larger[at] != EMPTY {
+            at = (at + 1) & mask;
+        }
+        larger[at] = slot;
+    }
+    *slots = larger;
+}
+
+/// Bits of all keys together if all are of fixed width.
+fn packed_bits(shapes: &[Shape]) -> Option<usize> {
+    shapes
+        .iter()
+        .map(|s| match s {
+            Shape::Nullable(inner) => Some(inner.width()? * 8 + 1),
+            other => Some(other.width()? * 8),
+        })
+        .sum()
+}
+
+/// A word that keys are packed into.
+trait Packed: Copy + Default {
+    fn put(&mut self, value: u128, shift: usize);
+    fn get(self, shift: usize) -> u128;
+}
+
+impl Packed for u64 {
+    #[inline]
+    fn put(&mut self, value: u128, shift: usize) {
+        *self |= (value as u64) << shift;
+    }
+    #[inline]
+    fn get(self, shift: usize) -> u128 {
+        (self >> shift) as u128
+    }
+}
+
+impl Packed for u128 {
+    #[inline]
+    fn put(&mut self, value: u128, shift: usize) {
+        *self |= value << shift;
+    }
+    #[inline]
+    fn get(self, shift: usize) -> u128 {
+        self >> shift
+    }
+}
+
+fn pack<P: Packed>(shapes: &[Shape], columns: &[Column], rows: usize, out: &mut Vec<P>) {
+    out.clear();
+    out.resize(rows, P::default());
+    let mut shift = 0;
+    for (shape, column) in shapes.iter().zip(columns) {
+        let array = column.array.as_ref();
+        let (inner, nulls) = match shape {
+            Shape::Nullable(inner) => (inner.as_ref(), array.nulls()),
+            other => (other, None),
+        };
+        let width = inner.width().unwrap_or(0);
+        pack_values(inner, array, nulls.filter(|n| n.null_count() > 0), shift, out);
+        shift += width * 8;
+        if matches!(shape, Shape::Nullable(_)) {
+            if let Some(nulls) = nulls {
+                for (row, word) in out.iter_mut().enumerate() {
+                    word.put(nulls.is_null(row) as u128, shift);
+                }
+            }
+            shift += 1;
+        }
+    }
+}
+
+fn pack_values<P: Packed>(
+    shape: &Shape,
+    array: &dyn Array,
+    nulls: Option<&NullBuffer>,
+    shift: usize,
+    out: &mut [P],
+) {
+    use arrow_array::types::{Float32Type, Float64Type};
+    let valid = |row: usize| nulls.is_none_or(|n| n.is_valid(row));
+    macro_rules! words {
+        ($native:ty) => {{
+            let bytes = fixed_bytes(array);
+            let values = bytes.as_chunks::<{ size_of::<$native>() }>().0;
+            match nulls {
+                None => {
+                    for (word, v) in out.iter_mut().zip(values) {
+                        word.put(<$native>::from_le_bytes(*v) as u128, shift);
+                    }
+                }
+                Some(_) => {
+                    for (row, (word, v)) in out.iter_mut().zip(values).enumerate() {
+                        if valid(row) {
+                            word.put(<$native>::from_le_bytes(*v) as u128, shift);
+                        }
+                    }
+                }
+            }
+        }};
+    }
+    match shape {
+        Shape::Float32 => {
+            for (row, v) in array.as_primitive::<Float32Type>().values().iter().enumerate() {
+                if valid(row) {
+                    let v = if v.is_nan() { f32::NAN } else { *v };
+                    out[row].put(v.to_bits() as u128, shift);
+                }
+            }
+        }
+        Shape::Float64 => {
+            for (row, v) in array.as_primitive::<Float64Type>().values().iter().enumerate() {
+                if valid(row) {
+                    let v = if v.is_nan() { f64::NAN } else { *v };
+                    out[row].put(v.to_bits() as u128, shift);
+                }
+            }
+        }
+        Shape::Fixed(1) => words!(u8),
+        Shape::Fixed(2) => words!(u16),
+        Shape::Fixed(4) => words!(u32),
+        Shape::Fixed(8) => words!(u64),
+        Shape::Fixed(16) => words!(u128),
+        Shape::Fixed(width) => {
+            let bytes = fixed_bytes(array);
+            for (row, word) in out.iter_mut().enumerate() {
+                if valid(row) {
+                    let mut value = [0u8; 16];
+                    value[..*width].copy_from_slice(&bytes[row * width..(row + 1) * width]);
+                    word.put(u128::from_le_bytes(value), shift);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unpack<P: Packed>(types: &[DataType], shapes: &[Shape], keys: &[P]) -> Result<Vec<Column>> {
+    let mut shift = 0;
+    let mut columns = Vec::with_capacity(types.len());
+    for (data_type, shape) in types.iter().zip(shapes) {
+        let (inner, nullable) = match shape {
+            Shape::Nullable(inner) => (inner.as_ref(), true),
+            other => (other, false),
+        };
+        let width = inner.width().unwrap_or(0);
+        let mut bytes = Vec::with_capacity(keys.len() * width);
+        for key in keys {
+            bytes.extend_from_slice(&key.get(shift).to_le_bytes()[..width]);
+        }
+        shift += width * 8;
+        let mut nulls = None;
+        if nullable {
+            let valid: Vec<bool> = keys.iter().map(|k| k.get(shift) & 1 == 0).collect();
+            nulls = nulls_of(&valid);
+            shift += 1;
+        }
+        let array = fixed_array(data_type, bytes, nulls, keys.len())?;
+        columns.push(Column { data_type: data_type.clone(), array });
+    }
+    Ok(columns)
+}
+
+/// An array of a fixed-width type from its little-endian bytes.
+pub(crate) fn fixed_array(
+    data_type: &DataType,
+    bytes: Vec<u8>,
+    nulls: Option<NullBuffer>,
+    rows: usize,
+) -> Result<ArrayRef> {
+    let data = ArrayData::builder(data_type.arrow())
+        .len(rows)
+        .add_buffer(Buffer::from_vec(bytes))
+        .nulls(nulls)
+        .align_buffers(true)
+        .build()
+        .map_err(|e| Error::new(codes::LOGICAL_ERROR, format!("cannot build a column: {e}")))?;
+    Ok(arrow_array::make_array(data))
+}

@@ -1,0 +1,157 @@
+//! LIMIT, OFFSET, WITH TIES and LIMIT BY: one block after the other, in order; input stops when
+//! nothing more can come.
+
+use pumphouse_storage::Block;
+
+use super::expression::{evaluate, evaluate_all};
+use super::key_table::KeyTable;
+use super::pipeline::{Consumer, Driven, Flow, Forward, Ordered, Serial};
+use super::sort::encoder_of;
+use super::sort_key::{SortEncoder, SortKeys};
+use super::{Env, drive};
+use crate::context::MemoryGuard;
+use crate::error::Result;
+use crate::plan::{BoundExpr, Plan, SortKey};
+
+pub(super) fn drive_limit(
+    input: &Plan,
+    limit: Option<u64>,
+    offset: u64,
+    ties: Option<&[SortKey]>,
+    env: &Env,
+    base: usize,
+    consumer: &dyn Consumer,
+) -> Result<Driven> {
+    let to_rows = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let cut = Cut {
+        skip: to_rows(offset),
+        left: limit.map_or(usize::MAX, to_rows),
+        ties: ties.map(|keys| Ties { keys, encoder: encoder_of(keys), last: None }),
+        env,
+        next: Forward::new(consumer, base)?,
+    };
+    let ordered = Ordered::new(cut, 0, env.threads);
+    let totals = if limit == Some(0) { None } else { drive(input, env, 0, &ordered)?.totals };
+    ordered.into_inner().next.close()?;
+    Ok(Driven { morsels: 1, totals })
+}
+
+struct Cut<'a> {
+    skip: usize,
+    left: usize,
+    ties: Option<Ties<'a>>,
+    env: &'a Env,
+    next: Forward<'a>,
+}
+
+struct Ties<'a> {
+    keys: &'a [SortKey],
+    encoder: SortEncoder,
+    /// The key of the last row that the limit let through.
+    last: Option<SortKeys>,
+}
+
+impl Ties<'_> {
+    fn keys_of(&self, block: &Block, env: &Env) -> Result<SortKeys> {
+        let columns = self
+            .keys
+            .iter()
+            .map(|k| evaluate(&k.expr, block, &env.ctx))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(self.encoder.encode(&columns, block.rows()))
+    }
+
+    /// Rows from `from` on whose key equals the last one's.
+    fn count(&self, keys: &SortKeys, from: usize, rows: usize) -> usize {
+        let Some(last) = &self.last else { return 0 };
+        (from..rows).take_while(|r| keys.compare(*r, last, 0).is_eq()).count()
+    }
+}
+
+impl Serial for Cut<'_> {
+    fn block(&mut self, block: Block) -> Result<Flow> {
+        let skipped = self.skip.min(block.rows());
+        self.skip -= skipped;
+        let rows = self.left.min(block.rows() - skipped);
+        self.left -= rows;
+        let mut taken = rows;
+        let mut more = self.left > 0;
+        if let Some(ties) = &mut self.ties
+            && self.left == 0
+        {
+            let keys = ties.keys_of(&block, self.env)?;
+            if rows > 0 {
+                let mut last = keys.empty_like();
+                last.append(&keys, std::iter::once(skipped + rows - 1));
+                ties.last = Some(last);
+            }
+            taken += ties.count(&keys, skipped + rows, block.rows());
+            more = skipped + taken == block.rows();
+        }
+        if taken > 0 && self.next.push(block.slice(skipped, taken))? == Flow::Enough {
+            return Ok(Flow::Enough);
+        }
+        Ok(if more { Flow::More } else { Flow::Enough })
+    }
+}
+
+pub(super) fn drive_limit_by(
+    input: &Plan,
+    limit: u64,
+    offset: u64,
+    keys: &[BoundExpr],
+    env: &Env,
+    base: usize,
+    consumer: &dyn Consumer,
+) -> Result<Driven> {
+    let types: Vec<_> = keys.iter().map(BoundExpr::data_type).collect();
+    let by = LimitBy {
+        keys,
+        table: KeyTable::new(&types),
+        seen: vec![],
+        from: offset,
+        to: offset.saturating_add(limit),
+        groups: vec![],
+        env,
+        memory: env.ctx.memory.reserve(0)?,
+        next: Forward::new(consumer, base)?,
+    };
+    let ordered = Ordered::new(by, 0, env.threads);
+    let totals = drive(input, env, 0, &ordered)?.totals;
+    ordered.into_inner().next.close()?;
+    Ok(Driven { morsels: 1, totals })
+}
+
+struct LimitBy<'a> {
+    keys: &'a [BoundExpr],
+    table: KeyTable,
+    /// Rows seen per key.
+    seen: Vec<u64>,
+    from: u64,
+    to: u64,
+    groups: Vec<u32>,
+    env: &'a Env,
+    memory: MemoryGuard,
+    next: Forward<'a>,
+}
+
+impl Serial for LimitBy<'_> {
+    fn block(&mut self, block: Block) -> Result<Flow> {
+        let keys = evaluate_all(self.keys, &block, &self.env.ctx)?;
+        self.table.insert(&keys, block.rows(), &mut self.groups)?;
+        self.seen.resize(self.table.len(), 0);
+        self.memory.grow_to(self.table.memory_bytes() + self.seen.capacity() * 8)?;
+        let mut kept = vec![];
+        for (row, group) in self.groups.iter().enumerate() {
+            let seen = &mut self.seen[*group as usize];
+            if (self.from..self.to).contains(seen) {
+                kept.push(row as u32);
+            }
+            *seen += 1;
+        }
+        if kept.is_empty() {
+            return Ok(Flow::More);
+        }
+        self.next.push(block.take(&kept.into()))
+    }
+}

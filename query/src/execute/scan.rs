@@ -1,0 +1,180 @@
+//! Reading tables: morsels of a source on all threads, PREWHERE first where there is one.
+//!
+//! With PREWHERE only its columns are read at first, then the others for the rows that passed. Rows
+//! and bytes read are counted here, and the limits on them enforced.
+
+use std::sync::atomic::Ordering;
+
+use pumphouse_storage::scan::ColumnCondition;
+use pumphouse_storage::{Block, Column, DataType};
+
+use super::Env;
+use super::expression::{evaluate_mask, mark_columns, renumber};
+use super::pipeline::{Consumer, Driven, Flow, PARALLEL_ROWS_MIN, supply};
+use crate::catalog::{MorselSource, TableSource};
+use crate::context::QueryContext;
+use crate::error::{Error, Result, codes};
+use crate::plan::BoundExpr;
+
+/// Morsels up to which each is asked for its rows; beyond, the table's own count does.
+const HINTS_MAX: usize = 100_000;
+
+pub(super) struct ScanNode<'a> {
+    pub schema: &'a [(String, DataType)],
+    pub source: &'a dyn TableSource,
+    pub columns: &'a [String],
+    pub conditions: &'a [ColumnCondition],
+    pub prewhere: Option<&'a BoundExpr>,
+    pub sample: Option<f64>,
+}
+
+/// PREWHERE split up: which columns it reads, and itself over only those.
+struct Prewhere {
+    predicate: BoundExpr,
+    columns: Vec<String>,
+    others: Vec<String>,
+    /// Places of `columns` and then of `others` in the scan's output.
+    places: Vec<usize>,
+}
+
+impl Prewhere {
+    fn new(predicate: &BoundExpr, columns: &[String]) -> Prewhere {
+        let mut used = vec![false; columns.len()];
+        mark_columns(predicate, &mut used);
+        let first: Vec<usize> = (0..columns.len()).filter(|i| used[*i]).collect();
+        let second: Vec<usize> = (0..columns.len()).filter(|i| !used[*i]).collect();
+        let mut numbers = vec![0; columns.len()];
+        for (new, old) in first.iter().enumerate() {
+            numbers[*old] = new;
+        }
+        let name = |i: &usize| columns[*i].clone();
+        Prewhere {
+            predicate: renumber(predicate, &numbers),
+            columns: first.iter().map(name).collect(),
+            others: second.iter().map(name).collect(),
+            places: first.into_iter().chain(second).collect(),
+        }
+    }
+}
+
+impl ScanNode<'_> {
+    pub fn drive(&self, env: &Env, base: usize, consumer: &dyn Consumer) -> Result<Driven> {
+        if self.sample.is_some() {
+            return Err(Error::new(codes::NOT_IMPLEMENTED, "SAMPLE is not supported yet"));
+        }
+        let morsels = self.source.scan(self.columns, self.conditions)?;
+        let count = morsels.morsel_count();
+        let hinted = count.filter(|n| *n <= HINTS_MAX);
+        let known_rows: Option<usize> =
+            hinted.and_then(|n| (0..n).map(|i| morsels.rows_hint(i)).sum::<Option<usize>>());
+        let total = known_rows.map(|r| r as u64).or_else(|| self.source.row_count());
+        if let Some(total) = total {
+            env.ctx.progress.total_rows_to_read.fetch_add(total, Ordering::Relaxed);
+        }
+        let small = total.is_some_and(|rows| rows < PARALLEL_ROWS_MIN as u64);
+        let threads = if small { 1 } else { env.threads };
+        let prewhere = self.prewhere.map(|p| Prewhere::new(p, self.columns));
+        let driven = supply(&env.ctx, count, threads, base, consumer, &|index, push| {
+            match &prewhere {
+                None => {
+                    let Some(block) = morsels.read(index)? else { return Ok(false) };
+                    count_read(&env.ctx, block.rows(), block.memory_bytes())?;
+                    let rows = block.rows();
+                    push(self.named(block.columns, rows))?;
+                }
+                Some(prewhere) => {
+                    return self.read_filtered(morsels.as_ref(), prewhere, index, env, push);
+                }
+            }
+            Ok(true)
+        })?;
+        Ok(Driven { morsels: driven, totals: None })
+    }
+
+    fn named(&self, columns: Vec<Column>, rows: usize) -> Block {
+        let mut block = Block::of_rows(rows);
+        for ((name, data_type), column) in self.schema.iter().zip(columns) {
+            block.push(name.clone(), Column { data_type: data_type.clone(), ..column });
+        }
+        block
+    }
+
+    fn read_filtered(
+        &self,
+        morsels: &dyn MorselSource,
+        prewhere: &Prewhere,
+        index: usize,
+        env: &Env,
+        push: &mut dyn FnMut(Block) -> Result<Flow>,
+    ) -> Result<bool> {
+        let ctx = &env.ctx;
+        let Some(first) = morsels.read_columns(index, &prewhere.columns, None)? else {
+            return Ok(false);
+        };
+        let mask = evaluate_mask(&prewhere.predicate, &first, ctx)?;
+        let kept = mask.values().count_set_bits();
+        let mut bytes = first.memory_bytes();
+        if kept > 0 {
+            let keep = (kept < first.rows()).then_some(&mask);
+            let mut columns = match keep {
+                Some(mask) => first.filter(mask).columns,
+                None => first.columns.clone(),
+            };
+            if !prewhere.others.is_empty() {
+                let rest = morsels
+                    .read_columns(index, &prewhere.others, keep)?
+                    .ok_or_else(|| Error::new(codes::LOGICAL_ERROR, "a morsel vanished"))?;
+                bytes += rest.memory_bytes();
+                columns.extend(rest.columns);
+            }
+            count_read(ctx, first.rows(), bytes)?;
+            let mut ordered: Vec<(usize, Column)> =
+                prewhere.places.iter().copied().zip(columns).collect();
+            ordered.sort_by_key(|(place, _)| *place);
+            push(self.named(ordered.into_iter().map(|(_, c)| c).collect(), kept))?;
+        } else {
+            count_read(ctx, first.rows(), bytes)?;
+        }
+        Ok(true)
+    }
+}
+
+/// Counts rows and bytes read; fails when `max_rows_to_read` or `max_bytes_to_read` is passed.
+fn count_read(ctx: &QueryContext, rows: usize, bytes: usize) -> Result<()> {
+    let progress = &ctx.progress;
+    let read = progress.read_rows.fetch_add(rows as u64, Ordering::Relaxed) + rows as u64;
+    let read_bytes = progress.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+    let rows_max = ctx.settings.u64("max_rows_to_read", 0);
+    if rows_max > 0 && read > rows_max {
+        return Err(Error::new(
+            codes::TOO_MANY_ROWS,
+            format!("Limit for rows to read exceeded, max rows: {rows_max}, current rows: {read}"),
+        ));
+    }
+    let bytes_max = ctx.settings.u64("max_bytes_to_read", 0);
+    if bytes_max > 0 && read_bytes > bytes_max {
+        return Err(Error::new(
+            codes::TOO_MANY_BYTES,
+            format!(
+                "Limit for bytes to read exceeded, max bytes: {bytes_max}, current bytes: {read_bytes}"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Blocks in memory as a source.
+pub(super) fn drive_blocks(
+    blocks: &[Block],
+    env: &Env,
+    base: usize,
+    consumer: &dyn Consumer,
+) -> Result<Driven> {
+    let rows: usize = blocks.iter().map(Block::rows).sum();
+    let threads = if rows < PARALLEL_ROWS_MIN { 1 } else { env.threads };
+    let morsels = supply(&env.ctx, Some(blocks.len()), threads, base, consumer, &|index, push| {
+        push(blocks[index].clone())?;
+        Ok(true)
+    })?;
+    Ok(Driven { morsels, totals: None })
+}

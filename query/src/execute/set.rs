@@ -1,0 +1,173 @@
+//! The right side of IN: a table of keys, built once from constants or a subquery's rows, and the
+//! test of a column against it.
+//!
+//! NULL on the left gives NULL (if the result can be NULL); NULLs in the set match nothing.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, UInt8Array};
+use pumphouse_storage::{Block, Column, DataType};
+
+use super::key_table::{ABSENT, KeyTable};
+use crate::context::{MemoryGuard, QueryContext};
+use crate::error::{Error, Result, codes};
+use crate::functions::cast;
+use crate::plan::{PlannedSet, SetSource};
+
+/// A built set.
+pub(crate) struct BuiltSet {
+    types: Vec<DataType>,
+    table: KeyTable,
+    _memory: MemoryGuard,
+}
+
+impl BuiltSet {
+    /// A set of the rows of `blocks`, converted to `types`.
+    pub fn new(types: &[DataType], blocks: &[Block], ctx: &QueryContext) -> Result<BuiltSet> {
+        let types: Vec<DataType> = types.iter().map(plain).collect();
+        let mut table = KeyTable::new(&types);
+        let mut memory = ctx.memory.reserve(0)?;
+        let mut numbers = vec![];
+        for block in blocks {
+            let mut keep = vec![true; block.rows()];
+            let mut columns = vec![];
+            for (column, to) in block.columns.iter().zip(&types) {
+                let converted = convert(column, to, ctx)?;
+                for (row, flag) in keep.iter_mut().enumerate() {
+                    *flag &= !converted.is_null(row);
+                }
+                columns.push(Column { data_type: to.clone(), array: converted.array });
+            }
+            if columns.len() != types.len() {
+                return Err(Error::new(
+                    codes::INCORRECT_NUMBER_OF_COLUMNS,
+                    format!(
+                        "Number of columns in section IN doesn't match. {} at left, {} at right.",
+                        types.len(),
+                        columns.len()
+                    ),
+                ));
+            }
+            let mut rows = block.rows();
+            if keep.contains(&false) {
+                let mask = arrow_array::BooleanArray::from(keep);
+                rows = mask.true_count();
+                columns = columns.iter().map(|c| c.filter(&mask)).collect();
+            }
+            table.insert(&columns, rows, &mut numbers)?;
+            memory.grow_to(table.memory_bytes())?;
+        }
+        Ok(BuiltSet { types, table, _memory: memory })
+    }
+}
+
+/// The type keys are compared in: without LowCardinality and NULL.
+fn plain(data_type: &DataType) -> DataType {
+    data_type.inner().clone()
+}
+
+/// `column` as `to`; values that do not fit become NULL.
+fn convert(column: &Column, to: &DataType, ctx: &QueryContext) -> Result<Column> {
+    let from = column.data_type.inner();
+    if from == to {
+        return Ok(column.clone());
+    }
+    let target =
+        if column.data_type.is_nullable() { DataType::nullable(to.clone()) } else { to.clone() };
+    let converted = cast::cast_column(column, &target, ctx)?;
+    if !(from.is_integer() && to.is_integer()) {
+        return Ok(converted);
+    }
+    // A wrapped integer is not the one that was meant.
+    let back = cast::cast_column(&converted, &column.data_type, ctx)?;
+    let values: Vec<_> = (0..column.len())
+        .map(|row| {
+            let same = column.value(row) == back.value(row);
+            if same { converted.value(row) } else { pumphouse_storage::Value::Null }
+        })
+        .collect();
+    Ok(Column::from_values(DataType::nullable(to.clone()), &values)?)
+}
+
+/// The set behind `planned`, built now if it is one of constants.
+fn built(planned: &PlannedSet, ctx: &QueryContext) -> Result<Arc<dyn Any + Send + Sync>> {
+    if let Some(set) = planned.built.get() {
+        return Ok(set.clone());
+    }
+    let SetSource::Values(rows) = &planned.source else {
+        return Err(Error::new(codes::LOGICAL_ERROR, "the subquery of IN has not been run"));
+    };
+    let set = BuiltSet::new(&planned.element_types, &[values_block(planned, rows)?], ctx)?;
+    let set: Arc<dyn Any + Send + Sync> = Arc::new(set);
+    Ok(planned.built.get_or_init(|| set).clone())
+}
+
+fn values_block(planned: &PlannedSet, rows: &[Vec<pumphouse_storage::Value>]) -> Result<Block> {
+    let mut block = Block::of_rows(rows.len());
+    for (i, data_type) in planned.element_types.iter().enumerate() {
+        let values: Vec<_> = rows
+            .iter()
+            .map(|r| r.get(i).cloned().unwrap_or(pumphouse_storage::Value::Null))
+            .collect();
+        let nullable = DataType::nullable(plain(data_type));
+        block.push(format!("{i}"), Column::from_values(nullable, &values)?);
+    }
+    Ok(block)
+}
+
+/// 1 where `column` is in the set (0 if `negated`).
+pub(crate) fn test(
+    planned: &PlannedSet,
+    column: &Column,
+    negated: bool,
+    result: &DataType,
+    ctx: &QueryContext,
+) -> Result<Column> {
+    let any = built(planned, ctx)?;
+    let set = any
+        .downcast_ref::<BuiltSet>()
+        .ok_or_else(|| Error::new(codes::LOGICAL_ERROR, "a set of another kind"))?;
+    let tested = tested_columns(set, column)?;
+    let rows = column.len();
+    let mut numbers = vec![];
+    set.table.find(&tested, rows, &mut numbers);
+    let null_rows: Vec<bool> =
+        (0..rows).map(|row| tested.iter().any(|c| c.array.is_null(row))).collect();
+    let flags: UInt8Array = numbers
+        .iter()
+        .zip(&null_rows)
+        .map(|(n, null)| (((*n != ABSENT) && !null) != negated) as u8)
+        .collect::<Vec<_>>()
+        .into();
+    let nulls = match column.array.nulls() {
+        Some(n) if result.is_nullable() && n.null_count() > 0 => Some(n.clone()),
+        _ => None,
+    };
+    let array = UInt8Array::new(flags.values().clone(), nulls);
+    Ok(Column { data_type: result.clone(), array: Arc::new(array) })
+}
+
+fn tested_columns(set: &BuiltSet, column: &Column) -> Result<Vec<Column>> {
+    if set.types.len() == 1 {
+        return Ok(vec![column.clone()]);
+    }
+    match column.data_type.inner() {
+        DataType::Tuple(elements) if elements.len() == set.types.len() => {
+            let fields = column.array.as_struct();
+            Ok(elements
+                .iter()
+                .enumerate()
+                .map(|(i, e)| Column {
+                    data_type: e.data_type.clone(),
+                    array: fields.column(i).clone(),
+                })
+                .collect())
+        }
+        other => Err(Error::new(
+            codes::TYPE_MISMATCH,
+            format!("{other} cannot be tested against a set of {}-tuples", set.types.len()),
+        )),
+    }
+}

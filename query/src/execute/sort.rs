@@ -1,0 +1,270 @@
+//! ORDER BY: every thread gathers its blocks with their encoded keys and sorts them; the sorted runs
+//! are merged while the result is emitted, in order.
+//!
+//! With a limit only the best rows are kept: when a thread holds a few times as many it sorts and
+//! cuts, and later rows that cannot come before the worst kept one are dropped on arrival.
+
+use std::cmp::Ordering;
+
+use arrow_array::{Array, UInt32Array};
+use parking_lot::Mutex;
+use pumphouse_storage::{Block, Column};
+
+use super::expression::evaluate;
+use super::fill::fill_in;
+use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Worker, emit_in_order};
+use super::sort_key::{KeyOrder, SortEncoder, SortKeys};
+use super::{Env, drive};
+use crate::context::MemoryGuard;
+use crate::error::{Error, Result, codes};
+use crate::plan::{BoundExpr, Plan, SortKey};
+
+/// The encoder of these sort keys.
+pub(super) fn encoder_of(keys: &[SortKey]) -> SortEncoder {
+    SortEncoder::new(
+        keys.iter()
+            .map(|k| KeyOrder {
+                data_type: k.expr.data_type(),
+                descending: k.descending,
+                nulls_first: k.nulls_first,
+            })
+            .collect(),
+    )
+}
+
+/// Bytes of the rows that `block` shows, also if it is a slice of something larger.
+pub(super) fn block_bytes(block: &Block) -> usize {
+    let bytes = |c: &Column| c.array.to_data().get_slice_memory_size().unwrap_or(0);
+    block.columns.iter().map(bytes).sum()
+}
+
+pub(super) fn drive_sort(
+    input: &Plan,
+    keys: &[SortKey],
+    limit: Option<u64>,
+    env: &Env,
+    base: usize,
+    consumer: &dyn Consumer,
+) -> Result<Driven> {
+    let fills = keys.iter().any(|k| k.fill.is_some());
+    // Rows that WITH FILL adds count too, so that the cut comes after it.
+    let keep = if fills { None } else { limit.and_then(|l| usize::try_from(l).ok()) };
+    let exprs: Vec<&BoundExpr> = keys.iter().map(|k| &k.expr).collect();
+    let sorter = Sorter { env, encoder: encoder_of(keys), exprs, keep, runs: Mutex::new(vec![]) };
+    let totals = drive(input, env, 0, &sorter)?.totals;
+    let runs = sorter.runs.into_inner();
+    let (runs, guards): (Vec<Run>, Vec<MemoryGuard>) = runs.into_iter().unzip();
+    let sorted = merged_blocks(&runs, keep);
+    let morsels = if fills {
+        let filled = fill_in(sorted.collect::<Result<Vec<_>>>()?, keys, &input.schema, env)?;
+        emit_in_order(&env.ctx, filled.into_iter().map(Ok), base, consumer)?
+    } else {
+        emit_in_order(&env.ctx, sorted, base, consumer)?
+    };
+    drop(guards);
+    Ok(Driven { morsels, totals })
+}
+
+struct Sorter<'a> {
+    env: &'a Env,
+    encoder: SortEncoder,
+    exprs: Vec<&'a BoundExpr>,
+    keep: Option<usize>,
+    runs: Mutex<Vec<(Run, MemoryGuard)>>,
+}
+
+impl Sorter<'_> {
+    fn keys_of(&self, block: &Block) -> Result<SortKeys> {
+        let columns = self
+            .exprs
+            .iter()
+            .map(|e| evaluate(e, block, &self.env.ctx))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(self.encoder.encode(&columns, block.rows()))
+    }
+}
+
+impl Consumer for Sorter<'_> {
+    fn worker(&self) -> Result<Box<dyn Worker + '_>> {
+        let guard = self.env.ctx.memory.reserve(0)?;
+        Ok(Box::new(SortWorker {
+            shared: self,
+            run: Run::default(),
+            bytes: 0,
+            bound: None,
+            guard: Some(guard),
+        }))
+    }
+}
+
+/// Blocks, the keys of all their rows, and (once sorted) the order.
+#[derive(Default)]
+pub(super) struct Run {
+    blocks: Vec<Block>,
+    /// Number of the first row of each block.
+    starts: Vec<usize>,
+    keys: Option<SortKeys>,
+    order: Vec<u32>,
+}
+
+impl Run {
+    fn rows(&self) -> usize {
+        self.keys.as_ref().map_or(0, SortKeys::len)
+    }
+
+    fn push(&mut self, block: Block, keys: &SortKeys, rows: impl Iterator<Item = usize>) {
+        self.starts.push(self.rows());
+        self.keys.get_or_insert_with(|| keys.empty_like()).append(keys, rows);
+        self.blocks.push(block);
+    }
+
+    fn sort(&mut self, keep: Option<usize>) {
+        let Some(keys) = &self.keys else { return };
+        self.order = keys.sorted_rows();
+        if let Some(keep) = keep {
+            self.order.truncate(keep);
+        }
+    }
+
+    /// Block and row of row number `row`.
+    fn place(&self, row: u32) -> (usize, usize) {
+        let row = row as usize;
+        let block = self.starts.partition_point(|s| *s <= row) - 1;
+        (block, row - self.starts[block])
+    }
+}
+
+struct SortWorker<'a> {
+    shared: &'a Sorter<'a>,
+    run: Run,
+    bytes: usize,
+    /// With a limit: the worst key that is still among the best.
+    bound: Option<SortKeys>,
+    guard: Option<MemoryGuard>,
+}
+
+impl SortWorker<'_> {
+    fn reserve(&mut self) -> Result<()> {
+        let keys = self.run.keys.as_ref().map_or(0, SortKeys::memory_bytes);
+        match &mut self.guard {
+            Some(guard) => guard.grow_to(self.bytes + keys),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps only the best `keep` rows.
+    fn cut(&mut self, keep: usize) -> Result<()> {
+        self.run.sort(Some(keep));
+        let run = std::mem::take(&mut self.run);
+        let Some(keys) = &run.keys else { return Ok(()) };
+        let places: Vec<(usize, usize)> = run.order.iter().map(|r| run.place(*r)).collect();
+        let block = interleave(&run.blocks, &places)?;
+        self.bytes = block_bytes(&block);
+        let mut kept = keys.empty_like();
+        kept.append(keys, run.order.iter().map(|r| *r as usize));
+        if run.order.len() == keep && keep > 0 {
+            let mut bound = keys.empty_like();
+            bound.append(keys, run.order.last().map(|r| *r as usize).into_iter());
+            self.bound = Some(bound);
+        }
+        let rows = block.rows();
+        self.run.push(block, &kept, 0..rows);
+        Ok(())
+    }
+}
+
+impl Worker for SortWorker<'_> {
+    fn push(&mut self, block: Block) -> Result<Flow> {
+        let keys = self.shared.keys_of(&block)?;
+        if self.run.rows() + block.rows() > u32::MAX as usize {
+            return Err(Error::new(codes::TOO_MANY_ROWS, "too many rows to sort in one thread"));
+        }
+        match &self.bound {
+            Some(bound) => {
+                let better: Vec<u32> = (0..block.rows() as u32)
+                    .filter(|r| keys.compare(*r as usize, bound, 0) == Ordering::Less)
+                    .collect();
+                if better.is_empty() {
+                    return Ok(Flow::More);
+                }
+                let taken = block.take(&UInt32Array::from(better.clone()));
+                self.bytes += block_bytes(&taken);
+                self.run.push(taken, &keys, better.into_iter().map(|r| r as usize));
+            }
+            None => {
+                self.bytes += block_bytes(&block);
+                let rows = block.rows();
+                self.run.push(block, &keys, 0..rows);
+            }
+        }
+        if let Some(keep) = self.shared.keep
+            && self.run.rows() > keep.saturating_mul(4).max(CHUNK_ROWS / 4)
+        {
+            self.cut(keep)?;
+        }
+        self.reserve()?;
+        Ok(Flow::More)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.run.sort(self.shared.keep);
+        let run = std::mem::take(&mut self.run);
+        if let Some(mut guard) = self.guard.take() {
+            guard.grow_to(guard.bytes() + run.order.capacity() * 4)?;
+            self.shared.runs.lock().push((run, guard));
+        }
+        Ok(())
+    }
+}
+
+/// Rows `places` (block, row) of `blocks`.
+pub(super) fn interleave(blocks: &[Block], places: &[(usize, usize)]) -> Result<Block> {
+    let mut out = Block::of_rows(places.len());
+    let Some(first) = blocks.first() else { return Ok(out) };
+    for (i, name) in first.names.iter().enumerate() {
+        let arrays: Vec<&dyn Array> = blocks.iter().map(|b| b.columns[i].array.as_ref()).collect();
+        let array = arrow_select::interleave::interleave(&arrays, places)
+            .map_err(|e| Error::new(codes::LOGICAL_ERROR, format!("cannot gather rows: {e}")))?;
+        out.push(name.clone(), Column { data_type: first.columns[i].data_type.clone(), array });
+    }
+    Ok(out)
+}
+
+/// The rows of sorted runs in key order, at most `keep`.
+fn merged_blocks<'a>(
+    runs: &'a [Run],
+    keep: Option<usize>,
+) -> impl Iterator<Item = Result<Block>> + 'a {
+    let blocks: Vec<Block> = runs.iter().flat_map(|r| r.blocks.iter().cloned()).collect();
+    let mut first_block = vec![0; runs.len()];
+    for i in 1..runs.len() {
+        first_block[i] = first_block[i - 1] + runs[i - 1].blocks.len();
+    }
+    let mut cursors = vec![0usize; runs.len()];
+    let mut left = keep.unwrap_or(usize::MAX);
+    std::iter::from_fn(move || {
+        let mut places = Vec::with_capacity(CHUNK_ROWS.min(left));
+        while places.len() < CHUNK_ROWS && places.len() < left {
+            let Some(best) = smallest(runs, &cursors) else { break };
+            let run = &runs[best];
+            let (block, row) = run.place(run.order[cursors[best]]);
+            places.push((first_block[best] + block, row));
+            cursors[best] += 1;
+        }
+        left -= places.len();
+        (!places.is_empty()).then(|| interleave(&blocks, &places))
+    })
+}
+
+/// The run whose next row comes first.
+fn smallest(runs: &[Run], cursors: &[usize]) -> Option<usize> {
+    let mut best: Option<(usize, &SortKeys, usize)> = None;
+    for (i, run) in runs.iter().enumerate() {
+        let (Some(row), Some(keys)) = (run.order.get(cursors[i]), &run.keys) else { continue };
+        let row = *row as usize;
+        if best.is_none_or(|(_, k, r)| keys.compare(row, k, r) == Ordering::Less) {
+            best = Some((i, keys, row));
+        }
+    }
+    best.map(|(i, ..)| i)
+}
