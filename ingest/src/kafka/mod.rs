@@ -1,1 +1,33 @@
-//! (being written)
+//! The Kafka engine: consumers that fill tables, exactly once.
+//!
+//! Reads in the order a message meets it: [`engine`] (which tables run) → `plan` (a table's checked
+//! settings and limits, from [`settings`]) → `consumer` (its thread, a slot of `slots`) → `session`
+//! (positions, rebalances, the block being built) on a `client` → `insert_step` (views, parts and
+//! offsets in one commit). [`status`] is what system tables show; [`embedded`] is a broker for tests
+//! and the demo.
+//!
+//! Rules: positions come from our log, never from the broker; a block commits with a compare-and-swap
+//! on its offsets; an error delays rows and never drops them.
+
+mod backoff;
+mod client;
+mod client_properties;
+mod consumer;
+pub mod embedded;
+pub mod engine;
+mod insert_step;
+mod message;
+mod plan;
+mod session;
+pub mod settings;
+mod slots;
+pub mod status;
+pub mod virtual_columns;
+mod watermarks;
+
+pub use embedded::EmbeddedBroker;
+pub use engine::KafkaEngine;
+pub use insert_step::StreamSink;
+pub use plan::KafkaConfig;
+pub use settings::{KafkaSettings, NAMES, SECRET_NAMES, positional_arguments};
+pub use status::{AssignmentStatus, ConsumerState, ConsumerStatus, ExceptionEntry};

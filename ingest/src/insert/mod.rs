@@ -1,0 +1,370 @@
+//! Inserts: a block into a table and through all its views, parts of all destinations (and stream
+//! offsets, and the insert's token) in one commit.
+//!
+//! One attempt works on one snapshot; if a table or view was changed meanwhile the commit is rejected
+//! and everything is run again on the new snapshot, so each row passes exactly one version of the
+//! views. Nothing is visible before the commit, nothing is left behind after a rejection.
+
+mod defaults;
+pub mod pressure;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pumphouse_query::catalog::{ExtraTables, SourceColumn};
+use pumphouse_query::context::QueryContext;
+use pumphouse_query::error::{Error, Result, codes};
+use pumphouse_storage::clock::Clock;
+use pumphouse_storage::log::{Commit, Edit, Precondition, Rejection, State, Table};
+use pumphouse_storage::part::PendingPart;
+use pumphouse_storage::{Block, Store};
+use uuid::Uuid;
+
+pub use defaults::{complete_block, fill_defaults, stored_schema};
+
+use crate::block_builder::OffsetRange;
+use crate::kafka::virtual_columns;
+use crate::materialized_view::{self, ViewOutputs, ViewRunner, run_views};
+
+/// Attempts on ever new snapshots before an insert gives up.
+const ATTEMPTS_MAX: usize = 20;
+
+/// What an insert did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InsertOutcome {
+    /// Rows inserted into the table itself (streams: rows consumed). 0 for a repeated token.
+    pub rows: u64,
+    /// Rows written to all destinations.
+    pub rows_written: u64,
+    pub bytes_written: u64,
+    pub parts: usize,
+    /// The version at which it is visible.
+    pub version: u64,
+}
+
+/// Why rows of a stream did not go in.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// Somebody else committed these offsets: drop the block and read from the log's offset.
+    #[error("{topic}[{kafka_partition}] was moved by another consumer")]
+    OffsetMoved { topic: String, kafka_partition: i32 },
+    /// The stream table was dropped, altered or paused, or lost its views: this consumer is stale.
+    #[error("the stream table was changed")]
+    SourceChanged,
+    /// A view that came meanwhile needs columns that these blocks were built without: read again.
+    #[error("the blocks lack columns that a new view reads")]
+    Stale,
+    /// Nothing was applied; to be tried again.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// Inserts blocks. Shared by HTTP, async inserts and streams.
+pub struct Inserter {
+    store: Arc<Store>,
+    extra: Option<Arc<dyn ExtraTables>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Inserter {
+    pub fn new(
+        store: Arc<Store>,
+        extra: Option<Arc<dyn ExtraTables>>,
+        clock: Arc<dyn Clock>,
+    ) -> Inserter {
+        Inserter { store, extra, clock }
+    }
+
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Inserts rows into `database.table` and through all views that hang on it, atomically. The
+    /// block has the table's stored columns or some of them; the rest take their defaults. A `token`
+    /// that is in already makes it a success of 0 rows.
+    pub fn insert(
+        &self,
+        database: &str,
+        table: &str,
+        block: Block,
+        token: Option<&str>,
+        ctx: &Arc<QueryContext>,
+    ) -> Result<InsertOutcome> {
+        if !self.store.has_free_space()? {
+            return Err(not_enough_space());
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            ctx.check()?;
+            let state = self.store.snapshot();
+            let target = resolve(&state, database, table)?;
+            if token.is_some_and(|t| target.tokens.iter().any(|k| **k == *t)) {
+                return Ok(InsertOutcome { version: state.version, ..InsertOutcome::default() });
+            }
+            match self.try_insert(&state, &target, &block, token, ctx) {
+                Err(Error::Storage(pumphouse_storage::Error::Rejected(rejection))) => {
+                    match rejection {
+                        Rejection::DuplicateToken(_) => {
+                            let version = self.store.snapshot().version;
+                            return Ok(InsertOutcome { version, ..InsertOutcome::default() });
+                        }
+                        r if is_change(&r) => continue,
+                        r => return Err(pumphouse_storage::Error::Rejected(r).into()),
+                    }
+                }
+                other => return other,
+            }
+        }
+        Err(changed_too_often())
+    }
+
+    fn try_insert(
+        &self,
+        state: &Arc<State>,
+        target: &Arc<Table>,
+        block: &Block,
+        token: Option<&str>,
+        ctx: &Arc<QueryContext>,
+    ) -> Result<InsertOutcome> {
+        let block = complete_block(&target.definition, block.clone(), ctx)?;
+        let rows = block.rows() as u64;
+        let runner = ViewRunner { store: &self.store, state, extra: &self.extra, ctx };
+        let columns = materialized_view::source_columns(&target.definition);
+        let blocks = std::slice::from_ref(&block);
+        let mut outputs = if block.is_empty() {
+            ViewOutputs::default()
+        } else {
+            run_views(&runner, target, &columns, blocks)?
+        };
+        outputs.blocks.insert(0, (target.clone(), block));
+        refuse_when_too_many_parts(&outputs)?;
+        let mut edits = vec![];
+        if let Some(token) = token {
+            let (table, token) = (target.definition.uuid, token.to_string());
+            outputs.preconditions.push(Precondition::TokenAbsent { table, token: token.clone() });
+            edits.push(Edit::Token { table, token });
+        }
+        let mut outcome = self.write_and_commit(outputs, edits, ctx)?;
+        outcome.rows = rows;
+        Ok(outcome)
+    }
+
+    /// Runs the views of a stream table over `blocks` and commits their rows together with the
+    /// offsets, which must be what the log holds. `stream` is the table as the consumer knows it.
+    pub fn insert_from_stream(
+        &self,
+        stream: &Arc<Table>,
+        columns: &[SourceColumn],
+        blocks: &[Block],
+        offsets: &[OffsetRange],
+        ctx: &Arc<QueryContext>,
+    ) -> std::result::Result<InsertOutcome, StreamError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let state = self.store.snapshot();
+            let source = current(&state, stream)?;
+            if lacks_columns(&state, source, columns, blocks) {
+                return Err(StreamError::Stale);
+            }
+            let runner = ViewRunner { store: &self.store, state: &state, extra: &self.extra, ctx };
+            let mut outputs = run_views(&runner, source, columns, blocks)?;
+            if outputs.views == 0 {
+                return Err(StreamError::SourceChanged);
+            }
+            let wall_us = self.clock.now_us();
+            let mut edits = vec![];
+            for range in offsets {
+                outputs.preconditions.push(offset_equals(stream.definition.uuid, range));
+                edits.push(advance(stream.definition.uuid, range, wall_us));
+            }
+            let mut outcome = match self.write_and_commit(outputs, edits, ctx) {
+                Ok(outcome) => outcome,
+                Err(Error::Storage(pumphouse_storage::Error::Rejected(r))) => match r {
+                    Rejection::OffsetMoved { topic, kafka_partition, .. } => {
+                        return Err(StreamError::OffsetMoved { topic, kafka_partition });
+                    }
+                    r if is_change(&r) => continue,
+                    r => {
+                        return Err(Error::from(pumphouse_storage::Error::Rejected(r)).into());
+                    }
+                },
+                Err(e) => return Err(e.into()),
+            };
+            outcome.rows = blocks.iter().map(|b| b.rows() as u64).sum();
+            return Ok(outcome);
+        }
+        Err(changed_too_often().into())
+    }
+
+    /// Writes the parts of all destinations and commits.
+    fn write_and_commit(
+        &self,
+        outputs: ViewOutputs,
+        edits: Vec<Edit>,
+        ctx: &Arc<QueryContext>,
+    ) -> Result<InsertOutcome> {
+        let parts = self.write_parts(outputs.blocks)?;
+        let rows_written: u64 = parts.iter().map(|p| p.meta.rows).sum();
+        let bytes_written: u64 = parts.iter().map(|p| p.meta.bytes).sum();
+        let count = parts.len();
+        let commit = Commit { preconditions: outputs.preconditions, edits };
+        let version = self.store.commit(commit, parts)?;
+        use std::sync::atomic::Ordering::Relaxed;
+        ctx.progress.written_rows.fetch_add(rows_written, Relaxed);
+        ctx.progress.written_bytes.fetch_add(bytes_written, Relaxed);
+        Ok(InsertOutcome { rows: 0, rows_written, bytes_written, parts: count, version })
+    }
+
+    /// One set of parts per destination table; tables are written side by side.
+    fn write_parts(&self, blocks: Vec<(Arc<Table>, Block)>) -> Result<Vec<PendingPart>> {
+        let mut tables: BTreeMap<Uuid, (Arc<Table>, Vec<Block>)> = BTreeMap::new();
+        for (table, block) in blocks.into_iter().filter(|(_, b)| !b.is_empty()) {
+            if keeps_rows(&table)? {
+                let entry = tables.entry(table.definition.uuid).or_insert((table, vec![]));
+                entry.1.push(block);
+            }
+        }
+        let write = |table: &Table, blocks: &[Block]| -> Result<Vec<PendingPart>> {
+            let block = Block::concat(blocks)?;
+            Ok(pumphouse_storage::table::insert::write_block(&self.store, table, &block)?)
+        };
+        let mut work: Vec<(Arc<Table>, Vec<Block>)> = tables.into_values().collect();
+        let Some((first, first_blocks)) = work.pop() else { return Ok(vec![]) };
+        std::thread::scope(|scope| {
+            let write = &write;
+            let others: Vec<_> = work
+                .iter()
+                .map(|(table, blocks)| scope.spawn(move || write(table, blocks)))
+                .collect();
+            let mut results = vec![write(&first, &first_blocks)];
+            for other in others {
+                results.push(other.join().unwrap_or_else(|_| {
+                    Err(Error::new(codes::LOGICAL_ERROR, "a part writer panicked"))
+                }));
+            }
+            let parts: Result<Vec<Vec<PendingPart>>> = results.into_iter().collect();
+            Ok(parts?.into_iter().flatten().collect())
+        })
+    }
+}
+
+/// The table an INSERT names: a materialized view stands for its target.
+fn resolve(state: &State, database: &str, name: &str) -> Result<Arc<Table>> {
+    let (mut database, mut name) = (database.to_string(), name.to_string());
+    for _ in 0..materialized_view::DEPTH_MAX {
+        let Some(table) = state.table(&database, &name) else {
+            return Err(Error::new(
+                codes::UNKNOWN_TABLE,
+                format!("Table {database}.{name} does not exist"),
+            ));
+        };
+        match &table.definition.target {
+            Some((d, n)) if table.definition.engine == "MaterializedView" => {
+                (database, name) = (d.clone(), n.clone());
+            }
+            _ => return Ok(table.clone()),
+        }
+    }
+    Err(Error::new(codes::TOO_DEEP_RECURSION, "materialized views that write to each other"))
+}
+
+/// Whether rows inserted into the table are kept; an error if it takes none.
+fn keeps_rows(table: &Table) -> Result<bool> {
+    match table.definition.engine.as_str() {
+        "Null" => Ok(false),
+        e if e.ends_with("MergeTree") || e == "Memory" => Ok(true),
+        "Kafka" => Err(Error::new(
+            codes::NOT_IMPLEMENTED,
+            format!(
+                "{}: a Kafka table cannot be the target of an atomic insert",
+                table.definition.full_name()
+            ),
+        )),
+        e => Err(Error::new(
+            codes::NOT_IMPLEMENTED,
+            format!("Method write is not supported by storage {e}"),
+        )),
+    }
+}
+
+/// The stream in `state` if it is still what the consumer knows.
+fn current<'s>(
+    state: &'s State,
+    stream: &Table,
+) -> std::result::Result<&'s Arc<Table>, StreamError> {
+    state
+        .tables
+        .get(&stream.definition.uuid)
+        .filter(|t| !t.detached && !t.paused && t.definition_version == stream.definition_version)
+        .ok_or(StreamError::SourceChanged)
+}
+
+/// Whether a view of `source` may read a hidden column that the blocks do not have.
+fn lacks_columns(
+    state: &State,
+    source: &Table,
+    columns: &[SourceColumn],
+    blocks: &[Block],
+) -> bool {
+    let Some(block) = blocks.first() else { return false };
+    let definition = &source.definition;
+    let views = state.views_of(&definition.database, &definition.name);
+    let texts: Vec<&str> = views.iter().filter_map(|v| v.definition.select.as_deref()).collect();
+    columns
+        .iter()
+        .filter(|c| c.hidden && c.alias_expression.is_none() && block.column(&c.name).is_none())
+        .any(|c| texts.iter().any(|text| virtual_columns::may_use(text, &c.name)))
+}
+
+/// Rejections that a run on a newer snapshot may not meet.
+fn is_change(rejection: &Rejection) -> bool {
+    matches!(
+        rejection,
+        Rejection::DefinitionChanged(_) | Rejection::ViewsChanged(_) | Rejection::UnknownTable(_)
+    )
+}
+
+pub(crate) fn offset_equals(stream: Uuid, range: &OffsetRange) -> Precondition {
+    Precondition::OffsetEquals {
+        table: stream,
+        topic: range.topic.to_string(),
+        kafka_partition: range.kafka_partition,
+        expected: range.expected,
+    }
+}
+
+pub(crate) fn advance(stream: Uuid, range: &OffsetRange, wall_us: u64) -> Edit {
+    Edit::AdvanceOffset {
+        table: stream,
+        topic: range.topic.to_string(),
+        kafka_partition: range.kafka_partition,
+        next: range.next,
+        wall_us,
+    }
+}
+
+fn refuse_when_too_many_parts(outputs: &ViewOutputs) -> Result<()> {
+    let parts = pressure::parts_max(outputs.blocks.iter().map(|(t, _)| t));
+    match pressure::pressure(parts) {
+        pressure::Pressure::None => Ok(()),
+        pressure::Pressure::Delay(time) => {
+            std::thread::sleep(time);
+            Ok(())
+        }
+        pressure::Pressure::Stop => Err(Error::new(
+            codes::TOO_MANY_PARTS,
+            format!(
+                "Too many parts ({parts}). Merges are processing significantly slower than inserts"
+            ),
+        )),
+    }
+}
+
+pub(crate) fn not_enough_space() -> Error {
+    Error::new(
+        codes::NOT_ENOUGH_SPACE,
+        "There is not enough free space in the data directory; inserts wait until there is",
+    )
+}
+
+fn changed_too_often() -> Error {
+    Error::new(codes::ABORTED, "The table or its views were changed again and again meanwhile")
+}

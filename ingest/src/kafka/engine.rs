@@ -1,0 +1,304 @@
+//! The Kafka engine: runs threads for the Kafka tables of the state, and only for those that have
+//! something to do.
+//!
+//! `sync` compares the state with what runs (created, dropped, detached, altered, paused tables;
+//! first view, last view) and is called after every DDL. A table without a view, or paused, has no
+//! threads and no client. Threads of an altered table end before their successors begin; should one
+//! hang, the compare-and-swap on offsets keeps the two apart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use pumphouse_query::error::{Error, Result, codes};
+use pumphouse_storage::Store;
+use pumphouse_storage::clock::Clock;
+use pumphouse_storage::log::{State, Table};
+
+use super::backoff::Signal;
+use super::consumer::ConsumerThread;
+use super::insert_step::{InsertStep, StreamSink};
+use super::plan::{KafkaConfig, TablePlan};
+use super::slots::Slots;
+use super::status::{AssignmentStatus, ConsumerShared, ConsumerState, ConsumerStatus};
+
+/// How long `sync` waits for the threads of a changed table.
+const STOP_WAIT: Duration = Duration::from_secs(10);
+
+/// All Kafka tables of one server.
+pub struct KafkaEngine {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    sink: Arc<dyn StreamSink>,
+    config: KafkaConfig,
+    slots: Arc<Slots>,
+    tables: Mutex<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    entries: BTreeMap<Uuid, Entry>,
+    closed: bool,
+}
+
+struct Entry {
+    table: Arc<Table>,
+    wanted: Wanted,
+    running: Option<Running>,
+    /// Why it could not be started.
+    error: Option<String>,
+}
+
+/// What a table should be doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Run,
+    NoViews,
+    Paused,
+}
+
+struct Running {
+    signal: Arc<Signal>,
+    consumers: Vec<Arc<ConsumerShared>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl KafkaEngine {
+    /// Starts the engine with the tables that are there.
+    pub fn start(
+        store: Arc<Store>,
+        sink: Arc<dyn StreamSink>,
+        config: KafkaConfig,
+    ) -> Arc<KafkaEngine> {
+        let engine = Arc::new(KafkaEngine {
+            clock: store.clock().clone(),
+            slots: Slots::new(config.pool_size),
+            tables: Mutex::new(Tables::default()),
+            store,
+            sink,
+            config,
+        });
+        engine.sync();
+        engine
+    }
+
+    /// Makes what runs agree with the state. To be called after every change of a definition.
+    pub fn sync(&self) {
+        let mut tables = self.tables.lock();
+        if tables.closed {
+            return;
+        }
+        let state = self.store.snapshot();
+        let wanted = wanted_tables(&state);
+        let stale: Vec<Uuid> = tables
+            .entries
+            .iter()
+            .filter(|(uuid, entry)| wanted.get(uuid).is_none_or(|(t, w)| !entry.is_like(t, *w)))
+            .map(|(uuid, _)| *uuid)
+            .collect();
+        let mut stopping = vec![];
+        for uuid in stale {
+            stopping.extend(tables.entries.remove(&uuid).and_then(|e| e.running));
+        }
+        stop(stopping, STOP_WAIT);
+        for (uuid, (table, wanted)) in wanted {
+            match tables.entries.get(&uuid) {
+                // A change elsewhere may be what it waits for.
+                Some(entry) => entry.running.iter().for_each(|r| r.signal.wake()),
+                None => {
+                    let entry = self.begin(table, wanted);
+                    tables.entries.insert(uuid, entry);
+                }
+            }
+        }
+    }
+
+    /// Every consumer of every Kafka table, for `system.kafka_consumers`.
+    pub fn consumers(&self) -> Vec<ConsumerStatus> {
+        let tables = self.tables.lock();
+        let state = self.store.snapshot();
+        let mut rows = vec![];
+        for entry in tables.entries.values() {
+            match &entry.running {
+                Some(running) => {
+                    rows.extend(running.consumers.iter().map(|c| c.status.lock().clone()));
+                }
+                None => rows.push(entry.idle_status(&state)),
+            }
+        }
+        rows
+    }
+
+    /// Ends all consumption: blocks in work are committed or abandoned, groups are left. Threads that
+    /// need longer than `deadline` are left behind; what they do not commit is read again.
+    pub fn shutdown(&self, deadline: Duration) {
+        let mut tables = self.tables.lock();
+        tables.closed = true;
+        let entries = std::mem::take(&mut tables.entries);
+        drop(tables);
+        stop(entries.into_values().filter_map(|e| e.running).collect(), deadline);
+    }
+
+    fn begin(&self, table: Arc<Table>, wanted: Wanted) -> Entry {
+        let mut entry = Entry { table, wanted, running: None, error: None };
+        if wanted == Wanted::Run {
+            match self.run(&entry.table) {
+                Ok(running) => entry.running = Some(running),
+                Err(e) => {
+                    let name = entry.table.definition.full_name();
+                    tracing::error!(table = %name, "cannot start consuming: {e}");
+                    entry.error = Some(e.to_string());
+                }
+            }
+        }
+        entry
+    }
+
+    /// Starts the threads of one table.
+    fn run(&self, table: &Arc<Table>) -> Result<Running> {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let plan = TablePlan::new(store, clock, table.clone(), self.config.clone())?;
+        let plan = Arc::new(plan);
+        let signal = Arc::new(Signal::default());
+        let count = plan.settings.num_consumers;
+        let consumers: Vec<Arc<ConsumerShared>> =
+            (0..count).map(|i| Arc::new(ConsumerShared::new(new_status(&plan, i)))).collect();
+        let mut running = Running { signal, consumers, threads: vec![] };
+        let started = if plan.settings.thread_per_consumer {
+            (0..count).try_for_each(|i| self.spawn_group(&plan, &mut running, i..i + 1))
+        } else {
+            self.spawn_group(&plan, &mut running, 0..count)
+        };
+        if let Err(e) = started {
+            stop(vec![running], STOP_WAIT);
+            return Err(e);
+        }
+        Ok(running)
+    }
+
+    /// Consumers `numbers` and the insert step that they share.
+    fn spawn_group(
+        &self,
+        plan: &Arc<TablePlan>,
+        running: &mut Running,
+        numbers: std::ops::Range<usize>,
+    ) -> Result<()> {
+        // Each consumer has at most two blocks in flight, so a send never finds it full.
+        let (out, input) = crossbeam_channel::bounded(numbers.len() * 2);
+        let name = &plan.table.definition.name;
+        let step = InsertStep {
+            plan: plan.clone(),
+            sink: self.sink.clone(),
+            signal: running.signal.clone(),
+            input,
+            consumers: numbers.len(),
+        };
+        let first = numbers.start;
+        running.threads.push(spawn(format!("kafka-in-{first} {name}"), move || step.run())?);
+        for number in numbers {
+            let consumer = ConsumerThread {
+                plan: plan.clone(),
+                number,
+                shared: running.consumers[number].clone(),
+                signal: running.signal.clone(),
+                slots: self.slots.clone(),
+                out: out.clone(),
+            };
+            let thread = spawn(format!("kafka-{number} {name}"), move || consumer.run())?;
+            running.threads.push(thread);
+        }
+        Ok(())
+    }
+}
+
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(work)
+        .map_err(|e| Error::new(codes::ABORTED, format!("cannot start a thread: {e}")))
+}
+
+/// Every attached Kafka table and what it should be doing.
+fn wanted_tables(state: &State) -> BTreeMap<Uuid, (Arc<Table>, Wanted)> {
+    let streams =
+        state.tables.iter().filter(|(_, t)| !t.detached && t.definition.engine == "Kafka");
+    streams
+        .map(|(uuid, table)| {
+            let definition = &table.definition;
+            let wanted = if table.paused {
+                Wanted::Paused
+            } else if state.views_of(&definition.database, &definition.name).is_empty() {
+                Wanted::NoViews
+            } else {
+                Wanted::Run
+            };
+            (*uuid, (table.clone(), wanted))
+        })
+        .collect()
+}
+
+/// Signals all, then waits for all, for `time` at most.
+fn stop(running: Vec<Running>, time: Duration) {
+    running.iter().for_each(|r| r.signal.stop());
+    let end = Instant::now() + time;
+    for thread in running.into_iter().flat_map(|r| r.threads) {
+        while !thread.is_finished() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if thread.is_finished() {
+            let _ = thread.join();
+        } else {
+            let name = thread.thread().name().unwrap_or_default().to_string();
+            tracing::warn!("thread '{name}' has not ended in time and is left behind");
+        }
+    }
+}
+
+fn new_status(plan: &TablePlan, number: usize) -> ConsumerStatus {
+    ConsumerStatus { consumer_id: plan.client_id(number), ..status_of(&plan.table) }
+}
+
+fn status_of(table: &Table) -> ConsumerStatus {
+    ConsumerStatus {
+        database: table.definition.database.clone(),
+        table: table.definition.name.clone(),
+        table_uuid: table.definition.uuid,
+        ..ConsumerStatus::default()
+    }
+}
+
+impl Entry {
+    fn is_like(&self, table: &Table, wanted: Wanted) -> bool {
+        self.wanted == wanted && self.table.definition_version == table.definition_version
+    }
+
+    /// The row of a table that has no threads: its offsets as the log has them.
+    fn idle_status(&self, state: &State) -> ConsumerStatus {
+        let mut status = status_of(&self.table);
+        (status.state, status.paused_reason) = match (self.wanted, &self.error) {
+            (_, Some(error)) => (ConsumerState::BackingOff, error.clone()),
+            (Wanted::Paused, _) => (ConsumerState::Paused, "paused by SYSTEM STOP".into()),
+            _ => (ConsumerState::Idle, "no materialized view reads from the table".into()),
+        };
+        if let Some(error) = &self.error {
+            status.exception(0, error.clone());
+        }
+        let offsets = state.tables.get(&self.table.definition.uuid).map(|t| &t.offsets);
+        for (place, offset) in offsets.into_iter().flatten() {
+            status.assignments.push(AssignmentStatus {
+                topic: place.topic.clone(),
+                kafka_partition: place.kafka_partition,
+                current_offset: offset.next,
+                committed_offset: offset.next,
+                high_watermark: -1,
+                lag: -1,
+                ..AssignmentStatus::default()
+            });
+        }
+        status
+    }
+}

@@ -1,0 +1,304 @@
+//! The insert step: takes finished blocks from consumers and commits them through the views.
+//!
+//! With `kafka_thread_per_consumer = 1` every consumer has its own, and they work in parallel; with 0
+//! the consumers of a table share one, which makes one insert of what all of them have. A block is
+//! tried until it is in, or void, or the table stops: an error never drops rows, it delays them,
+//! visibly and longer each time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use pumphouse_query::catalog::SourceColumn;
+use pumphouse_query::context::QueryContext;
+use pumphouse_query::error::{Error, codes};
+use pumphouse_storage::Block;
+use pumphouse_storage::log::Table;
+
+use super::backoff::{Backoff, Signal};
+use super::consumer::panic_text;
+use super::plan::TablePlan;
+use super::status::{ConsumerShared, ConsumerState};
+use super::watermarks;
+use crate::block_builder::{BuiltBlock, FlushReason, OffsetRange};
+use crate::insert::pressure::{Pressure, parts_max, pressure};
+use crate::insert::{InsertOutcome, Inserter, StreamError, not_enough_space};
+use crate::materialized_view::destinations;
+
+/// How long a shared insert waits for the other consumers' blocks of the same tick.
+const GATHER_WAIT: Duration = Duration::from_millis(10);
+/// Fewest rows that a memory shortage shrinks blocks to.
+const ROWS_CAP_MIN: usize = 1024;
+
+/// A finished block of one consumer.
+pub(super) struct Chunk {
+    pub(super) shared: Arc<ConsumerShared>,
+    pub(super) number: usize,
+    pub(super) generation: u64,
+    pub(super) built: BuiltBlock,
+    pub(super) reason: FlushReason,
+}
+
+impl Chunk {
+    fn is_void(&self) -> bool {
+        self.generation != self.shared.generation()
+    }
+}
+
+/// Where blocks go. `Inserter` in the server; tests put their own.
+pub trait StreamSink: Send + Sync {
+    fn insert_from_stream(
+        &self,
+        stream: &Arc<Table>,
+        columns: &[SourceColumn],
+        blocks: &[Block],
+        offsets: &[OffsetRange],
+        ctx: &Arc<QueryContext>,
+    ) -> Result<InsertOutcome, StreamError>;
+}
+
+impl StreamSink for Inserter {
+    fn insert_from_stream(
+        &self,
+        stream: &Arc<Table>,
+        columns: &[SourceColumn],
+        blocks: &[Block],
+        offsets: &[OffsetRange],
+        ctx: &Arc<QueryContext>,
+    ) -> Result<InsertOutcome, StreamError> {
+        Inserter::insert_from_stream(self, stream, columns, blocks, offsets, ctx)
+    }
+}
+
+/// One insert thread.
+pub(super) struct InsertStep {
+    pub(super) plan: Arc<TablePlan>,
+    pub(super) sink: Arc<dyn StreamSink>,
+    pub(super) signal: Arc<Signal>,
+    pub(super) input: Receiver<Chunk>,
+    /// Consumers that feed it.
+    pub(super) consumers: usize,
+}
+
+impl InsertStep {
+    /// Runs until all its consumers have ended and their blocks are in or void.
+    pub(super) fn run(self) {
+        let mut carry = None;
+        while let Some(chunks) = self.gather(&mut carry) {
+            self.insert(chunks);
+        }
+    }
+
+    /// One block of each consumer that has one; at least one. None when all consumers have ended.
+    fn gather(&self, carry: &mut Option<Chunk>) -> Option<Vec<Chunk>> {
+        let first = match carry.take() {
+            Some(chunk) => chunk,
+            None => self.input.recv().ok()?,
+        };
+        let wait = if first.reason == FlushReason::Age { GATHER_WAIT } else { Duration::ZERO };
+        let until = Instant::now() + wait;
+        let mut chunks = vec![first];
+        while chunks.len() < self.consumers {
+            match self.input.recv_deadline(until) {
+                Ok(chunk) if chunks.iter().any(|c| c.number == chunk.number) => {
+                    *carry = Some(chunk);
+                    break;
+                }
+                Ok(chunk) => chunks.push(chunk),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        Some(chunks)
+    }
+
+    fn insert(&self, mut chunks: Vec<Chunk>) {
+        let mut backoff = Backoff::new(self.plan.settings.consumer_reschedule);
+        loop {
+            drop_void(&mut chunks);
+            if chunks.is_empty() {
+                return;
+            }
+            if self.signal.stopped() && backoff.failures() > 0 {
+                return abandon(chunks);
+            }
+            match self.attempt(&chunks) {
+                Ok(outcome) => return self.committed(chunks, outcome),
+                Err(StreamError::OffsetMoved { topic, kafka_partition }) => {
+                    void_where(&chunks, |c| {
+                        let mut ranges = c.built.offsets.iter();
+                        ranges.any(|r| *r.topic == *topic && r.kafka_partition == kafka_partition)
+                    });
+                }
+                Err(StreamError::Stale) => void_where(&chunks, |_| true),
+                Err(StreamError::SourceChanged) => {
+                    // New threads follow, or none; these blocks are theirs to read again.
+                    void_where(&chunks, |_| true);
+                    self.signal.wait(Duration::from_millis(100));
+                }
+                Err(StreamError::Failed(e)) => self.failed(&chunks, &e, &mut backoff),
+            }
+        }
+    }
+
+    fn attempt(&self, chunks: &[Chunk]) -> Result<InsertOutcome, StreamError> {
+        self.room()?;
+        let blocks: Vec<Block> = chunks
+            .iter()
+            .filter(|c| !c.built.block.is_empty())
+            .map(|c| c.built.block.clone())
+            .collect();
+        let offsets: Vec<OffsetRange> =
+            chunks.iter().flat_map(|c| c.built.offsets.iter().cloned()).collect();
+        let ctx = self.context();
+        self.mark(chunks, true);
+        let plan = &self.plan;
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let columns = &plan.source_columns;
+            self.sink.insert_from_stream(&plan.table, columns, &blocks, &offsets, &ctx)
+        }));
+        self.mark(chunks, false);
+        outcome.unwrap_or_else(|panic| {
+            let message = format!("the insert panicked: {}", panic_text(&panic));
+            Err(StreamError::Failed(Error::new(codes::LOGICAL_ERROR, message)))
+        })
+    }
+
+    /// Back-pressure: waits or refuses while the disk is full or merges are far behind.
+    fn room(&self) -> Result<(), Error> {
+        if !self.plan.store.has_free_space()? {
+            return Err(not_enough_space());
+        }
+        let state = self.plan.store.snapshot();
+        let tables = destinations(&state, &self.plan.table.definition)?;
+        let parts = parts_max(&tables);
+        match pressure(parts) {
+            Pressure::None => Ok(()),
+            Pressure::Delay(time) => {
+                self.signal.wait(time);
+                Ok(())
+            }
+            Pressure::Stop => Err(Error::new(
+                codes::TOO_MANY_PARTS,
+                format!("Too many parts ({parts}) in a destination table; waiting for merges"),
+            )),
+        }
+    }
+
+    /// Views run as background work: one thread, the default profile, the server's memory account.
+    fn context(&self) -> Arc<QueryContext> {
+        let definition = &self.plan.table.definition;
+        let now_us = self.plan.clock.now_us();
+        let mut ctx = QueryContext::new(format!("kafka:{}", definition.full_name()), now_us, 0);
+        ctx.database = definition.database.clone();
+        ctx.settings = self.plan.config.settings.clone();
+        ctx.settings.set("max_threads", "1");
+        ctx.time_zone = self.plan.config.time_zone;
+        if let Some(memory) = &self.plan.config.memory {
+            ctx.memory = memory.clone();
+        }
+        Arc::new(ctx)
+    }
+
+    fn mark(&self, chunks: &[Chunk], inserting: bool) {
+        let now_us = self.plan.clock.now_us();
+        let thread = std::thread::current();
+        for chunk in chunks {
+            let mut status = chunk.shared.status.lock();
+            status.is_inserting = inserting;
+            status.insert_started_us = now_us;
+            status.insert_thread = thread.name().unwrap_or_default().to_string();
+        }
+    }
+
+    fn committed(&self, chunks: Vec<Chunk>, outcome: InsertOutcome) {
+        let now_us = self.plan.clock.now_us();
+        tracing::debug!(
+            table = %self.plan.table.definition.full_name(), rows = outcome.rows,
+            parts = outcome.parts, version = outcome.version, "block committed"
+        );
+        for chunk in chunks {
+            let offsets = chunk.built.offsets.iter();
+            let told = offsets.map(|r| (r.topic.to_string(), r.kafka_partition, r.next)).collect();
+            let mut status = chunk.shared.status.lock();
+            status.blocks += 1;
+            status.rows_committed += chunk.built.block.rows() as u64;
+            status.last_commit_us = now_us;
+            for (topic, partition, next) in &told as &Vec<(String, i32, i64)> {
+                if let Some(a) = status.assignment(topic, *partition) {
+                    a.committed_offset = *next;
+                    // Until the next statistics; what is committed is at least in the broker.
+                    a.high_watermark = a.high_watermark.max(*next);
+                    a.lag = watermarks::lag(*next, -1, a.high_watermark);
+                }
+            }
+            if status.state == ConsumerState::BackingOff {
+                status.state = ConsumerState::Consuming;
+                status.paused_reason.clear();
+                status.next_retry_us = 0;
+            }
+            drop(status);
+            remember(&chunk.shared, told);
+            let _ =
+                chunk.shared.rows_cap.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |cap| {
+                    Some(cap.saturating_mul(2))
+                });
+            chunk.shared.land();
+        }
+    }
+
+    /// Shows the error and waits. When memory was short, smaller blocks are read instead.
+    fn failed(&self, chunks: &[Chunk], e: &Error, backoff: &mut Backoff) {
+        let delay = backoff.next();
+        let now_us = self.plan.clock.now_us();
+        let retry_us = now_us + delay.as_micros() as u64;
+        let full_name = self.plan.table.definition.full_name();
+        tracing::warn!(table = %full_name, "a block waits {} ms: {e}", delay.as_millis());
+        for chunk in chunks {
+            chunk.shared.fail(now_us, retry_us, &e.to_string());
+        }
+        self.signal.wait(delay);
+        if e.code() == codes::MEMORY_LIMIT_EXCEEDED {
+            for chunk in chunks {
+                let rows = chunk.built.block.rows();
+                if rows > ROWS_CAP_MIN {
+                    let cap = (rows / 2).max(ROWS_CAP_MIN);
+                    chunk.shared.rows_cap.store(cap, Ordering::Relaxed);
+                    chunk.shared.invalidate();
+                }
+            }
+        }
+    }
+}
+
+fn drop_void(chunks: &mut Vec<Chunk>) {
+    chunks.retain(|chunk| {
+        let void = chunk.is_void();
+        if void {
+            chunk.shared.land();
+        }
+        !void
+    });
+}
+
+fn void_where(chunks: &[Chunk], which: impl Fn(&Chunk) -> bool) {
+    chunks.iter().filter(|c| which(c)).for_each(|c| c.shared.invalidate());
+}
+
+fn abandon(chunks: Vec<Chunk>) {
+    for chunk in chunks {
+        chunk.shared.invalidate();
+        chunk.shared.land();
+    }
+}
+
+/// Keeps the newest offset per partition for the broker.
+fn remember(shared: &ConsumerShared, offsets: Vec<(String, i32, i64)>) {
+    let mut kept = shared.to_advise.lock();
+    for (topic, partition, next) in offsets {
+        match kept.iter_mut().find(|(t, p, _)| *t == topic && *p == partition) {
+            Some(entry) => entry.2 = next,
+            None => kept.push((topic, partition, next)),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What the threads of one running Kafka table share: the table as it was when they started, checked
+//! settings and limits. Immutable; a changed table gets new threads with a new plan.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pumphouse_query::catalog::SourceColumn;
+use pumphouse_query::context::{MemoryTracker, Settings};
+use pumphouse_query::error::Result;
+use pumphouse_storage::clock::Clock;
+use pumphouse_storage::log::{DefaultKind, Table, TableDefinition};
+use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::{DataType, Store};
+
+use super::settings::{ErrorMode, KafkaSettings};
+use super::virtual_columns::{self, Virtual};
+use crate::block_builder::FlushLimits;
+use crate::format::{FormatOptions, FormatReader, InputColumn};
+use crate::materialized_view;
+
+/// Bytes of a block per consumer.
+const BLOCK_BYTES_MAX: usize = 64 << 20;
+
+/// What the server gives to all Kafka tables.
+#[derive(Clone)]
+pub struct KafkaConfig {
+    /// `background_message_broker_schedule_pool_size`.
+    pub pool_size: usize,
+    /// The default profile: `max_insert_block_size`, `stream_flush_interval_ms`, format settings, ….
+    pub settings: Settings,
+    pub time_zone: TimeZone,
+    /// Charged for the views' queries.
+    pub memory: Option<Arc<MemoryTracker>>,
+    /// Makes the reader of a format.
+    pub reader: fn(&str, &[InputColumn], &FormatOptions) -> Result<Box<dyn FormatReader>>,
+}
+
+impl Default for KafkaConfig {
+    fn default() -> KafkaConfig {
+        KafkaConfig {
+            pool_size: 16,
+            settings: Settings::default(),
+            time_zone: TimeZone::UTC,
+            memory: None,
+            reader: crate::format::reader,
+        }
+    }
+}
+
+/// `stream_flush_interval_ms` unless set. ClickHouse's is 7500; ours is made for freshness.
+const FLUSH_INTERVAL_MS: u64 = 500;
+const POLL_TIMEOUT_MS: u64 = 500;
+const MAX_INSERT_BLOCK_SIZE: u64 = 1_048_449;
+const MAX_BLOCK_SIZE: u64 = 65_409;
+
+/// One running table.
+pub(super) struct TablePlan {
+    pub(super) store: Arc<Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) table: Arc<Table>,
+    pub(super) settings: KafkaSettings,
+    pub(super) config: KafkaConfig,
+    /// Columns that messages are parsed into.
+    pub(super) columns: Vec<(String, DataType)>,
+    /// Virtual columns that views may ask for.
+    pub(super) virtuals: Vec<Virtual>,
+    /// All columns as views see them.
+    pub(super) source_columns: Vec<SourceColumn>,
+    pub(super) limits: FlushLimits,
+    pub(super) poll_timeout: Duration,
+    pub(super) poll_messages_max: usize,
+}
+
+impl TablePlan {
+    pub(super) fn new(
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        table: Arc<Table>,
+        config: KafkaConfig,
+    ) -> Result<TablePlan> {
+        let definition = &table.definition;
+        let mut settings = KafkaSettings::from_settings(&definition.settings)?;
+        settings.expand_macros(&definition.database, &definition.name);
+        let columns = parsed_columns(definition);
+        let virtuals = virtual_columns::all(settings.error_mode == ErrorMode::Stream, &columns);
+        let mut source_columns = materialized_view::source_columns(definition);
+        source_columns.extend(virtual_columns::source_columns(&virtuals));
+        let limits = limits(&settings, &config.settings);
+        let pick = |own: u64, name: &str, default| match own {
+            0 => config.settings.u64(name, default),
+            own => own,
+        };
+        let poll_timeout_ms =
+            pick(settings.poll_timeout_ms, "stream_poll_timeout_ms", POLL_TIMEOUT_MS);
+        let poll_max =
+            pick(settings.poll_max_batch_size as u64, "max_block_size", MAX_BLOCK_SIZE) as usize;
+        let plan = TablePlan {
+            poll_messages_max: poll_max.clamp(1, limits.rows.max(1)),
+            poll_timeout: Duration::from_millis(poll_timeout_ms.clamp(1, 10_000)),
+            store,
+            clock,
+            table,
+            settings,
+            config,
+            columns,
+            virtuals,
+            source_columns,
+            limits,
+        };
+        plan.reader()?;
+        Ok(plan)
+    }
+
+    /// A reader of the table's format.
+    pub(super) fn reader(&self) -> Result<Box<dyn FormatReader>> {
+        let columns: Vec<InputColumn> = self
+            .columns
+            .iter()
+            .map(|(name, data_type)| InputColumn {
+                name: name.clone(),
+                data_type: data_type.clone(),
+            })
+            .collect();
+        let mut options = FormatOptions {
+            settings: self.config.settings.clone(),
+            time_zone: self.config.time_zone,
+        };
+        for (name, value) in &self.settings.format_settings {
+            options.settings.set(name.clone(), value.clone());
+        }
+        if !self.settings.schema.is_empty() {
+            options.settings.set("format_schema", self.settings.schema.clone());
+        }
+        (self.config.reader)(&self.settings.format, &columns, &options)
+    }
+
+    /// Virtual columns that the views attached now may use.
+    pub(super) fn wanted_virtuals(&self) -> Vec<Virtual> {
+        let state = self.store.snapshot();
+        let definition = &self.table.definition;
+        let views = state.views_of(&definition.database, &definition.name);
+        let texts = views.iter().filter_map(|v| v.definition.select.as_deref());
+        virtual_columns::used_by(&self.virtuals, texts)
+    }
+
+    /// The client's id of consumer `number`.
+    pub(super) fn client_id(&self, number: usize) -> String {
+        let definition = &self.table.definition;
+        let base = match self.settings.client_id.as_str() {
+            "" => format!("pumphouse-{}-{}", definition.database, definition.name),
+            own => own.to_string(),
+        };
+        if self.settings.num_consumers > 1 { format!("{base}-{number}") } else { base }
+    }
+}
+
+fn limits(settings: &KafkaSettings, profile: &Settings) -> FlushLimits {
+    let rows = match settings.max_block_size {
+        0 => {
+            let all = profile.u64("max_insert_block_size", MAX_INSERT_BLOCK_SIZE) as usize;
+            (all / settings.num_consumers).max(1)
+        }
+        own => own,
+    };
+    let age_ms = match settings.flush_interval_ms {
+        0 => profile.u64("stream_flush_interval_ms", FLUSH_INTERVAL_MS),
+        own => own,
+    };
+    FlushLimits {
+        rows,
+        bytes: BLOCK_BYTES_MAX,
+        age: Duration::from_millis(age_ms.clamp(1, 3_600_000)),
+    }
+}
+
+/// The columns that messages give: all but ALIAS.
+fn parsed_columns(definition: &TableDefinition) -> Vec<(String, DataType)> {
+    let is_alias = |d: &pumphouse_storage::log::ColumnDefault| d.kind == DefaultKind::Alias;
+    definition
+        .columns
+        .iter()
+        .filter(|c| !c.default.as_ref().is_some_and(is_alias))
+        .map(|c| (c.name.clone(), c.data_type.clone()))
+        .collect()
+}

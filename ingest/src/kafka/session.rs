@@ -1,0 +1,716 @@
+//! One life of a consumer's client: its partitions, positions and the block being built.
+//!
+//! `step` is the loop's body: apply rebalances, give broken partitions another try, poll, flush. A
+//! position (`Place::next`) only moves over messages that are in the builder or in flight; whenever
+//! something is thrown away, positions go back to what the log holds and the client seeks there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaErrorCode;
+
+use pumphouse_storage::log::{Commit, Edit, Precondition, StreamPartition};
+
+use super::backoff::Backoff;
+use super::client::{Assigned, Change, Client};
+use super::consumer::ConsumerThread;
+use super::insert_step::Chunk;
+use super::settings::{Assignment, OffsetGap};
+use super::status::{AssignmentStatus, ConsumerState};
+use super::virtual_columns::{Virtual, VirtualBuilder};
+use crate::block_builder::{
+    BlockBuilder, BuilderOptions, FlushReason, IncomingMessage, OffsetRange,
+};
+use crate::format::ParseError;
+use crate::insert::{advance, offset_equals};
+
+/// Blocks of one consumer that may be in flight: one inserting, one waiting.
+const IN_FLIGHT_MAX: usize = 2;
+/// After so long behind a full pipeline, partitions are paused so that polling can go on.
+const STALL_BEFORE_PAUSE: Duration = Duration::from_secs(3);
+/// How often statically assigned topics are looked at for new partitions.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the broker is told our offsets.
+const ADVICE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a stop waits for the last block.
+const FINISH_WAIT: Duration = Duration::from_secs(5);
+
+/// One assigned partition.
+struct Place {
+    topic: Arc<str>,
+    /// librdkafka's topic object, to recognize a message's topic without reading its name.
+    topic_id: usize,
+    kafka_partition: i32,
+    /// What the log holds or will hold when all in flight is committed: where the next block begins.
+    stored: Option<i64>,
+    /// Messages below are duplicates; None before the first.
+    next: Option<i64>,
+    blocked: Option<Blocked>,
+}
+
+/// Why a partition stands still.
+struct Blocked {
+    until: Instant,
+    wakes: u64,
+    /// Where it stands; when it gets past, the delay starts anew.
+    at: Option<i64>,
+    backoff: Backoff,
+    waiting: bool,
+}
+
+pub(super) struct Session<'a> {
+    thread: &'a ConsumerThread,
+    client: &'a Client,
+    places: Vec<Place>,
+    last_place: usize,
+    builder: BlockBuilder,
+    virtuals: Vec<Virtual>,
+    views_version: u64,
+    generation: u64,
+    flush_now: bool,
+    positions_in_doubt: bool,
+    paused_all: bool,
+    stalled_since: Option<Instant>,
+    next_discovery: Instant,
+    next_advice: Instant,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        thread: &'a ConsumerThread,
+        client: &'a Client,
+    ) -> Result<Session<'a>, String> {
+        let virtuals = thread.plan.wanted_virtuals();
+        let builder = new_builder(thread, &virtuals)?;
+        let now = Instant::now();
+        Ok(Session {
+            thread,
+            client,
+            places: vec![],
+            last_place: 0,
+            builder,
+            virtuals,
+            views_version: views_version(thread),
+            generation: thread.shared.generation(),
+            flush_now: false,
+            positions_in_doubt: false,
+            paused_all: false,
+            stalled_since: None,
+            next_discovery: now,
+            next_advice: now,
+        })
+    }
+
+    /// Asks for partitions.
+    pub(super) fn join(&mut self) -> Result<(), String> {
+        self.thread.shared.recovered(ConsumerState::Joining);
+        match self.thread.plan.settings.assignment {
+            Assignment::Group => {
+                let topics = &self.thread.plan.settings.topics;
+                self.client.subscribe(topics).map_err(|e| e.to_string())
+            }
+            Assignment::Static => self.discover(),
+        }
+    }
+
+    /// Takes partitions of our share that we do not have yet (static assignment).
+    fn discover(&mut self) -> Result<(), String> {
+        let settings = &self.thread.plan.settings;
+        let mut new = vec![];
+        for topic in &settings.topics {
+            let spread = xxhash_rust::xxh3::xxh3_64(topic.as_bytes()) as usize;
+            for partition in self.client.partitions(topic)? {
+                let share = spread.wrapping_add(partition as usize) % settings.num_consumers;
+                let known = |p: &Place| *p.topic == **topic && p.kafka_partition == partition;
+                if share == self.thread.number && !self.places.iter().any(known) {
+                    new.push((topic.clone(), partition));
+                }
+            }
+        }
+        self.next_discovery = Instant::now() + DISCOVERY_INTERVAL;
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.client.assign_more(&new).map_err(|e| e.to_string())
+    }
+
+    /// One round.
+    pub(super) fn step(&mut self) -> Result<(), String> {
+        self.apply_changes()?;
+        if self.generation != self.thread.shared.generation() {
+            self.reposition()?;
+        }
+        if self.positions_in_doubt {
+            self.check_positions()?;
+        }
+        self.retry_blocked()?;
+        if self.thread.plan.settings.assignment == Assignment::Static
+            && Instant::now() >= self.next_discovery
+            && let Err(e) = self.discover()
+        {
+            self.next_discovery = Instant::now() + DISCOVERY_INTERVAL;
+            self.thread.shared.status.lock().exception(self.thread.plan.clock.now_us(), e);
+        }
+        if self.make_room()? {
+            self.poll()?;
+        }
+        self.flush_if_due()?;
+        self.tell();
+        Ok(())
+    }
+
+    /// Keeps the client alive without consuming: partitions are paused.
+    pub(super) fn serve(&mut self) -> Result<(), String> {
+        self.poll_one(Duration::ZERO)?;
+        self.apply_changes()?;
+        self.flush_if_due()
+    }
+
+    // ---- partitions -------------------------------------------------------------------------
+
+    fn apply_changes(&mut self) -> Result<(), String> {
+        for change in self.client.take_changes() {
+            match change {
+                Change::Assigned(assigned) => self.take_over(assigned)?,
+                Change::Revoked(revoked) => {
+                    self.clear_builder()?;
+                    let gone = |p: &Place| {
+                        revoked.iter().any(|(t, n)| **t == *p.topic && *n == p.kafka_partition)
+                    };
+                    self.places.retain(|p| !gone(p));
+                    let mut status = self.thread.shared.status.lock();
+                    status.assignments.retain(|a| {
+                        !revoked.iter().any(|(t, n)| *t == a.topic && *n == a.kafka_partition)
+                    });
+                    status.state = ConsumerState::Joining;
+                    drop(status);
+                    self.reposition()?;
+                }
+                Change::Failed(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, assigned: Vec<Assigned>) -> Result<(), String> {
+        let mut status = self.thread.shared.status.lock();
+        for a in &assigned {
+            status
+                .assignments
+                .retain(|s| s.topic != a.topic || s.kafka_partition != a.kafka_partition);
+            status.assignments.push(AssignmentStatus::of(a));
+            self.places.retain(|p| *p.topic != *a.topic || p.kafka_partition != a.kafka_partition);
+            self.places.push(Place {
+                topic: a.topic.as_str().into(),
+                topic_id: 0,
+                kafka_partition: a.kafka_partition,
+                stored: a.stored,
+                next: a.stored,
+                blocked: None,
+            });
+        }
+        status.state = ConsumerState::Consuming;
+        status.paused_reason.clear();
+        drop(status);
+        if self.paused_all {
+            self.paused_all = false;
+            self.pause_all()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn pause_all(&mut self) -> Result<(), String> {
+        if !self.paused_all {
+            let places = self.places.iter().map(|p| (&*p.topic, p.kafka_partition));
+            self.client.pause(places).map_err(|e| e.to_string())?;
+            self.paused_all = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn resume_all(&mut self) -> Result<(), String> {
+        if self.paused_all {
+            let running = self.places.iter().filter(|p| !is_waiting(p));
+            let places = running.map(|p| (&*p.topic, p.kafka_partition));
+            self.client.resume(places).map_err(|e| e.to_string())?;
+            self.paused_all = false;
+        }
+        let mut status = self.thread.shared.status.lock();
+        if status.state == ConsumerState::Queued {
+            let joining = self.places.is_empty();
+            status.state = if joining { ConsumerState::Joining } else { ConsumerState::Consuming };
+        }
+        Ok(())
+    }
+
+    /// Throws away what is not committed and reads again from the log's offsets.
+    fn reposition(&mut self) -> Result<(), String> {
+        self.forget_uncommitted()?;
+        let seeks: Vec<_> = self
+            .places
+            .iter()
+            .filter(|p| !is_waiting(p))
+            .map(|p| (&*p.topic, p.kafka_partition, p.stored))
+            .collect();
+        self.client.seek(&seeks).map_err(|e| format!("cannot seek: {e}"))
+    }
+
+    /// Voids builder and flight; positions become the log's.
+    fn forget_uncommitted(&mut self) -> Result<(), String> {
+        self.clear_builder()?;
+        self.thread.shared.invalidate();
+        self.thread.signal.wake();
+        while !self.thread.shared.wait_landed(Duration::from_millis(200)) {
+            if self.thread.signal.stopped() {
+                return Ok(());
+            }
+        }
+        self.generation = self.thread.shared.generation();
+        let state = self.thread.plan.store.snapshot();
+        let table = state.tables.get(&self.thread.plan.table.definition.uuid);
+        for place in &mut self.places {
+            let key = StreamPartition {
+                topic: place.topic.to_string(),
+                kafka_partition: place.kafka_partition,
+            };
+            place.stored = table.and_then(|t| t.offsets.get(&key)).map(|o| o.next);
+            place.next = place.stored;
+        }
+        Ok(())
+    }
+
+    fn clear_builder(&mut self) -> Result<(), String> {
+        self.flush_now = false;
+        self.builder.clear().map_err(|e| e.to_string())
+    }
+
+    /// The broker had nothing at a position: finds which, and does what the policy says.
+    fn check_positions(&mut self) -> Result<(), String> {
+        self.positions_in_doubt = false;
+        self.forget_uncommitted()?;
+        for at in 0..self.places.len() {
+            let (topic, partition) =
+                (self.places[at].topic.clone(), self.places[at].kafka_partition);
+            let (low, high) = self
+                .client
+                .watermarks(&topic, partition)
+                .map_err(|e| format!("cannot ask for the offsets of {topic}[{partition}]: {e}"))?;
+            match self.places[at].stored {
+                Some(stored) if stored < low => self.behind_retention(at, stored, low)?,
+                Some(stored) if stored > high => {
+                    let reason = format!(
+                        "{topic}[{partition}] ends at offset {high}, but {stored} was already \
+                         consumed: the topic was truncated or created anew. Create the Kafka table \
+                         anew to read it from the start"
+                    );
+                    self.block(at, Some(stored), &reason)?;
+                }
+                stored if !is_waiting(&self.places[at]) => {
+                    let seek = [(&*topic, partition, stored)];
+                    self.client.seek(&seek).map_err(|e| format!("cannot seek: {e}"))?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Offsets `stored..low` are gone from the broker.
+    fn behind_retention(&mut self, at: usize, stored: i64, low: i64) -> Result<(), String> {
+        let place = &self.places[at];
+        let (topic, partition) = (place.topic.clone(), place.kafka_partition);
+        let reason = format!(
+            "offsets {stored}..{low} of {topic}[{partition}] are gone from the broker (retention)"
+        );
+        if self.thread.plan.settings.offset_gap == OffsetGap::Stop {
+            let reason = format!("{reason}; kafka_offset_gap = 'skip' would go on behind them");
+            return self.block(at, Some(stored), &reason);
+        }
+        let table = self.thread.plan.table.definition.uuid;
+        let range = OffsetRange {
+            topic: topic.clone(),
+            kafka_partition: partition,
+            expected: Some(stored),
+            next: low,
+            messages: 0,
+        };
+        let gap = Edit::Gap {
+            table,
+            topic: topic.to_string(),
+            kafka_partition: partition,
+            from: stored,
+            to: low,
+            reason: reason.clone(),
+        };
+        let now_us = self.thread.plan.clock.now_us();
+        let commit = Commit {
+            preconditions: vec![Precondition::TableExists { table }, offset_equals(table, &range)],
+            edits: vec![gap, advance(table, &range, now_us)],
+        };
+        self.thread.plan.store.commit(commit, vec![]).map_err(|e| e.to_string())?;
+        self.thread.shared.status.lock().exception(now_us, reason);
+        self.places[at].stored = Some(low);
+        self.places[at].next = Some(low);
+        let seek = [(&*topic, partition, Some(low))];
+        self.client.seek(&seek).map_err(|e| format!("cannot seek: {e}"))
+    }
+
+    /// Stops one partition for a while, visibly; the others go on.
+    fn block(&mut self, at: usize, offset: Option<i64>, reason: &str) -> Result<(), String> {
+        let first = self.thread.plan.settings.consumer_reschedule;
+        let wakes = self.thread.signal.wakes();
+        let place = &mut self.places[at];
+        let mut backoff = match place.blocked.take() {
+            Some(b) if b.at == offset => b.backoff,
+            _ => Backoff::new(first),
+        };
+        let delay = backoff.next();
+        place.blocked = Some(Blocked {
+            until: Instant::now() + delay,
+            wakes,
+            at: offset,
+            backoff,
+            waiting: true,
+        });
+        let one = std::iter::once((&*place.topic, place.kafka_partition));
+        self.client.pause(one).map_err(|e| e.to_string())?;
+        let now_us = self.thread.plan.clock.now_us();
+        let retry_us = now_us + delay.as_micros() as u64;
+        let mut status = self.thread.shared.status.lock();
+        status.exception(now_us, reason);
+        status.paused_reason = reason.to_string();
+        status.next_retry_us = retry_us;
+        if let Some(a) = status.assignment(&place.topic, place.kafka_partition) {
+            a.paused_reason = reason.to_string();
+            a.next_retry_us = retry_us;
+        }
+        Ok(())
+    }
+
+    /// Lets partitions whose delay is over try again.
+    fn retry_blocked(&mut self) -> Result<(), String> {
+        let (now, wakes) = (Instant::now(), self.thread.signal.wakes());
+        for place in self.places.iter_mut().filter(|p| is_waiting(p)) {
+            let Some(blocked) = place.blocked.as_mut() else { continue };
+            if now < blocked.until && wakes == blocked.wakes {
+                continue;
+            }
+            blocked.waiting = false;
+            if !self.paused_all {
+                let one = std::iter::once((&*place.topic, place.kafka_partition));
+                self.client.resume(one).map_err(|e| e.to_string())?;
+            }
+            let seek = [(&*place.topic, place.kafka_partition, place.next.or(blocked.at))];
+            self.client.seek(&seek).map_err(|e| format!("cannot seek: {e}"))?;
+        }
+        Ok(())
+    }
+
+    /// A partition got past what it stood at.
+    #[cold]
+    fn unblocked(&mut self, at: usize) {
+        let place = &mut self.places[at];
+        place.blocked = None;
+        let mut status = self.thread.shared.status.lock();
+        if let Some(a) = status.assignment(&place.topic, place.kafka_partition) {
+            a.paused_reason.clear();
+            a.next_retry_us = 0;
+        }
+        if self.places.iter().all(|p| p.blocked.is_none()) {
+            status.paused_reason.clear();
+            status.next_retry_us = 0;
+        }
+    }
+
+    // ---- messages ---------------------------------------------------------------------------
+
+    /// Polls and parses until the batch, the block or the time is used up.
+    fn poll(&mut self) -> Result<(), String> {
+        let (rows_max, bytes_max) = (self.thread.rows_max(), self.thread.plan.limits.bytes);
+        let before = (self.builder.messages(), self.builder.rows(), self.builder.bytes());
+        let mut timeout = self.poll_time();
+        for polled in 0..self.thread.plan.poll_messages_max {
+            if !self.poll_one(timeout)? {
+                break;
+            }
+            timeout = Duration::ZERO;
+            let full = self.builder.rows() >= rows_max
+                || (polled % 64 == 63 && self.builder.bytes() >= bytes_max);
+            if full || self.flush_now {
+                break;
+            }
+        }
+        self.note_polled(before);
+        Ok(())
+    }
+
+    fn note_polled(&self, before: (u64, usize, usize)) {
+        let mut status = self.thread.shared.status.lock();
+        status.last_poll_us = self.thread.plan.clock.now_us();
+        status.messages += self.builder.messages().saturating_sub(before.0);
+        status.rows += self.builder.rows().saturating_sub(before.1) as u64;
+        status.bytes += self.builder.bytes().saturating_sub(before.2) as u64;
+        for place in &self.places {
+            if let Some(a) = status.assignment(&place.topic, place.kafka_partition) {
+                a.current_offset = place.next.unwrap_or(-1);
+            }
+        }
+    }
+
+    /// How long the next poll may wait: no longer than until the block is old enough.
+    fn poll_time(&self) -> Duration {
+        let mut time = self.thread.plan.poll_timeout.min(Duration::from_millis(500));
+        if let Some(left) = self.time_to_flush() {
+            time = time.min(left);
+        }
+        let retry = self.places.iter().filter(|p| is_waiting(p));
+        let retry = retry.filter_map(|p| p.blocked.as_ref().map(|b| b.until)).min();
+        match retry {
+            Some(until) => time.min(until.saturating_duration_since(Instant::now())),
+            None => time,
+        }
+    }
+
+    /// Takes one message or event; false if there was no message.
+    #[inline]
+    fn poll_one(&mut self, timeout: Duration) -> Result<bool, String> {
+        if self.client.has_changes() {
+            return Ok(false);
+        }
+        match self.client.poll(timeout) {
+            None => Ok(false),
+            Some(Ok(message)) => self.message(&message).map(|()| true),
+            Some(Err(e)) => self.client_error(e).map(|()| false),
+        }
+    }
+
+    #[inline]
+    fn message(&mut self, message: &BorrowedMessage<'_>) -> Result<(), String> {
+        let Some(at) = self.place_of(message) else { return Ok(()) };
+        let place = &mut self.places[at];
+        let offset = message.kafka_offset();
+        if is_waiting(place) || place.next.is_some_and(|next| offset < next) {
+            // Will be read again after the seek, or was read already.
+            return Ok(());
+        }
+        // The clock is only asked for a block's first message.
+        let first = self.builder.is_empty();
+        let now = if first { self.thread.plan.clock.monotonic() } else { Duration::ZERO };
+        match self.builder.append(&place.topic, place.stored, message, now) {
+            Ok(()) => {
+                place.next = Some(offset + 1);
+                if place.blocked.is_some() {
+                    self.unblocked(at);
+                }
+                Ok(())
+            }
+            Err(error) => self.broken_message(at, offset, error),
+        }
+    }
+
+    /// Error mode `default`: what came before is committed, this partition waits.
+    #[cold]
+    fn broken_message(&mut self, at: usize, offset: i64, error: ParseError) -> Result<(), String> {
+        self.flush_now = !self.builder.is_empty();
+        let place = &self.places[at];
+        let reason = format!(
+            "Error while parsing Kafka message (topic: {}, partition: {}, offset: {offset}): {}",
+            place.topic, place.kafka_partition, error.message
+        );
+        self.block(at, Some(offset), &reason)
+    }
+
+    #[inline]
+    fn place_of(&mut self, message: &BorrowedMessage<'_>) -> Option<usize> {
+        let (topic_id, partition) = (message.topic_ptr() as usize, message.kafka_partition());
+        let same = |p: &Place| p.topic_id == topic_id && p.kafka_partition == partition;
+        if self.places.get(self.last_place).is_some_and(same) {
+            return Some(self.last_place);
+        }
+        let at = match self.places.iter().position(same) {
+            Some(at) => at,
+            None => {
+                let topic = rdkafka::Message::topic(message);
+                let named = |p: &Place| *p.topic == *topic && p.kafka_partition == partition;
+                let at = self.places.iter().position(named)?;
+                self.places[at].topic_id = topic_id;
+                at
+            }
+        };
+        self.last_place = at;
+        Some(at)
+    }
+
+    fn client_error(&mut self, e: KafkaError) -> Result<(), String> {
+        match e {
+            KafkaError::MessageConsumptionFatal(_) => return Err(format!("fatal: {e}")),
+            KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+            ) => self.positions_in_doubt = true,
+            KafkaError::PartitionEOF(_) => {}
+            // The client tells the reason itself (`Context::error`) and keeps trying.
+            other => tracing::debug!("consumer: {other}"),
+        }
+        Ok(())
+    }
+
+    // ---- blocks -----------------------------------------------------------------------------
+
+    /// Time until the block is to be flushed by age; None while it is empty.
+    fn time_to_flush(&self) -> Option<Duration> {
+        let now = self.thread.plan.clock.monotonic();
+        let age = self.builder.age(now)?;
+        let interval = self.thread.plan.limits.age;
+        if self.thread.plan.settings.thread_per_consumer {
+            return Some(interval.saturating_sub(age));
+        }
+        // Consumers that share an insert flush at the same ticks of the clock.
+        let began = now.saturating_sub(age);
+        let tick = began.as_micros() / interval.as_micros() + 1;
+        let due = Duration::from_micros((tick * interval.as_micros()) as u64);
+        Some(due.saturating_sub(now))
+    }
+
+    fn flush_reason(&self) -> Option<FlushReason> {
+        if self.builder.is_empty() {
+            return None;
+        }
+        let full = self.builder.rows() >= self.thread.rows_max()
+            || self.builder.bytes() >= self.thread.plan.limits.bytes;
+        if full || self.flush_now {
+            return Some(FlushReason::Full);
+        }
+        self.time_to_flush().is_some_and(|t| t.is_zero()).then_some(FlushReason::Age)
+    }
+
+    fn flush_if_due(&mut self) -> Result<(), String> {
+        let in_flight = self.thread.shared.in_flight();
+        match self.flush_reason() {
+            // While an insert runs, the block may as well grow.
+            Some(FlushReason::Age) if in_flight == 0 => self.flush(FlushReason::Age),
+            Some(FlushReason::Full) if in_flight < IN_FLIGHT_MAX => self.flush(FlushReason::Full),
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&mut self, reason: FlushReason) -> Result<(), String> {
+        if self.generation != self.thread.shared.generation() {
+            return Ok(());
+        }
+        self.flush_now = false;
+        let built = self.builder.take().map_err(|e| e.to_string())?;
+        for range in &built.offsets {
+            let same = |p: &&mut Place| {
+                p.topic == range.topic && p.kafka_partition == range.kafka_partition
+            };
+            if let Some(place) = self.places.iter_mut().find(same) {
+                place.stored = Some(range.next);
+            }
+        }
+        self.follow_views()?;
+        let mut status = self.thread.shared.status.lock();
+        status.skipped_messages += built.skipped;
+        status.error_messages += built.broken;
+        drop(status);
+        self.thread.shared.take_off();
+        let chunk = Chunk {
+            shared: self.thread.shared.clone(),
+            number: self.thread.number,
+            generation: self.generation,
+            built,
+            reason,
+        };
+        self.thread.out.try_send(chunk).map_err(|_| {
+            self.thread.shared.land();
+            "the insert step has ended".to_string()
+        })
+    }
+
+    /// Between blocks: if views came or went, other virtual columns may be needed.
+    fn follow_views(&mut self) -> Result<(), String> {
+        let version = views_version(self.thread);
+        if version != self.views_version {
+            self.views_version = version;
+            let wanted = self.thread.plan.wanted_virtuals();
+            if wanted != self.virtuals {
+                self.builder = new_builder(self.thread, &wanted)?;
+                self.virtuals = wanted;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the block may grow. If not, waits a moment, and behind a long insert pauses the
+    /// partitions so that the client is served all the while.
+    fn make_room(&mut self) -> Result<bool, String> {
+        let full = self.flush_reason() == Some(FlushReason::Full);
+        if !full || self.thread.shared.in_flight() < IN_FLIGHT_MAX {
+            if self.stalled_since.take().is_some() {
+                self.resume_all()?;
+            }
+            return Ok(true);
+        }
+        let since = *self.stalled_since.get_or_insert_with(Instant::now);
+        self.thread.shared.wait_below(IN_FLIGHT_MAX, Duration::from_millis(50));
+        if since.elapsed() > STALL_BEFORE_PAUSE {
+            self.pause_all()?;
+            self.poll_one(Duration::ZERO)?;
+        }
+        Ok(false)
+    }
+
+    /// Tells the broker, now and then, what is committed.
+    fn tell(&mut self) {
+        if Instant::now() >= self.next_advice {
+            self.next_advice = Instant::now() + ADVICE_INTERVAL;
+            self.advise();
+        }
+    }
+
+    fn advise(&self) {
+        let mut offsets = std::mem::take(&mut *self.thread.shared.to_advise.lock());
+        offsets.retain(|(topic, partition, _)| {
+            self.places.iter().any(|p| *p.topic == **topic && p.kafka_partition == *partition)
+        });
+        self.client.advise(&offsets);
+    }
+
+    /// Clean stop: the last block is handed over and waited for, the broker told.
+    pub(super) fn finish(&mut self) {
+        let idle = self.thread.shared.in_flight() < IN_FLIGHT_MAX;
+        if !self.builder.is_empty()
+            && idle
+            && let Err(e) = self.flush(FlushReason::Full)
+        {
+            tracing::debug!("the last block is abandoned: {e}");
+        }
+        if !self.thread.shared.wait_landed(FINISH_WAIT) {
+            self.thread.shared.invalidate();
+        }
+        self.advise();
+    }
+}
+
+fn is_waiting(place: &Place) -> bool {
+    place.blocked.as_ref().is_some_and(|b| b.waiting)
+}
+
+fn views_version(thread: &ConsumerThread) -> u64 {
+    let definition = &thread.plan.table.definition;
+    thread.plan.store.snapshot().views_version(&definition.database, &definition.name)
+}
+
+fn new_builder(thread: &ConsumerThread, virtuals: &[Virtual]) -> Result<BlockBuilder, String> {
+    let plan = &thread.plan;
+    let reader = plan.reader().map_err(|e| e.to_string())?;
+    let options = BuilderOptions {
+        columns: plan.columns.clone(),
+        virtuals: VirtualBuilder::new(virtuals.to_vec(), &plan.table.definition.name),
+        error_mode: plan.settings.error_mode,
+        skip_broken_messages: plan.settings.skip_broken_messages,
+        skip_bytes: plan.settings.schema_registry_skip_bytes,
+    };
+    Ok(BlockBuilder::new(reader, options))
+}
