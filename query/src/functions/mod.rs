@@ -4,12 +4,57 @@
 //! row. With [`Nulls::Propagate`] (the default) the framework strips Nullable from the arguments and
 //! masks the result, so most functions never see a NULL; LowCardinality is stripped always.
 
+//! Reads down: the trait here, [`registry`] (name → function), [`invoke`] (types and runs one call),
+//! [`promote`] (common types), [`cast`] (conversions), then the families.
+
 use std::sync::Arc;
 
 use pumphouse_storage::{Column, DataType, Value};
 
 use crate::context::QueryContext;
 use crate::error::Result;
+
+mod argument;
+mod arithmetic;
+pub mod cast;
+mod comparison;
+mod conditional;
+mod conversion;
+mod date_part;
+mod date_rounding;
+mod decimal;
+mod elementwise;
+mod interval;
+mod invoke;
+mod lists;
+mod logical;
+mod mixed;
+mod names;
+mod native;
+pub mod promote;
+mod registry;
+mod string;
+mod strings;
+mod type_rule;
+mod unary;
+mod wide;
+mod zone;
+
+/// Every family's contribution to the registry.
+const FAMILIES: &[fn(&mut registry::Registry)] = &[
+    arithmetic::add,
+    comparison::add,
+    conditional::add,
+    conversion::add,
+    date_part::add,
+    date_rounding::add,
+    interval::add,
+    logical::add,
+    string::add,
+];
+
+pub use invoke::{call, resolve};
+pub use registry::{FunctionName, lookup, names};
 
 /// What binding knows of one argument.
 #[derive(Debug, Clone)]
@@ -58,6 +103,14 @@ pub trait ScalarFunction: Send + Sync {
     /// False for now-like, rand-like and others that must not be folded or moved.
     fn deterministic(&self) -> bool {
         true
+    }
+    /// Whether a result over one LowCardinality column and constants is LowCardinality again.
+    fn keeps_low_cardinality(&self) -> bool {
+        true
+    }
+    /// Whether the function wants to see LowCardinality in its arguments (toTypeName, CAST …).
+    fn sees_low_cardinality(&self) -> bool {
+        false
     }
     /// Result type for these arguments (Nullable already stripped if `Propagate`). Errors carry
     /// ClickHouse's codes: 42 argument count, 43 illegal type, …

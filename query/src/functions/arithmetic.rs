@@ -1,0 +1,513 @@
+//! Arithmetic on numbers: plus, minus, multiply, divide, intDiv, modulo and their kin, negate, abs,
+//! bit operations, gcd, lcm.
+//!
+//! Integers widen and then wrap, as C++ does it; only division by zero is an error. Columns are
+//! converted to the result's width in runs that fit the nearest cache, so the inner loops see one
+//! type. Decimals go to `decimal`, dates and intervals to `interval`, tuples and arrays to
+//! `elementwise`.
+
+use arrow_buffer::i256;
+use pumphouse_storage::{Column, DataType};
+
+use super::native::{As, Native, load_range, values, with_native};
+use super::promote::{bits, integer_type};
+use super::registry::Registry;
+use super::type_rule::Args;
+use super::wide::{is_wide, load_wide, store_wide};
+use super::{Argument, FunctionCall, decimal, elementwise, interval};
+use crate::error::{Error, Result, codes};
+
+/// A binary operation on numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    Plus,
+    Minus,
+    Multiply,
+    Divide,
+    IntDiv,
+    IntDivOrZero,
+    Modulo,
+    ModuloOrZero,
+    PositiveModulo,
+    BitAnd,
+    BitOr,
+    BitXor,
+    ShiftLeft,
+    ShiftRight,
+    RotateLeft,
+    RotateRight,
+    Gcd,
+    Lcm,
+}
+
+pub(super) fn add(r: &mut Registry) {
+    use Op::*;
+    for (name, op) in [
+        ("plus", Plus),
+        ("minus", Minus),
+        ("multiply", Multiply),
+        ("divide", Divide),
+        ("intDiv", IntDiv),
+        ("intDivOrZero", IntDivOrZero),
+        ("modulo", Modulo),
+        ("moduloOrZero", ModuloOrZero),
+        ("positiveModulo", PositiveModulo),
+        ("bitAnd", BitAnd),
+        ("bitOr", BitOr),
+        ("bitXor", BitXor),
+        ("bitShiftLeft", ShiftLeft),
+        ("bitShiftRight", ShiftRight),
+        ("bitRotateLeft", RotateLeft),
+        ("bitRotateRight", RotateRight),
+        ("gcd", Gcd),
+        ("lcm", Lcm),
+    ] {
+        r.add(name, 2..=2, move |a| binary_type(op, a), move |c| evaluate(op, c));
+    }
+    for (name, op) in [("intDivOrNull", IntDiv), ("moduloOrNull", Modulo), ("divideOrNull", Divide)]
+    {
+        r.add(
+            name,
+            2..=2,
+            move |a| Ok(DataType::nullable(binary_type(op, a)?)),
+            move |c| or_null(op, c),
+        );
+    }
+    super::unary::add(r);
+}
+
+fn binary_type(op: Op, a: &Args) -> Result<DataType> {
+    let (l, r) = (a.get(0), a.get(1));
+    if let Some(result) = interval::arithmetic_type(op, a)? {
+        return Ok(result);
+    }
+    if let Some(result) = elementwise::arithmetic_type(op, a)? {
+        return Ok(result);
+    }
+    if !l.is_number() || !r.is_number() {
+        return Err(a.illegal_pair());
+    }
+    if matches!(l, DataType::Decimal { .. }) || matches!(r, DataType::Decimal { .. }) {
+        return decimal::result_type(op, a);
+    }
+    number_type(op, l, r).ok_or_else(|| a.illegal_pair())
+}
+
+/// The result type over two plain numbers; `None` if the operation does not take them.
+fn number_type(op: Op, l: &DataType, r: &DataType) -> Option<DataType> {
+    use Op::*;
+    let float = l.is_float() || r.is_float();
+    let signed_left = l.is_signed_integer() || l.is_float();
+    let signed_right = r.is_signed_integer() || r.is_float();
+    let signed = signed_left || signed_right;
+    let widest = bits(l).max(bits(r));
+    let next = |width: u32| if width < 64 { width * 2 } else { width };
+    match op {
+        Divide => Some(DataType::Float64),
+        Plus | Multiply | Minus | Modulo | ModuloOrZero | PositiveModulo if float => {
+            Some(DataType::Float64)
+        }
+        Plus | Multiply => integer_type(signed, next(widest)),
+        Minus => integer_type(true, next(widest)),
+        IntDiv | IntDivOrZero => integer_type(signed, bits(l)),
+        Modulo | ModuloOrZero => {
+            integer_type(signed_left, if signed_left { next(bits(r)) } else { bits(r) })
+        }
+        PositiveModulo => integer_type(false, if signed_right { next(bits(r)) } else { bits(r) }),
+        _ if float => None,
+        BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight | RotateLeft | RotateRight => {
+            integer_type(signed, widest)
+        }
+        Gcd | Lcm => integer_type(signed, next(widest)),
+    }
+}
+
+fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {
+    let (l, r) = (call.data_type(0)?, call.data_type(1)?);
+    if let Some(column) = interval::arithmetic(op, call)? {
+        return Ok(column);
+    }
+    if let Some(column) = elementwise::arithmetic(op, call)? {
+        return Ok(column);
+    }
+    if matches!(l, DataType::Decimal { .. }) || matches!(r, DataType::Decimal { .. }) {
+        return decimal::evaluate(op, call);
+    }
+    numbers(op, call)
+}
+
+/// The operation over plain numbers.
+pub(super) fn numbers(op: Op, call: &FunctionCall) -> Result<Column> {
+    use Op::*;
+    let (l, r) = (call.data_type(0)?, call.data_type(1)?);
+    if is_wide(call.result) || is_wide(l) || is_wide(r) {
+        return wide(op, call);
+    }
+    match op {
+        Plus | Minus | Multiply | BitAnd | BitOr | BitXor => same_width(op, call),
+        Divide => {
+            let (a, b) = (operand::<f64>(call, 0)?, operand::<f64>(call, 1)?);
+            call.finish_numbers(zip(a, b, call.rows, |x, y| x / y)?)
+        }
+        IntDiv | IntDivOrZero | Modulo | ModuloOrZero | PositiveModulo => division(op, call),
+        ShiftLeft | ShiftRight | RotateLeft | RotateRight => shift(op, call),
+        Gcd | Lcm => greatest_divisor(op, call),
+    }
+}
+
+/// Operations whose operands are first converted to the result's type.
+fn same_width(op: Op, call: &FunctionCall) -> Result<Column> {
+    use arrow_schema::DataType as A;
+    macro_rules! wrapping {
+        ($T:ty) => {{
+            let (a, b) = (operand::<$T>(call, 0)?, operand::<$T>(call, 1)?);
+            let rows = call.rows;
+            call.finish_numbers(match op {
+                Op::Plus => zip(a, b, rows, |x, y| x.wrapping_add(y))?,
+                Op::Minus => zip(a, b, rows, |x, y| x.wrapping_sub(y))?,
+                Op::Multiply => zip(a, b, rows, |x, y| x.wrapping_mul(y))?,
+                Op::BitAnd => zip(a, b, rows, |x, y| x & y)?,
+                Op::BitOr => zip(a, b, rows, |x, y| x | y)?,
+                _ => zip(a, b, rows, |x, y| x ^ y)?,
+            })
+        }};
+    }
+    match call.result.arrow() {
+        A::UInt8 => wrapping!(u8),
+        A::UInt16 => wrapping!(u16),
+        A::UInt32 => wrapping!(u32),
+        A::UInt64 => wrapping!(u64),
+        A::Int8 => wrapping!(i8),
+        A::Int16 => wrapping!(i16),
+        A::Int32 => wrapping!(i32),
+        A::Int64 => wrapping!(i64),
+        _ => {
+            let (a, b) = (operand::<f64>(call, 0)?, operand::<f64>(call, 1)?);
+            let rows = call.rows;
+            call.finish_numbers(match op {
+                Op::Plus => zip(a, b, rows, |x, y| x + y)?,
+                Op::Minus => zip(a, b, rows, |x, y| x - y)?,
+                _ => zip(a, b, rows, |x, y| x * y)?,
+            })
+        }
+    }
+}
+
+/// Error 153.
+pub(super) fn division_by_zero() -> Error {
+    Error::new(codes::ILLEGAL_DIVISION, "Division by zero")
+}
+
+fn division(op: Op, call: &FunctionCall) -> Result<Column> {
+    let (l, r) = (call.data_type(0)?, call.data_type(1)?);
+    if l.is_float() || r.is_float() {
+        return float_division(op, call);
+    }
+    let or_zero = matches!(op, Op::IntDivOrZero | Op::ModuloOrZero);
+    let signed = l.is_signed_integer() || r.is_signed_integer();
+    let small = bits(l) <= 32 && bits(r) <= 32;
+    let modulo = !matches!(op, Op::IntDiv | Op::IntDivOrZero);
+    // Loops differ only in the width they divide in: the narrower, the faster.
+    macro_rules! divide_in {
+        ($T:ty, $quotient:expr, $remainder:expr) => {{
+            let (a, b) = (operand::<$T>(call, 0)?, operand::<$T>(call, 1)?);
+            if !or_zero && has_zero(&b, call.rows)? {
+                return Err(division_by_zero());
+            }
+            let quotient = |x: $T, y: $T| if y == 0 { 0 } else { $quotient(x, y) };
+            let remainder = |x: $T, y: $T| if y == 0 { 0 } else { $remainder(x, y) };
+            store_as(
+                call,
+                if modulo {
+                    zip(a, b, call.rows, remainder)?
+                } else {
+                    zip(a, b, call.rows, quotient)?
+                },
+            )
+        }};
+    }
+    if op == Op::PositiveModulo && signed {
+        return divide_in!(i64, i64::wrapping_div, |x: i64, y: i64| {
+            let rest = x.wrapping_rem(y);
+            if rest < 0 { rest.wrapping_add(y.wrapping_abs()) } else { rest }
+        });
+    }
+    match (signed, small) {
+        (false, true) => divide_in!(u32, |x, y| x / y, |x, y| x % y),
+        (false, false) => divide_in!(u64, |x, y| x / y, |x, y| x % y),
+        (true, true) => divide_in!(i64, i64::wrapping_div, i64::wrapping_rem),
+        (true, false) if modulo && *l == DataType::UInt64 => {
+            // An unsigned dividend keeps its value; the divisor's sign does not matter.
+            divide_in!(u64, |x, y| x / y, |x: u64, y: u64| x % (y as i64).unsigned_abs())
+        }
+        (true, false) => {
+            check_minimum_division(op, call)?;
+            divide_in!(i64, i64::wrapping_div, i64::wrapping_rem)
+        }
+    }
+    .and_then(|column| {
+        if small && signed && op == Op::IntDiv {
+            check_minimum_division(op, call)?;
+        }
+        Ok(column)
+    })
+}
+
+/// Error 153 where the least signed number of the left type is divided by minus one.
+fn check_minimum_division(op: Op, call: &FunctionCall) -> Result<()> {
+    let (l, r) = (call.data_type(0)?, call.data_type(1)?);
+    if op != Op::IntDiv || !l.is_signed_integer() || !r.is_signed_integer() {
+        return Ok(());
+    }
+    let least = i64::MIN >> (64 - bits(l).min(64));
+    let (a, b) = (operand::<i64>(call, 0)?, operand::<i64>(call, 1)?);
+    if let Operand::One(b) = b
+        && b != -1
+    {
+        return Ok(());
+    }
+    let hits = zip(a, b, call.rows, |x, y| u8::from(x == least && y == -1))?;
+    if hits.contains(&1) {
+        return Err(Error::new(
+            codes::ILLEGAL_DIVISION,
+            "Division of minimal signed number by minus one",
+        ));
+    }
+    Ok(())
+}
+
+fn has_zero<T: Native>(b: &Operand<T>, rows: usize) -> Result<bool> {
+    if rows == 0 {
+        return Ok(false);
+    }
+    Ok(match b {
+        Operand::One(v) => *v == T::default(),
+        Operand::Direct(v) => v.contains(&T::default()),
+        Operand::Convert(c) => super::native::load::<T>(c)?.contains(&T::default()),
+    })
+}
+
+fn float_division(op: Op, call: &FunctionCall) -> Result<Column> {
+    let (a, b) = (operand::<f64>(call, 0)?, operand::<f64>(call, 1)?);
+    match op {
+        Op::Modulo => call.finish_numbers(zip(a, b, call.rows, |x, y| x % y)?),
+        Op::ModuloOrZero => {
+            call.finish_numbers(zip(a, b, call.rows, |x, y| if y == 0.0 { 0.0 } else { x % y })?)
+        }
+        Op::PositiveModulo => call.finish_numbers(zip(a, b, call.rows, |x, y| {
+            let rest = x % y;
+            if rest < 0.0 { rest + y.abs() } else { rest }
+        })?),
+        _ => {
+            let quotients = zip(a, b, call.rows, |x, y| x / y)?;
+            if op == Op::IntDiv && quotients.iter().any(|q| !q.is_finite()) {
+                return Err(division_by_zero());
+            }
+            store_as(call, quotients)
+        }
+    }
+}
+
+/// Values converted to the call's result type.
+fn store_as<T: Native>(call: &FunctionCall, values: Vec<T>) -> Result<Column> {
+    with_native!(call.result, R => {
+        call.finish_numbers(values.into_iter().map(|v| As::<R>::to(v)).collect::<Vec<R>>())
+    }, else {
+        Err(super::type_rule::illegal_column(format!("{} is no number", call.result)))
+    })
+}
+
+fn shift(op: Op, call: &FunctionCall) -> Result<Column> {
+    let width = bits(call.result);
+    let signed = call.result.is_signed_integer();
+    let (a, b) = (operand::<i64>(call, 0)?, operand::<i64>(call, 1)?);
+    let unsigned_left = !call.data_type(0)?.is_signed_integer();
+    if matches!(op, Op::ShiftLeft | Op::ShiftRight) {
+        let negative = match &b {
+            Operand::One(v) => *v < 0,
+            _ => super::native::load::<i64>(&call.column(1)?)?.iter().any(|v| *v < 0),
+        };
+        if negative {
+            return Err(Error::new(
+                codes::ARGUMENT_OUT_OF_BOUND,
+                "The number of shift positions needs to be a non-negative value",
+            ));
+        }
+    }
+    let all_ones = if width == 64 { u64::MAX } else { (1u64 << width) - 1 };
+    store_as(
+        call,
+        zip(a, b, call.rows, |x, y| {
+            let word = x as u64 & all_ones;
+            let turn = (y as u64 % width as u64) as u32;
+            match op {
+                Op::ShiftLeft if y >= width as i64 => 0,
+                Op::ShiftLeft => x << y,
+                Op::ShiftRight if y >= width as i64 => 0,
+                Op::ShiftRight if signed && !unsigned_left => x >> y,
+                Op::ShiftRight => (word >> y) as i64,
+                _ if turn == 0 => x,
+                Op::RotateLeft => ((word << turn) | (word >> (width - turn))) as i64,
+                _ => ((word >> turn) | (word << (width - turn))) as i64,
+            }
+        })?,
+    )
+}
+
+fn greatest_divisor(op: Op, call: &FunctionCall) -> Result<Column> {
+    let (a, b) = (operand::<i64>(call, 0)?, operand::<i64>(call, 1)?);
+    let signed = call.result.is_signed_integer();
+    let size = move |v: i64| if signed { v.unsigned_abs() } else { v as u64 };
+    store_as(
+        call,
+        zip(a, b, call.rows, |x, y| {
+            let (mut p, mut q) = (size(x), size(y));
+            while q != 0 {
+                (p, q) = (q, p % q);
+            }
+            if op == Op::Gcd {
+                return p as i64;
+            }
+            if p == 0 { 0 } else { (size(x) / p).wrapping_mul(size(y)) as i64 }
+        })?,
+    )
+}
+
+/// Operations where a 128 or 256 bit integer takes part.
+fn wide(op: Op, call: &FunctionCall) -> Result<Column> {
+    if call.result.is_float() {
+        let (a, b) = (operand::<f64>(call, 0)?, operand::<f64>(call, 1)?);
+        return call.finish_numbers(zip(a, b, call.rows, |x, y| match op {
+            Op::Plus => x + y,
+            Op::Minus => x - y,
+            Op::Multiply => x * y,
+            Op::Divide => x / y,
+            _ => x % y,
+        })?);
+    }
+    let (a, b) = (load_wide(&call.column(0)?)?, load_wide(&call.column(1)?)?);
+    let mut words = Vec::with_capacity(call.rows);
+    for (x, y) in a.into_iter().zip(b) {
+        words.push(wide_one(op, x, y)?);
+    }
+    call.finish(store_wide(call.result, words))
+}
+
+fn wide_one(op: Op, x: i256, y: i256) -> Result<i256> {
+    use Op::*;
+    let zero = y == i256::ZERO;
+    Ok(match op {
+        Plus => x.wrapping_add(y),
+        Minus => x.wrapping_sub(y),
+        Multiply => x.wrapping_mul(y),
+        IntDivOrZero | ModuloOrZero if zero => i256::ZERO,
+        IntDiv | Modulo | PositiveModulo if zero => return Err(division_by_zero()),
+        IntDiv | IntDivOrZero | Divide => x.wrapping_div(y),
+        Modulo | ModuloOrZero => x.wrapping_rem(y),
+        PositiveModulo => {
+            let rest = x.wrapping_rem(y);
+            if rest.is_negative() { rest.wrapping_add(y.wrapping_abs()) } else { rest }
+        }
+        BitAnd => x & y,
+        BitOr => x | y,
+        BitXor => x ^ y,
+        ShiftLeft => x << (y.as_i128().clamp(0, 255) as u8),
+        ShiftRight => x >> (y.as_i128().clamp(0, 255) as u8),
+        _ => return Err(Error::new(codes::NOT_IMPLEMENTED, "not implemented for wide integers")),
+    })
+}
+
+/// The operation with NULL where it would divide by zero.
+fn or_null(op: Op, call: &FunctionCall) -> Result<Column> {
+    let divisor = super::native::load::<f64>(&call.column(1)?)?;
+    let valid: Vec<bool> = divisor.iter().map(|v| *v != 0.0).collect();
+    let ones = Column::new(DataType::UInt8, u8::array(vec![1; call.rows]));
+    let one = super::cast::cast_column(&ones, call.data_type(1)?, call.context)?;
+    let mask = arrow_array::BooleanArray::from(valid);
+    let safe = super::conditional::select(&mask, &call.column(1)?, &one)?;
+    let arguments = [call.arguments[0].clone(), Argument::Column(safe)];
+    let inner = call.result.without_nullable();
+    let plain = FunctionCall { arguments: &arguments, result: &inner, ..*call };
+    let column = evaluate(op, &plain)?;
+    Ok(super::invoke::mask(&column, &arrow_buffer::NullBuffer::new(mask.values().clone())))
+}
+
+/// One side of a binary loop over `R`.
+pub(super) enum Operand<'a, R> {
+    One(R),
+    /// The column holds `R` already.
+    Direct(&'a [R]),
+    Convert(&'a Column),
+}
+
+pub(super) fn operand<'a, R: Native>(
+    call: &FunctionCall<'a>,
+    index: usize,
+) -> Result<Operand<'a, R>> {
+    let column = call.raw(index)?;
+    if call.is_constant(index) {
+        return Ok(Operand::One(
+            super::native::load::<R>(column)?.first().copied().unwrap_or_default(),
+        ));
+    }
+    let same = *column.array.data_type()
+        == <R::Arrow as arrow_array::types::ArrowPrimitiveType>::DATA_TYPE;
+    Ok(if same { Operand::Direct(values::<R>(column)) } else { Operand::Convert(column) })
+}
+
+/// Rows that are converted at a time: two operands of 8 bytes stay in the first-level cache.
+const RUN: usize = 1024;
+
+/// `f` over all rows.
+pub(super) fn zip<R: Native, O: Copy>(
+    a: Operand<R>,
+    b: Operand<R>,
+    rows: usize,
+    f: impl Fn(R, R) -> O,
+) -> Result<Vec<O>> {
+    use Operand::*;
+    Ok(match (a, b) {
+        (One(x), One(y)) => vec![f(x, y); rows],
+        (Direct(a), One(y)) => a.iter().map(|x| f(*x, y)).collect(),
+        (One(x), Direct(b)) => b.iter().map(|y| f(x, *y)).collect(),
+        (Direct(a), Direct(b)) => a.iter().zip(b).map(|(x, y)| f(*x, *y)).collect(),
+        (a, b) => {
+            let mut out = Vec::with_capacity(rows);
+            let (mut left, mut right) = (Vec::with_capacity(RUN), Vec::with_capacity(RUN));
+            for start in (0..rows).step_by(RUN) {
+                let n = RUN.min(rows - start);
+                match (run(&a, start, n, &mut left)?, run(&b, start, n, &mut right)?) {
+                    (Run::Many(a), Run::Many(b)) => {
+                        out.extend(a.iter().zip(b).map(|(x, y)| f(*x, *y)));
+                    }
+                    (Run::Many(a), Run::One(y)) => out.extend(a.iter().map(|x| f(*x, y))),
+                    (Run::One(x), Run::Many(b)) => out.extend(b.iter().map(|y| f(x, *y))),
+                    (Run::One(x), Run::One(y)) => out.extend((0..n).map(|_| f(x, y))),
+                }
+            }
+            out
+        }
+    })
+}
+
+enum Run<'a, R> {
+    One(R),
+    Many(&'a [R]),
+}
+
+fn run<'a, R: Native>(
+    operand: &'a Operand<R>,
+    start: usize,
+    rows: usize,
+    scratch: &'a mut Vec<R>,
+) -> Result<Run<'a, R>> {
+    Ok(match operand {
+        Operand::One(v) => Run::One(*v),
+        Operand::Direct(values) => Run::Many(&values[start..start + rows]),
+        Operand::Convert(column) => {
+            scratch.clear();
+            load_range(column, start, rows, scratch)?;
+            Run::Many(scratch)
+        }
+    })
+}

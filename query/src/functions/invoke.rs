@@ -1,0 +1,278 @@
+//! Types one call ([`resolve`]) and runs it ([`call`]): what every function has in common.
+//!
+//! LowCardinality is taken off the arguments; with [`Nulls::Propagate`] so is Nullable, and a NULL in
+//! any argument makes the result NULL. A constant call is computed once. Values that lie under a NULL
+//! never cause an error: if the plain evaluation fails, it is repeated without those rows.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, make_array};
+use arrow_buffer::NullBuffer;
+use pumphouse_storage::types::TupleElement;
+use pumphouse_storage::{Column, DataType};
+
+use super::argument::repeat;
+use super::{Argument, ArgumentType, FunctionCall, Nulls, ScalarFunction};
+use crate::context::QueryContext;
+use crate::error::Result;
+
+/// The result type of `function` over `arguments`, as `toTypeName` shows it.
+pub fn resolve(function: &Arc<dyn ScalarFunction>, arguments: &[ArgumentType]) -> Result<DataType> {
+    if function.sees_low_cardinality() {
+        return function.return_type(arguments);
+    }
+    let mut plain = arguments.to_vec();
+    for argument in &mut plain {
+        argument.data_type = strip_low_cardinality(&argument.data_type);
+    }
+    let result = resolve_plain(function, plain)?;
+    if function.keeps_low_cardinality() && stays_low_cardinality(arguments, &result) {
+        return Ok(DataType::LowCardinality(Box::new(result)));
+    }
+    Ok(result)
+}
+
+fn resolve_plain(
+    function: &Arc<dyn ScalarFunction>,
+    mut arguments: Vec<ArgumentType>,
+) -> Result<DataType> {
+    if function.nulls() == Nulls::Own {
+        return function.return_type(&arguments);
+    }
+    let mut nullable = false;
+    for argument in &mut arguments {
+        if argument.lambda_arity.is_some() {
+            continue;
+        }
+        if is_null_type(&argument.data_type) {
+            return Ok(null_type());
+        }
+        if argument.data_type.is_nullable() {
+            nullable = true;
+            argument.data_type = argument.data_type.without_nullable();
+        }
+    }
+    let result = function.return_type(&arguments)?;
+    Ok(if nullable && can_be_nullable(&result) { DataType::nullable(result) } else { result })
+}
+
+/// One LowCardinality column, everything else constant, and a type that LowCardinality can hold.
+fn stays_low_cardinality(arguments: &[ArgumentType], result: &DataType) -> bool {
+    let mut any = false;
+    let (mut low_cardinality, mut ordinary) = (0, 0);
+    for argument in arguments {
+        let is_low_cardinality = matches!(argument.data_type, DataType::LowCardinality(_));
+        any |= is_low_cardinality;
+        if argument.constant.is_none() {
+            *(if is_low_cardinality { &mut low_cardinality } else { &mut ordinary }) += 1;
+        }
+    }
+    any && low_cardinality <= 1 && ordinary == 0 && can_be_low_cardinality(result)
+}
+
+fn can_be_low_cardinality(data_type: &DataType) -> bool {
+    use DataType::*;
+    match data_type {
+        Nullable(inner) => **inner != Nothing && can_be_low_cardinality(inner),
+        Decimal { .. } => false,
+        String | FixedString(_) | Date | Date32 | DateTime(_) | Uuid | Ipv4 | Ipv6 => true,
+        other => other.is_number(),
+    }
+}
+
+/// The type of a bare NULL.
+pub(super) fn null_type() -> DataType {
+    DataType::Nullable(Box::new(DataType::Nothing))
+}
+
+pub(super) fn is_null_type(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Nullable(inner) if **inner == DataType::Nothing)
+}
+
+/// Whether `Nullable(data_type)` is a type.
+pub(super) fn can_be_nullable(data_type: &DataType) -> bool {
+    use DataType::*;
+    !matches!(
+        data_type,
+        Array(_) | Tuple(_) | Map(..) | LowCardinality(_) | Nullable(_) | AggregateFunction { .. }
+    )
+}
+
+/// `data_type` with no LowCardinality anywhere in it.
+pub(super) fn strip_low_cardinality(data_type: &DataType) -> DataType {
+    use DataType::*;
+    match data_type.without_low_cardinality() {
+        Array(t) => DataType::array(strip_low_cardinality(t)),
+        Tuple(elements) => Tuple(
+            elements
+                .iter()
+                .map(|e| TupleElement {
+                    name: e.name.clone(),
+                    data_type: strip_low_cardinality(&e.data_type),
+                })
+                .collect(),
+        ),
+        Map(k, v) => Map(Box::new(strip_low_cardinality(k)), Box::new(strip_low_cardinality(v))),
+        other => other.clone(),
+    }
+}
+
+/// Runs `function` over `rows` rows. `result` is what [`resolve`] said.
+pub fn call(
+    function: &Arc<dyn ScalarFunction>,
+    context: &QueryContext,
+    arguments: &[Argument],
+    result: &DataType,
+    rows: usize,
+) -> Result<Column> {
+    let constant = !arguments.is_empty()
+        && function.deterministic()
+        && arguments.iter().all(|a| matches!(a, Argument::Constant(_)));
+    if constant && rows != 1 {
+        let one = call(function, context, arguments, result, 1)?;
+        return Ok(repeat(&one, rows));
+    }
+    if function.sees_low_cardinality() {
+        let call = FunctionCall { context, arguments, result, rows };
+        return Ok(relabel(function.evaluate(&call)?, result));
+    }
+    let plain: Vec<Argument> = arguments.iter().map(strip_argument).collect();
+    let inner = strip_low_cardinality(result);
+    let call = FunctionCall { context, arguments: &plain, result: &inner, rows };
+    let column = match function.nulls() {
+        Nulls::Own => function.evaluate(&call)?,
+        Nulls::Propagate => propagate(function, &call)?,
+    };
+    Ok(relabel(column, result))
+}
+
+fn relabel(column: Column, result: &DataType) -> Column {
+    Column::new(result.clone(), column.array)
+}
+
+fn strip_argument(argument: &Argument) -> Argument {
+    let strip = |c: &Column| Column {
+        data_type: strip_low_cardinality(&c.data_type),
+        array: c.array.clone(),
+    };
+    match argument {
+        Argument::Column(c) => Argument::Column(strip(c)),
+        Argument::Constant(c) => Argument::Constant(strip(c)),
+        Argument::Lambda(body) => Argument::Lambda(body.clone()),
+    }
+}
+
+/// Evaluates without Nullable, then masks.
+fn propagate(function: &Arc<dyn ScalarFunction>, call: &FunctionCall) -> Result<Column> {
+    if !call.arguments.iter().any(is_nullable_argument) {
+        return function.evaluate(call);
+    }
+    let mut nulls: Option<NullBuffer> = None;
+    let mut plain = Vec::with_capacity(call.arguments.len());
+    for argument in call.arguments {
+        match argument {
+            Argument::Constant(c) if c.data_type.is_nullable() => {
+                if c.is_null(0) {
+                    return Ok(Column::default_values(call.result.clone(), call.rows));
+                }
+                plain.push(Argument::Constant(without_nulls(c)));
+            }
+            Argument::Column(c) if c.data_type.is_nullable() => {
+                nulls = NullBuffer::union(nulls.as_ref(), c.array.nulls());
+                plain.push(Argument::Column(without_nulls(c)));
+            }
+            other => plain.push(other.clone()),
+        }
+    }
+    let inner = call.result.without_nullable();
+    let stripped = FunctionCall { arguments: &plain, result: &inner, ..*call };
+    let nulls = nulls.filter(|n| n.null_count() > 0);
+    let Some(nulls) = nulls else { return function.evaluate(&stripped) };
+    if nulls.null_count() == call.rows {
+        return Ok(Column::default_values(call.result.clone(), call.rows));
+    }
+    match function.evaluate(&stripped) {
+        Ok(column) if call.result.is_nullable() => Ok(mask(&column, &nulls)),
+        Ok(column) => Ok(column),
+        Err(_) => evaluate_without(function, &stripped, call.result, &nulls),
+    }
+}
+
+fn is_nullable_argument(argument: &Argument) -> bool {
+    match argument {
+        Argument::Column(c) | Argument::Constant(c) => c.data_type.is_nullable(),
+        Argument::Lambda(_) => false,
+    }
+}
+
+/// The same values, none of them NULL.
+pub(super) fn without_nulls(column: &Column) -> Column {
+    let data_type = column.data_type.without_nullable();
+    if column.array.nulls().is_none() {
+        return Column { data_type, array: column.array.clone() };
+    }
+    Column { data_type, array: set_nulls(&column.array, None) }
+}
+
+/// The array with exactly these nulls.
+pub(super) fn set_nulls(array: &ArrayRef, nulls: Option<NullBuffer>) -> ArrayRef {
+    let data = array.to_data().into_builder().nulls(nulls).build();
+    // Only the validity changes, and it has the array's length.
+    data.map_or_else(|_| array.clone(), make_array)
+}
+
+/// The column as Nullable, NULL also where `nulls` says so.
+pub(super) fn mask(column: &Column, nulls: &NullBuffer) -> Column {
+    let nulls = NullBuffer::union(Some(nulls), column.array.nulls());
+    Column {
+        data_type: DataType::nullable(column.data_type.clone()),
+        array: set_nulls(&column.array, nulls),
+    }
+}
+
+/// Evaluates the rows that no NULL hides and puts them back at their places.
+fn evaluate_without(
+    function: &Arc<dyn ScalarFunction>,
+    call: &FunctionCall,
+    result: &DataType,
+    nulls: &NullBuffer,
+) -> Result<Column> {
+    let keep = BooleanArray::new(nulls.inner().clone(), None);
+    let arguments: Vec<Argument> = call
+        .arguments
+        .iter()
+        .map(|a| match a {
+            Argument::Column(c) => Argument::Column(c.filter(&keep)),
+            other => other.clone(),
+        })
+        .collect();
+    let rows = call.rows - nulls.null_count();
+    let kept = function.evaluate(&FunctionCall { arguments: &arguments, rows, ..*call })?;
+    if result.is_nullable() {
+        let mut next = 0;
+        let places: UInt32Array = (0..call.rows)
+            .map(|row| {
+                nulls.is_valid(row).then(|| {
+                    next += 1;
+                    next - 1
+                })
+            })
+            .collect();
+        let kept = Column { data_type: result.clone(), array: kept.array };
+        return Ok(kept.take(&places));
+    }
+    let filler = Column::default_values(result.clone(), 1);
+    let both = Column::concat(&[filler, Column { data_type: result.clone(), array: kept.array }])?;
+    let mut next = 0;
+    let places: Vec<u32> = (0..call.rows)
+        .map(|row| {
+            if nulls.is_valid(row) {
+                next += 1;
+                next
+            } else {
+                0
+            }
+        })
+        .collect();
+    Ok(both.take(&UInt32Array::from(places)))
+}

@@ -1,0 +1,210 @@
+//! The exact but slow comparisons: wide integers, integers against floats, decimals, nested values.
+
+use std::cmp::Ordering;
+
+use arrow_buffer::{NullBuffer, i256};
+use pumphouse_storage::{Column, DataType, Value};
+
+use super::arithmetic::{operand, zip};
+use super::comparison::Comparison;
+use super::decimal::{scale_of, to_floats};
+use super::elementwise::elements;
+use super::interval::Unit;
+use super::invoke::is_null_type;
+use super::native::load;
+use super::wide::{f64_to_i256, load_wide};
+use super::{Argument, FunctionCall};
+use crate::error::{Error, Result, codes};
+
+/// One side as exact numbers.
+enum Side {
+    Words(Vec<i256>, bool),
+    Floats(Vec<f64>),
+}
+
+fn side(column: &Column) -> Result<Side> {
+    Ok(if column.data_type.is_float() {
+        Side::Floats(load::<f64>(column)?)
+    } else {
+        Side::Words(load_wide(column)?, column.data_type == DataType::UInt256)
+    })
+}
+
+/// Order of 256 bit words, each signed or not.
+fn compare_words(a: i256, unsigned_a: bool, b: i256, unsigned_b: bool) -> Ordering {
+    let top = |v: i256, unsigned: bool| unsigned && v.is_negative();
+    match (top(a, unsigned_a), top(b, unsigned_b)) {
+        (true, false) => Ordering::Greater,
+        (false, true) => Ordering::Less,
+        _ => a.cmp(&b),
+    }
+}
+
+fn compare_word_float(word: i256, f: f64) -> Option<Ordering> {
+    if f.is_nan() {
+        return None;
+    }
+    if f.abs() >= 2f64.powi(255) {
+        return Some(if f > 0.0 { Ordering::Less } else { Ordering::Greater });
+    }
+    let whole = f64_to_i256(f);
+    Some(word.cmp(&whole).then_with(|| 0.0.partial_cmp(&f.fract()).unwrap_or(Ordering::Equal)))
+}
+
+/// Numbers of any types by value.
+pub(super) fn numbers(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
+    let (a, b) = (side(&call.column(0)?)?, side(&call.column(1)?)?);
+    let row = |i: usize| -> Option<Ordering> {
+        match (&a, &b) {
+            (Side::Words(x, u), Side::Words(y, v)) => Some(compare_words(x[i], *u, y[i], *v)),
+            (Side::Words(x, _), Side::Floats(y)) => compare_word_float(x[i], y[i]),
+            (Side::Floats(x), Side::Words(y, _)) => {
+                compare_word_float(y[i], x[i]).map(Ordering::reverse)
+            }
+            (Side::Floats(x), Side::Floats(y)) => x[i].partial_cmp(&y[i]),
+        }
+    };
+    Ok((0..call.rows).map(|i| u8::from(op.holds(row(i)))).collect())
+}
+
+/// Decimals against numbers: scaled to one scale, or as floats beside a float.
+pub(super) fn decimals(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
+    let (l, r) = (call.column(0)?, call.column(1)?);
+    if l.data_type.is_float() || r.data_type.is_float() {
+        let (a, b) = (to_floats(&l)?, to_floats(&r)?);
+        return Ok(a.iter().zip(&b).map(|(x, y)| u8::from(op.holds(x.partial_cmp(y)))).collect());
+    }
+    let (s, t) = (scale_of(&l.data_type), scale_of(&r.data_type));
+    let narrow = |t: &DataType| matches!(t, DataType::Decimal { precision: 0..=18, .. });
+    if s == t && narrow(&l.data_type) && narrow(&r.data_type) {
+        let (a, b) = (operand::<i64>(call, 0)?, operand::<i64>(call, 1)?);
+        return zip(a, b, call.rows, |x, y| u8::from(op.holds(Some(x.cmp(&y)))));
+    }
+    let scale = s.max(t);
+    let power = |up: u8| i256::from_i128(10).wrapping_pow(up as u32);
+    let (up_a, up_b) = (power(scale - s), power(scale - t));
+    let (a, b) = (load_wide(&l)?, load_wide(&r)?);
+    a.into_iter()
+        .zip(b)
+        .map(|(x, y)| {
+            let x = x.checked_mul(up_a).ok_or_else(super::wide::overflow)?;
+            let y = y.checked_mul(up_b).ok_or_else(super::wide::overflow)?;
+            Ok(u8::from(op.holds(Some(x.cmp(&y)))))
+        })
+        .collect()
+}
+
+/// DateTime64 against a number of seconds.
+pub(super) fn time64_and_number(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
+    let as_decimal = |argument: &Argument| match argument {
+        Argument::Column(c) => Argument::Column(decimal_of(c)),
+        Argument::Constant(c) => Argument::Constant(decimal_of(c)),
+        other => other.clone(),
+    };
+    let arguments: Vec<Argument> = call.arguments.iter().map(as_decimal).collect();
+    decimals(op, &FunctionCall { arguments: &arguments, ..*call })
+}
+
+fn decimal_of(column: &Column) -> Column {
+    match column.data_type {
+        DataType::DateTime64(p, _) => Column {
+            data_type: DataType::Decimal { precision: 18, scale: p },
+            array: column.array.clone(),
+        },
+        _ => column.clone(),
+    }
+}
+
+/// Intervals of different units, by their length (a month is 30.44 days).
+pub(super) fn intervals(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
+    let nanos = |column: &Column| -> Result<Vec<f64>> {
+        let DataType::Interval(name) = column.data_type else {
+            return Err(Error::new(codes::ILLEGAL_COLUMN, "expected intervals"));
+        };
+        let one = match Unit::of_interval(name).unwrap_or(Unit::Second) {
+            Unit::Nanosecond => 1.0,
+            Unit::Microsecond => 1e3,
+            Unit::Millisecond => 1e6,
+            Unit::Month => 2_629_746e9,
+            Unit::Quarter => 7_889_238e9,
+            Unit::Year => 31_556_952e9,
+            unit => unit.seconds() as f64 * 1e9,
+        };
+        Ok(load::<f64>(column)?.into_iter().map(|v| v * one).collect())
+    };
+    let (a, b) = (nanos(&call.column(0)?)?, nanos(&call.column(1)?)?);
+    Ok(a.iter().zip(&b).map(|(x, y)| u8::from(op.holds(x.partial_cmp(y)))).collect())
+}
+
+/// Nested values one by one.
+pub(super) fn by_value(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
+    let (l, r) = (call.column(0)?, call.column(1)?);
+    let to = super::promote::common_type(&[l.data_type.clone(), r.data_type.clone()]);
+    let (l, r) = match to {
+        Ok(to) => (
+            super::cast::cast_column(&l, &to, call.context)?,
+            super::cast::cast_column(&r, &to, call.context)?,
+        ),
+        Err(_) => (l, r),
+    };
+    Ok((0..call.rows)
+        .map(|i| u8::from(op.holds(compare_values(&l.value(i), &r.value(i)))))
+        .collect())
+}
+
+fn compare_values(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a, b) {
+        (Value::Array(x), Value::Array(y)) | (Value::Tuple(x), Value::Tuple(y)) => {
+            for (p, q) in x.iter().zip(y) {
+                match compare_values(p, q)? {
+                    Ordering::Equal => {}
+                    other => return Some(other),
+                }
+            }
+            Some(x.len().cmp(&y.len()))
+        }
+        (Value::Float(x), Value::Float(y)) => x.partial_cmp(y),
+        _ => Some(a.cmp(b)),
+    }
+}
+
+/// Tuples with Nullable elements: element by element with three-valued logic.
+pub(super) fn nullable_tuples(op: Comparison, call: &FunctionCall) -> Result<Column> {
+    let (x, y) = (elements(&call.column(0)?), elements(&call.column(1)?));
+    let mut words = vec![1u8; call.rows];
+    let mut valid = vec![true; call.rows];
+    let equal = matches!(op, Comparison::Equals | Comparison::NotEquals);
+    // The answer is open as long as all elements before were equal.
+    let mut open = vec![true; call.rows];
+    for (a, b) in x.iter().zip(&y) {
+        for row in 0..call.rows {
+            if !open[row] {
+                continue;
+            }
+            let (p, q) = (a.value(row), b.value(row));
+            if is_null_type(&a.data_type)
+                || is_null_type(&b.data_type)
+                || p.is_null()
+                || q.is_null()
+            {
+                valid[row] = false;
+                open[row] = equal;
+                continue;
+            }
+            let ordering = compare_values(&p, &q);
+            if ordering != Some(Ordering::Equal) {
+                open[row] = false;
+                valid[row] = valid[row] || equal;
+                words[row] = u8::from(op.holds(ordering));
+            }
+        }
+    }
+    for row in 0..call.rows {
+        if open[row] {
+            words[row] = u8::from(op.holds(Some(Ordering::Equal)));
+        }
+    }
+    let array = <u8 as super::native::Native>::array(words);
+    let nulls = NullBuffer::from(valid);
+    call.finish(super::invoke::set_nulls(&array, Some(nulls)))
+}
