@@ -14,7 +14,7 @@ use pumphouse_ingest::block_builder::OffsetRange;
 use pumphouse_ingest::format::{FormatOptions, FormatReader, InputColumn, ParseError, ParsedRows};
 use pumphouse_ingest::insert::{InsertOutcome, StreamError};
 use pumphouse_ingest::kafka::embedded::{EmbeddedBroker, Record};
-use pumphouse_ingest::kafka::{ConsumerState, KafkaConfig, KafkaEngine, StreamSink};
+use pumphouse_ingest::kafka::{ConsumerState, KafkaEngine, KafkaEngineConfig, Polling, StreamSink};
 use pumphouse_query::catalog::SourceColumn;
 use pumphouse_query::context::QueryContext;
 use pumphouse_query::{Error, Result};
@@ -202,8 +202,7 @@ fn definition(name: &str, engine: &str) -> TableDefinition {
 
 impl Rig {
     fn new(partitions: i32, settings: &[(&str, &str)]) -> Rig {
-        let broker = EmbeddedBroker::start().unwrap();
-        broker.create_topic("t", partitions).unwrap();
+        let broker = EmbeddedBroker::start(&[("t", partitions)]).unwrap();
         let disk = Arc::new(MemoryDisk::default());
         let store = open(&disk);
         let mut stream = definition("stream", "Kafka");
@@ -240,7 +239,11 @@ impl Rig {
     }
 
     fn start(&self) -> Arc<KafkaEngine> {
-        let config = KafkaConfig { reader: lines, ..KafkaConfig::default() };
+        self.start_polling(Polling::default())
+    }
+
+    fn start_polling(&self, polling: Polling) -> Arc<KafkaEngine> {
+        let config = KafkaEngineConfig { reader: lines, polling, ..KafkaEngineConfig::default() };
         KafkaEngine::start(self.store.clone(), self.keeper.clone(), config)
     }
 
@@ -289,7 +292,12 @@ const QUICK: Duration = Duration::from_secs(5);
 
 #[test]
 fn every_row_once_for_all_numbers_of_threads() {
-    for (consumers, thread_per_consumer) in [("1", "0"), ("4", "0"), ("1", "1"), ("4", "1")] {
+    let all = [("1", "0"), ("4", "0"), ("1", "1"), ("4", "1")];
+    for ((consumers, thread_per_consumer), polling) in all
+        .into_iter()
+        .map(|how| (how, Polling::Batches))
+        .chain([(("1", "0"), Polling::OneByOne), (("4", "1"), Polling::OneByOne)])
+    {
         let mut rig = Rig::new(
             4,
             &[
@@ -300,7 +308,7 @@ fn every_row_once_for_all_numbers_of_threads() {
         );
         Arc::get_mut(&mut rig.keeper).unwrap().delay = Duration::from_millis(20);
         rig.produce(0..20_000, 4);
-        let engine = rig.start();
+        let engine = rig.start_polling(polling);
         rig.wait_for("all rows", || rig.count() >= 20_000);
         std::thread::sleep(Duration::from_millis(150));
         rig.assert_exact(20_000);

@@ -13,7 +13,7 @@ use pumphouse_query::{bind, execute, functions, sql};
 use pumphouse_storage::log::{ColumnDefinition, DefaultKind, TableDefinition};
 use pumphouse_storage::{Block, Column, DataType};
 
-use crate::format::ParsedRows;
+use crate::format::{InputColumn, ParsedRows};
 
 /// A column as given, and which rows gave it (None: all).
 struct Given {
@@ -21,18 +21,18 @@ struct Given {
     present: Option<BooleanArray>,
 }
 
-/// Complete rows from a format reader's; `names` are the reader's columns.
+/// Complete rows from a format reader's; `columns` are the reader's.
 pub fn fill_defaults(
     definition: &TableDefinition,
-    names: &[String],
+    columns: &[InputColumn],
     parsed: ParsedRows,
     ctx: &Arc<QueryContext>,
 ) -> Result<Block> {
     let rows = parsed.rows;
-    let mut given: Vec<(&str, Given)> = Vec::with_capacity(names.len());
-    for ((name, column), present) in names.iter().zip(parsed.columns).zip(parsed.present) {
+    let mut given: Vec<(&str, Given)> = Vec::with_capacity(columns.len());
+    for ((input, column), present) in columns.iter().zip(parsed.columns).zip(parsed.present) {
         let present = present.map(BooleanArray::from);
-        given.push((name, Given { column, present }));
+        given.push((&input.name, Given { column, present }));
     }
     complete(definition, given, rows, ctx)
 }

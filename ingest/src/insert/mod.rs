@@ -143,7 +143,7 @@ impl Inserter {
             outputs.preconditions.push(Precondition::TokenAbsent { table, token: token.clone() });
             edits.push(Edit::Token { table, token });
         }
-        let mut outcome = self.write_and_commit(outputs, edits, ctx)?;
+        let mut outcome = self.write_and_commit(outputs, edits)?;
         outcome.rows = rows;
         Ok(outcome)
     }
@@ -175,7 +175,7 @@ impl Inserter {
                 outputs.preconditions.push(offset_equals(stream.definition.uuid, range));
                 edits.push(advance(stream.definition.uuid, range, wall_us));
             }
-            let mut outcome = match self.write_and_commit(outputs, edits, ctx) {
+            let mut outcome = match self.write_and_commit(outputs, edits) {
                 Ok(outcome) => outcome,
                 Err(Error::Storage(pumphouse_storage::Error::Rejected(r))) => match r {
                     Rejection::OffsetMoved { topic, kafka_partition, .. } => {
@@ -195,21 +195,13 @@ impl Inserter {
     }
 
     /// Writes the parts of all destinations and commits.
-    fn write_and_commit(
-        &self,
-        outputs: ViewOutputs,
-        edits: Vec<Edit>,
-        ctx: &Arc<QueryContext>,
-    ) -> Result<InsertOutcome> {
+    fn write_and_commit(&self, outputs: ViewOutputs, edits: Vec<Edit>) -> Result<InsertOutcome> {
         let parts = self.write_parts(outputs.blocks)?;
         let rows_written: u64 = parts.iter().map(|p| p.meta.rows).sum();
         let bytes_written: u64 = parts.iter().map(|p| p.meta.bytes).sum();
         let count = parts.len();
         let commit = Commit { preconditions: outputs.preconditions, edits };
         let version = self.store.commit(commit, parts)?;
-        use std::sync::atomic::Ordering::Relaxed;
-        ctx.progress.written_rows.fetch_add(rows_written, Relaxed);
-        ctx.progress.written_bytes.fetch_add(bytes_written, Relaxed);
         Ok(InsertOutcome { rows: 0, rows_written, bytes_written, parts: count, version })
     }
 

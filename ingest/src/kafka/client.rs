@@ -24,6 +24,7 @@ use pumphouse_storage::Store;
 use pumphouse_storage::clock::Clock;
 use pumphouse_storage::log::{Commit, Edit, Precondition, StreamPartition};
 
+use super::native::{BatchQueue, ForwardTo};
 use super::settings::KafkaSettings;
 use super::status::{AssignmentStatus, ConsumerShared, ConsumerState};
 use super::watermarks;
@@ -59,11 +60,23 @@ pub(super) struct Context {
     pub(super) shared: Arc<ConsumerShared>,
     pub(super) changes: Mutex<Vec<Change>>,
     pub(super) changed: AtomicBool,
+    pub(super) forward_to: ForwardTo,
+}
+
+/// How messages are taken from the client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Polling {
+    #[default]
+    Batches,
+    /// By the safe wrapper alone.
+    OneByOne,
 }
 
 /// The consumer. Dropped, it leaves the group.
 pub(super) struct Client {
     consumer: BaseConsumer<Context>,
+    /// Whether there is a batch queue, held by the session's `Messages`.
+    polling: Polling,
 }
 
 impl ClientContext for Context {
@@ -134,6 +147,7 @@ impl Context {
         tpl: &mut TopicPartitionList,
     ) -> KafkaResult<()> {
         let assigned = self.place(consumer, tpl)?;
+        self.forward(consumer, &assigned);
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(tpl)?,
             _ => consumer.assign(tpl)?,
@@ -163,6 +177,11 @@ impl Context {
         drop(status);
         self.leave(Change::Revoked(places_of(tpl)));
         Ok(())
+    }
+
+    fn forward(&self, consumer: &BaseConsumer<Self>, assigned: &[Assigned]) {
+        let places = assigned.iter().map(|a| (a.topic.as_str(), a.kafka_partition));
+        self.forward_to.forward(consumer.client().native_ptr(), places);
     }
 
     fn leave(&self, change: Change) {
@@ -246,6 +265,18 @@ impl Context {
     }
 }
 
+/// A client's batch queue.
+pub(super) struct Batches<'c> {
+    pub(super) queue: BatchQueue,
+    client: &'c Client,
+}
+
+impl Drop for Batches<'_> {
+    fn drop(&mut self) {
+        self.client.consumer.context().forward_to.clear();
+    }
+}
+
 fn places_of(tpl: &TopicPartitionList) -> Vec<(String, i32)> {
     tpl.elements().iter().map(|e| (e.topic().to_string(), e.partition())).collect()
 }
@@ -263,9 +294,27 @@ impl Client {
         settings: &KafkaSettings,
         client_id: &str,
         context: Context,
+        polling: Polling,
     ) -> KafkaResult<Client> {
         let config = super::client_properties::consumer(settings, client_id);
-        Ok(Client { consumer: config.create_with_context(context)? })
+        Ok(Client { consumer: config.create_with_context(context)?, polling })
+    }
+
+    /// The queue that batches come from, if messages come in batches. Must be dropped before the
+    /// client, which `Batches` sees to.
+    pub(super) fn batches(&self) -> Option<Batches<'_>> {
+        if self.polling == Polling::OneByOne {
+            return None;
+        }
+        let queue = BatchQueue::new(self.consumer.client().native_ptr());
+        queue.forward_to(&self.consumer.context().forward_to);
+        Some(Batches { queue, client: self })
+    }
+
+    /// Forwards partitions (again) to the batch queue; needed now and then because librdkafka forgets
+    /// it when it stops fetching.
+    pub(super) fn forward<'a>(&self, places: impl Iterator<Item = (&'a str, i32)>) {
+        self.consumer.context().forward_to.forward(self.consumer.client().native_ptr(), places);
     }
 
     /// Joins the group for these topics.
@@ -279,6 +328,7 @@ impl Client {
         let mut tpl = list(places.iter().map(|(t, p)| (t.as_str(), *p)));
         let context = self.consumer.context();
         let assigned = context.place(&self.consumer, &mut tpl)?;
+        context.forward(&self.consumer, &assigned);
         self.consumer.incremental_assign(&tpl)?;
         context.leave(Change::Assigned(assigned));
         Ok(())

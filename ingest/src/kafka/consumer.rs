@@ -71,10 +71,12 @@ impl ConsumerThread {
             shared: self.shared.clone(),
             changes: Mutex::new(vec![]),
             changed: Default::default(),
+            forward_to: Default::default(),
         };
         let client_id = self.plan.client_id(self.number);
-        let client = Client::new(&self.plan.settings, &client_id, context)
-            .map_err(|e| format!("cannot create a Kafka client: {e}"))?;
+        let client =
+            Client::new(&self.plan.settings, &client_id, context, self.plan.config.polling)
+                .map_err(|e| format!("cannot create a Kafka client: {e}"))?;
         let mut session = Session::new(self, &client)?;
         session.join()?;
         let mut turn: Option<(Slot, Instant)> = None;

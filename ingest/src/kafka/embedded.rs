@@ -12,6 +12,9 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 
+/// How long the broker waits for more members before it forms a group.
+const GROUP_DELAY_MS: i32 = 100;
+
 /// The broker.
 pub struct EmbeddedBroker {
     producer: BaseProducer,
@@ -30,9 +33,14 @@ pub struct Record<'a> {
 }
 
 impl EmbeddedBroker {
-    /// Starts one broker on a free port of the loopback address.
-    pub fn start() -> KafkaResult<EmbeddedBroker> {
-        Self::with_properties(&[])
+    /// Starts one broker on a free port of the loopback address, with these topics and their numbers
+    /// of partitions.
+    pub fn start(topics: &[(&str, i32)]) -> KafkaResult<EmbeddedBroker> {
+        let broker = Self::with_properties(&[])?;
+        topics
+            .iter()
+            .try_for_each(|(topic, partitions)| broker.create_topic(topic, *partitions))?;
+        Ok(broker)
     }
 
     /// The same with further producer properties (`compression.codec`, …).
@@ -52,6 +60,7 @@ impl EmbeddedBroker {
         };
         let servers = cluster.bootstrap_servers();
         drop(cluster);
+        super::native::set_mock_group_delay(producer.client().native_ptr(), GROUP_DELAY_MS);
         Ok(EmbeddedBroker { producer, servers })
     }
 

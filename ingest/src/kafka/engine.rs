@@ -22,7 +22,7 @@ use pumphouse_storage::log::{State, Table};
 use super::backoff::Signal;
 use super::consumer::ConsumerThread;
 use super::insert_step::{InsertStep, StreamSink};
-use super::plan::{KafkaConfig, TablePlan};
+use super::plan::{KafkaEngineConfig, TablePlan};
 use super::slots::Slots;
 use super::status::{AssignmentStatus, ConsumerShared, ConsumerState, ConsumerStatus};
 
@@ -34,7 +34,7 @@ pub struct KafkaEngine {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     sink: Arc<dyn StreamSink>,
-    config: KafkaConfig,
+    config: KafkaEngineConfig,
     slots: Arc<Slots>,
     tables: Mutex<Tables>,
 }
@@ -72,7 +72,7 @@ impl KafkaEngine {
     pub fn start(
         store: Arc<Store>,
         sink: Arc<dyn StreamSink>,
-        config: KafkaConfig,
+        config: KafkaEngineConfig,
     ) -> Arc<KafkaEngine> {
         let engine = Arc::new(KafkaEngine {
             clock: store.clock().clone(),

@@ -1,22 +1,26 @@
-//! librdkafka's messages as the block builder sees them.
+//! The safe wrapper's messages as the block builder and the session see them.
 
 use rdkafka::Message;
-use rdkafka::message::Headers;
+use rdkafka::message::{BorrowedMessage, Headers};
 
 use crate::block_builder::IncomingMessage;
 
-impl<M: Message> IncomingMessage for M {
-    #[inline]
+/// A message as it comes from the client.
+pub(super) trait Polled: IncomingMessage {
+    /// librdkafka's topic object: tells topics apart without reading names.
+    fn topic_id(&self) -> usize;
+    fn topic_is(&self, name: &str) -> bool;
+}
+
+impl IncomingMessage for BorrowedMessage<'_> {
     fn kafka_partition(&self) -> i32 {
         self.partition()
     }
 
-    #[inline]
     fn kafka_offset(&self) -> i64 {
         self.offset()
     }
 
-    #[inline]
     fn payload(&self) -> Option<&[u8]> {
         Message::payload(self)
     }
@@ -35,5 +39,15 @@ impl<M: Message> IncomingMessage for M {
                 each(header.key.as_bytes(), header.value.unwrap_or_default());
             }
         }
+    }
+}
+
+impl Polled for BorrowedMessage<'_> {
+    fn topic_id(&self) -> usize {
+        self.topic_ptr() as usize
+    }
+
+    fn topic_is(&self, name: &str) -> bool {
+        self.topic() == name
     }
 }

@@ -12,6 +12,7 @@ use pumphouse_storage::log::{DefaultKind, Table, TableDefinition};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{DataType, Store};
 
+use super::client::Polling;
 use super::settings::{ErrorMode, KafkaSettings};
 use super::virtual_columns::{self, Virtual};
 use crate::block_builder::FlushLimits;
@@ -23,7 +24,7 @@ const BLOCK_BYTES_MAX: usize = 64 << 20;
 
 /// What the server gives to all Kafka tables.
 #[derive(Clone)]
-pub struct KafkaConfig {
+pub struct KafkaEngineConfig {
     /// `background_message_broker_schedule_pool_size`.
     pub pool_size: usize,
     /// The default profile: `max_insert_block_size`, `stream_flush_interval_ms`, format settings, ….
@@ -31,17 +32,19 @@ pub struct KafkaConfig {
     pub time_zone: TimeZone,
     /// Charged for the views' queries.
     pub memory: Option<Arc<MemoryTracker>>,
+    pub polling: Polling,
     /// Makes the reader of a format.
     pub reader: fn(&str, &[InputColumn], &FormatOptions) -> Result<Box<dyn FormatReader>>,
 }
 
-impl Default for KafkaConfig {
-    fn default() -> KafkaConfig {
-        KafkaConfig {
+impl Default for KafkaEngineConfig {
+    fn default() -> KafkaEngineConfig {
+        KafkaEngineConfig {
             pool_size: 16,
             settings: Settings::default(),
             time_zone: TimeZone::UTC,
             memory: None,
+            polling: Polling::default(),
             reader: crate::format::reader,
         }
     }
@@ -59,7 +62,7 @@ pub(super) struct TablePlan {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) table: Arc<Table>,
     pub(super) settings: KafkaSettings,
-    pub(super) config: KafkaConfig,
+    pub(super) config: KafkaEngineConfig,
     /// Columns that messages are parsed into.
     pub(super) columns: Vec<(String, DataType)>,
     /// Virtual columns that views may ask for.
@@ -76,7 +79,7 @@ impl TablePlan {
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
         table: Arc<Table>,
-        config: KafkaConfig,
+        config: KafkaEngineConfig,
     ) -> Result<TablePlan> {
         let definition = &table.definition;
         let mut settings = KafkaSettings::from_settings(&definition.settings)?;

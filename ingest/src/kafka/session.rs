@@ -8,21 +8,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode;
 
 use pumphouse_storage::log::{Commit, Edit, Precondition, StreamPartition};
 
 use super::backoff::Backoff;
-use super::client::{Assigned, Change, Client};
+use super::client::{Assigned, Batches, Change, Client};
 use super::consumer::ConsumerThread;
 use super::insert_step::Chunk;
+use super::message::Polled;
 use super::settings::{Assignment, OffsetGap};
 use super::status::{AssignmentStatus, ConsumerState};
 use super::virtual_columns::{Virtual, VirtualBuilder};
-use crate::block_builder::{
-    BlockBuilder, BuilderOptions, FlushReason, IncomingMessage, OffsetRange,
-};
+use crate::block_builder::{BlockBuilder, BuilderOptions, FlushReason, OffsetRange};
 use crate::format::ParseError;
 use crate::insert::{advance, offset_equals};
 
@@ -34,6 +32,10 @@ const STALL_BEFORE_PAUSE: Duration = Duration::from_secs(3);
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 /// How often the broker is told our offsets.
 const ADVICE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the client's events are looked at while no message comes.
+const EVENT_INTERVAL: Duration = Duration::from_millis(100);
+/// How often partitions are forwarded again to the batch queue.
+const FORWARD_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a stop waits for the last block.
 const FINISH_WAIT: Duration = Duration::from_secs(5);
 
@@ -62,6 +64,8 @@ struct Blocked {
 
 pub(super) struct Session<'a> {
     thread: &'a ConsumerThread,
+    /// Before the client's other uses end: it is dropped first.
+    batches: Option<Batches<'a>>,
     client: &'a Client,
     places: Vec<Place>,
     last_place: usize,
@@ -75,6 +79,7 @@ pub(super) struct Session<'a> {
     stalled_since: Option<Instant>,
     next_discovery: Instant,
     next_advice: Instant,
+    next_forward: Instant,
 }
 
 impl<'a> Session<'a> {
@@ -87,6 +92,7 @@ impl<'a> Session<'a> {
         let now = Instant::now();
         Ok(Session {
             thread,
+            batches: client.batches(),
             client,
             places: vec![],
             last_place: 0,
@@ -100,6 +106,7 @@ impl<'a> Session<'a> {
             stalled_since: None,
             next_discovery: now,
             next_advice: now,
+            next_forward: now,
         })
     }
 
@@ -214,6 +221,7 @@ impl<'a> Session<'a> {
         status.state = ConsumerState::Consuming;
         status.paused_reason.clear();
         drop(status);
+        self.next_forward = Instant::now();
         if self.paused_all {
             self.paused_all = false;
             self.pause_all()?;
@@ -428,22 +436,69 @@ impl<'a> Session<'a> {
 
     /// Polls and parses until the batch, the block or the time is used up.
     fn poll(&mut self) -> Result<(), String> {
-        let (rows_max, bytes_max) = (self.thread.rows_max(), self.thread.plan.limits.bytes);
         let before = (self.builder.messages(), self.builder.rows(), self.builder.bytes());
-        let mut timeout = self.poll_time();
-        for polled in 0..self.thread.plan.poll_messages_max {
-            if !self.poll_one(timeout)? {
-                break;
-            }
-            timeout = Duration::ZERO;
-            let full = self.builder.rows() >= rows_max
-                || (polled % 64 == 63 && self.builder.bytes() >= bytes_max);
-            if full || self.flush_now {
-                break;
+        let timeout = self.poll_time();
+        match self.batches.take() {
+            None => self.poll_one_by_one(timeout)?,
+            Some(mut batches) => {
+                let polled = self.poll_batches(&mut batches, timeout);
+                self.batches = Some(batches);
+                polled?;
             }
         }
         self.note_polled(before);
         Ok(())
+    }
+
+    fn poll_one_by_one(&mut self, mut timeout: Duration) -> Result<(), String> {
+        for polled in 0..self.thread.plan.poll_messages_max {
+            if !self.poll_one(timeout)? || self.flush_now {
+                break;
+            }
+            timeout = Duration::ZERO;
+            if polled % 64 == 63 && self.is_full() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_batches(&mut self, batches: &mut Batches<'_>, timeout: Duration) -> Result<(), String> {
+        if Instant::now() >= self.next_forward {
+            self.client.forward(self.places.iter().map(|p| (&*p.topic, p.kafka_partition)));
+            self.next_forward = Instant::now() + FORWARD_INTERVAL;
+        }
+        // Events come by the client's own queue, which is looked at between batches.
+        let mut timeout = timeout.min(EVENT_INTERVAL);
+        let mut left = self.thread.plan.poll_messages_max;
+        while left > 0 && !self.is_full() && !self.flush_now {
+            self.poll_one(Duration::ZERO)?;
+            if self.client.has_changes() {
+                break;
+            }
+            let room = self.thread.rows_max().saturating_sub(self.builder.rows());
+            let mut outcome = Ok(());
+            let taken = batches.queue.drain(timeout, left.min(room), |message| {
+                if outcome.is_ok() {
+                    outcome = match message {
+                        Ok(message) => self.message(message),
+                        Err(error) => self.client_error(KafkaError::MessageConsumption(error)),
+                    };
+                }
+            });
+            outcome?;
+            if taken == 0 {
+                break;
+            }
+            left = left.saturating_sub(taken);
+            timeout = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.builder.rows() >= self.thread.rows_max()
+            || self.builder.bytes() >= self.thread.plan.limits.bytes
     }
 
     fn note_polled(&self, before: (u64, usize, usize)) {
@@ -487,8 +542,12 @@ impl<'a> Session<'a> {
     }
 
     #[inline]
-    fn message(&mut self, message: &BorrowedMessage<'_>) -> Result<(), String> {
-        let Some(at) = self.place_of(message) else { return Ok(()) };
+    fn message<M: Polled>(&mut self, message: &M) -> Result<(), String> {
+        let Some(at) = self.place_of(message) else {
+            // Not ours any more, or not yet: make sure that nothing is missed.
+            self.positions_in_doubt = true;
+            return Ok(());
+        };
         let place = &mut self.places[at];
         let offset = message.kafka_offset();
         if is_waiting(place) || place.next.is_some_and(|next| offset < next) {
@@ -523,8 +582,8 @@ impl<'a> Session<'a> {
     }
 
     #[inline]
-    fn place_of(&mut self, message: &BorrowedMessage<'_>) -> Option<usize> {
-        let (topic_id, partition) = (message.topic_ptr() as usize, message.kafka_partition());
+    fn place_of<M: Polled>(&mut self, message: &M) -> Option<usize> {
+        let (topic_id, partition) = (message.topic_id(), message.kafka_partition());
         let same = |p: &Place| p.topic_id == topic_id && p.kafka_partition == partition;
         if self.places.get(self.last_place).is_some_and(same) {
             return Some(self.last_place);
@@ -532,8 +591,8 @@ impl<'a> Session<'a> {
         let at = match self.places.iter().position(same) {
             Some(at) => at,
             None => {
-                let topic = rdkafka::Message::topic(message);
-                let named = |p: &Place| *p.topic == *topic && p.kafka_partition == partition;
+                let named =
+                    |p: &Place| p.kafka_partition == partition && message.topic_is(&p.topic);
                 let at = self.places.iter().position(named)?;
                 self.places[at].topic_id = topic_id;
                 at
@@ -577,9 +636,7 @@ impl<'a> Session<'a> {
         if self.builder.is_empty() {
             return None;
         }
-        let full = self.builder.rows() >= self.thread.rows_max()
-            || self.builder.bytes() >= self.thread.plan.limits.bytes;
-        if full || self.flush_now {
+        if self.is_full() || self.flush_now {
             return Some(FlushReason::Full);
         }
         self.time_to_flush().is_some_and(|t| t.is_zero()).then_some(FlushReason::Age)

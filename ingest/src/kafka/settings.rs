@@ -3,7 +3,7 @@
 //! Takes the texts of a table's definition, gives a checked [`KafkaSettings`]. What does not begin
 //! with `kafka_` is a format setting and is passed on. Errors are BAD_ARGUMENTS in ClickHouse's words.
 //! Secrets are [`Secret`] from here on, so that no log, error or system table can print one.
-//! Where our defaults differ: `kafka_flush_interval_ms` (see `engine::KafkaConfig`).
+//! Where our defaults differ: `kafka_flush_interval_ms` (see `engine::KafkaEngineConfig`).
 
 use std::collections::BTreeMap;
 use std::fmt;

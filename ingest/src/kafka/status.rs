@@ -110,6 +110,12 @@ impl ConsumerState {
     }
 }
 
+impl std::fmt::Display for ConsumerState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl ConsumerStatus {
     /// Keeps `text`; the same text again only counts up.
     pub fn exception(&mut self, time_us: u64, text: impl Into<String>) {

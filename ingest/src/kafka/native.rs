@@ -1,0 +1,229 @@
+//! Messages of a consumer in batches, over librdkafka's C functions: several times cheaper than the
+//! one-by-one poll of the safe wrapper, which makes an event object for each.
+//!
+//! All partitions of a client are forwarded to one queue of ours; the client's own queue keeps only
+//! events (rebalances, statistics, errors). Once a partition was forwarded by an application,
+//! librdkafka never lets it fall back to the client's queue: its messages are in its own queue or in
+//! ours, and forwarding again appends them in order. So messages cannot overtake each other.
+//!
+//! This file is one of the few with `unsafe`. Invariants: the queue is made from a live client and
+//! destroyed before it (`BatchQueue` stands before the client in `Client`); a message is read only
+//! between being taken and being destroyed, both inside `drain`. The safe twin is
+//! `Polling::OneByOne`; tests run both.
+
+use std::ffi::{CStr, CString};
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::Duration;
+
+use rdkafka::bindings as c;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+
+use super::message::Polled;
+use crate::block_builder::IncomingMessage;
+
+/// Messages taken at once.
+const BATCH: usize = 1024;
+
+/// The queue that a client's partitions are forwarded to.
+pub(super) struct BatchQueue {
+    queue: *mut c::rd_kafka_queue_t,
+    taken: Vec<*mut c::rd_kafka_message_t>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread; `taken` is empty outside `drain`.
+unsafe impl Send for BatchQueue {}
+
+/// Where the client's callbacks find the queue; null while there is none.
+#[derive(Default)]
+pub(super) struct ForwardTo(AtomicPtr<c::rd_kafka_queue_t>);
+
+impl BatchQueue {
+    /// A queue of `client`, which must outlive it.
+    pub(super) fn new(client: *mut c::rd_kafka_t) -> BatchQueue {
+        // SAFETY: `client` is live.
+        let queue = unsafe { c::rd_kafka_queue_new(client) };
+        BatchQueue { queue, taken: Vec::with_capacity(BATCH) }
+    }
+
+    pub(super) fn forward_to(&self, to: &ForwardTo) {
+        to.0.store(self.queue, Ordering::Release);
+    }
+
+    /// Waits up to `timeout` for a message, then hands what is there, `max` at most, to `each`, in
+    /// order. Returns how many there were. An error of a partition comes as `Err`.
+    pub(super) fn drain(
+        &mut self,
+        timeout: Duration,
+        max: usize,
+        mut each: impl FnMut(Result<&NativeMessage<'_>, RDKafkaErrorCode>),
+    ) -> usize {
+        let timeout_ms = timeout.as_millis().min(60_000) as i32;
+        // SAFETY: the queue is live; `taken` has room for what is asked; messages are destroyed once.
+        unsafe {
+            let first = c::rd_kafka_consume_queue(self.queue, timeout_ms);
+            if first.is_null() {
+                return 0;
+            }
+            self.taken.push(first);
+            let room = max.clamp(1, BATCH) - 1;
+            if room > 0 {
+                let rest = self.taken.as_mut_ptr().add(1);
+                let count = c::rd_kafka_consume_batch_queue(self.queue, 0, rest, room);
+                self.taken.set_len(1 + count.max(0) as usize);
+            }
+        }
+        let taken = Taken(&mut self.taken);
+        for message in taken.0.iter() {
+            // SAFETY: taken and not destroyed before `taken` drops.
+            let message = NativeMessage { raw: unsafe { &**message }, _batch: PhantomData };
+            match message.error() {
+                None => each(Ok(&message)),
+                Some(error) => each(Err(error)),
+            }
+        }
+        taken.0.len()
+    }
+}
+
+/// Destroys what was taken, also when `each` panics.
+struct Taken<'a>(&'a mut Vec<*mut c::rd_kafka_message_t>);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for message in self.0.drain(..) {
+            // SAFETY: taken from the queue, destroyed only here.
+            unsafe { c::rd_kafka_message_destroy(message) };
+        }
+    }
+}
+
+impl Drop for BatchQueue {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, destroyed once; partitions that forward here keep a reference.
+        unsafe { c::rd_kafka_queue_destroy(self.queue) };
+    }
+}
+
+impl ForwardTo {
+    /// Nothing is forwarded from now on.
+    pub(super) fn clear(&self) {
+        self.0.store(ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Forwards these partitions of `client`. May be repeated at any time.
+    pub(super) fn forward<'a>(
+        &self,
+        client: *mut c::rd_kafka_t,
+        places: impl Iterator<Item = (&'a str, i32)>,
+    ) {
+        let to = self.0.load(Ordering::Acquire);
+        if to.is_null() {
+            return;
+        }
+        for (topic, partition) in places {
+            let Ok(topic) = CString::new(topic) else { continue };
+            // SAFETY: client and queue are live (`clear` comes before the queue's end); the handle
+            // of the partition's queue is ours to destroy.
+            unsafe {
+                let from = c::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition);
+                if !from.is_null() {
+                    c::rd_kafka_queue_forward(from, to);
+                    c::rd_kafka_queue_destroy(from);
+                }
+            }
+        }
+    }
+}
+
+/// How long the mock cluster of `client` (which must have one) waits for members before it forms a
+/// new group.
+pub(super) fn set_mock_group_delay(client: *mut c::rd_kafka_t, delay_ms: i32) {
+    // SAFETY: the client is live and owns its mock cluster.
+    unsafe {
+        let cluster = c::rd_kafka_handle_mock_cluster(client);
+        if !cluster.is_null() {
+            c::rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, delay_ms);
+        }
+    }
+}
+
+/// A message of the batch in hand.
+pub(super) struct NativeMessage<'b> {
+    raw: &'b c::rd_kafka_message_t,
+    _batch: PhantomData<&'b [u8]>,
+}
+
+fn bytes<'a>(at: *const std::ffi::c_void, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: callers pass pointer and length of one field of a live message or header.
+    (!at.is_null()).then(|| unsafe { std::slice::from_raw_parts(at.cast::<u8>(), len) })
+}
+
+impl NativeMessage<'_> {
+    fn error(&self) -> Option<RDKafkaErrorCode> {
+        (self.raw.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| self.raw.err.into())
+    }
+}
+
+impl IncomingMessage for NativeMessage<'_> {
+    #[inline]
+    fn kafka_partition(&self) -> i32 {
+        self.raw.partition
+    }
+
+    #[inline]
+    fn kafka_offset(&self) -> i64 {
+        self.raw.offset
+    }
+
+    #[inline]
+    fn payload(&self) -> Option<&[u8]> {
+        bytes(self.raw.payload, self.raw.len)
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        bytes(self.raw.key, self.raw.key_len)
+    }
+
+    fn timestamp_ms(&self) -> Option<i64> {
+        let mut kind = c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is live.
+        let ms = unsafe { c::rd_kafka_message_timestamp(self.raw, &mut kind) };
+        let known = kind != c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        (known && ms != -1).then_some(ms)
+    }
+
+    fn each_header(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut headers = ptr::null_mut();
+        // SAFETY: the message is live; headers, names and values live as long as it does.
+        unsafe {
+            let found = c::rd_kafka_message_headers(self.raw, &mut headers);
+            if found != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return;
+            }
+            for at in 0.. {
+                let (mut name, mut value, mut len) = (ptr::null(), ptr::null(), 0);
+                let found =
+                    c::rd_kafka_header_get_all(headers, at, &mut name, &mut value, &mut len);
+                if found != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+                    return;
+                }
+                each(CStr::from_ptr(name).to_bytes(), bytes(value, len).unwrap_or_default());
+            }
+        }
+    }
+}
+
+impl Polled for NativeMessage<'_> {
+    #[inline]
+    fn topic_id(&self) -> usize {
+        self.raw.rkt as usize
+    }
+
+    fn topic_is(&self, name: &str) -> bool {
+        // SAFETY: a consumed message refers to its topic.
+        let topic = unsafe { CStr::from_ptr(c::rd_kafka_topic_name(self.raw.rkt)) };
+        topic.to_bytes() == name.as_bytes()
+    }
+}
