@@ -20,3 +20,15 @@ pub mod sql;
 pub mod text;
 
 pub use error::{Error, Result};
+
+use std::sync::Arc;
+
+/// The plan of a query, ready to run: names bound, scalar subqueries run, rules applied.
+pub fn prepare(
+    query: &sql::ast::Query,
+    catalog: &dyn catalog::Catalog,
+    ctx: &Arc<context::QueryContext>,
+) -> Result<plan::Plan> {
+    let bound = bind::bind_query(query, catalog, ctx)?;
+    optimize::optimize_in(bound, ctx)
+}

@@ -1,1 +1,107 @@
-//! (being written)
+//! Rewriting plans: one rule a file, each a function from plan to plan that keeps the result.
+//!
+//! The order matters: filters go down first, then columns that nobody reads go away, then what is
+//! left above scans becomes conditions and PREWHERE. [`shape`] holds what the rules share: walking
+//! plans and renumbering expressions. Rules are pure; none of them reads a table.
+
+mod arithmetic_sum;
+mod column_pruning;
+mod common_subexpressions;
+mod constant_filter;
+mod filter_push_down;
+mod group_keys;
+mod group_limit;
+mod join_order;
+mod monotonic;
+mod prewhere;
+mod project_merge;
+mod scan_conditions;
+pub(crate) mod shape;
+mod top_n;
+mod trivial_count;
+
+use crate::context::QueryContext;
+use crate::error::Result;
+use crate::plan::{Plan, PlanNode, SetSource};
+
+type Rule = fn(Plan) -> Plan;
+
+/// The rules in order, up to those that need the query's surroundings.
+const RULES: &[(&str, Rule)] = &[
+    ("filter_push_down", filter_push_down::apply),
+    ("constant_filter", constant_filter::apply),
+    ("project_merge", project_merge::apply),
+    ("arithmetic_sum", arithmetic_sum::apply),
+    ("group_keys", group_keys::apply),
+    ("column_pruning", column_pruning::apply),
+    ("trivial_count", trivial_count::apply),
+    ("join_order", join_order::apply),
+    ("common_subexpressions", common_subexpressions::apply),
+    ("top_n", top_n::apply),
+    ("group_limit", group_limit::apply),
+];
+
+/// The same result, sooner; with default settings and in UTC.
+pub fn optimize(plan: Plan) -> Result<Plan> {
+    optimize_in(plan, &QueryContext::new("", 0, 0))
+}
+
+/// The same result, sooner.
+pub fn optimize_in(plan: Plan, ctx: &QueryContext) -> Result<Plan> {
+    let mut plan = plan;
+    optimize_sets(&mut plan, ctx)?;
+    for (_, rule) in RULES {
+        plan = rule(plan);
+    }
+    plan = scan_conditions::apply(plan, ctx);
+    if ctx.settings.bool("optimize_move_to_prewhere", true) {
+        plan = prewhere::apply(plan);
+    }
+    Ok(plan)
+}
+
+/// Plans inside `IN (SELECT …)` are plans of their own.
+fn optimize_sets(plan: &mut Plan, ctx: &QueryContext) -> Result<()> {
+    let mut failed = None;
+    shape::each_expression(plan, &mut |expr| {
+        shape::each_set(expr, &mut |set| {
+            let Some(set) = std::sync::Arc::get_mut(set) else { return };
+            if let SetSource::Subquery(subquery) = &mut set.source {
+                let own = std::mem::replace(&mut **subquery, shape::nothing());
+                match optimize_in(own, ctx) {
+                    Ok(optimized) => **subquery = optimized,
+                    Err(e) => failed = Some(e),
+                }
+            }
+        });
+    });
+    for input in shape::inputs_mut(plan) {
+        optimize_sets(input, ctx)?;
+    }
+    match failed {
+        Some(e) => Err(e),
+        None => Ok(()),
+    }
+}
+
+/// Applies `rule` to every node, inputs first.
+fn bottom_up(mut plan: Plan, rule: &dyn Fn(Plan) -> Plan) -> Plan {
+    for input in shape::inputs_mut(&mut plan) {
+        let own = std::mem::replace(input, shape::nothing());
+        *input = bottom_up(own, rule);
+    }
+    rule(plan)
+}
+
+/// Whether the node yields exactly the rows of its input, in the same columns.
+fn keeps_columns(node: &PlanNode) -> bool {
+    matches!(
+        node,
+        PlanNode::Filter { .. }
+            | PlanNode::Having { .. }
+            | PlanNode::Sort { .. }
+            | PlanNode::Limit { .. }
+            | PlanNode::LimitBy { .. }
+            | PlanNode::Distinct { .. }
+    )
+}

@@ -1,0 +1,287 @@
+//! GROUP BY: the keys (positions, ALL, tuples), grouping sets of ROLLUP and CUBE, and the plan node
+//! that yields keys and aggregates.
+
+use super::Binder;
+use super::call::first_aggregate;
+use super::place::{Available, Missing};
+use super::scope::Scope;
+use super::select::Stage;
+use super::star::Item;
+use super::tree::{self, Kind, Node, Tree};
+use crate::error::{Error, Result, codes};
+use crate::plan::{BoundAggregate, PlanNode};
+use crate::sql::ast::*;
+
+/// Keys of CUBE at most: 2^n grouping sets.
+const CUBE_KEYS_MAX: usize = 12;
+
+/// A bound GROUP BY.
+#[derive(Default)]
+pub(super) struct Grouping {
+    pub keys: Vec<Tree>,
+    /// Indexes into `keys`; empty for plain GROUP BY.
+    pub sets: Vec<Vec<usize>>,
+    pub with_totals: bool,
+}
+
+impl Grouping {
+    fn add(&mut self, tree: Tree) -> usize {
+        match self.keys.iter().position(|k| k.key == tree.key) {
+            Some(at) => at,
+            None => {
+                self.keys.push(tree);
+                self.keys.len() - 1
+            }
+        }
+    }
+}
+
+impl Binder<'_> {
+    pub(super) fn grouping(
+        &self,
+        clause: &GroupBy,
+        items: &[Item],
+        scope: &Scope,
+    ) -> Result<Grouping> {
+        let mut grouping = Grouping { with_totals: clause.with_totals, ..Grouping::default() };
+        if clause.all {
+            for item in items {
+                outside_aggregates(&item.tree, &mut grouping);
+            }
+            return Ok(grouping);
+        }
+        let mut positions = vec![];
+        for expr in &clause.items {
+            positions.push(self.group_key(expr, items, scope, &mut grouping)?);
+        }
+        match clause.kind {
+            GroupByKind::Plain => {}
+            GroupByKind::Rollup => {
+                grouping.sets =
+                    (0..=positions.len()).rev().map(|n| flat(&positions[..n])).collect();
+            }
+            GroupByKind::Cube => {
+                if positions.len() > CUBE_KEYS_MAX {
+                    return Err(Error::new(
+                        codes::TOO_MANY_COLUMNS,
+                        format!("CUBE allows at most {CUBE_KEYS_MAX} keys"),
+                    ));
+                }
+                grouping.sets = cube(&positions);
+            }
+            GroupByKind::GroupingSets => {
+                for set in &clause.sets {
+                    let mut indexes = vec![];
+                    for expr in set {
+                        indexes.extend(self.group_key(expr, items, scope, &mut grouping)?);
+                    }
+                    grouping.sets.push(indexes);
+                }
+                if clause.with_totals {
+                    return Err(Error::new(
+                        codes::NOT_IMPLEMENTED,
+                        "WITH TOTALS and GROUPING SETS are not supported together",
+                    ));
+                }
+            }
+        }
+        for key in &grouping.keys {
+            check_no_aggregate(key, "GROUP BY")?;
+        }
+        Ok(grouping)
+    }
+
+    /// One element of GROUP BY; a tuple groups by its elements.
+    fn group_key(
+        &self,
+        expr: &Expr,
+        items: &[Item],
+        scope: &Scope,
+        grouping: &mut Grouping,
+    ) -> Result<Vec<usize>> {
+        let mut indexes = vec![];
+        for tree in self.positional_or_trees(expr, items, scope)? {
+            match &tree.kind {
+                Kind::Call { function, arguments } if function.name() == "tuple" => {
+                    indexes.extend(arguments.iter().map(|a| grouping.add(a.clone())));
+                }
+                _ => indexes.push(grouping.add(tree)),
+            }
+        }
+        Ok(indexes)
+    }
+
+    /// The Aggregate node over `stage`; afterwards only keys and aggregates are available.
+    pub(super) fn aggregate_stage(
+        &self,
+        stage: Stage,
+        grouping: Grouping,
+        readers: &[&Tree],
+    ) -> Result<Stage> {
+        let mut keyed = Available::default();
+        for (i, key) in grouping.keys.iter().enumerate() {
+            keyed.add(key, i);
+        }
+        let mut calls: Vec<Tree> = vec![];
+        for tree in readers {
+            collect_outside(
+                tree,
+                &keyed,
+                &|n| matches!(n.kind, Kind::Aggregate { .. }),
+                &mut calls,
+            );
+        }
+        let mut needed: Vec<Tree> = grouping.keys.clone();
+        for call in &calls {
+            needed.extend(call.children().into_iter().cloned());
+        }
+        let stage = stage.unfold(&needed)?;
+        let keys = stage.place_all(&grouping.keys)?;
+        let mut schema = vec![];
+        for key in &grouping.keys {
+            schema.push((describe(key), key.data_type.clone()));
+        }
+        let mut aggregates = vec![];
+        for (i, call) in calls.iter().enumerate() {
+            let Kind::Aggregate { function, arguments, text } = &call.kind else { continue };
+            let arguments = stage.place_all(arguments)?;
+            aggregates.push(BoundAggregate { function: function.clone(), arguments });
+            keyed.add(call, grouping.keys.len() + i);
+            let name = text.split(" AS ").next().unwrap_or(text).to_string();
+            schema.push((name, call.data_type.clone()));
+        }
+        let node = PlanNode::Aggregate {
+            input: Box::new(stage.plan),
+            keys,
+            aggregates,
+            grouping_sets: grouping.sets,
+            with_totals: grouping.with_totals,
+            groups_max: None,
+        };
+        Ok(Stage { plan: crate::plan::Plan { node, schema }, available: keyed })
+    }
+}
+
+/// Maximal parts of `tree` that hold columns but no aggregate: GROUP BY ALL's keys.
+fn outside_aggregates(tree: &Tree, grouping: &mut Grouping) {
+    if !tree.has.aggregate && !tree.has.window {
+        if tree.has.column || tree.has.array_join {
+            grouping.add(tree.clone());
+        }
+        return;
+    }
+    if matches!(tree.kind, Kind::Aggregate { .. }) {
+        return;
+    }
+    for child in tree.children() {
+        outside_aggregates(child, grouping);
+    }
+}
+
+fn flat(positions: &[Vec<usize>]) -> Vec<usize> {
+    positions.iter().flatten().copied().collect()
+}
+
+fn cube(positions: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let count = positions.len();
+    (0..1usize << count)
+        .rev()
+        .map(|bits| {
+            let chosen = (0..count).filter(|i| bits >> (count - 1 - i) & 1 == 1);
+            chosen.flat_map(|i| positions[i].clone()).collect()
+        })
+        .collect()
+}
+
+/// Nodes that satisfy `wanted` in the parts of `tree` that `known` does not already yield.
+pub(super) fn collect_outside(
+    tree: &Tree,
+    known: &Available,
+    wanted: &dyn Fn(&Node) -> bool,
+    found: &mut Vec<Tree>,
+) {
+    if known.find(tree).is_some() {
+        return;
+    }
+    for child in tree.children() {
+        collect_outside(child, known, wanted, found);
+    }
+    if wanted(tree) && !found.iter().any(|f| f.key == tree.key) {
+        found.push(tree.clone());
+    }
+}
+
+/// Error 184 if `tree` holds an aggregate or window function.
+pub(super) fn check_no_aggregate(tree: &Tree, clause: &str) -> Result<()> {
+    if tree.has.window {
+        let mut found = vec![];
+        tree::collect(tree, &|n| matches!(n.kind, Kind::Window(_)), &mut found);
+        let text = match found.first().map(|f| &f.kind) {
+            Some(Kind::Window(call)) => call.text.clone(),
+            _ => String::new(),
+        };
+        return Err(Error::new(
+            codes::ILLEGAL_AGGREGATION,
+            format!("Window function {text} is found in {clause} in query"),
+        ));
+    }
+    if tree.has.aggregate {
+        let advice = if clause == "WHERE" || clause == "PREWHERE" {
+            ". Aggregate functions are not allowed in WHERE and PREWHERE, because they are computed \
+             after filtering; use HAVING to filter by the result of an aggregation"
+        } else {
+            ""
+        };
+        return Err(Error::new(
+            codes::ILLEGAL_AGGREGATION,
+            format!(
+                "Aggregate function {} is found in {clause} in query{advice}",
+                first_aggregate(tree)
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// A short text for plans.
+pub(super) fn describe(tree: &Node) -> String {
+    match &tree.kind {
+        Kind::Column { name, .. } => name.rsplit('.').next().unwrap_or(name).to_string(),
+        Kind::Constant(value) => value.to_sql(),
+        Kind::Call { function, arguments } => {
+            let arguments: Vec<String> = arguments.iter().map(|a| describe(a)).collect();
+            format!("{}({})", function.name(), arguments.join(", "))
+        }
+        Kind::Lambda { .. } => "lambda".into(),
+        Kind::Parameter { index, .. } => format!("x{index}"),
+        Kind::Aggregate { text, .. } => text.clone(),
+        Kind::Window(call) => call.text.clone(),
+        Kind::ArrayJoin(array) => format!("arrayJoin({})", describe(array)),
+        Kind::InSet { expr, negated, .. } => {
+            format!("{}({}, set)", if *negated { "notIn" } else { "in" }, describe(expr))
+        }
+        Kind::Scalar(_) => "scalar".into(),
+        Kind::Grouping(_) => "grouping".into(),
+    }
+}
+
+/// Error 215, or 49 if it is not the user's.
+pub(super) fn not_placed(missing: &Missing, scope: &Scope, aggregated: bool) -> Error {
+    let name = match &missing.0.kind {
+        Kind::Column { name, .. } => name.clone(),
+        Kind::Grouping(_) => {
+            return Error::new(codes::NOT_IMPLEMENTED, "Function grouping is not supported here");
+        }
+        _ => describe(&missing.0),
+    };
+    if !aggregated {
+        return Error::new(codes::LOGICAL_ERROR, format!("'{name}' is not available here"));
+    }
+    let query = scope.enclosing_select().map(super::names::select_text).unwrap_or_default();
+    Error::new(
+        codes::NOT_AN_AGGREGATE,
+        format!(
+            "Column '{name}' is not under aggregate function and not in GROUP BY keys. In query {query}"
+        ),
+    )
+}

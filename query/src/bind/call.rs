@@ -1,0 +1,407 @@
+//! Calls: which kind of function a name is (scalar, aggregate, window, lambda alias, one of the few
+//! that the language itself gives meaning to) and binding its arguments.
+
+use std::sync::Arc;
+
+use pumphouse_storage::{DataType, Value};
+
+use super::Binder;
+use super::aliases;
+use super::expression::literal;
+use super::fold::argument_type;
+use super::names::{error_in, unknown_function, with_scope};
+use super::scope::Scope;
+use super::tree::{self, Kind, Tree};
+use crate::aggregates::{self, AggregateFunction};
+use crate::error::{Error, Result, codes};
+use crate::functions::{self, ScalarFunction};
+use crate::sql;
+use crate::sql::ast::{Call, Expr, ExprKind, NullsAction};
+
+/// Window functions that are no aggregate functions.
+pub(super) const RANKING: &[&str] = &[
+    "row_number",
+    "rank",
+    "dense_rank",
+    "denseRank",
+    "percent_rank",
+    "percentRank",
+    "cume_dist",
+    "ntile",
+    "lag",
+    "lead",
+    "lagInFrame",
+    "leadInFrame",
+    "nth_value",
+];
+
+/// An aggregate call with everything settled but its place.
+pub(super) struct AggregateCall {
+    pub function: Arc<dyn AggregateFunction>,
+    pub arguments: Vec<Tree>,
+    pub text: String,
+}
+
+impl Binder<'_> {
+    pub(super) fn call(&self, expr: &Expr, call: &Call, scope: &Scope) -> Result<Tree> {
+        if call.over.is_some() {
+            return self.window_call(expr, call, scope);
+        }
+        if let Some(lambda) = self.lambda_alias(&call.name, scope) {
+            return self.apply_lambda(lambda, call, scope);
+        }
+        match call.name.to_ascii_lowercase().as_str() {
+            "in" | "globalin" | "nullin" | "globalnullin" => {
+                return self.in_call(call, false, scope);
+            }
+            "notin" | "globalnotin" | "notnullin" | "globalnotnullin" => {
+                return self.in_call(call, true, scope);
+            }
+            "exists" if matches!(arg_kind(call, 0), Some(ExprKind::Subquery(_))) => {
+                return self.exists(call, scope);
+            }
+            "arrayjoin" | "unnest" if call.name != "arrayjoin" => {
+                return self.array_join_call(call, scope);
+            }
+            "grouping" => {
+                let keys = self.arguments(&call.arguments, scope)?;
+                return Ok(tree::grouping(keys));
+            }
+            _ => {}
+        }
+        if call.parameters.is_none()
+            && !call.distinct
+            && call.filter.is_none()
+            && call.nulls.is_none()
+            && let Some(function) = functions::lookup(&call.name)
+        {
+            return self.scalar_call(function, call, scope).map_err(|e| with_scope(e, scope));
+        }
+        if aggregates::is_aggregate(&aggregate_name(call, &self.count_distinct())) {
+            return self.aggregate_tree(expr, call, scope);
+        }
+        if RANKING.contains(&call.name.as_str()) {
+            return Err(Error::new(
+                codes::BAD_ARGUMENTS,
+                format!(
+                    "The function '{}' can only be used as a window function, not as an aggregate function",
+                    call.name
+                ),
+            ));
+        }
+        let known: Vec<String> = functions::names().map(|n| n.name.to_string()).collect();
+        Err(unknown_function(scope, &call.name, &known))
+    }
+
+    fn count_distinct(&self) -> String {
+        let default = "uniqExact";
+        self.ctx.settings.get("count_distinct_implementation").unwrap_or(default).to_string()
+    }
+
+    /// Trees of call arguments; an asterisk or COLUMNS among them stands for several.
+    pub(super) fn arguments(&self, exprs: &[Expr], scope: &Scope) -> Result<Vec<Tree>> {
+        let mut trees = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            match &expr.kind {
+                ExprKind::Asterisk(_)
+                | ExprKind::QualifiedAsterisk { .. }
+                | ExprKind::Columns { .. } => {
+                    trees.extend(self.expand(expr, scope)?.into_iter().map(|i| i.tree));
+                }
+                _ => trees.push(self.argument(expr, scope)?),
+            }
+        }
+        Ok(trees)
+    }
+
+    fn scalar_call(
+        &self,
+        function: Arc<dyn ScalarFunction>,
+        call: &Call,
+        scope: &Scope,
+    ) -> Result<Tree> {
+        let is_lambda = |e: &Expr| self.as_lambda(e, scope).is_some();
+        if !call.arguments.iter().any(is_lambda) {
+            let arguments = self.arguments(&call.arguments, scope)?;
+            return self.make_function_call(function, arguments);
+        }
+        let mut arguments: Vec<Option<Tree>> = Vec::with_capacity(call.arguments.len());
+        for expr in &call.arguments {
+            arguments.push(match self.as_lambda(expr, scope) {
+                Some(_) => None,
+                None => Some(self.argument(expr, scope)?),
+            });
+        }
+        let others: Vec<_> = arguments.iter().flatten().map(argument_type).collect();
+        for (place, expr) in arguments.iter_mut().zip(&call.arguments) {
+            if place.is_some() {
+                continue;
+            }
+            let Some((names, body)) = self.as_lambda(expr, scope) else { continue };
+            let types = function.lambda_parameters(&others, names.len())?;
+            *place = Some(self.lambda(&names, body, types, expr, scope)?);
+        }
+        let arguments: Vec<Tree> = arguments.into_iter().flatten().collect();
+        let tree = self.make_function_call(function, arguments)?;
+        self.fold_closed(tree)
+    }
+
+    /// The parameters and body if `expr` is a lambda or the alias of one.
+    fn as_lambda<'e>(&self, expr: &'e Expr, scope: &Scope<'e>) -> Option<(Vec<String>, &'e Expr)> {
+        match &expr.kind {
+            ExprKind::Lambda { parameters, body } => Some((parameters.clone(), body)),
+            ExprKind::Identifier(parts) if parts.len() == 1 => {
+                match &self.lambda_alias(&parts[0], scope)?.kind {
+                    ExprKind::Lambda { parameters, body } => Some((parameters.clone(), body)),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The lambda that an alias of this or an outer scope stands for.
+    fn lambda_alias<'e>(&self, name: &str, scope: &Scope<'e>) -> Option<&'e Expr> {
+        let mut here: Option<&Scope<'e>> = Some(scope);
+        while let Some(at) = here {
+            if let Some(expr) = at.aliases.get(name) {
+                return matches!(expr.kind, ExprKind::Lambda { .. }).then_some(*expr);
+            }
+            here = at.parent;
+        }
+        None
+    }
+
+    fn lambda(
+        &self,
+        names: &[String],
+        body: &Expr,
+        types: Vec<DataType>,
+        whole: &Expr,
+        scope: &Scope,
+    ) -> Result<Tree> {
+        if types.len() != names.len() {
+            return Err(Error::new(
+                codes::ILLEGAL_TYPE_OF_ARGUMENT,
+                format!(
+                    "Lambda function definition expects {} arguments. Actual {}",
+                    names.len(),
+                    types.len()
+                ),
+            ));
+        }
+        let level = scope.lambda_level;
+        let locals = names
+            .iter()
+            .zip(&types)
+            .enumerate()
+            .map(|(i, (n, t))| (n.clone(), tree::parameter(level, i, t.clone())))
+            .collect();
+        let mut inner = Scope::nested(scope, locals, level + 1);
+        inner.aliases = aliases::of_expr(body);
+        inner.text = Some(sql::format::expr(whole));
+        let body = self.expression(body, &inner)?;
+        Ok(tree::lambda(level, types, body))
+    }
+
+    /// `f(arguments)` where `f` is an alias of a lambda: its body with the parameters replaced.
+    fn apply_lambda(&self, lambda: &Expr, call: &Call, scope: &Scope) -> Result<Tree> {
+        let ExprKind::Lambda { parameters, body } = &lambda.kind else {
+            return Err(Error::new(codes::LOGICAL_ERROR, "an alias of a lambda is a lambda"));
+        };
+        let arguments = self.arguments(&call.arguments, scope)?;
+        if arguments.len() != parameters.len() {
+            return Err(Error::new(
+                codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+                format!(
+                    "Number of arguments for lambda {} doesn't match: passed {}, should be {}",
+                    call.name,
+                    arguments.len(),
+                    parameters.len()
+                ),
+            ));
+        }
+        let _level = self.enter()?;
+        let locals = parameters.iter().cloned().zip(arguments).collect();
+        let inner = Scope::nested(scope, locals, scope.lambda_level);
+        self.unaliased(body, &inner)
+    }
+
+    /// Folds a call of a higher-order function over constants whose lambda uses nothing from outside.
+    fn fold_closed(&self, tree: Tree) -> Result<Tree> {
+        let Kind::Call { function, arguments } = &tree.kind else { return Ok(tree) };
+        let closed = |t: &Tree| matches!(t.kind, Kind::Constant(_) | Kind::Lambda { .. });
+        let open = tree.has.column
+            || tree.has.lambda_parameter
+            || tree.has.volatile
+            || tree.has.aggregate
+            || tree.has.array_join;
+        if open || self.analyze_only || !function.deterministic() || !arguments.iter().all(closed) {
+            return Ok(tree);
+        }
+        let Ok(bound) = super::place::place(&tree, &super::place::Available::default()) else {
+            return Ok(tree);
+        };
+        let row = pumphouse_storage::Block::of_rows(1);
+        let column = crate::execute::evaluate(&bound, &row, self.ctx)?;
+        Ok(tree::constant(column.value(0), tree.data_type.clone()))
+    }
+
+    fn array_join_call(&self, call: &Call, scope: &Scope) -> Result<Tree> {
+        let mut arguments = self.arguments(&call.arguments, scope)?;
+        if arguments.len() != 1 {
+            return Err(error_in(
+                scope,
+                codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+                format!("arrayJoin requires exactly 1 argument, passed {}.", arguments.len()),
+            ));
+        }
+        let array = arguments.remove(0);
+        match element_type(&array.data_type) {
+            Some(data_type) => Ok(tree::array_join(array, data_type)),
+            None => Err(error_in(
+                scope,
+                codes::ILLEGAL_TYPE_OF_ARGUMENT,
+                "Argument for function arrayJoin must be Array or Map.",
+            )),
+        }
+    }
+
+    fn aggregate_tree(&self, expr: &Expr, call: &Call, scope: &Scope) -> Result<Tree> {
+        let bound = self.aggregate_call(expr, call, scope)?;
+        if let Some(inner) = bound.arguments.iter().find(|a| a.has.aggregate) {
+            return Err(Error::new(
+                codes::ILLEGAL_AGGREGATION,
+                format!(
+                    "Aggregate function {} is found inside another aggregate function in query",
+                    first_aggregate(inner)
+                ),
+            ));
+        }
+        if bound.arguments.iter().any(|a| a.has.window) {
+            return Err(Error::new(
+                codes::ILLEGAL_AGGREGATION,
+                "Window function is found inside an aggregate function in query",
+            ));
+        }
+        Ok(tree::aggregate(bound.function, bound.arguments, bound.text))
+    }
+
+    /// Name, parameters and arguments of an aggregate call; also for those with OVER.
+    pub(super) fn aggregate_call(
+        &self,
+        expr: &Expr,
+        call: &Call,
+        scope: &Scope,
+    ) -> Result<AggregateCall> {
+        let mut arguments = match call.arguments.as_slice() {
+            [one]
+                if is_count(&call.name)
+                    && matches!(&one.kind, ExprKind::Asterisk(t) if t.is_empty()) =>
+            {
+                vec![]
+            }
+            exprs => self.arguments(exprs, scope)?,
+        };
+        if let Some(filter) = &call.filter {
+            arguments.push(self.argument(filter, scope)?);
+        }
+        let parameters = self.aggregate_parameters(call, scope)?;
+        let types: Vec<DataType> = arguments.iter().map(|a| a.data_type.clone()).collect();
+        let name = aggregate_name(call, &self.count_distinct());
+        let function = aggregates::lookup(&name, &parameters, &types)?;
+        let mut bare = expr.clone();
+        bare.alias = None;
+        let mut text = sql::format::expr(&bare);
+        if let Some(alias) = &expr.alias {
+            text = format!("{text} AS {alias}");
+        }
+        Ok(AggregateCall { function, arguments, text })
+    }
+
+    fn aggregate_parameters(&self, call: &Call, scope: &Scope) -> Result<Vec<Value>> {
+        let mut values = vec![];
+        for expr in call.parameters.iter().flatten() {
+            let tree = self.expression(expr, scope)?;
+            let value = tree.as_constant().cloned().ok_or_else(|| {
+                error_in(
+                    scope,
+                    codes::BAD_ARGUMENTS,
+                    format!(
+                        "Parameter for function '{}' expected to have constant value. Actual: {}.",
+                        call.name,
+                        sql::format::expr(expr)
+                    ),
+                )
+            })?;
+            values.push(value);
+        }
+        Ok(values)
+    }
+}
+
+fn arg_kind(call: &Call, index: usize) -> Option<&ExprKind> {
+    call.arguments.get(index).map(|a| &a.kind)
+}
+
+fn is_count(name: &str) -> bool {
+    name.eq_ignore_ascii_case("count") || name.eq_ignore_ascii_case("countDistinct")
+}
+
+/// The aggregate function's full name: DISTINCT, FILTER and NULLS as combinators.
+pub(super) fn aggregate_name(call: &Call, count_distinct: &str) -> String {
+    let mut name = call.name.clone();
+    let lower = name.to_ascii_lowercase();
+    if call.distinct {
+        name = match lower.as_str() {
+            "count" => count_distinct.to_string(),
+            "countif" => format!("{count_distinct}If"),
+            _ => match name.strip_suffix("If") {
+                Some(base) => format!("{base}DistinctIf"),
+                None => format!("{name}Distinct"),
+            },
+        };
+    } else if lower == "countdistinct" {
+        name = count_distinct.to_string();
+    } else if lower == "countdistinctif" {
+        name = format!("{count_distinct}If");
+    }
+    if call.nulls == Some(NullsAction::Respect) {
+        name.push_str("_respect_nulls");
+    }
+    if call.filter.is_some() {
+        name.push_str("If");
+    }
+    name
+}
+
+/// What one element of an array (or map) is.
+pub(super) fn element_type(data_type: &DataType) -> Option<DataType> {
+    use pumphouse_storage::types::TupleElement;
+    match data_type.without_low_cardinality() {
+        DataType::Array(item) => Some((**item).clone()),
+        DataType::Map(key, value) => {
+            let element = |name: &str, t: &DataType| TupleElement {
+                name: Some(name.to_string()),
+                data_type: t.clone(),
+            };
+            Some(DataType::Tuple(vec![element("keys", key), element("values", value)]))
+        }
+        _ => None,
+    }
+}
+
+/// The text of the first aggregate inside `tree`.
+pub(super) fn first_aggregate(tree: &Tree) -> String {
+    let mut found = vec![];
+    tree::collect(tree, &|n| matches!(n.kind, Kind::Aggregate { .. }), &mut found);
+    match found.first().map(|f| &f.kind) {
+        Some(Kind::Aggregate { text, .. }) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+/// A literal number, for arguments that the binder adds by itself.
+pub(super) fn number(value: u64) -> Tree {
+    literal(&Value::UInt(value))
+}

@@ -1,0 +1,242 @@
+//! Expressions to trees: literals, identifiers (and their subcolumns), aliases, lambdas' parameters.
+//! Calls are in `call`, subqueries in `subquery`.
+
+use pumphouse_storage::Value;
+
+use super::names::{error_in, unknown_identifier};
+use super::scope::{Scope, ScopeKind, ScopeTable, Subcolumn, subcolumn};
+use super::tree::{self, Tree};
+use super::{Binder, Level};
+use crate::error::{Result, codes};
+use crate::functions::promote::literal_type;
+use crate::sql::ast::{Expr, ExprKind};
+
+impl Binder<'_> {
+    /// The one value that `expr` stands for.
+    pub(super) fn expression(&self, expr: &Expr, scope: &Scope) -> Result<Tree> {
+        if let Some(name) = &expr.alias
+            && let Some(defined) = scope.aliases.get(name.as_str())
+            && std::ptr::eq::<Expr>(*defined, expr)
+            && let Some(tree) = self.alias(name, scope)?
+        {
+            return Ok(tree);
+        }
+        self.unaliased(expr, scope)
+    }
+
+    /// `expr` without regard to its own alias.
+    pub(super) fn unaliased(&self, expr: &Expr, scope: &Scope) -> Result<Tree> {
+        let _level: Level = self.enter()?;
+        match &expr.kind {
+            ExprKind::Literal { value, .. } => Ok(literal(value)),
+            ExprKind::Identifier(parts) => self.identifier(parts, scope, false),
+            ExprKind::Call(call) => self.call(expr, call, scope),
+            ExprKind::Subquery(query) => self.scalar_subquery(query, scope),
+            ExprKind::Parameter { name, data_type } => self.parameter(name, data_type),
+            ExprKind::Lambda { .. } => Err(error_in(
+                scope,
+                codes::UNSUPPORTED_METHOD,
+                "Lambda is allowed only as an argument of a higher-order function.",
+            )),
+            ExprKind::Asterisk(_)
+            | ExprKind::QualifiedAsterisk { .. }
+            | ExprKind::Columns { .. } => {
+                let mut expanded = self.expand(expr, scope)?;
+                if expanded.len() == 1 {
+                    return Ok(expanded.remove(0).tree);
+                }
+                Err(error_in(
+                    scope,
+                    codes::BAD_ARGUMENTS,
+                    "An asterisk or COLUMNS is not allowed in this place.",
+                ))
+            }
+        }
+    }
+
+    /// An argument of a function, so that an unknown name gets the message for that.
+    pub(super) fn argument(&self, expr: &Expr, scope: &Scope) -> Result<Tree> {
+        match &expr.kind {
+            ExprKind::Identifier(parts) if expr.alias.is_none() => {
+                let _level = self.enter()?;
+                self.identifier(parts, scope, true)
+            }
+            _ => self.expression(expr, scope),
+        }
+    }
+
+    fn identifier(&self, parts: &[String], scope: &Scope, in_function: bool) -> Result<Tree> {
+        match self.resolve(parts, scope)? {
+            Some(tree) => Ok(tree),
+            None => Err(unresolved(parts, scope, in_function)),
+        }
+    }
+
+    /// What `parts` name in `scope` or around it.
+    pub(super) fn resolve(&self, parts: &[String], scope: &Scope) -> Result<Option<Tree>> {
+        let mut here = Some(scope);
+        let mut outer = false;
+        while let Some(at) = here {
+            if let Some(tree) = self.resolve_here(parts, at)? {
+                if outer && (tree.has.column || tree.has.aggregate || tree.has.lambda_parameter) {
+                    return Err(error_in(
+                        scope,
+                        codes::NOT_IMPLEMENTED,
+                        format!(
+                            "Correlated subqueries are not supported: `{}` belongs to an outer query.",
+                            parts.join(".")
+                        ),
+                    ));
+                }
+                return Ok(Some(tree));
+            }
+            outer |= at.kind == ScopeKind::Select;
+            here = at.parent;
+        }
+        Ok(None)
+    }
+
+    fn resolve_here(&self, parts: &[String], scope: &Scope) -> Result<Option<Tree>> {
+        if let Some(tree) = scope.local(&parts[0])
+            && let Some(found) = self.subcolumns(tree.clone(), &parts[1..])?
+        {
+            return Ok(Some(found));
+        }
+        let columns_first = self.ctx.settings.bool("prefer_column_name_to_alias", false);
+        if columns_first && let Some(tree) = self.column_here(parts, scope)? {
+            return Ok(Some(tree));
+        }
+        if let Some(tree) = self.alias(&parts[0], scope)?
+            && let Some(found) = self.subcolumns(tree, &parts[1..])?
+        {
+            return Ok(Some(found));
+        }
+        if parts.len() > 1
+            && let Some(tree) = self.alias(&parts.join("."), scope)?
+        {
+            return Ok(Some(tree));
+        }
+        if columns_first { Ok(None) } else { self.column_here(parts, scope) }
+    }
+
+    /// The alias `name` of this very scope, unless we are inside its own expression.
+    pub(super) fn alias(&self, name: &str, scope: &Scope) -> Result<Option<Tree>> {
+        if let Some(tree) = scope.memo.borrow().get(name) {
+            return Ok(Some(tree.clone()));
+        }
+        let Some(expr) = scope.aliases.get(name) else { return Ok(None) };
+        if matches!(expr.kind, ExprKind::Lambda { .. })
+            || scope.in_progress.borrow().iter().any(|n| n == name)
+        {
+            return Ok(None);
+        }
+        scope.in_progress.borrow_mut().push(name.to_string());
+        let tree = self.unaliased(expr, scope);
+        scope.in_progress.borrow_mut().pop();
+        let tree = tree?;
+        scope.memo.borrow_mut().insert(name.to_string(), tree.clone());
+        Ok(Some(tree))
+    }
+
+    /// A column of this scope's FROM.
+    fn column_here(&self, parts: &[String], scope: &Scope) -> Result<Option<Tree>> {
+        for length in (1..=parts.len()).rev() {
+            let name = parts[..length].join(".");
+            let merged = scope.using.iter().chain(&scope.array_joined);
+            if let Some((_, tree)) = merged.rev().find(|(n, _)| *n == name)
+                && let Some(found) = self.subcolumns(tree.clone(), &parts[length..])?
+            {
+                return Ok(Some(found));
+            }
+        }
+        let mut found: Vec<Tree> = vec![];
+        for table in &scope.tables {
+            if let Some(tree) = self.column_of(table, parts)?
+                && !found.iter().any(|f| f.key == tree.key)
+            {
+                found.push(tree);
+            }
+        }
+        let Some(first) = found.first().cloned() else { return Ok(None) };
+        let equal = |other: &Tree| {
+            scope.equal.contains(&(first.key, other.key))
+                || scope.equal.contains(&(other.key, first.key))
+        };
+        if scope.joins > 1 && !found[1..].iter().all(equal) {
+            return Err(error_in(
+                scope,
+                codes::AMBIGUOUS_IDENTIFIER,
+                format!("JOIN ambiguous identifier '{}'.", parts.join(".")),
+            ));
+        }
+        Ok(Some(first))
+    }
+
+    /// What `parts` name in one table.
+    pub(super) fn column_of(&self, table: &ScopeTable, parts: &[String]) -> Result<Option<Tree>> {
+        if let Some(length) = table.qualifier_length(parts)
+            && parts.len() > length
+            && let Some(tree) = self.path_of(table, &parts[length..])?
+        {
+            return Ok(Some(tree));
+        }
+        self.path_of(table, parts)
+    }
+
+    /// A column, then subcolumns; the longest column name wins (`n.x` of a Nested before `n`).
+    fn path_of(&self, table: &ScopeTable, parts: &[String]) -> Result<Option<Tree>> {
+        for length in (1..=parts.len()).rev() {
+            let column = match length {
+                1 => table.column(&parts[0]),
+                _ => table.column(&parts[..length].join(".")),
+            };
+            if let Some(column) = column
+                && let Some(tree) = self.subcolumns(column.tree.clone(), &parts[length..])?
+            {
+                return Ok(Some(tree));
+            }
+        }
+        Ok(None)
+    }
+
+    /// `tree.path…`, or None if its type has no such subcolumn.
+    pub(super) fn subcolumns(&self, tree: Tree, path: &[String]) -> Result<Option<Tree>> {
+        let mut tree = tree;
+        for name in path {
+            tree = match subcolumn(&tree.data_type, name) {
+                None => return Ok(None),
+                Some(Subcolumn::Function(function)) => self.make_call(function, vec![tree])?,
+                Some(Subcolumn::TupleElement(name)) => {
+                    let index = match name.parse::<u64>() {
+                        Ok(number) => literal(&Value::UInt(number)),
+                        Err(_) => literal(&Value::string(name)),
+                    };
+                    self.make_call("tupleElement", vec![tree, index])?
+                }
+            };
+        }
+        Ok(Some(tree))
+    }
+}
+
+/// A literal as a constant of its smallest type.
+pub(super) fn literal(value: &Value) -> Tree {
+    tree::constant(value.clone(), literal_type(value))
+}
+
+fn unresolved(parts: &[String], scope: &Scope, in_function: bool) -> crate::Error {
+    let name = parts.join(".");
+    for table in &scope.tables {
+        if let Some(length) = table.qualifier_length(parts)
+            && parts.len() > length
+        {
+            let full = match (&table.database, &table.name) {
+                (Some(database), Some(name)) => format!("table with name {database}.{name}"),
+                _ => format!("subquery with name {}", table.label().unwrap_or("")),
+            };
+            let message = format!("Identifier '{name}' cannot be resolved from {full}.");
+            return error_in(scope, codes::UNKNOWN_IDENTIFIER, message);
+        }
+    }
+    unknown_identifier(scope, &name, in_function)
+}

@@ -1,0 +1,334 @@
+//! `x IN …`: lists, tuples, arrays, subqueries and table names on the right, turned into a set whose
+//! elements have the types of the left side.
+//!
+//! Values that the left type cannot hold are left out, as are NULLs; strings are parsed as the left
+//! type. A right side that is not constant becomes `has([…], x)`.
+
+use std::sync::{Arc, OnceLock};
+
+use pumphouse_storage::types::TupleElement;
+use pumphouse_storage::{DataType, Value};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::Binder;
+use super::names::{error_in, with_scope};
+use super::scope::Scope;
+use super::tree::{self, Tree};
+use crate::error::{Error, Result, codes};
+use crate::functions::cast::cast_value;
+use crate::plan::{BoundExpr, PlannedSet, SetSource};
+use crate::sql;
+use crate::sql::ast::*;
+
+/// One right-side value and its type.
+type Typed = (Value, DataType);
+
+impl Binder<'_> {
+    pub(super) fn in_call(&self, call: &Call, negated: bool, scope: &Scope) -> Result<Tree> {
+        let [left, right] = call.arguments.as_slice() else {
+            return Err(error_in(
+                scope,
+                codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+                format!(
+                    "Number of arguments for function {} doesn't match: passed {}, should be 2.",
+                    call.name,
+                    call.arguments.len()
+                ),
+            ));
+        };
+        let left = self.argument(left, scope)?;
+        if let Some(query) = self.in_query(right, scope)? {
+            return self.in_subquery(left, &query, negated, scope);
+        }
+        let Some(values) = self.constant_list(right, &left, scope)? else {
+            return self.in_expression(left, right, negated, scope);
+        };
+        let rows = self.set_rows(&left, values).map_err(|e| with_scope(e, scope))?;
+        let tree = set_of_values(left, rows, negated);
+        self.fold_in_set(tree)
+    }
+
+    /// The query on the right: a subquery, or a table by its name.
+    fn in_query(&self, right: &Expr, scope: &Scope) -> Result<Option<Query>> {
+        match &right.kind {
+            ExprKind::Subquery(query) => Ok(Some((**query).clone())),
+            ExprKind::Identifier(parts)
+                if parts.len() <= 2 && self.resolve(parts, scope)?.is_none() =>
+            {
+                let (database, name) = match parts.as_slice() {
+                    [database, name] => (Some(database.clone()), name.clone()),
+                    other => (None, other[0].clone()),
+                };
+                let from =
+                    TableExpr::Table { database, name, alias: None, final_: false, sample: None };
+                let select = Select {
+                    items: vec![Expr::new(ExprKind::Asterisk(vec![]))],
+                    from: Some(from),
+                    ..Select::default()
+                };
+                Ok(Some(Query { body: QueryBody::Select(Box::new(select)) }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn in_subquery(&self, left: Tree, query: &Query, negated: bool, scope: &Scope) -> Result<Tree> {
+        let plan = self.query(query, Some(scope))?;
+        let width = plan.schema.len();
+        let types = left_types(&left.data_type, width);
+        if types.len() != width {
+            return Err(Error::new(
+                codes::NUMBER_OF_COLUMNS_DOESNT_MATCH,
+                format!(
+                    "Number of columns in section IN doesn't match. {} at left, {width} at right.",
+                    types.len()
+                ),
+            ));
+        }
+        let text = sql::format::query(query, false);
+        let key = xxh3_128(text.as_bytes());
+        let set = PlannedSet {
+            element_types: types,
+            source: SetSource::Subquery(Box::new(plan)),
+            built: OnceLock::new(),
+        };
+        Ok(tree::in_set(left, Arc::new(set), negated, key))
+    }
+
+    /// The right side's elements if all are constant.
+    fn constant_list(
+        &self,
+        right: &Expr,
+        left: &Tree,
+        scope: &Scope,
+    ) -> Result<Option<Vec<Typed>>> {
+        if right.alias.is_none()
+            && let ExprKind::Call(call) = &right.kind
+            && matches!(call.name.as_str(), "tuple" | "array")
+            && call.over.is_none()
+        {
+            let mut elements = Vec::with_capacity(call.arguments.len());
+            for expr in &call.arguments {
+                let tree = self.argument(expr, scope)?;
+                let Some(value) = tree.as_constant() else { return Ok(None) };
+                elements.push((value.clone(), tree.data_type.clone()));
+            }
+            return Ok(Some(as_rows(left, elements, call.name == "array")));
+        }
+        let tree = self.argument(right, scope)?;
+        let Some(value) = tree.as_constant() else { return Ok(None) };
+        let elements: Vec<Typed> = match (value, tree.data_type.without_low_cardinality()) {
+            (Value::Array(items), DataType::Array(item)) => {
+                return Ok(Some(items.iter().map(|v| (v.clone(), (**item).clone())).collect()));
+            }
+            (Value::Tuple(items), DataType::Tuple(types)) => {
+                items.iter().zip(types).map(|(v, t)| (v.clone(), t.data_type.clone())).collect()
+            }
+            (value, data_type) => vec![(value.clone(), data_type.clone())],
+        };
+        Ok(Some(as_rows(left, elements, false)))
+    }
+
+    /// Rows of the set, in the left side's element types.
+    fn set_rows(&self, left: &Tree, values: Vec<Typed>) -> Result<Vec<Vec<Value>>> {
+        let types = element_types(&left.data_type);
+        let mut rows = Vec::with_capacity(values.len());
+        'values: for (value, data_type) in values {
+            if types.len() == 1 {
+                if let Some(value) = self.set_value(&value, &data_type, &types[0])? {
+                    rows.push(vec![value]);
+                }
+                continue;
+            }
+            let (Value::Tuple(items), DataType::Tuple(own)) = (&value, &data_type) else {
+                if value.is_null() {
+                    continue;
+                }
+                return Err(Error::new(
+                    codes::INCORRECT_ELEMENT_OF_SET,
+                    format!("Invalid type in set. Expected tuple, got {data_type}"),
+                ));
+            };
+            if items.len() != types.len() {
+                return Err(Error::new(
+                    codes::INCORRECT_ELEMENT_OF_SET,
+                    format!(
+                        "Incorrect size of tuple in set: {} instead of {}",
+                        items.len(),
+                        types.len()
+                    ),
+                ));
+            }
+            let mut row = Vec::with_capacity(items.len());
+            for ((item, own), want) in items.iter().zip(own).zip(&types) {
+                match self.set_value(item, &own.data_type, want)? {
+                    Some(value) => row.push(value),
+                    None => continue 'values,
+                }
+            }
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// `value` as `want`, or None if that type has no such value.
+    fn set_value(&self, value: &Value, own: &DataType, want: &DataType) -> Result<Option<Value>> {
+        if value.is_null() {
+            return Ok(None);
+        }
+        let own = own.inner();
+        if own == want {
+            return Ok(Some(value.clone()));
+        }
+        if let Some(fits) = fits_number(value, own, want) {
+            return Ok(fits);
+        }
+        if matches!(want, DataType::Enum8(_) | DataType::Enum16(_)) {
+            return Ok(cast_value(value, own, want, self.ctx).ok());
+        }
+        match cast_value(value, own, want, self.ctx) {
+            Ok(converted) => Ok(Some(converted)),
+            Err(e) if want.is_date_or_time() => Err(e),
+            Err(_) if own.is_string() => Err(Error::new(
+                codes::TYPE_MISMATCH,
+                format!("Cannot convert string {} to type {want}.", value.to_sql()),
+            )),
+            Err(_) => Err(Error::new(
+                codes::TYPE_MISMATCH,
+                format!(
+                    "Type mismatch in IN or VALUES section. Expected: {want}. Got: {}",
+                    value.to_sql()
+                ),
+            )),
+        }
+    }
+
+    /// `x IN (a, b)` over expressions.
+    fn in_expression(
+        &self,
+        left: Tree,
+        right: &Expr,
+        negated: bool,
+        scope: &Scope,
+    ) -> Result<Tree> {
+        let list = match &right.kind {
+            ExprKind::Call(call) if call.name == "tuple" => {
+                let elements = self.arguments(&call.arguments, scope)?;
+                self.make_call("array", elements)?
+            }
+            _ => {
+                let tree = self.argument(right, scope)?;
+                match tree.data_type.without_low_cardinality() {
+                    DataType::Array(_) => tree,
+                    _ => self.make_call("array", vec![tree])?,
+                }
+            }
+        };
+        let has = self.make_call("has", vec![list, left]).map_err(|e| with_scope(e, scope))?;
+        if negated { self.make_call("not", vec![has]) } else { Ok(has) }
+    }
+
+    /// `1 IN (1, 2)` is a constant.
+    fn fold_in_set(&self, tree: Tree) -> Result<Tree> {
+        let tree::Kind::InSet { expr, set, negated } = &tree.kind else { return Ok(tree) };
+        let (Some(value), SetSource::Values(rows)) = (expr.as_constant(), &set.source) else {
+            return Ok(tree);
+        };
+        if value.is_null() {
+            return Ok(tree::constant(Value::Null, tree.data_type.clone()));
+        }
+        let found = rows.iter().any(|row| match (row.as_slice(), value) {
+            ([one], value) => one == value,
+            (many, Value::Tuple(items)) => many == items.as_slice(),
+            _ => false,
+        });
+        Ok(tree::constant(Value::UInt((found != *negated) as u64), tree.data_type.clone()))
+    }
+}
+
+fn set_of_values(left: Tree, rows: Vec<Vec<Value>>, negated: bool) -> Tree {
+    let mut text = String::new();
+    for row in &rows {
+        for value in row {
+            text.push_str(&value.to_sql());
+            text.push('\u{1}');
+        }
+        text.push('\u{2}');
+    }
+    let set = PlannedSet {
+        element_types: element_types(&left.data_type),
+        source: SetSource::Values(rows),
+        built: OnceLock::new(),
+    };
+    tree::in_set(left, Arc::new(set), negated, xxh3_128(text.as_bytes()))
+}
+
+/// Element types of the left side: those of a tuple's elements, or the one type; never Nullable.
+fn element_types(left: &DataType) -> Vec<DataType> {
+    match left.inner() {
+        DataType::Tuple(elements) => {
+            elements.iter().map(|e: &TupleElement| e.data_type.inner().clone()).collect()
+        }
+        other => vec![other.clone()],
+    }
+}
+
+/// Like [`element_types`], but a tuple may also be compared as one column.
+fn left_types(left: &DataType, width: usize) -> Vec<DataType> {
+    let types = element_types(left);
+    if types.len() != width && width == 1 { vec![left.inner().clone()] } else { types }
+}
+
+/// `(a, b) IN (1, 2)` means one row; `(a, b) IN ((1, 2), (3, 4))` two.
+fn as_rows(left: &Tree, elements: Vec<Typed>, array: bool) -> Vec<Typed> {
+    let DataType::Tuple(own) = left.data_type.inner() else { return elements };
+    let all_tuples = elements.iter().all(|(_, t)| matches!(t, DataType::Tuple(_)));
+    if array || all_tuples || elements.len() != own.len() {
+        return elements;
+    }
+    let (values, types): (Vec<Value>, Vec<DataType>) = elements.into_iter().unzip();
+    let types = types.into_iter().map(|data_type| TupleElement { name: None, data_type }).collect();
+    vec![(Value::Tuple(values), DataType::Tuple(types))]
+}
+
+/// For numbers: `Some(None)` if `want` cannot hold the value, `None` if this is no matter of numbers.
+fn fits_number(value: &Value, own: &DataType, want: &DataType) -> Option<Option<Value>> {
+    if !own.is_number() || !want.is_number() {
+        return None;
+    }
+    let integer = match value {
+        Value::Float(f) if f.fract() == 0.0 && f.abs() < 1e30 => Some(*f as i128),
+        other => other.as_i128(),
+    };
+    if want.is_float() {
+        return Some(value.as_f64().map(Value::Float));
+    }
+    let range: (i128, i128) = match want {
+        DataType::Bool => (0, 1),
+        DataType::UInt8 => (0, u8::MAX as i128),
+        DataType::UInt16 => (0, u16::MAX as i128),
+        DataType::UInt32 => (0, u32::MAX as i128),
+        DataType::UInt64 => (0, u64::MAX as i128),
+        DataType::Int8 => (i8::MIN as i128, i8::MAX as i128),
+        DataType::Int16 => (i16::MIN as i128, i16::MAX as i128),
+        DataType::Int32 => (i32::MIN as i128, i32::MAX as i128),
+        DataType::Int64 => (i64::MIN as i128, i64::MAX as i128),
+        _ => return None,
+    };
+    let Some(integer) = integer else { return Some(None) };
+    if integer < range.0 || integer > range.1 {
+        return Some(None);
+    }
+    Some(Some(if range.0 < 0 {
+        Value::Int(integer as i64)
+    } else if matches!(want, DataType::Bool) {
+        Value::Bool(integer != 0)
+    } else {
+        Value::UInt(integer as u64)
+    }))
+}
+
+/// An expression that is one column of its input.
+pub(super) fn column_expr(index: usize, data_type: &DataType) -> BoundExpr {
+    BoundExpr::Column { index, data_type: data_type.clone() }
+}
