@@ -46,7 +46,7 @@ pub struct RunningMerge {
 /// The merge threads of a store.
 pub struct MergePool {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -58,6 +58,8 @@ struct Shared {
 #[derive(Default)]
 struct Work {
     stopping: bool,
+    /// No merge starts while this is set (`SYSTEM STOP MERGES`).
+    paused: bool,
     /// Counts wakes, so that one that comes while a thread looks is not lost.
     wakes: u64,
     running: HashMap<u64, (RunningMerge, Arc<Progress>)>,
@@ -93,7 +95,7 @@ impl MergePool {
                     .ok()
             })
             .collect();
-        MergePool { shared, threads }
+        MergePool { shared, threads: Mutex::new(threads) }
     }
 
     /// Says that there may be something to merge.
@@ -117,19 +119,21 @@ impl MergePool {
         running
     }
 
-    /// Cancels what runs and waits for the threads to end.
-    pub fn stop(mut self) {
-        self.shut_down();
+    /// Lets running merges end but starts no more, until it is called with false.
+    pub fn set_paused(&self, paused: bool) {
+        self.shared.work.lock().paused = paused;
+        self.wake();
     }
 
-    fn shut_down(&mut self) {
+    /// Cancels what runs and waits for the threads to end. A second call does nothing.
+    pub fn stop(&self) {
         {
             let mut work = self.shared.work.lock();
             work.stopping = true;
             work.running.values().for_each(|(_, p)| p.cancel.store(true, Ordering::Relaxed));
         }
         self.shared.woken.notify_all();
-        for thread in self.threads.drain(..) {
+        for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a merge thread panicked");
             }
@@ -139,7 +143,7 @@ impl MergePool {
 
 impl Drop for MergePool {
     fn drop(&mut self) {
-        self.shut_down();
+        self.stop();
     }
 }
 
@@ -175,7 +179,7 @@ impl Shared {
 
     /// Picks and claims a merge over all tables.
     fn find(&self, state: &State, small_only: bool) -> Option<Job> {
-        if !self.store.has_free_space().unwrap_or(false) {
+        if self.work.lock().paused || !self.store.has_free_space().unwrap_or(false) {
             return None;
         }
         let limits = MergeLimits {
