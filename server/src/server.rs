@@ -56,6 +56,11 @@ impl Server {
                 ..StoreConfig::default()
             },
         })?;
+        // What was not acknowledged is for recovery to decide; nothing may go on without the log.
+        store.set_failure_hook(Box::new(|reason| {
+            eprintln!("pumphouse: the commit log failed, ending at once: {reason}");
+            std::process::abort();
+        }));
         create_default_database(&store)?;
         let memory = MemoryTracker::new(config.server_memory_bytes());
         let system_tables = Arc::new(SystemTables::default());
@@ -67,6 +72,7 @@ impl Server {
             inserter.clone(),
             KafkaEngineConfig {
                 pool_size: config.background_message_broker_schedule_pool_size,
+                memory: Some(memory.clone()),
                 ..KafkaEngineConfig::default()
             },
         );

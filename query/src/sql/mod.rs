@@ -9,8 +9,10 @@ mod column_name;
 pub mod format;
 pub mod lexer;
 mod parser;
+mod visit;
 
 pub use column_name::column_name;
+pub use visit::for_each_subquery;
 pub use parser::{Parameters, ParsedStatement, unescape};
 
 use crate::error::{Result, codes};

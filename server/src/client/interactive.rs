@@ -8,7 +8,7 @@ use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
 use super::connection::{Connection, Failure};
-use super::{ClientOptions, run_one, split};
+use super::{ClientOptions, run_one, statements};
 
 /// Reads and runs statements until `exit`, `quit` or the end of input.
 pub fn run(options: &ClientOptions) -> Result<(), Failure> {
@@ -58,7 +58,11 @@ pub fn run(options: &ClientOptions) -> Result<(), Failure> {
 }
 
 fn run_text(options: &ClientOptions, connection: &mut Connection, text: &str) {
-    for statement in split::statements(text) {
+    let statements = match statements(text) {
+        Ok(statements) => statements,
+        Err(failure) => return eprintln!("{failure}\n"),
+    };
+    for statement in statements {
         let started = Instant::now();
         match run_one(options, connection, statement) {
             Ok(()) => {

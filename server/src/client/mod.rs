@@ -4,7 +4,6 @@
 mod connection;
 mod interactive;
 mod progress;
-mod split;
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
@@ -81,7 +80,7 @@ pub fn run(options: &ClientOptions) -> ExitCode {
 
 /// `--query`: one or more statements; the data of a lone INSERT follows on standard input.
 fn run_query(options: &ClientOptions, query: &str) -> Result<(), Failure> {
-    let statements = split::statements(query);
+    let statements = statements(query)?;
     let mut connection = Connection::new(options);
     if let [statement] = statements.as_slice()
         && is_insert_without_data(statement)
@@ -92,10 +91,17 @@ fn run_query(options: &ClientOptions, query: &str) -> Result<(), Failure> {
     run_all(options, &mut connection, &statements)
 }
 
+/// The statements of a script.
+fn statements(text: &str) -> Result<Vec<&str>, Failure> {
+    let ranges = pumphouse_query::sql::split_statements(text)
+        .map_err(|e| Failure { message: e.to_string(), unreachable: false })?;
+    Ok(ranges.into_iter().map(|range| &text[range]).collect())
+}
+
 fn run_script(options: &ClientOptions) -> Result<(), Failure> {
     let mut text = String::new();
     io::stdin().read_to_string(&mut text).map_err(Failure::local)?;
-    run_all(options, &mut Connection::new(options), &split::statements(&text))
+    run_all(options, &mut Connection::new(options), &statements(&text)?)
 }
 
 fn run_all(

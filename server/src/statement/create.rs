@@ -367,6 +367,7 @@ fn source_of_table(table: &TableExpr) -> Option<(String, String)> {
         TableExpr::Table { database, name, .. } => Some((database.clone()?, name.clone())),
         TableExpr::Subquery { query, .. } => source_of(query),
         TableExpr::Join(join) => source_of_table(&join.left),
+        TableExpr::ArrayJoin { input, .. } => source_of_table(input),
         TableExpr::Function { .. } => None,
     }
 }
@@ -418,6 +419,7 @@ fn qualify_table(table: &mut TableExpr, database: &str, ctes: &mut Vec<String>) 
             qualify_table(&mut join.left, database, ctes);
             qualify_table(&mut join.right, database, ctes);
         }
+        TableExpr::ArrayJoin { input, .. } => qualify_table(input, database, ctes),
         TableExpr::Function { .. } => {}
     }
 }

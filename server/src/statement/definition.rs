@@ -323,7 +323,7 @@ fn create_text(mut create: CreateTable, engine: &str) -> String {
 }
 
 pub(super) fn identifier(name: &str) -> Expr {
-    Expr { kind: ExprKind::Identifier(vec![name.into()]), alias: None, span: Default::default() }
+    Expr::new(ExprKind::Identifier(vec![name.into()]))
 }
 
 fn tuple_of(mut items: Vec<Expr>) -> Expr {
@@ -336,5 +336,5 @@ fn tuple_of(mut items: Vec<Expr>) -> Expr {
         form: CallForm::Operator,
         ..Default::default()
     };
-    Expr { kind: ExprKind::Call(Box::new(call)), alias: None, span: Default::default() }
+    Expr::new(ExprKind::Call(Box::new(call)))
 }

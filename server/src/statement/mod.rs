@@ -71,7 +71,9 @@ pub fn execute(
     started: impl FnOnce(&Arc<QueryContext>),
 ) -> Result<()> {
     let text = statement_text(&input.text)?;
-    let parsed = sql::parse_statement(text)?;
+    let mut parameters = session.parameters.clone();
+    parameters.extend(request.parameters.clone());
+    let parsed = sql::parse_statement_with(text, &parameters)?;
     let mut settings = session.settings.clone();
     settings.values.extend(request.settings.values.clone());
     apply_settings(&mut settings, &parsed.settings)?;
@@ -125,16 +127,20 @@ impl Run<'_> {
             Statement::Optimize { name, final_, .. } => self.optimize(&name, final_),
             Statement::Set(settings) => self.set(&settings),
             Statement::Use(database) => self.use_database(&database),
-            Statement::Describe { table } => self.describe(&table, format.as_deref()),
+            Statement::Describe { table, .. } => self.describe(&table, format.as_deref()),
             Statement::Exists { kind, name } => self.exists(kind, &name, format.as_deref()),
             Statement::Show(show) => self.show(&show, format.as_deref()),
             Statement::System(command) => self.system(&command),
             Statement::KillQuery { mutation, where_, .. } => {
                 self.kill_query(mutation, &where_, format.as_deref())
             }
-            Statement::Alter(_) => Err(Error::new(
+            Statement::Alter(_) | Statement::Delete(_) | Statement::Update(_) => Err(Error::new(
                 codes::NOT_IMPLEMENTED,
-                "ALTER is not supported yet: create a new table and INSERT … SELECT into it",
+                "Changing a table is not supported yet: create a new one and INSERT … SELECT into it",
+            )),
+            Statement::Check { .. } | Statement::Other(_) => Err(Error::new(
+                codes::NOT_IMPLEMENTED,
+                "This statement is not supported yet",
             )),
         }
     }
@@ -284,7 +290,8 @@ fn kind_of(statement: &Statement) -> &'static str {
         Statement::Set(_) => "Set",
         Statement::Use(_) => "Use",
         Statement::System(_) => "System",
-        Statement::Alter(_) => "Alter",
+        Statement::Alter(_) | Statement::Delete(_) | Statement::Update(_) => "Alter",
+        Statement::Check { .. } | Statement::Other(_) => "",
         Statement::Rename { .. } => "Rename",
         Statement::Optimize { .. } => "Optimize",
         Statement::KillQuery { .. } => "KillQuery",

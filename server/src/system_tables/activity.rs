@@ -73,14 +73,17 @@ pub fn query_log(server: &Server, _: &State, rows: &mut Rows) -> Result<()> {
 
 pub fn merges(server: &Server, _: &State, rows: &mut Rows) -> Result<()> {
     for merge in server.merges.running() {
+        let elapsed_us = server.clock.now_us().saturating_sub(merge.started_us);
         rows.push(&[
             ("database", text(merge.database)),
             ("table", text(merge.table)),
-            ("elapsed", Value::Float(merge.elapsed.as_secs_f64())),
-            ("progress", Value::Float(merge.progress)),
-            ("num_parts", number(merge.source_parts.len() as u64)),
-            ("source_part_names", texts(merge.source_parts)),
+            ("elapsed", Value::Float(elapsed_us as f64 / 1e6)),
+            ("progress", Value::Float(merge.rows_done as f64 / merge.rows_total.max(1) as f64)),
+            ("num_parts", number(merge.parts.len() as u64)),
+            ("source_part_names", texts(merge.part_names)),
             ("partition_id", text(merge.partition_id)),
+            ("total_size_bytes_compressed", number(merge.bytes)),
+            ("rows_read", number(merge.rows_done)),
         ]);
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use pumphouse_ingest::format;
-use pumphouse_query::{Result, functions};
+use pumphouse_query::{Result, aggregates, functions};
 use pumphouse_storage::log::State;
 
 use super::rows::{Rows, flag, number, text};
@@ -42,17 +42,21 @@ pub fn settings(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
 }
 
 pub fn functions(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    for name in functions::names() {
-        rows.push(&[("name", text(name)), ("origin", pumphouse_storage::Value::Int(0))]);
-    }
-    for name in pumphouse_query::aggregates::names() {
-        rows.push(&[("name", text(name)), ("is_aggregate", flag(true))]);
+    let scalar = functions::names().map(|f| (f.name, f.case_insensitive, f.alias_to, false));
+    let aggregate = aggregates::names().map(|(name, any_case, alias)| (name, any_case, alias, true));
+    for (name, case_insensitive, alias_to, is_aggregate) in scalar.chain(aggregate) {
+        rows.push(&[
+            ("name", text(name)),
+            ("is_aggregate", flag(is_aggregate)),
+            ("case_insensitive", flag(case_insensitive)),
+            ("alias_to", text(alias_to.unwrap_or_default())),
+        ]);
     }
     Ok(())
 }
 
 pub fn formats(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    for format in format::formats() {
+    for format in format::names() {
         rows.push(&[
             ("name", text(format.name)),
             ("is_input", flag(format.reader.is_some())),
