@@ -154,9 +154,23 @@ pub enum FrameBound {
 }
 
 /// A query: one SELECT, or several joined by set operations.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Query {
     pub body: QueryBody,
+    /// Written in parentheses inside a set operation; only the formatter cares.
+    pub parenthesized: bool,
+}
+
+impl Query {
+    pub fn new(body: QueryBody) -> Query {
+        Query { body, parenthesized: false }
+    }
+}
+
+impl PartialEq for Query {
+    fn eq(&self, other: &Query) -> bool {
+        self.body == other.body
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -483,6 +497,8 @@ pub struct CreateTable {
     pub uuid: Option<String>,
     pub if_not_exists: bool,
     pub or_replace: bool,
+    /// `REPLACE TABLE`: as CREATE OR REPLACE, but the table must exist.
+    pub replace: bool,
     pub temporary: bool,
     pub attach: bool,
     pub cluster: Option<String>,
@@ -492,8 +508,7 @@ pub struct CreateTable {
     pub projections: Vec<(String, Query)>,
     /// `(name, is_assume, expression)`.
     pub constraints: Vec<(String, bool, Expr)>,
-    /// `PRIMARY KEY expr` inside the column list.
-    pub inner_primary_key: Option<Expr>,
+    /// A PRIMARY KEY inside the column list is here too.
     pub engine: EngineClause,
     /// `EMPTY AS SELECT`: the table's structure only.
     pub empty: bool,
@@ -516,6 +531,7 @@ pub struct EngineClause {
     pub arguments: Option<Vec<Expr>>,
     pub partition_by: Option<Expr>,
     pub primary_key: Option<Expr>,
+    /// A key that is DESC is a call of `__descending`.
     pub order_by: Option<Expr>,
     pub sample_by: Option<Expr>,
     pub ttl: Vec<TtlItem>,
@@ -551,6 +567,8 @@ pub struct ColumnDecl {
     pub codec: Option<Vec<Expr>>,
     pub ttl: Option<Expr>,
     pub primary_key: bool,
+    /// The kinds inside `STATISTICS(...)`.
+    pub statistics: Option<Vec<Expr>>,
     pub settings: Vec<Setting>,
 }
 
@@ -647,6 +665,13 @@ pub enum AlterCommand {
         partition: Expr,
         detach: bool,
         is_part: bool,
+    },
+    AddProjection {
+        name: String,
+        query: Query,
+        if_not_exists: bool,
+        first: bool,
+        after: Option<String>,
     },
     /// Anything else: parsed for validity of its words, kept as text.
     Other(String),

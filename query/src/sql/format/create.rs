@@ -113,12 +113,7 @@ impl Printer {
                 p.subquery(query);
             }));
         }
-        if let Some(key) = &table.inner_primary_key {
-            elements.push(Box::new(move |p| {
-                p.word("PRIMARY KEY ");
-                p.key(key);
-            }));
-        }
+        
         self.element_list(elements);
     }
 

@@ -59,7 +59,7 @@ impl Parser<'_> {
         }
         if self.keyword_ahead(0, "PRIMARY KEY") {
             self.index += 2;
-            table.inner_primary_key = Some(self.expression()?);
+            table.engine.primary_key = Some(self.expression()?);
             return Ok(());
         }
         let column = self.column_declaration()?;

@@ -131,12 +131,8 @@ impl Parser<'_> {
         Ok(format!("{path} {}", self.data_type()?))
     }
 
+    /// `a.b.c` as one name.
     fn json_path(&mut self) -> Result<String> {
-        let mut path = format::quote_name(&self.name()?);
-        while self.symbol_ahead(0, ".") {
-            self.index += 1;
-            path = format!("{path}.{}", format::quote_name(&self.name()?));
-        }
-        Ok(path)
+        Ok(format::quote_name(&self.compound_name()?))
     }
 }

@@ -175,15 +175,14 @@ impl Parser<'_> {
         Ok(TableExpr::Subquery { query, alias, final_ })
     }
 
-    /// `[AS] alias` and FINAL in either order.
+    /// `[AS] alias [FINAL]`.
     fn alias_and_final(&mut self) -> Result<(Option<String>, bool)> {
-        let mut final_ = self.take_keyword("FINAL");
         let alias = match self.take_keyword("AS") {
             true => Some(self.name()?),
+            false if self.keyword_ahead(0, "SELECT") => None,
             false => self.bare_alias()?,
         };
-        final_ |= self.take_keyword("FINAL");
-        Ok((alias, final_))
+        Ok((alias, self.take_keyword("FINAL")))
     }
 
     /// `SAMPLE 1/10 OFFSET 1/2`.

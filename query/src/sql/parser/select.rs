@@ -161,17 +161,16 @@ impl Parser<'_> {
         *last = Some(operation);
         self.grow()?;
         let (operator, quantifier) = operation;
-        Ok(Query {
-            body: QueryBody::SetOperation { operator, quantifier, inputs: vec![left, right] },
-        })
+        Ok(Query::new(QueryBody::SetOperation { operator, quantifier, inputs: vec![left, right] }))
     }
 
     fn query_operand(&mut self) -> Result<Query> {
         if !self.take_symbol("(") {
-            return Ok(Query { body: QueryBody::Select(Box::new(self.select()?)) });
+            return Ok(Query::new(QueryBody::Select(Box::new(self.select()?))));
         }
-        let query = self.query()?;
+        let mut query = self.query()?;
         self.expect_symbol(")")?;
+        query.parenthesized = true;
         Ok(query)
     }
 
@@ -187,7 +186,7 @@ impl Parser<'_> {
         let Some(Expr { kind: ExprKind::Subquery(query), .. }) = items.pop() else {
             return Ok(None);
         };
-        let first = self.intersections(*query)?;
+        let first = self.intersections(Query { parenthesized: true, ..*query })?;
         self.unions(first).map(Some)
     }
 
@@ -208,8 +207,6 @@ impl Parser<'_> {
         self.select_list(&mut select)?;
         if !from_first && self.take_keyword("FROM") {
             (select.from, select.array_join) = self.from_clause()?;
-        } else if !from_first {
-            select.array_join = self.array_join()?;
         }
         self.filters(&mut select)?;
         self.ordering(&mut select)?;
@@ -283,6 +280,9 @@ impl Parser<'_> {
             let with_ties = self.take_keyword("WITH TIES");
             select.limit = Some(Limit { limit: Some(limit), offset: None, with_ties });
         }
+                if self.from_clause_follows() {
+            return Err(self.unexpected());
+        }
         select.items.push(self.select_item()?);
         while self.take_symbol(",") {
             if self.trailing_comma() {
@@ -299,24 +299,29 @@ impl Parser<'_> {
         match next.kind {
             TokenKind::End => true,
             TokenKind::Symbol => matches!(self.text_of(next), ")" | ";"),
-            TokenKind::Word => {
-                let name = matches!(self.ahead(1).kind, TokenKind::Word | TokenKind::QuotedName)
-                    || self.symbol_ahead(1, "(");
-                self.keyword_ahead(0, "FROM") && name
-            }
+                        TokenKind::Word => self.from_clause_follows(),
             _ => false,
         }
+    }
+
+    /// Whether FROM starts the clause here and is not a column's name.
+    fn from_clause_follows(&mut self) -> bool {
+        let next = self.ahead(1);
+        let table = match next.kind {
+            TokenKind::Word => !self.keyword_ahead(1, "AS") && !self.keyword_ahead(1, "FROM"),
+            TokenKind::QuotedName => true,
+            _ => self.symbol_ahead(1, "("),
+        };
+        table && self.keyword_ahead(0, "FROM")
     }
 
     /// An expression with an alias, with or without AS.
     pub(super) fn select_item(&mut self) -> Result<Expr> {
         let mut expr = self.aliased()?;
-        if expr.alias.is_none() || !expr.parenthesized {
-            if expr.alias.is_none()
-                && let Some(alias) = self.bare_alias()?
-            {
-                expr.alias = Some(alias);
-            }
+                if expr.alias.is_none()
+            && let Some(alias) = self.bare_alias()?
+        {
+            expr.alias = Some(alias);
         }
         Ok(expr)
     }
@@ -327,7 +332,11 @@ impl Parser<'_> {
         match token.kind {
             TokenKind::QuotedName => self.optional_name(),
             TokenKind::Word => {
-                let word = self.text_of(token);
+                                let word = self.text_of(token);
+                // `CREATE VIEW … AS SELECT 1 COMMENT 'x'`.
+                if word.eq_ignore_ascii_case("COMMENT") && self.ahead(1).kind == TokenKind::String {
+                    return Ok(None);
+                }
                 match NO_ALIAS.iter().any(|reserved| word.eq_ignore_ascii_case(reserved)) {
                     true => Ok(None),
                     false => self.optional_name(),
@@ -521,9 +530,7 @@ impl Parser<'_> {
             offset = Some(self.expression()?);
         }
         if select.limit_by.is_none() && self.take_keyword("BY") {
-            let all = self.keyword_ahead(0, "ALL") && !self.symbol_ahead(1, ",");
-            let by = self.comma_list(Self::expression)?;
-            let _ = all;
+                        let by = self.comma_list(Self::expression)?;
             select.limit_by = Some(LimitBy { limit, offset, by });
             return Ok(true);
         }

@@ -504,7 +504,7 @@ fn aggregated(subquery: Expr, aggregate: &str) -> Expr {
         ..Select::default()
     };
     let body = QueryBody::Select(Box::new(select));
-    Expr::new(ExprKind::Subquery(Box::new(Query { body })))
+    Expr::new(ExprKind::Subquery(Box::new(Query::new(body))))
 }
 
 #[cfg(test)]
