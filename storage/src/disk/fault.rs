@@ -399,11 +399,11 @@ impl Inode {
             let (page, within) = (at / PAGE, at % PAGE);
             let count = (PAGE - within).min(bytes.len() - done);
             let target = &mut self.pages[page];
-            if bytes[done..done + count].iter().any(|b| *b != 0) || within != 0 || count != PAGE {
-                Arc::make_mut(target)[within..within + count]
-                    .copy_from_slice(&bytes[done..done + count]);
-            } else {
+            let source = &bytes[done..done + count];
+            if source == &zero_page()[..] {
                 *target = zero_page();
+            } else {
+                Arc::make_mut(target)[within..within + count].copy_from_slice(source);
             }
             self.dirty.insert(page);
             self.doubtful.remove(&page);

@@ -279,10 +279,8 @@ pub fn switch_current(disk: &dyn Disk) -> Result<()> {
 
 /// The second file: written on the caller's thread, or on one of its own beside the first.
 enum SecondCopy {
-    Inline {
-        file: Box<dyn WriteFile>,
-        outcome: Option<Result<()>>,
-    },
+    /// Written before the first copy and synced after it: at worst neither is durable, as with threads.
+    Inline { file: Box<dyn WriteFile>, written: Result<()> },
     Thread {
         jobs: Option<Sender<Job>>,
         outcomes: Receiver<Result<()>>,
@@ -298,7 +296,7 @@ struct Job {
 impl SecondCopy {
     fn new(mut file: Box<dyn WriteFile>, parallel: bool) -> Result<SecondCopy> {
         if !parallel {
-            return Ok(SecondCopy::Inline { file, outcome: None });
+            return Ok(SecondCopy::Inline { file, written: Ok(()) });
         }
         let (jobs, todo) = bounded::<Job>(1);
         let (done, outcomes) = bounded(1);
@@ -318,8 +316,8 @@ impl SecondCopy {
 
     fn begin(&mut self, file_offset: u64, bytes: Arc<Vec<u8>>) -> Result<()> {
         match self {
-            SecondCopy::Inline { file, outcome } => {
-                *outcome = Some(write_synced(&mut **file, file_offset, &bytes));
+            SecondCopy::Inline { file, written } => {
+                *written = file.write_at(file_offset, &bytes);
                 Ok(())
             }
             SecondCopy::Thread { jobs, .. } => {
@@ -331,8 +329,8 @@ impl SecondCopy {
 
     fn finish(&mut self) -> Result<()> {
         match self {
-            SecondCopy::Inline { outcome, .. } => {
-                outcome.take().unwrap_or_else(|| Err(thread_gone()))
+            SecondCopy::Inline { file, written } => {
+                std::mem::replace(written, Ok(())).and_then(|()| file.sync())
             }
             SecondCopy::Thread { outcomes, .. } => {
                 outcomes.recv().unwrap_or_else(|_| Err(thread_gone()))

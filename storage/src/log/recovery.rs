@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 
 const PARTS: &str = "parts";
 const CHUNK_BYTES: u64 = 64 * 1024;
+const ZEROS: [u8; ALIGNMENT as usize] = [0; ALIGNMENT as usize];
 
 /// What recovery found, with the log made whole.
 #[derive(Debug)]
@@ -321,7 +322,7 @@ fn find_torn(copies: &[Copy; 2], chain: &Chain) -> Result<[Vec<u64>; 2]> {
     let mut torn = [vec![], vec![]];
     for (copy, pages) in copies.iter().zip(&mut torn) {
         copy.pages_from(chain.end, |file_offset, bytes| {
-            if bytes.iter().any(|b| *b != 0) {
+            if bytes != &ZEROS[..bytes.len()] {
                 pages.push(file_offset);
             }
             Ok(())
@@ -358,7 +359,7 @@ fn repair(
         }
         for file_offset in &torn[copy] {
             let count = ALIGNMENT.min(file.len() - file_offset);
-            file.write_at(*file_offset, &vec![0; count as usize])?;
+            file.write_at(*file_offset, &ZEROS[..count as usize])?;
         }
         if file.len() < chain.allocated {
             file.write_at(chain.allocated - 1, &[0])?;

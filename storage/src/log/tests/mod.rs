@@ -3,6 +3,8 @@
 //! truncation), `faults` (the n-th disk operation fails) and `simulation` (power cuts everywhere).
 
 mod codec;
+mod damage;
+mod faults;
 mod fixture;
 mod simulation;
 mod state;

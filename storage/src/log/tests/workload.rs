@@ -10,12 +10,15 @@ use uuid::Uuid;
 
 use super::fixture::*;
 use crate::Result;
+use crate::block::{Block, Column};
 use crate::disk::{FaultDisk, Random};
 use crate::error::Error;
 use crate::log::snapshot::encode_state;
 use crate::log::{Commit, Edit, PartMeta, Precondition, State, StreamPartition};
 use crate::part::PendingPart;
 use crate::store::Store;
+use crate::table::insert::write_block;
+use crate::types::{DataType, Value};
 
 const STREAM: u128 = 1;
 const RAW: u128 = 2;
@@ -56,14 +59,29 @@ pub struct Workload<'a> {
     pub store: Arc<Store>,
     pub random: Random,
     pub journal: Journal,
+    pub parts: Parts,
     held: Vec<Arc<State>>,
 }
 
+/// What parts the workload makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// Recognizable files; quick, and any byte of them is checked.
+    MadeUp,
+    /// Blocks written by the block writer and merged by the merge worker.
+    Real,
+}
+
 impl<'a> Workload<'a> {
-    pub fn new(disk: &'a FaultDisk, store: Arc<Store>, random: Random) -> Workload<'a> {
+    pub fn new(
+        disk: &'a FaultDisk,
+        store: Arc<Store>,
+        random: Random,
+        parts: Parts,
+    ) -> Workload<'a> {
         let mut journal = Journal::default();
         journal.acknowledge(disk.operations(), &store.snapshot());
-        Workload { disk, store, random, journal, held: vec![] }
+        Workload { disk, store, random, journal, parts, held: vec![] }
     }
 
     /// One random commit, or what leads to none. Rejections are part of the game, other errors not.
@@ -74,6 +92,7 @@ impl<'a> Workload<'a> {
             None => self.create_tables(),
             Some(_) => match self.random.below(20) {
                 0..=9 => self.insert_block(false),
+                10..=12 if self.parts == Parts::Real => self.merge_for_real(),
                 10..=12 => self.merge(),
                 13 | 14 => self.side_table(),
                 15 => self.token(),
@@ -121,8 +140,16 @@ impl<'a> Workload<'a> {
         let rows = 1 + self.random.below(50);
         let mut parts = vec![];
         for table in [RAW, COPY] {
+            let table = &state.tables[&table_id(table)];
             for share in split(rows, &mut self.random) {
-                parts.push(write_part(&self.store, table_id(table), share)?);
+                match self.parts {
+                    Parts::MadeUp => {
+                        parts.push(write_part(&self.store, table.definition.uuid, share)?);
+                    }
+                    Parts::Real => {
+                        parts.extend(write_block(&self.store, table, &block_of(share, rows))?);
+                    }
+                }
             }
         }
         let expected = if stale { stored.map_or(Some(5), |n| Some(n + 1)) } else { stored };
@@ -167,6 +194,19 @@ impl<'a> Workload<'a> {
         self.commit(Commit { preconditions, edits: removals }, vec![merged])
     }
 
+    fn merge_for_real(&mut self) -> Result<()> {
+        let state = self.store.snapshot();
+        let table = &state.tables[&table_id(if self.random.one_in(2) { RAW } else { COPY })];
+        if table.parts.len() < 2 {
+            return Ok(());
+        }
+        let from = self.random.below(table.parts.len() as u64 - 1) as usize;
+        let ids: Vec<_> = table.parts.iter().skip(from).take(3).map(|p| p.id).collect();
+        crate::merge::worker::merge(&self.store, table, &ids)?;
+        self.journal.acknowledge(self.disk.operations(), &self.store.snapshot());
+        Ok(())
+    }
+
     fn side_table(&mut self) -> Result<()> {
         let number = 10 + u128::from(self.random.below(4));
         let table = table_id(number);
@@ -178,8 +218,11 @@ impl<'a> Workload<'a> {
             };
             return self.commit(edits(vec![edit]), vec![]);
         }
-        let part = write_part(&self.store, table, 3)?;
-        self.commit(create_table(definition(number, "d", &format!("side{number}"))), vec![part])
+        let parts = match self.parts {
+            Parts::MadeUp => vec![write_part(&self.store, table, 3)?],
+            Parts::Real => vec![],
+        };
+        self.commit(create_table(definition(number, "d", &format!("side{number}"))), parts)
     }
 
     fn token(&mut self) -> Result<()> {
@@ -201,6 +244,16 @@ impl<'a> Workload<'a> {
     }
 }
 
+/// `rows` rows of the columns of [`definition`].
+fn block_of(rows: u64, seed: u64) -> Block {
+    let rows = rows as usize;
+    let keys: Vec<Value> = (0..rows as u64).map(|i| Value::UInt(i * 7919 % 97 + seed)).collect();
+    let schema = definition(RAW, "d", "raw").schema();
+    let key = Column::from_values(DataType::UInt64, &keys).unwrap();
+    let flag = Column::default_values(schema[1].1.clone(), rows);
+    Block::new(vec![(schema[0].0.clone(), key), (schema[1].0.clone(), flag)])
+}
+
 fn split(rows: u64, random: &mut Random) -> Vec<u64> {
     let first = 1 + random.below(rows);
     if first == rows || random.one_in(2) { vec![rows] } else { vec![first, rows - first] }
@@ -209,11 +262,27 @@ fn split(rows: u64, random: &mut Random) -> Vec<u64> {
 /// What holds of every state, and of the files that go with it: each row of the stream is in both
 /// tables once, live parts are on the disk as written, and nothing else is (unless a live store still
 /// has to remove it).
-pub fn check_invariants(disk: &FaultDisk, state: &State) -> std::result::Result<(), String> {
+pub fn check_invariants(
+    disk: &FaultDisk,
+    store: &Store,
+    parts: Parts,
+) -> std::result::Result<(), String> {
+    let state = &*store.snapshot();
     let mut live = BTreeSet::new();
     for part in state.tables.values().flat_map(|t| &t.parts) {
-        if disk.peek(&part.path()).as_deref() != Some(&part_contents(part)) {
-            return Err(format!("part {} is not as written", part.id));
+        match parts {
+            Parts::MadeUp => {
+                if disk.peek(&part.path()).as_deref() != Some(&part_contents(part)) {
+                    return Err(format!("part {} is not as written", part.id));
+                }
+            }
+            Parts::Real => {
+                let reader = store.part(part).map_err(|e| e.to_string())?;
+                reader.verify_all().map_err(|e| e.to_string())?;
+                if reader.rows() != part.rows {
+                    return Err(format!("part {} has {} rows", part.id, reader.rows()));
+                }
+            }
         }
         if !live.insert(part.path()) {
             return Err(format!("part {} is there twice", part.id));
