@@ -112,7 +112,16 @@ impl Config {
         for (key, value) in table {
             let text = match value {
                 toml::Value::String(s) => s,
-                other => other.to_string(),
+                toml::Value::Integer(n) => n.to_string(),
+                toml::Value::Boolean(yes) => yes.to_string(),
+                toml::Value::Float(n) => n.to_string(),
+                other => {
+                    return Err(ConfigError::Value {
+                        origin: shown,
+                        key,
+                        value: format!("a {}", other.type_str()),
+                    });
+                }
             };
             self.set(&key, &text, &shown)?;
         }

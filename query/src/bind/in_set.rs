@@ -66,7 +66,7 @@ impl Binder<'_> {
                     from: Some(from),
                     ..Select::default()
                 };
-                Ok(Some(Query { body: QueryBody::Select(Box::new(select)) }))
+                Ok(Some(Query::new(QueryBody::Select(Box::new(select)))))
             }
             _ => Ok(None),
         }

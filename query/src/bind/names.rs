@@ -57,7 +57,7 @@ pub fn maybe_you_meant(names: &[String]) -> String {
 
 /// The statement text of a SELECT, as errors show it.
 pub fn select_text(select: &Select) -> String {
-    let query = Query { body: QueryBody::Select(Box::new(select.clone())) };
+    let query = Query::new(QueryBody::Select(Box::new(select.clone())));
     let mut text = sql::format::query(&query, false);
     if text.len() > SCOPE_TEXT_BYTES_MAX {
         let cut = (0..=SCOPE_TEXT_BYTES_MAX).rev().find(|i| text.is_char_boundary(*i));

@@ -9,9 +9,7 @@ use pumphouse_query::sql::ast::{
 };
 use pumphouse_query::sql::format;
 use pumphouse_query::{Error, Result, execute, prepare};
-use pumphouse_storage::log::{
-    ColumnDefinition, Commit, Edit, Precondition, Rejection, TableDefinition,
-};
+use pumphouse_storage::log::{Commit, Edit, Precondition, Rejection, TableDefinition};
 use pumphouse_storage::{Block, DataType};
 use uuid::Uuid;
 

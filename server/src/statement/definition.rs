@@ -307,8 +307,7 @@ fn create_text(mut create: CreateTable, engine: &str) -> String {
         let inline: Vec<Expr> = create
             .columns
             .iter_mut()
-            .filter(|c| std::mem::take(&mut c.primary_key))
-            .map(|c| identifier(&c.name))
+            .filter_map(|c| std::mem::take(&mut c.primary_key).then(|| identifier(&c.name)))
             .collect();
         if !inline.is_empty() {
             let key = tuple_of(inline);

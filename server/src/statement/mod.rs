@@ -128,7 +128,7 @@ impl Run<'_> {
             Statement::Set(settings) => self.set(&settings),
             Statement::Use(database) => self.use_database(&database),
             Statement::Describe { table, .. } => self.describe(&table, format.as_deref()),
-            Statement::Exists { kind, name } => self.exists(kind, &name, format.as_deref()),
+            Statement::Exists { kind, name, .. } => self.exists(kind, &name, format.as_deref()),
             Statement::Show(show) => self.show(&show, format.as_deref()),
             Statement::System(command) => self.system(&command),
             Statement::KillQuery { mutation, where_, .. } => {

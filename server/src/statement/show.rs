@@ -41,6 +41,12 @@ impl Run<'_> {
                 let condition = if *changed { "changed" } else { "" };
                 format!("SELECT name, type, value FROM system.settings{}", tail(condition, filter))
             }
+            Show::Dictionaries { .. } | Show::Indexes { .. } | Show::Other(_) => {
+                return Err(Error::new(
+                    codes::NOT_IMPLEMENTED,
+                    "This kind of SHOW is not supported yet",
+                ));
+            }
             Show::Functions(filter) => {
                 format!("SELECT * FROM system.functions{}", tail("", filter))
             }
@@ -154,7 +160,7 @@ impl Run<'_> {
             from: Some(table.clone()),
             ..Select::default()
         };
-        let query = Query { body: QueryBody::Select(Box::new(select)) };
+        let query = Query::new(QueryBody::Select(Box::new(select)));
         let plan = prepare(&query, &self.server.catalog(), self.context)?;
         Ok(plan
             .schema

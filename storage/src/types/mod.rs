@@ -9,7 +9,7 @@ mod parse;
 mod time_zone;
 mod value;
 
-pub use data_type::{DataType, EnumValues, TupleElement};
+pub use data_type::{DataType, EnumValues, TupleElement, back_quote_if_needed};
 pub use parse::parse_data_type;
 pub use time_zone::TimeZone;
 pub use value::Value;
