@@ -30,6 +30,8 @@ mod select;
 mod set_operation;
 mod star;
 mod subquery;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tree;
 mod window;
 

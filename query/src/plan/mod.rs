@@ -1,6 +1,8 @@
 //! The logical plan: what binding yields, what rules rewrite, what execution runs. Names are gone:
 //! a column is an index into its input's output.
 
+pub mod explain;
+
 use std::sync::Arc;
 
 use pumphouse_storage::scan::ColumnCondition;

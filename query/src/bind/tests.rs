@@ -1,0 +1,236 @@
+//! SQL scripts end to end: text, binding, optimizing, execution, against golden answers of the real
+//! engine (`testdata/*.golden`, made by `testdata/generate.py`).
+//!
+//! Rows are compared in order if the query says ORDER BY, else sorted. Errors are compared by code.
+//! `PUMPHOUSE_GOLDEN=name` runs one file and prints every difference in full.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pumphouse_storage::{Block, Value};
+
+use crate::catalog::{BlockSource, Catalog, SourceColumn, TableSource, numbers};
+use crate::context::QueryContext;
+use crate::error::{Error, Result, codes};
+use crate::execute::{ResultSink, run};
+use crate::{prepare, sql};
+
+struct Tables {
+    tables: BTreeMap<String, Arc<dyn TableSource>>,
+}
+
+impl Catalog for Tables {
+    fn table(&self, database: &str, name: &str) -> Result<Arc<dyn TableSource>> {
+        if database == "system"
+            && let Some(source) = numbers::system_table(name)
+        {
+            return Ok(source);
+        }
+        if database != "default" {
+            let message = format!("Database {database} does not exist");
+            return Err(Error::new(codes::UNKNOWN_DATABASE, message));
+        }
+        self.tables.get(name).cloned().ok_or_else(|| {
+            let message = format!("Unknown table expression identifier '{name}'");
+            Error::new(codes::UNKNOWN_TABLE, message)
+        })
+    }
+
+    fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
+        numbers::table_function(name, arguments)
+            .unwrap_or_else(|| Err(super::from::unknown_table_function(name, &["numbers"])))
+    }
+}
+
+#[derive(Default)]
+struct Text {
+    rows: Vec<String>,
+    totals: Vec<String>,
+    blocks: Vec<Block>,
+}
+
+impl ResultSink for Text {
+    fn block(&mut self, block: Block) -> Result<()> {
+        self.rows.extend(text_rows(&block));
+        self.blocks.push(block);
+        Ok(())
+    }
+
+    fn totals(&mut self, block: Block) -> Result<()> {
+        self.totals.extend(text_rows(&block));
+        Ok(())
+    }
+}
+
+fn text_rows(block: &Block) -> Vec<String> {
+    (0..block.rows())
+        .map(|row| {
+            let fields: Vec<String> = block
+                .columns
+                .iter()
+                .map(|c| {
+                    if c.is_null(row) {
+                        return "\\N".to_string();
+                    }
+                    let mut out = vec![];
+                    let zone = pumphouse_storage::types::TimeZone::UTC;
+                    crate::text::write_text(&c.data_type, c.array.as_ref(), row, zone, &mut out);
+                    escaped(&String::from_utf8_lossy(&out))
+                })
+                .collect();
+            fields.join("\t")
+        })
+        .collect()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\'', "\\'")
+}
+
+/// Like [`escaped`], but composite values keep their quotes.
+fn header(names: impl Iterator<Item = String>) -> String {
+    names.map(|n| escaped(&n)).collect::<Vec<_>>().join("\t")
+}
+
+fn context(settings: &[sql::ast::Setting]) -> Arc<QueryContext> {
+    let mut ctx = QueryContext::new("test", 1_750_000_000_000_000, 1 << 30);
+    ctx.settings.set("max_threads", "2");
+    for setting in settings {
+        let text = match &setting.value {
+            Value::String(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            other => other.to_sql(),
+        };
+        ctx.settings.set(setting.name.clone(), text);
+    }
+    Arc::new(ctx)
+}
+
+fn answer(text: &str, catalog: &Tables) -> Result<String> {
+    let parsed = sql::parse_statement(text)?;
+    let sql::ast::Statement::Query(query) = &parsed.statement else {
+        return Err(Error::new(codes::NOT_IMPLEMENTED, "not a query"));
+    };
+    let mut settings = parsed.settings.clone();
+    if let sql::ast::QueryBody::Select(select) = &query.body {
+        settings.extend(select.settings.iter().cloned());
+    }
+    let ctx = context(&settings);
+    let plan = prepare(query, catalog, &ctx)?;
+    let mut sink = Text::default();
+    run(&plan, &ctx, &mut sink)?;
+    for block in &sink.blocks {
+        let types: Vec<_> = block.columns.iter().map(|c| c.data_type.clone()).collect();
+        let promised: Vec<_> = plan.schema.iter().map(|(_, t)| t.clone()).collect();
+        assert_eq!(types, promised, "types of {text}");
+    }
+    let mut lines = vec![
+        header(plan.schema.iter().map(|(n, _)| n.clone())),
+        header(plan.schema.iter().map(|(_, t)| t.to_string())),
+    ];
+    lines.extend(sink.rows);
+    if !sink.totals.is_empty() {
+        lines.push(String::new());
+        lines.extend(sink.totals);
+    }
+    Ok(lines.join("\n"))
+}
+
+fn tables() -> Tables {
+    let mut catalog = Tables { tables: BTreeMap::new() };
+    for line in script("tables.sql") {
+        let Some((name, text)) = line.split_once(": ") else { panic!("no name in {line}") };
+        let query = sql::parse_query(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let ctx = context(&[]);
+        let plan = prepare(&query, &catalog, &ctx).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let mut sink = Text::default();
+        run(&plan, &ctx, &mut sink).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let columns = plan.schema.iter().map(|(n, t)| SourceColumn::plain(n, t.clone())).collect();
+        let source = BlockSource::new(format!("default.{name}"), columns, sink.blocks);
+        catalog.tables.insert(name.to_string(), Arc::new(source));
+    }
+    catalog
+}
+
+fn testdata() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/bind/testdata")
+}
+
+fn script(name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(testdata().join(name)).expect("a script beside the tests");
+    text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(String::from).collect()
+}
+
+/// `(query, answer)` pairs of a golden file.
+fn golden(text: &str) -> Vec<(String, String)> {
+    let mut cases = vec![];
+    for case in text.trim_start_matches(">> ").split("\n>> ") {
+        let (query, answer) = case.split_once('\n').unwrap_or((case, ""));
+        cases.push((query.to_string(), answer.trim_end_matches('\n').to_string()));
+    }
+    cases
+}
+
+/// Rows in a comparable order: the header stays, the rest is sorted unless the query orders them.
+fn comparable(query: &str, answer: &str) -> String {
+    // Named tuples are spread over lines by the reference; their names are the same.
+    let answer = answer.replace("(\\n    ", "(").replace(",\\n    ", ", ").replace("\\n)", ")");
+    if query.to_uppercase().contains("ORDER BY") || answer.starts_with("ERR") {
+        return answer;
+    }
+    let lines: Vec<&str> = answer.split('\n').collect();
+    let (head, body) = lines.split_at(lines.len().min(2));
+    let mut body = body.to_vec();
+    body.sort_unstable();
+    head.iter().chain(&body).copied().collect::<Vec<_>>().join("\n")
+}
+
+fn unquoted(text: &str) -> String {
+    text.replace("\\'", "'")
+}
+
+fn failures(name: &str, catalog: &Tables, loud: bool) -> (usize, Vec<String>) {
+    let text = std::fs::read_to_string(testdata().join(name)).expect("a golden file");
+    let cases = golden(&text);
+    let mut failed = vec![];
+    for (query, want) in &cases {
+        let got = match answer(query, catalog) {
+            Ok(answer) => answer,
+            Err(e) => format!("ERR {} {e}", e.code()),
+        };
+        let code = |t: &str| t.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        let same = if want.starts_with("ERR") || got.starts_with("ERR") {
+            want.starts_with("ERR") && got.starts_with("ERR") && code(want) == code(&got)
+        } else {
+            unquoted(&comparable(query, want)) == unquoted(&comparable(query, &got))
+        };
+        if loud && want.starts_with("ERR") && *want != got {
+            eprintln!("message of {query}\n  want {want}\n  got  {got}");
+        }
+        if !same {
+            failed.push(format!(">> {query}\n-- want\n{want}\n-- got\n{got}\n"));
+        }
+    }
+    (cases.len(), failed)
+}
+
+#[test]
+fn golden_answers() {
+    let only = std::env::var("PUMPHOUSE_GOLDEN").ok();
+    let catalog = tables();
+    let mut names: Vec<String> = std::fs::read_dir(testdata())
+        .expect("testdata")
+        .filter_map(|e| e.ok()?.file_name().into_string().ok())
+        .filter(|n| n.ends_with(".golden"))
+        .filter(|n| only.as_ref().is_none_or(|o| n.starts_with(o.as_str())))
+        .collect();
+    names.sort();
+    let (mut count, mut failed) = (0, vec![]);
+    for name in names {
+        let (cases, differing) = failures(&name, &catalog, only.is_some());
+        count += cases;
+        failed.extend(differing);
+    }
+    eprintln!("{count} queries, {} differ", failed.len());
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
