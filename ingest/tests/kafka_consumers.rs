@@ -509,3 +509,108 @@ fn a_missing_topic_and_an_unreachable_broker_are_told() {
         engine.shutdown(QUICK);
     }
 }
+
+#[test]
+fn what_retention_took_stops_the_partition_or_is_recorded() {
+    for policy in ["stop", "skip"] {
+        let rig = Rig::new(1, &[("kafka_offset_gap", policy)]);
+        // The embedded broker keeps about 5 MB.
+        let filler = format!("1\n{}", "0\n".repeat(5000));
+        for _ in 0..1200 {
+            rig.send(0, Some(filler.as_bytes()));
+        }
+        rig.broker.flush().unwrap();
+        let next = Edit::AdvanceOffset {
+            table: rig.table,
+            topic: "t".into(),
+            kafka_partition: 0,
+            next: 10,
+            wall_us: 1,
+        };
+        rig.store.commit(Commit { preconditions: vec![], edits: vec![next] }, vec![]).unwrap();
+        let engine = rig.start();
+        rig.wait_for("the gap to be seen", || {
+            engine.consumers()[0].exceptions.iter().any(|e| e.text.contains("are gone"))
+        });
+        let gaps = || rig.store.snapshot().tables[&rig.table].gaps.clone();
+        if policy == "stop" {
+            std::thread::sleep(Duration::from_millis(300));
+            assert_eq!((rig.next(0), rig.count(), gaps().len()), (10, 0, 0));
+            assert!(engine.consumers()[0].assignments[0].next_retry_us > 0);
+        } else {
+            rig.wait_for("the rest", || rig.next(0) == 1200);
+            let gap = &gaps()[0];
+            assert_eq!(gap.from, 10);
+            assert!(gap.to > 10 && gap.to < 1200, "{gap:?}");
+            let ones = rig.keeper.rows.lock().unwrap().iter().filter(|n| **n == 1).count();
+            assert_eq!(ones as i64, 1200 - gap.to);
+        }
+        engine.shutdown(QUICK);
+    }
+}
+
+#[test]
+fn a_consumed_offset_beyond_the_end_is_no_reason_to_start_over() {
+    let rig = Rig::new(1, &[("kafka_offset_gap", "skip")]);
+    rig.produce(0..10, 1);
+    let next = Edit::AdvanceOffset {
+        table: rig.table,
+        topic: "t".into(),
+        kafka_partition: 0,
+        next: 5000,
+        wall_us: 1,
+    };
+    rig.store.commit(Commit { preconditions: vec![], edits: vec![next] }, vec![]).unwrap();
+    let engine = rig.start();
+    rig.wait_for("the error", || {
+        engine.consumers()[0]
+            .exceptions
+            .iter()
+            .any(|e| e.text.contains("truncated or created anew"))
+    });
+    assert_eq!((rig.next(0), rig.count()), (5000, 0));
+    engine.shutdown(QUICK);
+}
+
+#[test]
+fn more_consumers_than_slots_take_turns() {
+    let rig = Rig::new(4, &[("kafka_num_consumers", "4"), ("kafka_thread_per_consumer", "1")]);
+    rig.produce(0..4000, 4);
+    let config = KafkaEngineConfig { reader: lines, pool_size: 1, ..Default::default() };
+    let engine = KafkaEngine::start(rig.store.clone(), rig.keeper.clone(), config);
+    rig.wait_for("all rows", || rig.count() >= 4000);
+    rig.assert_exact(4000);
+    rig.produce(4000..8000, 4);
+    rig.wait_for("all rows", || rig.count() >= 8000);
+    rig.assert_exact(8000);
+    engine.shutdown(QUICK);
+}
+
+#[test]
+fn a_cooperative_group_keeps_what_stays() {
+    let rig = Rig::new(
+        4,
+        &[
+            ("kafka_assignment", "group"),
+            ("kafka_max_block_size", "100"),
+            (
+                "kafka_properties",
+                "partition.assignment.strategy=cooperative-sticky; session.timeout.ms=6000; \
+                 heartbeat.interval.ms=500",
+            ),
+        ],
+    );
+    rig.produce(0..2000, 4);
+    let engine = rig.start();
+    rig.wait_for("first rows", || rig.count() >= 500);
+    let second = rig.start();
+    rig.wait_for("a rebalance", || second.consumers().iter().any(|c| !c.assignments.is_empty()));
+    rig.produce(2000..6000, 4);
+    rig.wait_for("all rows", || rig.count() >= 6000);
+    second.shutdown(QUICK);
+    rig.produce(6000..8000, 4);
+    rig.wait_for("all rows", || rig.count() >= 8000);
+    std::thread::sleep(Duration::from_millis(200));
+    rig.assert_exact(8000);
+    engine.shutdown(QUICK);
+}

@@ -97,6 +97,11 @@ impl Inserter {
             ctx.check()?;
             let state = self.store.snapshot();
             let target = resolve(&state, database, table)?;
+            if target.definition.engine == "Kafka" {
+                let block = complete_block(&target.definition, block, ctx)?;
+                let rows = crate::kafka::produce::produce(&target, &block, ctx)?;
+                return Ok(InsertOutcome { rows, version: state.version, ..Default::default() });
+            }
             if token.is_some_and(|t| target.tokens.iter().any(|k| **k == *t)) {
                 return Ok(InsertOutcome { version: state.version, ..InsertOutcome::default() });
             }

@@ -36,6 +36,9 @@ pub struct KafkaEngine {
     sink: Arc<dyn StreamSink>,
     config: KafkaEngineConfig,
     slots: Arc<Slots>,
+    /// Held while threads are stopped and started; `tables` only to look and to change entries, so
+    /// that a view may read `system.kafka_consumers` at any time.
+    syncing: Mutex<()>,
     tables: Mutex<Tables>,
 }
 
@@ -77,7 +80,8 @@ impl KafkaEngine {
         let engine = Arc::new(KafkaEngine {
             clock: store.clock().clone(),
             slots: Slots::new(config.pool_size),
-            tables: Mutex::new(Tables::default()),
+            syncing: Mutex::default(),
+            tables: Mutex::default(),
             store,
             sink,
             config,
@@ -88,12 +92,13 @@ impl KafkaEngine {
 
     /// Makes what runs agree with the state. To be called after every change of a definition.
     pub fn sync(&self) {
+        let _syncing = self.syncing.lock();
         let mut tables = self.tables.lock();
         if tables.closed {
             return;
         }
         let state = self.store.snapshot();
-        let wanted = wanted_tables(&state);
+        let mut wanted = wanted_tables(&state);
         let stale: Vec<Uuid> = tables
             .entries
             .iter()
@@ -104,16 +109,16 @@ impl KafkaEngine {
         for uuid in stale {
             stopping.extend(tables.entries.remove(&uuid).and_then(|e| e.running));
         }
+        for (uuid, entry) in &tables.entries {
+            wanted.remove(uuid);
+            // A change elsewhere may be what it waits for.
+            entry.running.iter().for_each(|r| r.signal.wake());
+        }
+        drop(tables);
         stop(stopping, STOP_WAIT);
         for (uuid, (table, wanted)) in wanted {
-            match tables.entries.get(&uuid) {
-                // A change elsewhere may be what it waits for.
-                Some(entry) => entry.running.iter().for_each(|r| r.signal.wake()),
-                None => {
-                    let entry = self.begin(table, wanted);
-                    tables.entries.insert(uuid, entry);
-                }
-            }
+            let entry = self.begin(table, wanted);
+            self.tables.lock().entries.insert(uuid, entry);
         }
     }
 
@@ -136,6 +141,7 @@ impl KafkaEngine {
     /// Ends all consumption: blocks in work are committed or abandoned, groups are left. Threads that
     /// need longer than `deadline` are left behind; what they do not commit is read again.
     pub fn shutdown(&self, deadline: Duration) {
+        let _syncing = self.syncing.lock();
         let mut tables = self.tables.lock();
         tables.closed = true;
         let entries = std::mem::take(&mut tables.entries);
@@ -273,14 +279,16 @@ fn status_of(table: &Table) -> ConsumerStatus {
 
 impl Entry {
     fn is_like(&self, table: &Table, wanted: Wanted) -> bool {
-        self.wanted == wanted && self.table.definition_version == table.definition_version
+        self.wanted == wanted
+            && self.table.definition_version == table.definition_version
+            && self.error.is_none()
     }
 
     /// The row of a table that has no threads: its offsets as the log has them.
     fn idle_status(&self, state: &State) -> ConsumerStatus {
         let mut status = status_of(&self.table);
         (status.state, status.paused_reason) = match (self.wanted, &self.error) {
-            (_, Some(error)) => (ConsumerState::BackingOff, error.clone()),
+            (_, Some(error)) => (ConsumerState::Stopped, error.clone()),
             (Wanted::Paused, _) => (ConsumerState::Paused, "paused by SYSTEM STOP".into()),
             _ => (ConsumerState::Idle, "no materialized view reads from the table".into()),
         };

@@ -2,9 +2,9 @@
 //!
 //! Reads in the order a message meets it: [`engine`] (which tables run) → `plan` (a table's checked
 //! settings and limits, from [`settings`]) → `consumer` (its thread, a slot of `slots`) → `session`
-//! (positions, rebalances, the block being built) on a `client` → `insert_step` (views, parts and
-//! offsets in one commit). [`status`] is what system tables show; [`embedded`] is a broker for tests
-//! and the demo.
+//! (the loop and the block being built; `positions` for its partitions) on a `client` (`native` for
+//! whole batches) → `insert_step` (views, parts and offsets in one commit). [`produce`] is the other
+//! direction; [`status`] is what system tables show; [`embedded`] is a broker for tests and the demo.
 //!
 //! Rules: positions come from our log, never from the broker; a block commits with a compare-and-swap
 //! on its offsets; an error delays rows and never drops them.
@@ -19,6 +19,8 @@ mod insert_step;
 mod message;
 mod native;
 mod plan;
+mod positions;
+pub mod produce;
 mod session;
 pub mod settings;
 mod slots;

@@ -1,28 +1,23 @@
 //! One life of a consumer's client: its partitions, positions and the block being built.
 //!
-//! `step` is the loop's body: apply rebalances, give broken partitions another try, poll, flush. A
-//! position (`Place::next`) only moves over messages that are in the builder or in flight; whenever
-//! something is thrown away, positions go back to what the log holds and the client seeks there.
+//! `step` is the loop's body: apply rebalances, give broken partitions another try (both in
+//! `positions`), poll, flush. The client is served all the while.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
-use pumphouse_storage::log::{Commit, Edit, Precondition, StreamPartition};
-
-use super::backoff::Backoff;
-use super::client::{Assigned, Batches, Change, Client};
+use super::client::{Batches, Client};
 use super::consumer::ConsumerThread;
 use super::insert_step::Chunk;
 use super::message::Polled;
-use super::settings::{Assignment, OffsetGap};
-use super::status::{AssignmentStatus, ConsumerState};
+use super::positions::{Cause, Place, is_waiting};
+use super::settings::Assignment;
+use super::status::ConsumerState;
 use super::virtual_columns::{Virtual, VirtualBuilder};
-use crate::block_builder::{BlockBuilder, BuilderOptions, FlushReason, OffsetRange};
+use crate::block_builder::{BlockBuilder, BuilderOptions, FlushReason};
 use crate::format::ParseError;
-use crate::insert::{advance, offset_equals};
 
 /// Blocks of one consumer that may be in flight: one inserting, one waiting.
 const IN_FLIGHT_MAX: usize = 2;
@@ -39,47 +34,24 @@ const FORWARD_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a stop waits for the last block.
 const FINISH_WAIT: Duration = Duration::from_secs(5);
 
-/// One assigned partition.
-struct Place {
-    topic: Arc<str>,
-    /// librdkafka's topic object, to recognize a message's topic without reading its name.
-    topic_id: usize,
-    kafka_partition: i32,
-    /// What the log holds or will hold when all in flight is committed: where the next block begins.
-    stored: Option<i64>,
-    /// Messages below are duplicates; None before the first.
-    next: Option<i64>,
-    blocked: Option<Blocked>,
-}
-
-/// Why a partition stands still.
-struct Blocked {
-    until: Instant,
-    wakes: u64,
-    /// Where it stands; when it gets past, the delay starts anew.
-    at: Option<i64>,
-    backoff: Backoff,
-    waiting: bool,
-}
-
 pub(super) struct Session<'a> {
-    thread: &'a ConsumerThread,
+    pub(super) thread: &'a ConsumerThread,
     /// Before the client's other uses end: it is dropped first.
-    batches: Option<Batches<'a>>,
-    client: &'a Client,
-    places: Vec<Place>,
-    last_place: usize,
-    builder: BlockBuilder,
-    virtuals: Vec<Virtual>,
-    views_version: u64,
-    generation: u64,
-    flush_now: bool,
-    positions_in_doubt: bool,
-    paused_all: bool,
-    stalled_since: Option<Instant>,
-    next_discovery: Instant,
-    next_advice: Instant,
-    next_forward: Instant,
+    pub(super) batches: Option<Batches<'a>>,
+    pub(super) client: &'a Client,
+    pub(super) places: Vec<Place>,
+    pub(super) last_place: usize,
+    pub(super) builder: BlockBuilder,
+    pub(super) virtuals: Vec<Virtual>,
+    pub(super) views_version: u64,
+    pub(super) generation: u64,
+    pub(super) flush_now: bool,
+    pub(super) positions_in_doubt: bool,
+    pub(super) paused_all: bool,
+    pub(super) stalled_since: Option<Instant>,
+    pub(super) next_discovery: Instant,
+    pub(super) next_advice: Instant,
+    pub(super) next_forward: Instant,
 }
 
 impl<'a> Session<'a> {
@@ -174,265 +146,6 @@ impl<'a> Session<'a> {
         self.apply_changes()?;
         self.flush_if_due()
     }
-
-    // ---- partitions -------------------------------------------------------------------------
-
-    fn apply_changes(&mut self) -> Result<(), String> {
-        for change in self.client.take_changes() {
-            match change {
-                Change::Assigned(assigned) => self.take_over(assigned)?,
-                Change::Revoked(revoked) => {
-                    self.clear_builder()?;
-                    let gone = |p: &Place| {
-                        revoked.iter().any(|(t, n)| **t == *p.topic && *n == p.kafka_partition)
-                    };
-                    self.places.retain(|p| !gone(p));
-                    let mut status = self.thread.shared.status.lock();
-                    status.assignments.retain(|a| {
-                        !revoked.iter().any(|(t, n)| *t == a.topic && *n == a.kafka_partition)
-                    });
-                    status.state = ConsumerState::Joining;
-                    drop(status);
-                    self.reposition()?;
-                }
-                Change::Failed(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn take_over(&mut self, assigned: Vec<Assigned>) -> Result<(), String> {
-        let mut status = self.thread.shared.status.lock();
-        for a in &assigned {
-            status
-                .assignments
-                .retain(|s| s.topic != a.topic || s.kafka_partition != a.kafka_partition);
-            status.assignments.push(AssignmentStatus::of(a));
-            self.places.retain(|p| *p.topic != *a.topic || p.kafka_partition != a.kafka_partition);
-            self.places.push(Place {
-                topic: a.topic.as_str().into(),
-                topic_id: 0,
-                kafka_partition: a.kafka_partition,
-                stored: a.stored,
-                next: a.stored,
-                blocked: None,
-            });
-        }
-        status.state = ConsumerState::Consuming;
-        status.paused_reason.clear();
-        drop(status);
-        self.next_forward = Instant::now();
-        if self.paused_all {
-            self.paused_all = false;
-            self.pause_all()?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn pause_all(&mut self) -> Result<(), String> {
-        if !self.paused_all {
-            let places = self.places.iter().map(|p| (&*p.topic, p.kafka_partition));
-            self.client.pause(places).map_err(|e| e.to_string())?;
-            self.paused_all = true;
-        }
-        Ok(())
-    }
-
-    pub(super) fn resume_all(&mut self) -> Result<(), String> {
-        if self.paused_all {
-            let running = self.places.iter().filter(|p| !is_waiting(p));
-            let places = running.map(|p| (&*p.topic, p.kafka_partition));
-            self.client.resume(places).map_err(|e| e.to_string())?;
-            self.paused_all = false;
-        }
-        let mut status = self.thread.shared.status.lock();
-        if status.state == ConsumerState::Queued {
-            let joining = self.places.is_empty();
-            status.state = if joining { ConsumerState::Joining } else { ConsumerState::Consuming };
-        }
-        Ok(())
-    }
-
-    /// Throws away what is not committed and reads again from the log's offsets.
-    fn reposition(&mut self) -> Result<(), String> {
-        self.forget_uncommitted()?;
-        let seeks: Vec<_> = self
-            .places
-            .iter()
-            .filter(|p| !is_waiting(p))
-            .map(|p| (&*p.topic, p.kafka_partition, p.stored))
-            .collect();
-        self.client.seek(&seeks).map_err(|e| format!("cannot seek: {e}"))
-    }
-
-    /// Voids builder and flight; positions become the log's.
-    fn forget_uncommitted(&mut self) -> Result<(), String> {
-        self.clear_builder()?;
-        self.thread.shared.invalidate();
-        self.thread.signal.wake();
-        while !self.thread.shared.wait_landed(Duration::from_millis(200)) {
-            if self.thread.signal.stopped() {
-                return Ok(());
-            }
-        }
-        self.generation = self.thread.shared.generation();
-        let state = self.thread.plan.store.snapshot();
-        let table = state.tables.get(&self.thread.plan.table.definition.uuid);
-        for place in &mut self.places {
-            let key = StreamPartition {
-                topic: place.topic.to_string(),
-                kafka_partition: place.kafka_partition,
-            };
-            place.stored = table.and_then(|t| t.offsets.get(&key)).map(|o| o.next);
-            place.next = place.stored;
-        }
-        Ok(())
-    }
-
-    fn clear_builder(&mut self) -> Result<(), String> {
-        self.flush_now = false;
-        self.builder.clear().map_err(|e| e.to_string())
-    }
-
-    /// The broker had nothing at a position: finds which, and does what the policy says.
-    fn check_positions(&mut self) -> Result<(), String> {
-        self.positions_in_doubt = false;
-        self.forget_uncommitted()?;
-        for at in 0..self.places.len() {
-            let (topic, partition) =
-                (self.places[at].topic.clone(), self.places[at].kafka_partition);
-            let (low, high) = self
-                .client
-                .watermarks(&topic, partition)
-                .map_err(|e| format!("cannot ask for the offsets of {topic}[{partition}]: {e}"))?;
-            match self.places[at].stored {
-                Some(stored) if stored < low => self.behind_retention(at, stored, low)?,
-                Some(stored) if stored > high => {
-                    let reason = format!(
-                        "{topic}[{partition}] ends at offset {high}, but {stored} was already \
-                         consumed: the topic was truncated or created anew. Create the Kafka table \
-                         anew to read it from the start"
-                    );
-                    self.block(at, Some(stored), &reason)?;
-                }
-                stored if !is_waiting(&self.places[at]) => {
-                    let seek = [(&*topic, partition, stored)];
-                    self.client.seek(&seek).map_err(|e| format!("cannot seek: {e}"))?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Offsets `stored..low` are gone from the broker.
-    fn behind_retention(&mut self, at: usize, stored: i64, low: i64) -> Result<(), String> {
-        let place = &self.places[at];
-        let (topic, partition) = (place.topic.clone(), place.kafka_partition);
-        let reason = format!(
-            "offsets {stored}..{low} of {topic}[{partition}] are gone from the broker (retention)"
-        );
-        if self.thread.plan.settings.offset_gap == OffsetGap::Stop {
-            let reason = format!("{reason}; kafka_offset_gap = 'skip' would go on behind them");
-            return self.block(at, Some(stored), &reason);
-        }
-        let table = self.thread.plan.table.definition.uuid;
-        let range = OffsetRange {
-            topic: topic.clone(),
-            kafka_partition: partition,
-            expected: Some(stored),
-            next: low,
-            messages: 0,
-        };
-        let gap = Edit::Gap {
-            table,
-            topic: topic.to_string(),
-            kafka_partition: partition,
-            from: stored,
-            to: low,
-            reason: reason.clone(),
-        };
-        let now_us = self.thread.plan.clock.now_us();
-        let commit = Commit {
-            preconditions: vec![Precondition::TableExists { table }, offset_equals(table, &range)],
-            edits: vec![gap, advance(table, &range, now_us)],
-        };
-        self.thread.plan.store.commit(commit, vec![]).map_err(|e| e.to_string())?;
-        self.thread.shared.status.lock().exception(now_us, reason);
-        self.places[at].stored = Some(low);
-        self.places[at].next = Some(low);
-        let seek = [(&*topic, partition, Some(low))];
-        self.client.seek(&seek).map_err(|e| format!("cannot seek: {e}"))
-    }
-
-    /// Stops one partition for a while, visibly; the others go on.
-    fn block(&mut self, at: usize, offset: Option<i64>, reason: &str) -> Result<(), String> {
-        let first = self.thread.plan.settings.consumer_reschedule;
-        let wakes = self.thread.signal.wakes();
-        let place = &mut self.places[at];
-        let mut backoff = match place.blocked.take() {
-            Some(b) if b.at == offset => b.backoff,
-            _ => Backoff::new(first),
-        };
-        let delay = backoff.next();
-        place.blocked = Some(Blocked {
-            until: Instant::now() + delay,
-            wakes,
-            at: offset,
-            backoff,
-            waiting: true,
-        });
-        let one = std::iter::once((&*place.topic, place.kafka_partition));
-        self.client.pause(one).map_err(|e| e.to_string())?;
-        let now_us = self.thread.plan.clock.now_us();
-        let retry_us = now_us + delay.as_micros() as u64;
-        let mut status = self.thread.shared.status.lock();
-        status.exception(now_us, reason);
-        status.paused_reason = reason.to_string();
-        status.next_retry_us = retry_us;
-        if let Some(a) = status.assignment(&place.topic, place.kafka_partition) {
-            a.paused_reason = reason.to_string();
-            a.next_retry_us = retry_us;
-        }
-        Ok(())
-    }
-
-    /// Lets partitions whose delay is over try again.
-    fn retry_blocked(&mut self) -> Result<(), String> {
-        let (now, wakes) = (Instant::now(), self.thread.signal.wakes());
-        for place in self.places.iter_mut().filter(|p| is_waiting(p)) {
-            let Some(blocked) = place.blocked.as_mut() else { continue };
-            if now < blocked.until && wakes == blocked.wakes {
-                continue;
-            }
-            blocked.waiting = false;
-            if !self.paused_all {
-                let one = std::iter::once((&*place.topic, place.kafka_partition));
-                self.client.resume(one).map_err(|e| e.to_string())?;
-            }
-            let seek = [(&*place.topic, place.kafka_partition, place.next.or(blocked.at))];
-            self.client.seek(&seek).map_err(|e| format!("cannot seek: {e}"))?;
-        }
-        Ok(())
-    }
-
-    /// A partition got past what it stood at.
-    #[cold]
-    fn unblocked(&mut self, at: usize) {
-        let place = &mut self.places[at];
-        place.blocked = None;
-        let mut status = self.thread.shared.status.lock();
-        if let Some(a) = status.assignment(&place.topic, place.kafka_partition) {
-            a.paused_reason.clear();
-            a.next_retry_us = 0;
-        }
-        if self.places.iter().all(|p| p.blocked.is_none()) {
-            status.paused_reason.clear();
-            status.next_retry_us = 0;
-        }
-    }
-
-    // ---- messages ---------------------------------------------------------------------------
 
     /// Polls and parses until the batch, the block or the time is used up.
     fn poll(&mut self) -> Result<(), String> {
@@ -578,7 +291,7 @@ impl<'a> Session<'a> {
             "Error while parsing Kafka message (topic: {}, partition: {}, offset: {offset}): {}",
             place.topic, place.kafka_partition, error.message
         );
-        self.block(at, Some(offset), &reason)
+        self.block(at, Cause::Message, Some(offset), &reason)
     }
 
     #[inline]
@@ -614,8 +327,6 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
-
-    // ---- blocks -----------------------------------------------------------------------------
 
     /// Time until the block is to be flushed by age; None while it is empty.
     fn time_to_flush(&self) -> Option<Duration> {
@@ -748,10 +459,6 @@ impl<'a> Session<'a> {
         }
         self.advise();
     }
-}
-
-fn is_waiting(place: &Place) -> bool {
-    place.blocked.as_ref().is_some_and(|b| b.waiting)
 }
 
 fn views_version(thread: &ConsumerThread) -> u64 {

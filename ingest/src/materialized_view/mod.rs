@@ -42,7 +42,8 @@ pub struct ViewRunner<'a> {
 }
 
 /// Runs all views of `source`, and views on their targets, over `blocks`. `columns` are those of the
-/// blocks, hidden (virtual, ALIAS) ones included.
+/// blocks, hidden (virtual, ALIAS) ones included. Without rows no view runs (an aggregate over nothing
+/// would make one), but the preconditions are the same.
 pub fn run_views(
     runner: &ViewRunner<'_>,
     source: &Arc<Table>,
@@ -146,6 +147,9 @@ impl ViewRunner<'_> {
             let target = target_of(self.state, &view.definition)?;
             outputs.preconditions.extend([unchanged(view), unchanged(target)]);
             outputs.views += 1;
+            if blocks.is_empty() {
+                continue;
+            }
             let results = self
                 .run_view(view, definition, columns, blocks)
                 .map_err(|e| while_pushing(&view.definition, e))?;
