@@ -1,9 +1,9 @@
 //! Which parts to merge next: a pure choice from the parts' sizes.
 //!
 //! Candidates are windows of neighbours (in block order) of one partition. A window is worth it if
-//! it has enough parts and its largest is at most half of the whole, so that a byte is rewritten
-//! about once per doubling at worst and far less in practice. Of these the one that costs fewest
-//! bytes per part removed wins, so small parts never wait for large ones.
+//! it has enough parts and its largest is but a share of the whole, so that each rewrite of a byte
+//! puts it into a part several times larger. Of these the one that costs fewest bytes per part
+//! removed wins, so small parts never wait for large ones.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -83,6 +83,8 @@ fn pick_in_partition(
 ) -> Option<Window> {
     let newest = parts.iter().map(|p| p.created_us).max()?;
     let parts_min = limits.parts_min_at(limits.now_us.saturating_sub(newest));
+    // In percent of the largest part: as if half of the parts were of its size.
+    let whole_min = (parts_min as u64 * 50).max(150);
     let mut best: Option<(u64, usize, usize)> = None;
     for first in 0..parts.len() {
         let (mut cost, mut bytes, mut largest) = (0u64, 0u64, 0u64);
@@ -95,7 +97,7 @@ fn pick_in_partition(
             cost = cost.saturating_add(size);
             largest = largest.max(size);
             let count = last - first + 1;
-            if count < parts_min || largest > cost / 2 {
+            if count < parts_min || largest.saturating_mul(whole_min) > cost.saturating_mul(100) {
                 continue;
             }
             let score = cost / (count as u64 - 1);

@@ -15,7 +15,7 @@ mod layout;
 mod reader;
 mod statistics;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 mod word;
 mod writer;

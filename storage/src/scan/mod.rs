@@ -5,7 +5,7 @@ mod open;
 pub mod prune;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Bound;
 

@@ -6,7 +6,7 @@ pub mod key;
 pub(crate) mod order;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::log::{ColumnDefinition, DefaultKind, TableDefinition};
 
