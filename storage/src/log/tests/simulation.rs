@@ -13,6 +13,7 @@ use super::fixture::*;
 use super::workload::{Journal, Parts, Workload, check_invariants, orphans, projection};
 use crate::disk::{Disk, FaultDisk, FaultImage, FaultPlan, Random};
 use crate::log::State;
+use crate::store::Store;
 
 const DEPTH_MAX: u32 = 3;
 
@@ -46,7 +47,7 @@ impl Expected {
         Expected { states }
     }
 
-    fn verify(&self, disk: &FaultDisk, parts: Parts, what: &str) {
+    fn verify(&self, disk: &FaultDisk, parts: Parts, what: &str) -> Arc<Store> {
         let store = match open(Arc::new(disk.clone())) {
             Ok(store) => store,
             Err(e) => panic!("{what}: the store does not open: {e}"),
@@ -62,6 +63,7 @@ impl Expected {
         }
         let left = orphans(disk.list("parts").unwrap(), &state);
         assert!(left.is_empty(), "{what}: files left over: {left:?}");
+        store
     }
 }
 
@@ -114,7 +116,7 @@ impl Simulation {
             self.figures.crashes += 1;
             image.crash(self.random.next(), plan(&mut self.random))
         };
-        expected.verify(&disk, self.parts, &what);
+        let store = expected.verify(&disk, self.parts, &what);
         // A killed process leaves more unsynced behind, so its recovery is cut everywhere.
         let images = disk.take_images();
         let chosen: Vec<usize> = match images.len() {
@@ -131,10 +133,30 @@ impl Simulation {
                 &format!("{what}, then {} of recovery", image.operation),
             );
         }
+        if self.random.one_in(4) {
+            self.go_on(&disk, store, &what);
+        }
         if depth + 1 < DEPTH_MAX && self.random.one_in(300) {
             let disk = image.crash(self.random.next(), plan(&mut self.random));
             self.episode(disk, expected.states.clone(), depth + 1);
         }
+    }
+
+    /// Some commits after a recovery, then the power is cut: they must be there.
+    fn go_on(&mut self, disk: &FaultDisk, store: Arc<Store>, what: &str) {
+        let random = Random::new(self.random.next());
+        let mut workload = Workload::new(disk, store, random, self.parts);
+        for _ in 0..3 {
+            if let Err(e) = workload.step() {
+                panic!("{what}, later: {e}");
+            }
+            self.figures.commits += 1;
+        }
+        let states = vec![projection(&workload.store.snapshot())];
+        drop(workload);
+        self.figures.crashes += 1;
+        let again = disk.crash(self.random.next(), plan(&mut self.random));
+        Expected { states }.verify(&again, self.parts, &format!("{what}, later"));
     }
 }
 
