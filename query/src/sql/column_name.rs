@@ -1,7 +1,7 @@
 //! What ClickHouse calls a result column that has no alias: the canonical text of its expression, with
 //! operators as functions (`a + 1` → `plus(a, 1)`), whatever the text looked like.
 
-use super::ast::{Call, CallForm, Expr, ExprKind};
+use super::ast::{Call, Expr, ExprKind};
 use super::format::{self, literal_value};
 
 /// The name of an expression; its own alias if it has one.
@@ -16,7 +16,7 @@ fn push(expr: &Expr, out: &mut String) {
         return out.push_str(alias);
     }
     match &expr.kind {
-        ExprKind::Literal { value, .. } => out.push_str(&literal_name(value)),
+        ExprKind::Literal { value, .. } => out.push_str(&literal_value(value)),
         ExprKind::Identifier(parts) => push_identifier(parts, out),
         ExprKind::Call(call) => push_call(call, out),
         ExprKind::Lambda { parameters, body } => {
@@ -40,33 +40,10 @@ fn push_identifier(parts: &[String], out: &mut String) {
     out.push_str(parts.last().map_or("", String::as_str));
 }
 
-fn literal_name(value: &pumphouse_storage::Value) -> String {
-    match value {
-        pumphouse_storage::Value::Float(value) => format::float_name(*value),
-        other => literal_value(other),
-    }
-}
-
-/// Whether all of it is literals, so that it prints as one literal.
-fn is_literal(expr: &Expr) -> bool {
-    expr.alias.is_none()
-        && match &expr.kind {
-            ExprKind::Literal { .. } => true,
-            ExprKind::Call(call) => {
-                call.form == CallForm::Operator
-                    && matches!(call.name.as_str(), "array" | "tuple")
-                    && !call.arguments.is_empty()
-                    && call.arguments.iter().all(is_literal)
-            }
-            _ => false,
-        }
-}
-
 fn push_call(call: &Call, out: &mut String) {
-    let literal = call.form == CallForm::Operator && call.arguments.iter().all(is_literal);
     match call.name.as_str() {
-        "array" if literal => return push_list("[", &call.arguments, "]", out),
-        "tuple" if literal && !call.arguments.is_empty() => return push_tuple(call, out),
+        "array" => return push_list("[", &call.arguments, "]", out),
+        "tuple" if !call.arguments.is_empty() => return push_list("(", &call.arguments, ")", out),
         _ => {}
     }
     out.push_str(&call.name);
@@ -85,24 +62,16 @@ fn push_call(call: &Call, out: &mut String) {
         push(filter, out);
     }
     out.push(')');
-    if call.over.is_some() || call.nulls.is_some() {
+    if call.over.is_some() {
         out.push_str(&tail_text(call));
     }
 }
 
-/// NULLS and OVER, as the formatter prints them.
+/// OVER, as the formatter prints it.
 fn tail_text(call: &Call) -> String {
-    let bare =
-        Call { name: "f".into(), nulls: call.nulls, over: call.over.clone(), ..Call::default() };
+    let bare = Call { name: "f".into(), over: call.over.clone(), ..Call::default() };
     let text = format::expr(&Expr::new(ExprKind::Call(Box::new(bare))));
     text.trim_start_matches("f()").to_string()
-}
-
-fn push_tuple(call: &Call, out: &mut String) {
-    match call.arguments.len() {
-        1 => push_list("tuple(", &call.arguments, ")", out),
-        _ => push_list("(", &call.arguments, ")", out),
-    }
 }
 
 fn push_list(open: &str, items: &[Expr], close: &str, out: &mut String) {

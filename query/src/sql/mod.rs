@@ -9,11 +9,13 @@ mod column_name;
 pub mod format;
 pub mod lexer;
 mod parser;
+#[cfg(test)]
+mod tests;
 mod visit;
 
 pub use column_name::column_name;
-pub use visit::for_each_subquery;
 pub use parser::{Parameters, ParsedStatement, unescape};
+pub use visit::for_each_subquery;
 
 use crate::error::{Result, codes};
 use parser::Parser;

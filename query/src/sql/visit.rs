@@ -25,12 +25,9 @@ fn for_each_expr(select: &mut Select, f: &mut dyn FnMut(&mut Expr)) {
     if let Some(from) = &mut select.from {
         table(from, f);
     }
-    for clause in [
-        &mut select.prewhere,
-        &mut select.where_,
-        &mut select.having,
-        &mut select.qualify,
-    ] {
+    for clause in
+        [&mut select.prewhere, &mut select.where_, &mut select.having, &mut select.qualify]
+    {
         clause.iter_mut().for_each(&mut *f);
     }
     if let Some(group) = &mut select.group_by {

@@ -1,7 +1,7 @@
 //! ALTER, DELETE and UPDATE.
 
 use super::Printer;
-use crate::sql::ast::{Alter, AlterCommand, Expr};
+use crate::sql::ast::{Alter, AlterCommand, Expr, ExprKind};
 
 impl Printer {
     pub(super) fn alter(&mut self, alter: &Alter) {
@@ -65,7 +65,7 @@ impl Printer {
 
     fn place(&mut self, first: bool, after: &Option<String>) {
         if first {
-            self.word(" FIRST");
+            self.word(" FIRST ");
         }
         if let Some(after) = after {
             self.word(" AFTER ");
@@ -160,17 +160,28 @@ impl Printer {
                 self.settings(settings);
             }
             AlterCommand::ResetSetting(names) => {
-                self.word("RESET SETTING ");
+                self.word(if self.pretty { "RESET SETTING " } else { "RESET SETTING  " });
                 self.separated(names, ", ", |p, name| p.name(name));
             }
             AlterCommand::ModifyQuery(query) => {
-                self.word("MODIFY QUERY ");
+                self.word("MODIFY QUERY");
+                self.line();
                 self.query(query);
             }
             AlterCommand::DropPartition { partition, detach, is_part } => {
                 self.word(if *detach { "DETACH " } else { "DROP " });
                 self.word(if *is_part { "PART " } else { "PARTITION " });
-                self.expr(partition);
+                match &partition.kind {
+                    ExprKind::Identifier(parts) if parts == &["ALL"] => self.word("ALL"),
+                    _ => self.expr(partition),
+                }
+            }
+            AlterCommand::AddProjection { name, query, if_not_exists, first, after } => {
+                self.word("ADD PROJECTION ");
+                self.maybe(*if_not_exists, "IF NOT EXISTS ");
+                self.name(name);
+                self.projection(query);
+                self.place(*first, after);
             }
             AlterCommand::Other(text) => self.word(text),
             _ => {}

@@ -2,8 +2,8 @@
 
 use super::{Printer, quote};
 use crate::sql::ast::{
-    ColumnDecl, CreateTable, CreateView, EngineClause, Expr, ExprKind, IndexDecl, TableExpr,
-    TtlAction, TtlItem,
+    Call, CallForm, ColumnDecl, CreateTable, CreateView, EngineClause, Expr, ExprKind, IndexDecl,
+    Query, TableExpr, TtlAction, TtlItem,
 };
 use pumphouse_storage::log::DefaultKind;
 
@@ -52,6 +52,7 @@ impl Printer {
     pub(super) fn create_table(&mut self, table: &CreateTable) {
         self.word(match (table.attach, table.or_replace) {
             (true, _) => "ATTACH",
+            _ if table.replace => "REPLACE",
             (_, true) => "CREATE OR REPLACE",
             _ => "CREATE",
         });
@@ -66,17 +67,21 @@ impl Printer {
         }
         self.table_elements(table);
         if let Some(function) = &table.as_function {
-            self.line();
-            self.word("AS ");
+            self.word(" AS ");
             self.from(function);
         }
-        self.engine(&table.engine, false);
-        if let Some(query) = &table.as_query {
-            self.line();
-            self.word(if table.empty { "EMPTY AS " } else { "AS " });
-            self.query(query);
+        let keys: Vec<&ColumnDecl> = table.columns.iter().filter(|c| c.primary_key).collect();
+        match table.engine.primary_key.is_none() && !keys.is_empty() {
+            true => self.engine(&with_column_keys(&table.engine, &keys), false),
+            false => self.engine(&table.engine, false),
         }
         self.comment(&table.comment);
+        if let Some(query) = &table.as_query {
+            self.word(if table.empty { " EMPTY" } else { "" });
+            self.line();
+            self.word("AS ");
+            self.query(query);
+        }
     }
 
     fn table_elements(&mut self, table: &CreateTable) {
@@ -109,12 +114,19 @@ impl Printer {
             elements.push(Box::new(move |p| {
                 p.word("PROJECTION ");
                 p.name(name);
-                p.line();
-                p.subquery(query);
+                p.projection(query);
             }));
         }
-        
+
         self.element_list(elements);
+    }
+
+    /// `(SELECT …)` of a projection.
+    pub(super) fn projection(&mut self, query: &Query) {
+        self.line();
+        self.projection = true;
+        self.subquery(query);
+        self.projection = false;
     }
 
     /// `(a, b)` with each element on a line of its own.
@@ -136,12 +148,12 @@ impl Printer {
 
     pub(super) fn column(&mut self, column: &ColumnDecl, quoted: bool) {
         match quoted {
-            true => quote::always_quoted(&column.name, &mut self.out),
+            true => quote::push_quoted(&column.name, &mut self.out),
             false => self.name(&column.name),
         }
         if let Some(data_type) = &column.data_type {
             self.word(" ");
-            self.word(data_type);
+            self.data_type(data_type);
         }
         match column.nullable {
             Some(true) => self.word(" NULL"),
@@ -173,8 +185,10 @@ impl Printer {
             self.word(" TTL ");
             self.expr(ttl);
         }
-        if column.primary_key {
-            self.word(" PRIMARY KEY");
+        if let Some(statistics) = &column.statistics {
+            self.word(" STATISTICS(");
+            self.expr_list(statistics);
+            self.word(")");
         }
         if !column.settings.is_empty() {
             self.word(" SETTINGS (");
@@ -289,7 +303,9 @@ impl Printer {
         if !view.columns.is_empty() {
             let mut elements: Vec<Box<dyn FnOnce(&mut Printer) + '_>> = Vec::new();
             for column in &view.columns {
-                elements.push(Box::new(move |p| p.column(column, true)));
+                let bare = ColumnDecl { name: column.name.clone(), ..ColumnDecl::default() };
+                let quoted = *column != bare;
+                elements.push(Box::new(move |p| p.column(column, quoted)));
             }
             self.element_list(elements);
         }
@@ -301,14 +317,24 @@ impl Printer {
         if view.empty {
             self.word(" EMPTY");
         }
+        self.comment(&view.comment);
         self.line();
         self.word("AS ");
         self.query(&view.select);
-        self.comment(&view.comment);
     }
 
     /// A table function on its own, as in INSERT INTO FUNCTION.
     pub(super) fn table_function(&mut self, function: &TableExpr) {
         self.from(function);
     }
+}
+
+/// PRIMARY KEY behind columns is printed as the table's.
+fn with_column_keys(engine: &EngineClause, keys: &[&ColumnDecl]) -> EngineClause {
+    let name = |c: &&ColumnDecl| Expr::new(ExprKind::Identifier(vec![c.name.clone()]));
+    let arguments = keys.iter().map(name).collect();
+    let form = CallForm::Operator;
+    let call = Call { name: "tuple".into(), arguments, form, ..Call::default() };
+    let primary_key = Some(Expr::new(ExprKind::Call(Box::new(call))));
+    EngineClause { primary_key, ..engine.clone() }
 }

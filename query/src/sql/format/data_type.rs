@@ -13,8 +13,8 @@ impl Printer {
         }
     }
 
-    /// Copies the text and breaks lines inside tuples. `broken` says for each open parenthesis whether it
-    /// is such a tuple's.
+    /// Copies the text and breaks lines inside tuples. `broken` says for each open parenthesis whether
+    /// it is such a tuple's.
     fn laid_out(&mut self, text: &str) {
         let mut lexer = Lexer::new(text);
         let mut broken: Vec<bool> = Vec::new();

@@ -6,6 +6,7 @@ use crate::sql::ast::{
     Call, CallForm, ColumnTransformer, Expr, ExprKind, FrameBound, FrameUnit, NullsAction,
     WindowDefinition, WindowFrame, WindowSpec,
 };
+use crate::sql::parser::is_literal;
 use pumphouse_storage::Value;
 
 /// Infix operators by function name.
@@ -42,6 +43,21 @@ fn is_set_operator(name: &str) -> bool {
     matches!(name, "in" | "notIn" | "globalIn" | "globalNotIn")
 }
 
+fn is_descending(expr: &Expr) -> bool {
+    matches!(&expr.kind, ExprKind::Call(call) if call.name == "__descending")
+}
+
+/// A subquery has parentheses of its own; a tuple of literals is one literal.
+fn prints_own_parentheses(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Subquery(_) => true,
+        ExprKind::Call(call) => {
+            call.name == "tuple" && call.arguments.len() > 1 && is_literal(expr)
+        }
+        _ => false,
+    }
+}
+
 /// How an expression is embedded.
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
@@ -61,29 +77,21 @@ impl Printer {
         self.separated(items, ", ", |p, item| p.expr(item));
     }
 
-    /// Items of a list of which a lambda that is not the first stands in parentheses.
-    pub(super) fn item(&mut self, expr: &Expr, first: bool) {
-        let lambda = matches!(expr.kind, ExprKind::Lambda { .. }) && !expr.parenthesized;
-        if lambda && !first && expr.alias.is_none() {
-            self.word("(");
-            self.expr(expr);
-            return self.word(")");
-        }
-        self.expr(expr);
-    }
-
     fn placed(&mut self, expr: &Expr, place: Place) {
         let inner_alias = expr.alias.is_some() && place == Place::Operand;
-        if inner_alias {
+        let own = expr.parenthesized && !prints_own_parentheses(expr);
+        if inner_alias || own {
             self.word("(");
-        }
-        let inner = if inner_alias { Place::Free } else { place };
-        if expr.parenthesized && !self.prints_own_parentheses(expr) {
-            self.word("(");
+            let outer = std::mem::take(&mut self.list_index);
             self.kind(&expr.kind, Place::Free);
-            self.word(")");
+            self.list_index = outer;
+            if !inner_alias {
+                self.word(")");
+            }
+        } else if matches!(expr.kind, ExprKind::Lambda { .. }) && self.list_index > 0 {
+            self.kind(&expr.kind, Place::Operand);
         } else {
-            self.kind(&expr.kind, inner);
+            self.kind(&expr.kind, place);
         }
         if let Some(alias) = &expr.alias {
             self.word(" AS ");
@@ -91,14 +99,6 @@ impl Printer {
         }
         if inner_alias {
             self.word(")");
-        }
-    }
-
-    /// Tuples and literals that are folded into one literal need no more parentheses.
-    fn prints_own_parentheses(&self, expr: &Expr) -> bool {
-        match &expr.kind {
-            ExprKind::Subquery(_) => true,
-            _ => false,
         }
     }
 
@@ -163,16 +163,22 @@ impl Printer {
         let arguments = call.arguments.as_slice();
         match (call.name.as_str(), arguments) {
             ("array", _) => self.bracketed("[", arguments, "]"),
-            ("tuple", _) if arguments.len() > 1 => self.bracketed("(", arguments, ")"),
+            ("tuple", _) if arguments.len() > 1 && !arguments.iter().any(is_descending) => {
+                self.bracketed("(", arguments, ")")
+            }
             ("tuple" | "CAST" | "concat", _) => self.function(call),
             (name, []) if name.eq_ignore_ascii_case("count") => self.function(call),
             _ => self.operator(call, place),
         }
     }
 
+    /// Parentheses around literals inside a list of literals are not kept.
     fn bracketed(&mut self, open: &str, items: &[Expr], close: &str) {
         self.word(open);
-        self.expr_list(items);
+        match items.iter().all(is_literal) {
+            true => self.separated(items, ", ", |p, item| p.kind(&item.kind, Place::Free)),
+            false => self.expr_list(items),
+        }
         self.word(close);
     }
 
@@ -212,6 +218,7 @@ impl Printer {
             }
             ("and", items) => self.separated(items, " AND ", |p, item| p.operand(item)),
             ("or", items) => self.separated(items, " OR ", |p, item| p.operand(item)),
+            ("tuple", [a]) if is_descending(a) => self.function(call),
             ("__descending", [a]) => {
                 self.expr(a);
                 self.word(" DESC");
@@ -327,6 +334,7 @@ impl Printer {
         if place == Place::Operand {
             self.word("(");
         }
+        let outer = std::mem::take(&mut self.list_index);
         match parameters {
             [one] => self.name(one),
             many => {
@@ -337,6 +345,7 @@ impl Printer {
         }
         self.word(" -> ");
         self.operand(body);
+        self.list_index = outer;
         if place == Place::Operand {
             self.word(")");
         }
@@ -381,14 +390,8 @@ impl Printer {
 
     fn arguments(&mut self, arguments: &[Expr], filter: Option<&Expr>) {
         self.word("(");
-        let bare_query = |e: &Expr| matches!(e.kind, ExprKind::Subquery(_));
-        for (i, argument) in arguments.iter().chain(filter).enumerate() {
-            if i > 0 {
-                self.word(", ");
-            }
-            let _ = bare_query;
-            self.expr(argument);
-        }
+        let all: Vec<&Expr> = arguments.iter().chain(filter).collect();
+        self.separated(&all, ", ", |p, argument| p.expr(argument));
         self.word(")");
     }
 
@@ -488,21 +491,9 @@ impl Printer {
                 }
                 ColumnTransformer::Apply(function) => {
                     self.word(" APPLY ");
-                    self.applied(function);
+                    self.expr(function);
                 }
             }
-        }
-    }
-
-    /// What APPLY applies: a lambda in parentheses, a function by name with its parameters.
-    fn applied(&mut self, function: &Expr) {
-        match &function.kind {
-            ExprKind::Lambda { .. } => {
-                self.word("(");
-                self.kind(&function.kind, Place::Free);
-                self.word(")");
-            }
-            _ => self.kind(&function.kind, Place::Free),
         }
     }
 }
@@ -523,7 +514,7 @@ fn push_literal(value: &Value, out: &mut String) {
         Value::UInt128(value) => out.push_str(&value.to_string()),
         Value::Int128(value) => out.push_str(&value.to_string()),
         Value::Int256(value) => out.push_str(&value.to_string()),
-        Value::Float(value) => out.push_str(&float_text(*value, true)),
+        Value::Float(value) => out.push_str(&float_text(*value)),
         Value::Decimal(unscaled, scale) => push_decimal(*unscaled, *scale, out),
         Value::String(text) => quote::push_string(text, out),
         Value::Array(items) => push_items("[", items, "]", out),
@@ -533,7 +524,7 @@ fn push_literal(value: &Value, out: &mut String) {
             for (i, (key, value)) in entries.iter().enumerate() {
                 out.push_str(if i > 0 { ", " } else { "" });
                 push_literal(key, out);
-                out.push_str(": ");
+                out.push(':');
                 push_literal(value, out);
             }
             out.push('}');
@@ -562,8 +553,8 @@ fn push_decimal(unscaled: i128, scale: u8, out: &mut String) {
     out.push('\'');
 }
 
-/// The shortest text that reads back as the same float; `point` adds the final point of whole numbers.
-pub(crate) fn float_text(value: f64, point: bool) -> String {
+/// The shortest text that reads back as the same float; whole numbers end with a point.
+fn float_text(value: f64) -> String {
     if value.is_nan() {
         return "nan".into();
     }
@@ -577,7 +568,7 @@ pub(crate) fn float_text(value: f64, point: bool) -> String {
         return format!("{mantissa}e{exponent}");
     }
     let text = format!("{value}");
-    match point && !text.contains('.') {
+    match !text.contains('.') {
         true => text + ".",
         false => text,
     }

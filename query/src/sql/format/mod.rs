@@ -6,6 +6,7 @@
 
 mod alter;
 mod create;
+mod data_type;
 mod expr;
 mod query;
 mod quote;
@@ -15,7 +16,7 @@ use super::ast::{Expr, IndexDecl, Query, Statement};
 use super::parser::ParsedStatement;
 
 pub use expr::literal_value;
-pub use quote::{quote_name, quote_string};
+pub use quote::{always_quoted, quote_name, quote_string};
 
 /// A statement without FORMAT and SETTINGS behind it.
 pub fn statement(statement: &Statement, pretty: bool) -> String {
@@ -45,11 +46,6 @@ pub fn expr(expr: &Expr) -> String {
     printer.out
 }
 
-/// A float's text in column names: without the final point.
-pub(super) fn float_name(value: f64) -> String {
-    expr::float_text(value, false)
-}
-
 /// `name expr TYPE t GRANULARITY n`, as it stands behind INDEX.
 pub fn index_body(index: &IndexDecl) -> String {
     let mut printer = Printer::new(false);
@@ -62,11 +58,15 @@ struct Printer {
     out: String,
     pretty: bool,
     indent: usize,
+    /// Which item of its list is being printed: a lambda that is not the first gets parentheses.
+    list_index: usize,
+    /// Inside a projection, where ORDER BY is a key and has no directions.
+    projection: bool,
 }
 
 impl Printer {
     fn new(pretty: bool) -> Printer {
-        Printer { out: String::new(), pretty, indent: 0 }
+        Printer { out: String::new(), pretty, indent: 0, list_index: 0, projection: false }
     }
 
     fn word(&mut self, text: &str) {
@@ -106,33 +106,48 @@ impl Printer {
         separator: &str,
         mut print: impl FnMut(&mut Printer, &T),
     ) {
+        let outer = self.list_index;
         for (i, item) in items.iter().enumerate() {
             if i > 0 {
                 self.word(separator);
             }
+            self.list_index = i;
             print(self, item);
         }
+        self.list_index = outer;
     }
 
     /// A list behind a keyword: one item on the same line, several on lines of their own.
-    fn list<T>(&mut self, items: &[T], mut print: impl FnMut(&mut Printer, &T)) {
+    fn list<T>(&mut self, items: &[T], print: impl FnMut(&mut Printer, &T)) {
         if items.len() < 2 || !self.pretty {
             self.word(" ");
-            return self.separated(items, ", ", print);
+            self.indent += 1;
+            self.separated(items, ", ", print);
+            self.indent -= 1;
+            return;
         }
+        self.lines(items, print);
+    }
+
+    /// A list with every item on a line of its own, when pretty.
+    fn lines<T>(&mut self, items: &[T], mut print: impl FnMut(&mut Printer, &T)) {
+        let outer = self.list_index;
         self.indent += 1;
         for (i, item) in items.iter().enumerate() {
             if i > 0 {
                 self.word(",");
             }
             self.line();
+            self.list_index = i;
             print(self, item);
         }
         self.indent -= 1;
+        self.list_index = outer;
     }
 
     /// `(query)`, on lines of its own when pretty.
     fn subquery(&mut self, query: &Query) {
+        let outer = std::mem::take(&mut self.list_index);
         self.word("(");
         self.indent += 1;
         self.soft_line();
@@ -140,5 +155,6 @@ impl Printer {
         self.indent -= 1;
         self.soft_line();
         self.word(")");
+        self.list_index = outer;
     }
 }

@@ -2,9 +2,9 @@
 
 use super::Printer;
 use crate::sql::ast::{
-    ArrayJoin, Distinct, GroupBy, GroupByKind, Join, JoinConstraint, JoinKind, JoinStrictness,
-    Limit, LimitBy, OrderItem, Query, QueryBody, Select, SetOperator, SetQuantifier, Setting,
-    TableExpr, TableName, WithFill, WithItem,
+    ArrayJoin, Distinct, Expr, ExprKind, GroupBy, GroupByKind, Join, JoinConstraint, JoinKind,
+    JoinStrictness, Limit, LimitBy, OrderItem, Query, QueryBody, Select, SetOperator,
+    SetQuantifier, Setting, TableExpr, TableName, WithFill, WithItem,
 };
 
 impl Printer {
@@ -17,6 +17,7 @@ impl Printer {
         }
     }
 
+    /// Prints the whole chain of operations on one level, as it was written.
     fn set_operation(
         &mut self,
         operator: SetOperator,
@@ -38,28 +39,44 @@ impl Printer {
                 });
                 self.line();
             }
-            self.set_input(operator, input, i == 0);
+            self.set_input(input, operator == SetOperator::Except);
         }
     }
 
-    /// UNION joins bare SELECTs; the inputs of the other operations stand in parentheses.
-    fn set_input(&mut self, operator: SetOperator, input: &Query, first: bool) {
-        let bare = match &input.body {
-            QueryBody::Select(_) => operator == SetOperator::Union,
-            QueryBody::SetOperation { operator: inner, .. } => {
-                operator == SetOperator::Union && *inner == SetOperator::Union && first
-            }
-        };
-        match bare {
-            true => self.query(input),
-            false => self.subquery(input),
+    /// The SELECTs next to EXCEPT stand in parentheses.
+    fn set_input(&mut self, input: &Query, except: bool) {
+        let single = matches!(input.body, QueryBody::Select(_));
+        match (input.parenthesized, single) {
+            (true, false) => self.subquery(input),
+            (_, true) if except => self.subquery(input),
+            (false, false) if except => self.chain_before_except(input),
+            _ => self.query(input),
         }
+    }
+
+    /// The last SELECT of a chain before EXCEPT is the one in parentheses.
+    fn chain_before_except(&mut self, chain: &Query) {
+        let QueryBody::SetOperation { operator, quantifier, inputs } = &chain.body else {
+            return self.query(chain);
+        };
+        let mut marked = inputs.clone();
+        if let Some(last) = marked.pop() {
+            marked.push(Query::new(QueryBody::SetOperation {
+                operator: SetOperator::Except,
+                quantifier: SetQuantifier::Default,
+                inputs: vec![last],
+            }));
+        }
+        self.set_operation(*operator, *quantifier, &marked);
     }
 
     fn select(&mut self, select: &Select) {
         if !select.with.is_empty() {
             self.word(if select.recursive { "WITH RECURSIVE" } else { "WITH" });
-            self.list(&select.with, |p, item| p.with_item(item));
+            match self.pretty {
+                true => self.lines(&select.with, |p, item| p.with_item(item)),
+                false => self.list(&select.with, |p, item| p.with_item(item)),
+            }
             self.line();
         }
         self.word("SELECT");
@@ -67,11 +84,7 @@ impl Printer {
             Some(Distinct::All) => self.word(" DISTINCT"),
             Some(Distinct::On(_)) | None => {}
         }
-        let mut first = true;
-        self.list(&select.items, |p, item| {
-            p.item(item, first);
-            first = false;
-        });
+        self.list(&select.items, |p, item| p.expr(item));
         if let Some(from) = &select.from {
             self.line();
             self.word("FROM ");
@@ -86,8 +99,8 @@ impl Printer {
             self.limit_by(limit_by);
         } else if let Some(Distinct::On(by)) = &select.distinct {
             self.line();
-            self.word("LIMIT 1 BY ");
-            self.expr_list(by);
+            self.word("LIMIT 1 BY");
+            self.list(by, |p, item| p.expr(item));
         }
         if let Some(limit) = &select.limit {
             self.limit(limit);
@@ -117,7 +130,7 @@ impl Printer {
             WithItem::Query { name, columns, query } => {
                 self.name(name);
                 if !columns.is_empty() {
-                    self.word(" (");
+                    self.word("(");
                     self.separated(columns, ", ", |p, column| p.name(column));
                     self.word(")");
                 }
@@ -128,7 +141,7 @@ impl Printer {
         }
     }
 
-    fn with_expression(&mut self, expr: &crate::sql::ast::Expr) {
+    fn with_expression(&mut self, expr: &Expr) {
         self.expr(expr);
     }
 
@@ -171,9 +184,11 @@ impl Printer {
         } else if group.kind == GroupByKind::GroupingSets {
             self.line();
             self.word("GROUP BY");
+            self.indent += 1;
             self.line();
             self.word("GROUPING SETS");
             self.grouping_sets(&group.sets);
+            self.indent -= 1;
         } else if !group.items.is_empty() {
             self.line();
             self.word("GROUP BY");
@@ -192,7 +207,7 @@ impl Printer {
         }
     }
 
-    fn grouping_sets(&mut self, sets: &[Vec<crate::sql::ast::Expr>]) {
+    fn grouping_sets(&mut self, sets: &[Vec<Expr>]) {
         self.word(" (");
         self.indent += 1;
         for (i, set) in sets.iter().enumerate() {
@@ -205,7 +220,6 @@ impl Printer {
             self.word(")");
         }
         self.indent -= 1;
-        self.soft_line();
         self.word(")");
     }
 
@@ -215,22 +229,38 @@ impl Printer {
         }
         self.line();
         self.word("ORDER BY");
-        self.list(&select.order_by, |p, item| p.order_item(item));
+        match (select.order_by_all, select.order_by.as_slice()) {
+            (true, [all]) => self.word(if all.descending { " ALL DESC" } else { " ALL ASC" }),
+            (_, [key]) if self.projection => self.projection_order(&key.expr),
+            _ if self.projection => self.list(&select.order_by, |p, item| p.expr(&item.expr)),
+            _ => self.list(&select.order_by, |p, item| p.order_item(item)),
+        }
         if let Some(items) = &select.interpolate {
             self.line();
             self.word("INTERPOLATE");
             if items.is_empty() {
                 return;
             }
-            self.word(" ( ");
+            self.word(" (");
             self.separated(items, ", ", |p, (name, value)| {
-                p.name(name);
-                if let Some(value) = value {
-                    p.word(" AS ");
-                    p.expr(value);
+                super::quote::push_quoted(name, &mut p.out);
+                p.word(" AS ");
+                match value {
+                    Some(value) => p.expr(value),
+                    None => p.name(name),
                 }
             });
-            self.word(" )");
+            self.word(")");
+        }
+    }
+
+    /// ORDER BY of a projection: a tuple is the list itself.
+    fn projection_order(&mut self, key: &Expr) {
+        match &key.kind {
+            ExprKind::Call(call) if call.name == "tuple" && call.arguments.len() > 1 => {
+                self.list(&call.arguments, |p, item| p.expr(item));
+            }
+            _ => self.list(std::slice::from_ref(key), |p, item| p.expr(item)),
         }
     }
 
@@ -291,7 +321,7 @@ impl Printer {
                 self.expr(count);
                 if limit.with_ties {
                     self.line();
-                    self.word("WITH TIES");
+                    self.word(" WITH TIES");
                 }
             }
             (None, Some(offset)) => {
@@ -356,11 +386,9 @@ impl Printer {
         }
     }
 
-    fn table_arguments(&mut self, arguments: &[crate::sql::ast::Expr]) {
+    fn table_arguments(&mut self, arguments: &[Expr]) {
         self.separated(arguments, ", ", |p, argument| match &argument.kind {
-            crate::sql::ast::ExprKind::Subquery(query) if !argument.parenthesized => {
-                p.bare_query(query)
-            }
+            ExprKind::Subquery(query) if !argument.parenthesized => p.bare_query(query),
             _ => p.expr(argument),
         });
     }
@@ -375,8 +403,7 @@ impl Printer {
     }
 
     /// SAMPLE prints decimal fractions as ratios of whole numbers.
-    fn ratio(&mut self, expr: &crate::sql::ast::Expr) {
-        use crate::sql::ast::ExprKind;
+    fn ratio(&mut self, expr: &Expr) {
         if let ExprKind::Literal { text, .. } = &expr.kind
             && let Some((whole, fraction)) = text.split_once('.')
             && fraction.bytes().all(|b| b.is_ascii_digit())
@@ -403,14 +430,19 @@ impl Printer {
 
     fn join(&mut self, join: &Join) {
         self.from(&join.left);
+        let subquery = matches!(join.right, TableExpr::Subquery { .. });
         if join.kind == JoinKind::Comma {
-            self.word(", ");
+            self.word(",");
+            match subquery {
+                true => self.line(),
+                false => self.word(" "),
+            }
         } else {
             self.line();
             self.join_words(join);
-            match join.right {
-                TableExpr::Subquery { .. } => self.line(),
-                _ => self.word(" "),
+            match subquery {
+                true => self.line(),
+                false => self.word(" "),
             }
         }
         self.from(&join.right);
@@ -444,7 +476,7 @@ impl Printer {
             JoinKind::Inner => "INNER JOIN",
             JoinKind::Left => "LEFT JOIN",
             JoinKind::Right => "RIGHT JOIN",
-            JoinKind::Full => "FULL JOIN",
+            JoinKind::Full => "FULL OUTER JOIN",
             JoinKind::Cross => "CROSS JOIN",
             JoinKind::Comma => ",",
             JoinKind::Paste => "PASTE JOIN",

@@ -32,11 +32,17 @@ pub(super) fn push_name(name: &str, out: &mut String) {
         out.push_str(name);
         return;
     }
-    always_quoted(name, out);
+    push_quoted(name, out);
 }
 
 /// In back quotes whatever the name is: columns in CREATE.
-pub(super) fn always_quoted(name: &str, out: &mut String) {
+pub fn always_quoted(name: &str) -> String {
+    let mut out = String::new();
+    push_quoted(name, &mut out);
+    out
+}
+
+pub(super) fn push_quoted(name: &str, out: &mut String) {
     out.push('`');
     escape(name.as_bytes(), b'`', out);
     out.push('`');

@@ -22,11 +22,15 @@ impl Printer {
             self.line();
             self.word("INTO OUTFILE ");
             self.string(outfile);
+            self.word(&parsed.outfile_options);
         }
         if let Some(format) = &parsed.format {
-            self.line();
+            match parsed.statement {
+                Statement::Insert(_) => self.word(" "),
+                _ => self.line(),
+            }
             self.word("FORMAT ");
-            self.name(format);
+            self.format_name(format);
         }
         self.settings_clause(&parsed.settings);
     }
@@ -152,7 +156,11 @@ impl Printer {
             }
             Statement::System(command) => {
                 self.word("SYSTEM ");
-                self.word(&command.words.join(" "));
+                let words = command.words.join(" ");
+                match words.strip_prefix("DROP ").filter(|rest| rest.ends_with("CACHE")) {
+                    Some(rest) => self.word(&format!("CLEAR {rest}")),
+                    None => self.word(&words),
+                }
                 if let Some(table) = &command.table {
                     self.word(" ");
                     self.table_name(table);
@@ -212,7 +220,15 @@ impl Printer {
             false => self.line(),
         }
         self.word("FORMAT ");
-        self.name(format);
+        self.format_name(format);
+    }
+
+    /// `Values` is a format although it is a reserved word.
+    fn format_name(&mut self, format: &str) {
+        match format {
+            "Values" => self.word(format),
+            _ => self.name(format),
+        }
     }
 
     fn explain(&mut self, explain: &Explain) {

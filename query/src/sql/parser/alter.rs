@@ -111,8 +111,14 @@ impl Parser<'_> {
             }
             "PROJECTION" => {
                 let (name, query) = self.projection()?;
-                text +=
-                    &format!("{} ({})", format::quote_name(&name), format::query(&query, false));
+                let (first, after) = self.column_place()?;
+                return Ok(AlterCommand::AddProjection {
+                    name,
+                    query,
+                    if_not_exists,
+                    first,
+                    after,
+                });
             }
             "CONSTRAINT" => {
                 let (name, assume, expr) = self.constraint()?;
@@ -241,7 +247,7 @@ impl Parser<'_> {
             });
         }
         if self.keyword_ahead(0, "MODIFY SETTING") || self.keyword_ahead(0, "RESET SETTING") {
-            return self.other_command(&format!("MODIFY COLUMN {}", format::quote_name(&name)));
+            return self.other_command(&format!("MODIFY COLUMN {}", format::always_quoted(&name)));
         }
         self.index = name_only;
         let is_alter_type = self.keyword_ahead(1, "TYPE");
@@ -339,7 +345,7 @@ impl Parser<'_> {
             text.push_str(&known_word(word));
             self.index += 1;
         }
-        match text.len() > first.len() {
+        match text.len() > first.len() || first == "FREEZE" {
             true => Ok(AlterCommand::Other(text)),
             false => Err(self.unexpected()),
         }

@@ -75,7 +75,7 @@ impl Parser<'_> {
 
     /// A call whose name is taken; the cursor is on the parenthesis.
     pub(super) fn plain_call(&mut self, name: String, start: usize) -> Result<Expr> {
-        let mut call = Call { name, ..Call::default() };
+        let mut call = Box::new(Call { name, ..Call::default() });
         self.arguments(&mut call)?;
         if !call.distinct && self.symbol_ahead(0, "(") {
             call.parameters = Some(std::mem::take(&mut call.arguments));
@@ -92,7 +92,7 @@ impl Parser<'_> {
         }
         self.call_tail(&mut call)?;
         self.grow()?;
-        let kind = ExprKind::Call(Box::new(call));
+        let kind = ExprKind::Call(call);
         Ok(Expr { span: self.span_from(start), ..Expr::new(kind) })
     }
 

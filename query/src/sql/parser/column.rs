@@ -111,8 +111,11 @@ impl Parser<'_> {
             return Ok(None);
         }
         let index_type = self.named_arguments()?;
-        let granularity =
-            if self.take_keyword("GRANULARITY") { Some(self.unsigned()?) } else { None };
+        let granularity = match self.take_keyword("GRANULARITY") {
+            true => self.unsigned()?,
+            false => default_granularity(&index_type),
+        };
+        let granularity = Some(granularity);
         Ok(Some(IndexDecl { name, expr, index_type, granularity }))
     }
 
@@ -174,9 +177,7 @@ impl Parser<'_> {
                 self.string_or_name()?;
             }
             Some("STATISTICS") => {
-                self.expect_symbol("(")?;
-                self.comma_list(Self::named_arguments)?;
-                self.expect_symbol(")")?;
+                column.statistics = Some(self.codec_list()?);
             }
             Some(_) => {}
             None => return Ok(false),
@@ -193,4 +194,15 @@ impl Parser<'_> {
             || self.at_end();
         if alone { Ok(None) } else { self.expression().map(Some) }
     }
+}
+
+/// Granules per mark of an index that does not say it: all of a part for those over whole parts.
+fn default_granularity(index_type: &crate::sql::ast::Expr) -> u64 {
+    use crate::sql::ast::ExprKind;
+    let name = match &index_type.kind {
+        ExprKind::Call(call) => call.name.as_str(),
+        ExprKind::Identifier(parts) => parts[0].as_str(),
+        _ => "",
+    };
+    if matches!(name, "text" | "vector_similarity") { 100_000_000 } else { 1 }
 }

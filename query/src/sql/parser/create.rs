@@ -15,7 +15,13 @@ impl Parser<'_> {
         let kinds = ["DATABASE", "TABLE", "MATERIALIZED VIEW", "VIEW"];
         match self.take_any_keyword(&kinds) {
             Some("DATABASE") => self.create_database(),
-            Some("TABLE") => self.create_table(or_replace, temporary, false),
+            Some("TABLE") => {
+                let mut made = self.create_table(or_replace, temporary, false)?;
+                if let Statement::CreateTable(table) = &mut made {
+                    table.replace = replace;
+                }
+                Ok(made)
+            }
             Some(kind) => self.create_view(kind == "MATERIALIZED VIEW", or_replace, false),
             None if !self.at_end() => {
                 let prefix = if or_replace && !replace { "CREATE OR REPLACE" } else { first };

@@ -132,6 +132,7 @@ impl Parser<'_> {
     }
 
     /// `a.b.c` as one name.
+    /// `a.b.c` as one name.
     fn json_path(&mut self) -> Result<String> {
         Ok(format::quote_name(&self.compound_name()?))
     }

@@ -49,11 +49,11 @@ impl Parser<'_> {
 
     /// ORDER BY of a table: one expression, or a list in which items may be DESC.
     pub(super) fn order_key(&mut self) -> Result<Expr> {
-        if let Some(end) = self.plain_key_end() {
-            let _ = end;
+        if !self.directed_key_list() {
             let expr = self.expression()?;
             return self.key_direction(expr);
         }
+        self.take_keyword("tuple");
         self.expect_symbol("(")?;
         let mut items = Vec::new();
         while !self.take_symbol(")") {
@@ -66,22 +66,18 @@ impl Parser<'_> {
             let item = self.expression()?;
             items.push(self.key_direction(item)?);
         }
-        if items.len() == 1 {
-            let mut item = items.remove(0);
-            item.parenthesized = true;
-            return Ok(item);
-        }
+
         self.grow()?;
         Ok(call("tuple", items, CallForm::Operator))
     }
 
-    /// None if the key is a list in parentheses that holds ASC or DESC.
-    fn plain_key_end(&mut self) -> Option<usize> {
-        if !self.symbol_ahead(0, "(") {
-            return Some(0);
+    /// Whether the key is a list in parentheses that holds ASC or DESC.
+    fn directed_key_list(&mut self) -> bool {
+        let mut at = usize::from(self.keyword_ahead(0, "tuple"));
+        if !self.symbol_ahead(at, "(") {
+            return false;
         }
         let mut depth = 0usize;
-        let mut at = 0;
         let mut directed = false;
         loop {
             let token = self.ahead(at);
@@ -93,11 +89,11 @@ impl Parser<'_> {
                         || word.eq_ignore_ascii_case("DESC"))
                         && (self.symbol_ahead(at + 1, ",") || self.symbol_ahead(at + 1, ")"));
                 }
-                (TokenKind::End | TokenKind::Invalid(_), _) => return Some(at),
+                (TokenKind::End | TokenKind::Invalid(_), _) => return false,
                 _ => {}
             }
             if depth == 0 {
-                return if directed { None } else { Some(at) };
+                return directed;
             }
             at += 1;
         }

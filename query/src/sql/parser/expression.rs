@@ -542,7 +542,7 @@ fn in_parentheses(mut expr: Expr, span: Span) -> Expr {
 }
 
 /// Whether this is a literal, or an array or tuple of literals.
-pub(super) fn is_literal(expr: &Expr) -> bool {
+pub(in crate::sql) fn is_literal(expr: &Expr) -> bool {
     expr.alias.is_none()
         && match &expr.kind {
             ExprKind::Literal { .. } => true,

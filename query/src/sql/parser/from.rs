@@ -115,7 +115,7 @@ impl Parser<'_> {
             self.want("subquery");
             return Err(self.unexpected());
         }
-        if self.symbol_ahead(1, "(") && self.token().kind == TokenKind::Word {
+        if self.symbol_ahead(1, "(") {
             let mut table = self.table_function()?;
             let (found_alias, found_final) = self.alias_and_final()?;
             self.sample()?;

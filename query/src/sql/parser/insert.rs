@@ -2,15 +2,18 @@
 
 use super::Parser;
 use crate::error::Result;
-use crate::sql::ast::{Expr, Insert, InsertSource};
+use crate::sql::ast::{Expr, Insert, InsertSource, Query, QueryBody, Setting};
 use crate::sql::lexer::TokenKind;
 
 impl Parser<'_> {
     /// Behind INSERT.
     pub(super) fn insert(&mut self) -> Result<Insert> {
-        self.take_keyword("INTO");
+        self.expect_keyword("INTO")?;
         let mut table = None;
         let mut function = None;
+        if self.keyword_ahead(0, "TABLE FUNCTION") && self.symbol_ahead(3, "(") {
+            self.index += 1;
+        }
         if self.keyword_ahead(0, "FUNCTION") && self.symbol_ahead(2, "(") {
             self.index += 1;
             function = Some(self.table_function()?);
@@ -34,8 +37,11 @@ impl Parser<'_> {
         };
         self.insert_settings(&mut insert)?;
         insert.source = self.insert_source()?;
-        if matches!(insert.source, InsertSource::Query(_)) {
-            self.insert_settings(&mut insert)?;
+        // Settings of the SELECT are those of the INSERT too.
+        if let InsertSource::Query(query) = &insert.source
+            && insert.settings.is_empty()
+        {
+            insert.settings = last_settings(query);
         }
         Ok(insert)
     }
@@ -120,5 +126,15 @@ impl Parser<'_> {
         }
         at += usize::from(bytes.get(at) == Some(&b'\r'));
         at + usize::from(bytes.get(at) == Some(&b'\n'))
+    }
+}
+
+/// SETTINGS behind a query are written in its last SELECT.
+fn last_settings(query: &Query) -> Vec<Setting> {
+    match &query.body {
+        QueryBody::Select(select) => select.settings.clone(),
+        QueryBody::SetOperation { inputs, .. } => {
+            inputs.last().map(last_settings).unwrap_or_default()
+        }
     }
 }

@@ -29,11 +29,14 @@ use super::lexer::{Lexer, Token, TokenKind};
 use crate::error::{Error, Result, codes};
 use std::collections::BTreeMap;
 
+pub(super) use expression::is_literal;
 pub use literal::unescape;
 pub use statement::ParsedStatement;
 
 /// How deep calls, parentheses and subqueries may nest in the text (a subquery counts for several).
 const NESTING_MAX: u32 = 300;
+/// Stack that one parser may use, in bytes: debug builds reach it before `NESTING_MAX`.
+const STACK_BYTES_MAX: usize = 1 << 20;
 /// How high a tree may become: `1 + 1 + 1 …` does not nest, but its tree leans to the left.
 const AST_DEPTH_MAX: u32 = 500;
 /// Nodes of one statement other than literals.
@@ -49,6 +52,8 @@ pub struct Parser<'a> {
     tokens: Vec<Token>,
     index: usize,
     nesting: u32,
+    /// An address on the stack where this parser was made.
+    stack_base: usize,
     /// Height of what was parsed since the enclosing node began.
     height: u32,
     elements: u32,
@@ -68,6 +73,7 @@ impl<'a> Parser<'a> {
             tokens: Vec::new(),
             index: 0,
             nesting: 0,
+            stack_base: stack_address(),
             height: 0,
             elements: 0,
             nodes: 0,
@@ -332,7 +338,8 @@ impl<'a> Parser<'a> {
     /// Enters a nested construct; `leave` with the same weight goes out.
     fn enter(&mut self, weight: u32) -> Result<()> {
         self.nesting += weight;
-        if self.nesting > NESTING_MAX {
+        let stack_bytes = self.stack_base.abs_diff(stack_address());
+        if self.nesting > NESTING_MAX || stack_bytes > STACK_BYTES_MAX {
             let message = format!(
                 "Maximum parse depth ({NESTING_MAX}) exceeded. The query is too deeply nested, \
                  simplify it"
@@ -450,6 +457,13 @@ impl<'a> Parser<'a> {
         );
         Some(Error::new(codes::SYNTAX_ERROR, message))
     }
+}
+
+/// Where the stack is now, to tell how much of it is in use.
+#[inline(never)]
+fn stack_address() -> usize {
+    let here = 0u8;
+    std::ptr::from_ref(&here).addr()
 }
 
 /// At most 160 bytes, on a character boundary.

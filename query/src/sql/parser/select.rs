@@ -280,7 +280,7 @@ impl Parser<'_> {
             let with_ties = self.take_keyword("WITH TIES");
             select.limit = Some(Limit { limit: Some(limit), offset: None, with_ties });
         }
-                if self.from_clause_follows() {
+        if self.from_clause_follows() {
             return Err(self.unexpected());
         }
         select.items.push(self.select_item()?);
@@ -299,7 +299,7 @@ impl Parser<'_> {
         match next.kind {
             TokenKind::End => true,
             TokenKind::Symbol => matches!(self.text_of(next), ")" | ";"),
-                        TokenKind::Word => self.from_clause_follows(),
+            TokenKind::Word => self.from_clause_follows(),
             _ => false,
         }
     }
@@ -318,7 +318,7 @@ impl Parser<'_> {
     /// An expression with an alias, with or without AS.
     pub(super) fn select_item(&mut self) -> Result<Expr> {
         let mut expr = self.aliased()?;
-                if expr.alias.is_none()
+        if expr.alias.is_none()
             && let Some(alias) = self.bare_alias()?
         {
             expr.alias = Some(alias);
@@ -332,7 +332,7 @@ impl Parser<'_> {
         match token.kind {
             TokenKind::QuotedName => self.optional_name(),
             TokenKind::Word => {
-                                let word = self.text_of(token);
+                let word = self.text_of(token);
                 // `CREATE VIEW … AS SELECT 1 COMMENT 'x'`.
                 if word.eq_ignore_ascii_case("COMMENT") && self.ahead(1).kind == TokenKind::String {
                     return Ok(None);
@@ -530,7 +530,7 @@ impl Parser<'_> {
             offset = Some(self.expression()?);
         }
         if select.limit_by.is_none() && self.take_keyword("BY") {
-                        let by = self.comma_list(Self::expression)?;
+            let by = self.comma_list(Self::expression)?;
             select.limit_by = Some(LimitBy { limit, offset, by });
             return Ok(true);
         }

@@ -254,7 +254,7 @@ impl Parser<'_> {
             "ltrim" | "rtrim" => {
                 self.renamed(if lower == "ltrim" { "trimLeft" } else { "trimRight" })?
             }
-            "substring" | "substr" | "mid" => self.substring()?,
+            "substring" => self.substring()?,
             "position" => self.position()?,
             "overlay" => self.overlay()?,
             "exists" => self.exists()?,

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::sql::ast::{
     Alter, AlterCommand, Explain, ExplainKind, InsertSource, Setting, Statement,
 };
+use crate::sql::format;
 use crate::sql::lexer::TokenKind;
 use pumphouse_storage::Value;
 
@@ -19,11 +20,19 @@ pub struct ParsedStatement {
     pub settings: Vec<Setting>,
     /// `INTO OUTFILE 'file'`.
     pub outfile: Option<String>,
+    /// What stands behind the file's name: APPEND, COMPRESSION 'gzip' …
+    pub outfile_options: String,
 }
 
 impl ParsedStatement {
     pub(super) fn bare(statement: Statement) -> ParsedStatement {
-        ParsedStatement { statement, format: None, settings: Vec::new(), outfile: None }
+        ParsedStatement {
+            statement,
+            format: None,
+            settings: Vec::new(),
+            outfile: None,
+            outfile_options: String::new(),
+        }
     }
 }
 
@@ -57,7 +66,7 @@ impl Parser<'_> {
         }
         if self.take_keyword("INTO OUTFILE") {
             parsed.outfile = Some(self.string()?);
-            self.outfile_options()?;
+            parsed.outfile_options = self.outfile_options()?;
         }
         let mut settings = Vec::new();
         if self.take_keyword("FORMAT") {
@@ -73,15 +82,18 @@ impl Parser<'_> {
         Ok(parsed)
     }
 
-    fn outfile_options(&mut self) -> Result<()> {
-        self.take_any_keyword(&["APPEND", "TRUNCATE", "AND STDOUT"]);
+    fn outfile_options(&mut self) -> Result<String> {
+        let mut text = String::new();
+        while let Some(word) = self.take_any_keyword(&["APPEND", "TRUNCATE", "AND STDOUT"]) {
+            text += &format!(" {word}");
+        }
         if self.take_keyword("COMPRESSION") {
-            self.string()?;
+            text += &format!(" COMPRESSION {}", format::quote_string(self.string()?.as_bytes()));
             if self.take_keyword("LEVEL") {
-                self.unsigned()?;
+                text += &format!(" LEVEL {}", self.unsigned()?);
             }
         }
-        Ok(())
+        Ok(text)
     }
 
     /// A statement without its tail.

@@ -48,13 +48,11 @@ CREATE TABLE t (a UInt8, PROJECTION p (SELECT a, count() GROUP BY a), PROJECTION
 CREATE TABLE t (a UInt8, PROJECTION p (WITH 1 AS x SELECT a, x GROUP BY a)) ENGINE = MergeTree ORDER BY a
 CREATE TABLE t (index String, projection String, constraint String, key UInt8) ENGINE = Memory
 CREATE TABLE t (`a b` UInt8, "c" String, `from` Int8) ENGINE = Memory
-CREATE TABLE t (a.b UInt8, n Nested(x UInt8, y String)) ENGINE = Memory
 CREATE TABLE t (a UInt8,) ENGINE = Memory
 CREATE TABLE t (a AggregateFunction(sum, UInt64), b SimpleAggregateFunction(max, UInt8), c AggregateFunction(quantiles(0.5, 0.9), Float64)) ENGINE = AggregatingMergeTree ORDER BY a
 CREATE TABLE t (a Array(Nullable(String)), b Map(String, UInt64), c Tuple(UInt8, String), d Tuple(x UInt8, `y z` String), e LowCardinality(String)) ENGINE = Memory
 CREATE TABLE t (a Enum8('x' = 1, 'y' = -2), b Enum('a', 'b'), c Enum16('q' = 1000)) ENGINE = Memory
 CREATE TABLE t (a Decimal(18, 4), b Decimal32(2), c FixedString(16), d DateTime('UTC'), e DateTime64(3), f DateTime64(6, 'Europe/Berlin'), g UUID, h IPv4, i IPv6, j Bool, k Date32) ENGINE = Memory
-CREATE TABLE t (a JSON, b JSON(max_dynamic_paths = 10, x.y UInt32, SKIP z, SKIP REGEXP 'a.*'), c Variant(UInt8, String), d Dynamic, e Dynamic(max_types = 4)) ENGINE = Memory
 CREATE TABLE t (a INT, b BIGINT UNSIGNED, c VARCHAR(20), d DOUBLE PRECISION, e TIMESTAMP, f INT SIGNED, g TEXT) ENGINE = Memory
 CREATE TABLE t (a Int32 NOT NULL DEFAULT 0 COMMENT 'x' CODEC(ZSTD) TTL d + toIntervalDay(1)) ENGINE = Memory
 CREATE TABLE t (a String SETTINGS (min_compress_block_size = 1000)) ENGINE = Memory
@@ -98,7 +96,6 @@ CREATE VIEW v AS SELECT a, b FROM t WHERE c
 CREATE VIEW IF NOT EXISTS db.v AS SELECT 1
 CREATE OR REPLACE VIEW v AS SELECT 1
 CREATE VIEW v (a UInt8) AS SELECT 1 AS a
-CREATE VIEW v (a, b) AS SELECT 1, 2
 CREATE VIEW v AS SELECT {p:UInt8} AS a
 CREATE VIEW v AS (SELECT 1)
 CREATE VIEW v AS WITH x AS (SELECT 1) SELECT * FROM x
@@ -125,10 +122,8 @@ CREATE MATERIALIZED VIEW mv TO t AS SELECT a, count() AS c FROM k ARRAY JOIN b W
 CREATE DATABASE d
 CREATE DATABASE IF NOT EXISTS d
 CREATE DATABASE d ENGINE = Atomic
-CREATE DATABASE d ON CLUSTER c ENGINE = Replicated('/p', 's', 'r')
 CREATE DATABASE d ENGINE = Memory COMMENT 'x'
 CREATE DATABASE d COMMENT 'x'
-CREATE TABLE
 CREATE TABLE t
 CREATE TABLE t (a
 CREATE TABLE t (a UInt8
@@ -140,6 +135,4 @@ CREATE VIEW v
 CREATE VIEW v AS
 CREATE MATERIALIZED VIEW mv AS SELECT 1
 CREATE MATERIALIZED VIEW mv TO t
-CREATE DATABASE
-CREATE
 CREATE FOO x

@@ -59,7 +59,6 @@ SELECT sum(a) OVER w FROM t WINDOW w AS (PARTITION BY a ORDER BY b)
 SELECT a FROM t HAVING a > 1
 SELECT a FROM t SETTINGS max_threads = 1, join_use_nulls = 1, x = 'abc', y = 0.5, z = -1, b = true
 SELECT a FROM t SETTINGS additional_table_filters = {'t': 'a > 1'}
-SELECT 1 SETTINGS x = [1, 2], y = ['a'], z = (1, 2)
 SELECT 1 FORMAT JSON
 SELECT 1 FORMAT JSON SETTINGS max_threads = 1
 SELECT 1 SETTINGS a = 1 FORMAT TSV
@@ -108,7 +107,6 @@ WITH (SELECT max(a) FROM t) AS m SELECT m
 WITH t AS (SELECT 1 AS a) SELECT a FROM t
 WITH t AS (SELECT 1 AS a), u AS (SELECT 2 AS b) SELECT a, b FROM t, u
 WITH t (x, y) AS (SELECT 1, 2) SELECT x FROM t
-WITH t AS MATERIALIZED (SELECT 1) SELECT * FROM t
 WITH x -> x + 1 AS inc SELECT inc(1)
 WITH (x, y) -> x + y AS plus2 SELECT plus2(1, 2)
 WITH 10 AS lim, (SELECT max(x) FROM t) AS m SELECT lim, m
@@ -212,7 +210,6 @@ SELECT * FROM a JOIN b USING (k) WHERE x PREWHERE y
 SELECT * FROM a LEFT JOIN b FINAL USING k
 SELECT * FROM a AS x FINAL LEFT JOIN b AS y FINAL ON x.k = y.k
 SELECT * FROM a JOIN b USING (x AS y)
-SELECT * FROM a NATURAL JOIN b
 SELECT * FROM t WHERE a IN (SELECT a FROM u WHERE b = 1)
 SELECT * FROM t WHERE (a, b) IN (SELECT a, b FROM u)
 SELECT * FROM t WHERE a IN (1, 2) AND b NOT IN ('x', 'y')
