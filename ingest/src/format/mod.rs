@@ -5,17 +5,30 @@
 //! rebuilt per message).
 
 mod columns;
+mod csv;
+mod fields;
+mod header;
+mod json_compact;
+mod json_document;
 mod json_each_row;
+mod json_rows;
 mod json_value;
+mod markdown;
+mod plain;
+mod pretty;
 mod registry;
 mod scan;
+mod tab_separated;
+mod values;
+mod vertical;
+mod xml;
 
 use std::sync::Arc;
 
 use pumphouse_query::context::Settings;
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::types::TimeZone;
-use pumphouse_storage::{Block, Column, DataType};
+use pumphouse_storage::{Block, Column, DataType, Value};
 
 /// What a reader or writer is made for.
 #[derive(Debug, Clone)]
@@ -51,6 +64,11 @@ pub struct ParseError {
     pub message: String,
 }
 
+/// Evaluates an expression that stands where a literal was expected (Values): its text and the type
+/// wanted.
+pub type Evaluator =
+    Box<dyn FnMut(&str, &DataType) -> std::result::Result<Value, ParseError> + Send>;
+
 /// Parses a stream or messages into columns. One per consumer or insert; reused for its life.
 pub trait FormatReader: Send {
     /// Parses one whole message (0..n rows), appending. On error nothing of it is appended.
@@ -66,6 +84,9 @@ pub trait FormatReader: Send {
         last: bool,
         rows_max: usize,
     ) -> std::result::Result<usize, ParseError>;
+
+    /// Sets what evaluates expressions, for the formats that have them.
+    fn set_evaluator(&mut self, _evaluator: Evaluator) {}
 
     /// Rows appended since the last `take`.
     fn rows(&self) -> usize;
@@ -84,6 +105,10 @@ pub trait FormatWriter: Send {
     fn prefix(&mut self, schema: &[(String, DataType)], out: &mut Vec<u8>) -> Result<()>;
     fn block(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()>;
     fn totals(&mut self, _block: &Block, _out: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+    /// Two rows: the minima and the maxima.
+    fn extremes(&mut self, _block: &Block, _out: &mut Vec<u8>) -> Result<()> {
         Ok(())
     }
     fn suffix(&mut self, statistics: &WriterStatistics, out: &mut Vec<u8>) -> Result<()>;
@@ -155,3 +180,6 @@ fn check_row_bytes(input: &[u8], last: bool) -> std::result::Result<(), ParseErr
         message: format!("a row is longer than the maximum of {ROW_BYTES_MAX} bytes"),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,95 @@
 //! The formats by name. A new format is a file and a line here.
 
 use super::Format;
+use super::csv::{CsvReader, CsvWriter};
+use super::header::Header;
+use super::json_compact::JsonCompactReader;
+use super::json_document::{JsonDocumentWriter, Layout};
 use super::json_each_row::JsonEachRowReader;
+use super::json_rows::{JsonRowsWriter, Row};
+use super::markdown::MarkdownWriter;
+use super::plain::{PlainReader, PlainWriter, Unit};
+use super::pretty::{PrettyWriter, Style};
+use super::tab_separated::{TabSeparatedReader, TabSeparatedWriter};
+use super::values::{ValuesReader, ValuesWriter};
+use super::vertical::VerticalWriter;
+use super::xml::XmlWriter;
 
-/// All formats, sorted by name as ClickHouse spells it.
-static FORMATS: &[Format] =
-    &[Format { name: "JSONEachRow", reader: Some(JsonEachRowReader::boxed), writer: None }];
+macro_rules! formats {
+    ($($name:literal: $reader:expr, $writer:expr;)*) => {
+        &[$(Format { name: $name, reader: $reader, writer: $writer }),*]
+    };
+}
+
+/// All formats, sorted by name as ClickHouse spells it: reader, writer.
+#[rustfmt::skip]
+static FORMATS: &[Format] = formats! {
+    "CSV": Some(|c, o| CsvReader::boxed(c, o, Header::None)), Some(|o| CsvWriter::boxed(o, Header::None));
+    "CSVWithNames": Some(|c, o| CsvReader::boxed(c, o, Header::Names)), Some(|o| CsvWriter::boxed(o, Header::Names));
+    "CSVWithNamesAndTypes": Some(|c, o| CsvReader::boxed(c, o, Header::NamesAndTypes)), Some(|o| CsvWriter::boxed(o, Header::NamesAndTypes));
+    "JSON": None, Some(|o| JsonDocumentWriter::boxed(o, Layout::Objects, false));
+    "JSONAsString": Some(|c, o| PlainReader::boxed(c, o, Unit::JsonObject)), None;
+    "JSONColumns": None, Some(|o| JsonDocumentWriter::boxed(o, Layout::Columns, false));
+    "JSONColumnsWithMetadata": None, Some(|o| JsonDocumentWriter::boxed(o, Layout::ColumnsWithMetadata, false));
+    "JSONCompact": None, Some(|o| JsonDocumentWriter::boxed(o, Layout::Arrays, false));
+    "JSONCompactColumns": None, Some(|o| JsonDocumentWriter::boxed(o, Layout::CompactColumns, false));
+    "JSONCompactEachRow": Some(|c, o| JsonCompactReader::boxed(c, o, Header::None)), Some(|o| JsonRowsWriter::boxed(o, Row::Array, Header::None, false));
+    "JSONCompactEachRowWithNames": Some(|c, o| JsonCompactReader::boxed(c, o, Header::Names)), Some(|o| JsonRowsWriter::boxed(o, Row::Array, Header::Names, false));
+    "JSONCompactEachRowWithNamesAndTypes": Some(|c, o| JsonCompactReader::boxed(c, o, Header::NamesAndTypes)), Some(|o| JsonRowsWriter::boxed(o, Row::Array, Header::NamesAndTypes, false));
+    "JSONCompactStrings": None, Some(|o| JsonDocumentWriter::boxed(o, Layout::Arrays, true));
+    "JSONCompactStringsEachRow": Some(|c, o| JsonCompactReader::boxed(c, o, Header::None)), Some(|o| JsonRowsWriter::boxed(o, Row::Array, Header::None, true));
+    "JSONCompactStringsEachRowWithNames": Some(|c, o| JsonCompactReader::boxed(c, o, Header::Names)), Some(|o| JsonRowsWriter::boxed(o, Row::Array, Header::Names, true));
+    "JSONCompactStringsEachRowWithNamesAndTypes": Some(|c, o| JsonCompactReader::boxed(c, o, Header::NamesAndTypes)), Some(|o| JsonRowsWriter::boxed(o, Row::Array, Header::NamesAndTypes, true));
+    "JSONEachRow": Some(JsonEachRowReader::boxed), Some(|o| JsonRowsWriter::boxed(o, Row::Object, Header::None, false));
+    "JSONL": Some(JsonEachRowReader::boxed), Some(|o| JsonRowsWriter::boxed(o, Row::Object, Header::None, false));
+    "JSONLines": Some(JsonEachRowReader::boxed), Some(|o| JsonRowsWriter::boxed(o, Row::Object, Header::None, false));
+    "JSONObjectEachRow": None, Some(|o| JsonRowsWriter::boxed(o, Row::Named, Header::None, false));
+    "JSONStrings": None, Some(|o| JsonDocumentWriter::boxed(o, Layout::Objects, true));
+    "JSONStringsEachRow": Some(JsonEachRowReader::boxed), Some(|o| JsonRowsWriter::boxed(o, Row::Object, Header::None, true));
+    "LineAsString": Some(|c, o| PlainReader::boxed(c, o, Unit::Line)), Some(|o| TabSeparatedWriter::boxed(o, Header::None, true));
+    "LineAsStringWithNames": None, Some(|o| TabSeparatedWriter::boxed(o, Header::Names, true));
+    "LineAsStringWithNamesAndTypes": None, Some(|o| TabSeparatedWriter::boxed(o, Header::NamesAndTypes, true));
+    "MD": None, Some(MarkdownWriter::boxed);
+    "Markdown": None, Some(MarkdownWriter::boxed);
+    "NDJSON": Some(JsonEachRowReader::boxed), Some(|o| JsonRowsWriter::boxed(o, Row::Object, Header::None, false));
+    "Null": None, Some(PlainWriter::null);
+    "Pretty": None, Some(|o| PrettyWriter::boxed(o, Style::Grid));
+    "PrettyCompact": None, Some(|o| PrettyWriter::boxed(o, Style::Compact));
+    "PrettyCompactMonoBlock": None, Some(|o| PrettyWriter::boxed(o, Style::Compact));
+    "PrettyCompactNoEscapes": None, Some(|o| PrettyWriter::boxed(o, Style::Compact));
+    "PrettyCompactNoEscapesMonoBlock": None, Some(|o| PrettyWriter::boxed(o, Style::Compact));
+    "PrettyJSONEachRow": None, Some(|o| JsonRowsWriter::boxed(o, Row::Indented, Header::None, false));
+    "PrettyJSONLines": None, Some(|o| JsonRowsWriter::boxed(o, Row::Indented, Header::None, false));
+    "PrettyMonoBlock": None, Some(|o| PrettyWriter::boxed(o, Style::Grid));
+    "PrettyNDJSON": None, Some(|o| JsonRowsWriter::boxed(o, Row::Indented, Header::None, false));
+    "PrettyNoEscapes": None, Some(|o| PrettyWriter::boxed(o, Style::Grid));
+    "PrettyNoEscapesMonoBlock": None, Some(|o| PrettyWriter::boxed(o, Style::Grid));
+    "PrettySpace": None, Some(|o| PrettyWriter::boxed(o, Style::Space));
+    "PrettySpaceMonoBlock": None, Some(|o| PrettyWriter::boxed(o, Style::Space));
+    "PrettySpaceNoEscapes": None, Some(|o| PrettyWriter::boxed(o, Style::Space));
+    "PrettySpaceNoEscapesMonoBlock": None, Some(|o| PrettyWriter::boxed(o, Style::Space));
+    "Raw": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::None, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::None, true));
+    "RawBLOB": Some(|c, o| PlainReader::boxed(c, o, Unit::Everything)), Some(PlainWriter::raw_blob);
+    "RawWithNames": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::Names, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::Names, true));
+    "RawWithNamesAndTypes": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::NamesAndTypes, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::NamesAndTypes, true));
+    "SQLInsert": None, Some(ValuesWriter::sql_insert);
+    "TSKV": None, Some(TabSeparatedWriter::keyed);
+    "TSV": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::None, false)), Some(|o| TabSeparatedWriter::boxed(o, Header::None, false));
+    "TSVRaw": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::None, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::None, true));
+    "TSVRawWithNames": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::Names, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::Names, true));
+    "TSVRawWithNamesAndTypes": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::NamesAndTypes, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::NamesAndTypes, true));
+    "TSVWithNames": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::Names, false)), Some(|o| TabSeparatedWriter::boxed(o, Header::Names, false));
+    "TSVWithNamesAndTypes": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::NamesAndTypes, false)), Some(|o| TabSeparatedWriter::boxed(o, Header::NamesAndTypes, false));
+    "TabSeparated": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::None, false)), Some(|o| TabSeparatedWriter::boxed(o, Header::None, false));
+    "TabSeparatedRaw": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::None, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::None, true));
+    "TabSeparatedRawWithNames": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::Names, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::Names, true));
+    "TabSeparatedRawWithNamesAndTypes": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::NamesAndTypes, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::NamesAndTypes, true));
+    "TabSeparatedWithNames": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::Names, false)), Some(|o| TabSeparatedWriter::boxed(o, Header::Names, false));
+    "TabSeparatedWithNamesAndTypes": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::NamesAndTypes, false)), Some(|o| TabSeparatedWriter::boxed(o, Header::NamesAndTypes, false));
+    "Values": Some(ValuesReader::boxed), Some(ValuesWriter::boxed);
+    "Vertical": None, Some(VerticalWriter::boxed);
+    "XML": None, Some(XmlWriter::boxed);
+};
 
 /// The format called `name`; its exact name, else in any case.
 pub fn lookup(name: &str) -> Option<&'static Format> {

@@ -26,6 +26,8 @@ pub struct JsonOptions {
     pub valid_utf8: bool,
     /// Bytes of indentation a level (tabs or spaces) when values are written indented.
     pub indent: &'static str,
+    /// What else every indented line begins with.
+    pub indent_more: &'static str,
 }
 
 impl Default for JsonOptions {
@@ -40,6 +42,7 @@ impl Default for JsonOptions {
             map_as_array_of_tuples: false,
             valid_utf8: false,
             indent: "\t",
+            indent_more: "",
         }
     }
 }
@@ -171,6 +174,9 @@ impl JsonWriter<'_> {
     fn line(&self, level: usize, out: &mut Vec<u8>) {
         if self.indented {
             out.push(b'\n');
+            if level > 0 {
+                out.extend_from_slice(self.options.indent_more.as_bytes());
+            }
             for _ in 0..level {
                 out.extend_from_slice(self.options.indent.as_bytes());
             }

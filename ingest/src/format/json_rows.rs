@@ -1,0 +1,206 @@
+//! Writers of one JSON value a row: JSONEachRow, JSONCompactEachRow, JSONStringsEachRow and their
+//! kin, with or without lines of names and types, and the indented PrettyJSONEachRow.
+
+use pumphouse_query::error::Result;
+use pumphouse_query::text::json::write_json_indented;
+use pumphouse_query::text::{JsonOptions, write_json, write_json_string, write_text};
+use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::{Block, Column, DataType};
+
+use super::header::Header;
+use super::{FormatOptions, FormatWriter, WriterStatistics};
+
+/// What a row looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Row {
+    /// `{"a":1}`
+    Object,
+    /// `[1, 2]`
+    Array,
+    /// An object over many lines.
+    Indented,
+    /// `"row_1": {"a":1}` in one object.
+    Named,
+}
+
+pub struct JsonRowsWriter {
+    row: Row,
+    header: Header,
+    /// Every value as a string of its text.
+    strings: bool,
+    options: JsonOptions,
+    zone: TimeZone,
+    /// `"name":` of each column.
+    keys: Vec<Vec<u8>>,
+    array_of_rows: bool,
+    rows: u64,
+    content_type: &'static str,
+}
+
+/// The JSON settings of a query.
+pub fn json_options(options: &FormatOptions) -> JsonOptions {
+    let set = |name: &str, default: bool| options.settings.bool(name, default);
+    JsonOptions {
+        quote_64bit_integers: set("output_format_json_quote_64bit_integers", false),
+        quote_64bit_floats: set("output_format_json_quote_64bit_floats", false),
+        quote_decimals: set("output_format_json_quote_decimals", false),
+        quote_denormals: set("output_format_json_quote_denormals", false),
+        escape_forward_slashes: set("output_format_json_escape_forward_slashes", true),
+        named_tuples_as_objects: set("output_format_json_named_tuples_as_objects", true),
+        map_as_array_of_tuples: set("output_format_json_map_as_array_of_tuples", false),
+        valid_utf8: set("output_format_json_validate_utf8", false),
+        indent: "\t",
+        indent_more: "",
+    }
+}
+
+/// NULL in formats that print values as strings.
+pub const NULL_TEXT: &str = "ᴺᵁᴸᴸ";
+
+/// A value as a JSON string of its text.
+pub fn write_as_string(
+    column: &Column,
+    row: usize,
+    zone: TimeZone,
+    options: &JsonOptions,
+    out: &mut Vec<u8>,
+) {
+    let mut text = vec![];
+    if column.is_null(row) {
+        text.extend_from_slice(NULL_TEXT.as_bytes());
+    } else {
+        write_text(&column.data_type, column.array.as_ref(), row, zone, &mut text);
+    }
+    write_json_string(&text, options, out);
+}
+
+impl JsonRowsWriter {
+    pub fn boxed(
+        options: &FormatOptions,
+        row: Row,
+        header: Header,
+        strings: bool,
+    ) -> Result<Box<dyn FormatWriter>> {
+        let mut json = json_options(options);
+        if row == Row::Indented {
+            json.indent = "    ";
+        }
+        let array_of_rows = matches!(row, Row::Object | Row::Indented)
+            && options.settings.bool("output_format_json_array_of_rows", false);
+        Ok(Box::new(JsonRowsWriter {
+            row,
+            header,
+            strings,
+            options: json,
+            zone: options.time_zone,
+            keys: vec![],
+            array_of_rows,
+            rows: 0,
+            content_type: match row {
+                Row::Array => "text/plain; charset=UTF-8",
+                Row::Named => "application/json; charset=UTF-8",
+                _ if array_of_rows => "application/json; charset=UTF-8",
+                _ => "application/x-ndjson; charset=UTF-8",
+            },
+        }))
+    }
+
+    fn value(&self, column: &Column, row: usize, level: usize, out: &mut Vec<u8>) {
+        let (dt, array) = (&column.data_type, column.array.as_ref());
+        if self.strings {
+            write_as_string(column, row, self.zone, &self.options, out);
+        } else if self.row == Row::Indented {
+            write_json_indented(dt, array, row, self.zone, &self.options, level, out);
+        } else {
+            write_json(dt, array, row, self.zone, &self.options, out);
+        }
+    }
+
+    fn write_row(&self, block: &Block, row: usize, out: &mut Vec<u8>) {
+        let array = self.row == Row::Array;
+        out.push(if array { b'[' } else { b'{' });
+        for (i, column) in block.columns.iter().enumerate() {
+            if i > 0 {
+                out.extend_from_slice(if array { b", " } else { b"," });
+            }
+            if !array {
+                if self.row == Row::Indented {
+                    out.extend_from_slice(b"\n    ");
+                }
+                out.extend_from_slice(&self.keys[i]);
+            }
+            self.value(column, row, 1, out);
+        }
+        if self.row == Row::Indented {
+            out.push(b'\n');
+        }
+        out.push(if array { b']' } else { b'}' });
+    }
+
+    fn strings_line(&self, texts: impl Iterator<Item = String>, out: &mut Vec<u8>) {
+        out.push(b'[');
+        for (i, text) in texts.enumerate() {
+            if i > 0 {
+                out.extend_from_slice(b", ");
+            }
+            write_json_string(text.as_bytes(), &self.options, out);
+        }
+        out.extend_from_slice(b"]\n");
+    }
+}
+
+impl FormatWriter for JsonRowsWriter {
+    fn prefix(&mut self, schema: &[(String, DataType)], out: &mut Vec<u8>) -> Result<()> {
+        self.keys = schema
+            .iter()
+            .map(|(name, _)| {
+                let mut key = vec![];
+                write_json_string(name.as_bytes(), &self.options, &mut key);
+                key.extend_from_slice(if self.row == Row::Indented { b": " } else { b":" });
+                key
+            })
+            .collect();
+        if self.header >= Header::Names {
+            self.strings_line(schema.iter().map(|(name, _)| name.clone()), out);
+        }
+        if self.header == Header::NamesAndTypes {
+            self.strings_line(schema.iter().map(|(_, dt)| dt.to_string()), out);
+        }
+        match self.row {
+            Row::Named => out.extend_from_slice(b"{\n"),
+            _ if self.array_of_rows => out.extend_from_slice(b"[\n"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
+        for row in 0..block.rows() {
+            self.rows += 1;
+            if (self.array_of_rows || self.row == Row::Named) && self.rows > 1 {
+                out.extend_from_slice(b",\n");
+            }
+            if self.row == Row::Named {
+                out.extend_from_slice(format!("\t\"row_{}\": ", self.rows).as_bytes());
+            }
+            self.write_row(block, row, out);
+            if !self.array_of_rows && self.row != Row::Named {
+                out.push(b'\n');
+            }
+        }
+        Ok(())
+    }
+
+    fn suffix(&mut self, _statistics: &WriterStatistics, out: &mut Vec<u8>) -> Result<()> {
+        match self.row {
+            Row::Named => out.extend_from_slice(b"\n}\n"),
+            _ if self.array_of_rows => out.extend_from_slice(b"\n]\n"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn content_type(&self) -> &'static str {
+        self.content_type
+    }
+}

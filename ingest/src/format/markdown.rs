@@ -1,0 +1,55 @@
+//! Markdown tables.
+
+use pumphouse_query::error::Result;
+use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::{Block, DataType};
+
+use super::pretty::right_aligned;
+use super::tab_separated::write_tab_value;
+use super::{FormatOptions, FormatWriter, WriterStatistics};
+
+pub struct MarkdownWriter {
+    zone: TimeZone,
+}
+
+impl MarkdownWriter {
+    pub fn boxed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
+        Ok(Box::new(MarkdownWriter { zone: options.time_zone }))
+    }
+}
+
+impl FormatWriter for MarkdownWriter {
+    fn prefix(&mut self, schema: &[(String, DataType)], out: &mut Vec<u8>) -> Result<()> {
+        for (name, _) in schema {
+            out.extend_from_slice(format!("| {name} ").as_bytes());
+        }
+        out.extend_from_slice(b"|\n|");
+        for (_, dt) in schema {
+            let number = right_aligned(dt);
+            out.extend_from_slice(if number { b"-:|" } else { b":-|" });
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
+        for row in 0..block.rows() {
+            out.extend_from_slice(b"|");
+            for column in &block.columns {
+                out.push(b' ');
+                write_tab_value(column, row, false, self.zone, out);
+                out.extend_from_slice(b" |");
+            }
+            out.push(b'\n');
+        }
+        Ok(())
+    }
+
+    fn suffix(&mut self, _statistics: &WriterStatistics, _out: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    fn content_type(&self) -> &'static str {
+        "text/plain; charset=UTF-8"
+    }
+}

@@ -1,0 +1,462 @@
+//! Pretty, PrettyCompact and PrettySpace: tables for the eye, as ClickHouse prints them without a
+//! terminal (no colours). The rows are kept until the end, so that one table has one width.
+//!
+//! Few rows of many wide columns, or of values with line breaks, fall back to Vertical. Shows
+//! `output_format_pretty_max_rows` rows.
+
+use pumphouse_query::error::Result;
+use pumphouse_query::text::json::write_json_indented;
+use pumphouse_query::text::{JsonOptions, write_text};
+use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::{Block, Column, DataType};
+
+use super::json_rows::{NULL_TEXT, json_options};
+use super::vertical::{labels, write_row_title, write_rows};
+use super::{FormatOptions, FormatWriter, WriterStatistics};
+
+/// How the table is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Lines around every cell.
+    Grid,
+    /// The header in the top line.
+    Compact,
+    /// No lines.
+    Space,
+}
+
+const FALLBACK_ROWS_MAX: usize = 10;
+const FALLBACK_WIDTH_MIN: usize = 250;
+const FALLBACK_COLUMNS_MIN: usize = 5;
+const FOOTER_ROWS_MIN: usize = 50;
+
+pub struct PrettyWriter {
+    style: Style,
+    zone: TimeZone,
+    rows_max: usize,
+    pad_max: usize,
+    value_width_max: usize,
+    row_numbers: bool,
+    fallback: bool,
+    footer: bool,
+    schema: Vec<(String, DataType)>,
+    kept: Vec<Block>,
+    rows: usize,
+    tail: Vec<u8>,
+}
+
+/// Columns on a screen that the text takes: wide characters two, combining ones none.
+pub fn display_width(text: &[u8]) -> usize {
+    String::from_utf8_lossy(text).chars().map(char_width).sum()
+}
+
+fn char_width(c: char) -> usize {
+    match c as u32 {
+        0x0..=0x1f | 0x7f..=0x9f => 0,
+        0x300..=0x36f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
+        0x1100..=0x115f
+        | 0x2e80..=0x303e
+        | 0x3041..=0x33ff
+        | 0x3400..=0x4dbf
+        | 0x4e00..=0x9fff
+        | 0xa000..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1f64f
+        | 0x1f900..=0x1f9ff
+        | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
+}
+
+/// Numbers, dates and times stand at the right.
+pub fn right_aligned(dt: &DataType) -> bool {
+    let dt = dt.inner();
+    dt.is_date_or_time() || (dt.is_number() && *dt != DataType::Bool)
+}
+
+/// "1.23 million" for a number past a million.
+pub fn number_tip(column: &Column, row: usize) -> Option<String> {
+    if !column.data_type.inner().is_number() || column.is_null(row) {
+        return None;
+    }
+    let value = column.value(row).as_f64()?;
+    let magnitude = value.abs();
+    // ClickHouse gives none for numbers of 18 to 20 digits.
+    if !magnitude.is_finite() || magnitude <= 1e6 || (1e17..1e20).contains(&magnitude) {
+        return None;
+    }
+    const NAMES: [&str; 11] = [
+        "million",
+        "billion",
+        "trillion",
+        "quadrillion",
+        "quintillion",
+        "sextillion",
+        "septillion",
+        "octillion",
+        "nonillion",
+        "undecillion",
+        "duodecillion",
+    ];
+    let (mut step, mut unit) = (0, 1e6);
+    while step + 1 < NAMES.len() && magnitude >= unit * if step == 8 { 1e6 } else { 1e3 } {
+        // It knows no decillion.
+        unit *= if step == 8 { 1e6 } else { 1e3 };
+        step += 1;
+    }
+    Some(format!("{:.2} {}", value / unit, NAMES[step]))
+}
+
+/// A value's text in a table; named tuples as indented JSON.
+pub fn write_pretty_value(column: &Column, row: usize, zone: TimeZone, out: &mut Vec<u8>) {
+    let (dt, array) = (&column.data_type, column.array.as_ref());
+    if let DataType::Tuple(elements) = dt
+        && !elements.is_empty()
+        && elements.iter().all(|e| e.name.is_some())
+    {
+        let options = JsonOptions { indent: " ", indent_more: " ", ..JsonOptions::default() };
+        return write_json_indented(dt, array, row, zone, &options, 0, out);
+    }
+    write_text(dt, array, row, zone, out);
+}
+
+/// One table's texts: by column, then row.
+struct Cells {
+    names: Vec<String>,
+    right: Vec<bool>,
+    texts: Vec<Vec<Vec<u8>>>,
+    widths: Vec<usize>,
+    multiline: bool,
+    rows: usize,
+}
+
+impl PrettyWriter {
+    pub fn boxed(options: &FormatOptions, style: Style) -> Result<Box<dyn FormatWriter>> {
+        let number = |name: &str, default: u64| options.settings.u64(name, default) as usize;
+        let _ = json_options(options);
+        Ok(Box::new(PrettyWriter {
+            style,
+            zone: options.time_zone,
+            rows_max: number("output_format_pretty_max_rows", 1000),
+            pad_max: number("output_format_pretty_max_column_pad_width", 250),
+            value_width_max: number("output_format_pretty_max_value_width", 10000),
+            row_numbers: options.settings.bool("output_format_pretty_row_numbers", true),
+            fallback: options.settings.bool("output_format_pretty_fallback_to_vertical", true),
+            footer: options.settings.bool("output_format_pretty_display_footer_column_names", true),
+            schema: vec![],
+            kept: vec![],
+            rows: 0,
+            tail: vec![],
+        }))
+    }
+
+    fn cells(&self, blocks: &[Block]) -> Cells {
+        let names: Vec<String> = self.schema.iter().map(|(n, _)| n.clone()).collect();
+        let right = self.schema.iter().map(|(_, dt)| right_aligned(dt)).collect();
+        let rows = blocks.iter().map(Block::rows).sum();
+        let mut cells = Cells {
+            widths: names.iter().map(|n| display_width(n.as_bytes())).collect(),
+            names,
+            right,
+            texts: vec![vec![]; self.schema.len()],
+            multiline: false,
+            rows,
+        };
+        let single = self.schema.len() == 1 && rows == 1;
+        for block in blocks {
+            for (i, column) in block.columns.iter().enumerate() {
+                for row in 0..block.rows() {
+                    let mut text = vec![];
+                    if column.is_null(row) {
+                        text.extend_from_slice(NULL_TEXT.as_bytes());
+                    } else {
+                        write_pretty_value(column, row, self.zone, &mut text);
+                    }
+                    if !single {
+                        cut_to_width(&mut text, self.value_width_max);
+                    }
+                    let width = text.split(|b| *b == b'\n').map(display_width).max().unwrap_or(0);
+                    cells.multiline |= text.contains(&b'\n');
+                    cells.widths[i] = cells.widths[i].max(width.min(self.pad_max));
+                    cells.texts[i].push(text);
+                }
+            }
+        }
+        cells
+    }
+
+    fn table(&self, blocks: &[Block], shown: usize, out: &mut Vec<u8>) {
+        let cells = self.cells(blocks);
+        if cells.rows == 0 {
+            return;
+        }
+        let wide = cells.widths.iter().sum::<usize>() >= FALLBACK_WIDTH_MIN;
+        if self.fallback
+            && cells.rows <= FALLBACK_ROWS_MAX
+            && cells.names.len() >= FALLBACK_COLUMNS_MIN
+            && (wide || cells.multiline)
+        {
+            return self.vertical(blocks, out);
+        }
+        let number_width = if self.row_numbers { digits(shown) + 2 } else { 0 };
+        let margin = " ".repeat(number_width);
+        let table = Table { style: self.style, cells: &cells, margin: &margin };
+        table.header(out);
+        for row in 0..cells.rows {
+            if row > 0 && self.style == Style::Grid {
+                table.line("├", "─", "┼", "┤", out);
+            }
+            let label = if self.row_numbers {
+                let number = format!("{}.", row + 1);
+                format!("{number:>width$} ", width = number_width - 1)
+            } else {
+                String::new()
+            };
+            let tip = (cells.rows == 1 && cells.names.len() == 1)
+                .then(|| number_tip(&blocks[0].columns[0], 0))
+                .flatten();
+            table.row(row, &label, tip.as_deref(), out);
+        }
+        table.end(self.footer && cells.rows >= FOOTER_ROWS_MIN, out);
+    }
+
+    fn vertical(&self, blocks: &[Block], out: &mut Vec<u8>) {
+        let labels = labels(self.schema.iter().map(|(n, _)| n.as_str()));
+        let mut number = 0u64;
+        for block in blocks {
+            for row in 0..block.rows() {
+                number += 1;
+                if number > 1 {
+                    out.push(b'\n');
+                }
+                write_row_title(number, out);
+                write_rows(block, row, &labels, self.zone, true, out);
+            }
+        }
+    }
+}
+
+fn digits(n: usize) -> usize {
+    n.to_string().len()
+}
+
+/// Cuts a text of more than `width` columns and marks it.
+fn cut_to_width(text: &mut Vec<u8>, width: usize) {
+    if text.len() <= width || display_width(text) <= width {
+        return;
+    }
+    let whole = String::from_utf8_lossy(text).into_owned();
+    let mut seen = 0;
+    let kept: String = whole
+        .chars()
+        .take_while(|c| {
+            seen += char_width(*c);
+            seen <= width
+        })
+        .collect();
+    *text = kept.into_bytes();
+    text.extend_from_slice("⋯".as_bytes());
+}
+
+struct Table<'a> {
+    style: Style,
+    cells: &'a Cells,
+    margin: &'a str,
+}
+
+impl Table<'_> {
+    /// A horizontal line of the grid.
+    fn line(&self, left: &str, fill: &str, cross: &str, right: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.margin.as_bytes());
+        out.extend_from_slice(left.as_bytes());
+        for (i, width) in self.cells.widths.iter().enumerate() {
+            if i > 0 {
+                out.extend_from_slice(cross.as_bytes());
+            }
+            out.extend_from_slice(fill.repeat(width + 2).as_bytes());
+        }
+        out.extend_from_slice(right.as_bytes());
+        out.push(b'\n');
+    }
+
+    /// The names between bars, or in a line of `─`.
+    fn names(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.margin.as_bytes());
+        let count = self.cells.names.len();
+        for (i, name) in self.cells.names.iter().enumerate() {
+            let padding =
+                self.cells.widths[i] - display_width(name.as_bytes()).min(self.cells.widths[i]);
+            let (bar, fill) = match self.style {
+                Style::Grid => ("┃ ", " "),
+                Style::Compact => ("─", "─"),
+                Style::Space => (if i > 0 { "   " } else { " " }, " "),
+            };
+            out.extend_from_slice(bar.as_bytes());
+            let padding = fill.repeat(padding);
+            if self.cells.right[i] {
+                out.extend_from_slice(padding.as_bytes());
+                out.extend_from_slice(name.as_bytes());
+            } else {
+                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(padding.as_bytes());
+            }
+            match self.style {
+                Style::Grid => out.push(b' '),
+                Style::Compact => out.extend_from_slice("─".as_bytes()),
+                Style::Space => {}
+            }
+            if self.style == Style::Compact && i + 1 < count {
+                out.extend_from_slice("┬".as_bytes());
+            }
+        }
+        if self.style == Style::Grid {
+            out.extend_from_slice("┃".as_bytes());
+        }
+    }
+
+    /// The compact line of names with its corners.
+    fn names_line(&self, left: &str, cross: &str, right: &str, out: &mut Vec<u8>) {
+        let mut text = vec![];
+        self.names(&mut text);
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let inner = text.strip_prefix(self.margin).unwrap_or(&text).replace('┬', cross);
+        out.extend_from_slice(format!("{}{left}{inner}{right}\n", self.margin).as_bytes());
+    }
+
+    fn header(&self, out: &mut Vec<u8>) {
+        match self.style {
+            Style::Grid => {
+                self.line("┏", "━", "┳", "┓", out);
+                self.names(out);
+                out.push(b'\n');
+                self.line("┡", "━", "╇", "┩", out);
+            }
+            Style::Compact => self.names_line("┌", "┬", "┐", out),
+            Style::Space => {
+                self.names(out);
+                out.extend_from_slice(b"\n\n");
+            }
+        }
+    }
+
+    /// A row: as many lines as its longest value has.
+    fn row(&self, row: usize, label: &str, tip: Option<&str>, out: &mut Vec<u8>) {
+        let pieces: Vec<Vec<&[u8]>> = self
+            .cells
+            .texts
+            .iter()
+            .map(|texts| texts[row].split(|b| *b == b'\n').collect())
+            .collect();
+        let lines = pieces.iter().map(Vec::len).max().unwrap_or(1);
+        for line in 0..lines {
+            out.extend_from_slice(if line == 0 { label } else { self.margin }.as_bytes());
+            for (i, parts) in pieces.iter().enumerate() {
+                self.cell(i, parts, line, out);
+            }
+            if self.style != Style::Space {
+                out.extend_from_slice("│".as_bytes());
+            }
+            if let Some(tip) = tip {
+                out.extend_from_slice(format!(" -- {tip}").as_bytes());
+            }
+            out.push(b'\n');
+        }
+    }
+
+    fn cell(&self, i: usize, parts: &[&[u8]], line: usize, out: &mut Vec<u8>) {
+        let text = parts.get(line).copied().unwrap_or(b"");
+        let bar = match self.style {
+            Style::Space if i == 0 => "",
+            Style::Space => " ",
+            _ => "│",
+        };
+        out.extend_from_slice(bar.as_bytes());
+        let continues = line > 0 && line < parts.len();
+        out.extend_from_slice(if continues { "↳" } else { " " }.as_bytes());
+        let padding = self.cells.widths[i].saturating_sub(display_width(text));
+        let padding = " ".repeat(padding);
+        if self.cells.right[i] {
+            out.extend_from_slice(padding.as_bytes());
+            out.extend_from_slice(text);
+        } else {
+            out.extend_from_slice(text);
+            out.extend_from_slice(padding.as_bytes());
+        }
+        let more = line + 1 < parts.len();
+        let cut = text.ends_with("⋯".as_bytes());
+        if more {
+            out.extend_from_slice("↴".as_bytes());
+        } else if !cut {
+            out.push(b' ');
+        }
+    }
+
+    fn end(&self, footer: bool, out: &mut Vec<u8>) {
+        match (self.style, footer) {
+            (Style::Grid, false) => self.line("└", "─", "┴", "┘", out),
+            (Style::Compact, false) => self.line("└", "─", "┴", "┘", out),
+            (Style::Space, false) => {}
+            (Style::Grid, true) => {
+                self.line("┢", "━", "╈", "┪", out);
+                self.names(out);
+                out.push(b'\n');
+                self.line("┗", "━", "┻", "┛", out);
+            }
+            (Style::Compact, true) => self.names_line("└", "┴", "┘", out),
+            (Style::Space, true) => {
+                out.push(b'\n');
+                self.names(out);
+                out.extend_from_slice(b"\n\n");
+            }
+        }
+    }
+}
+
+impl FormatWriter for PrettyWriter {
+    fn prefix(&mut self, schema: &[(String, DataType)], _out: &mut Vec<u8>) -> Result<()> {
+        self.schema = schema.to_vec();
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block, _out: &mut Vec<u8>) -> Result<()> {
+        let room = self.rows_max.saturating_sub(self.rows);
+        self.rows += block.rows();
+        if room > 0 && block.rows() > 0 {
+            self.kept.push(block.slice(0, block.rows().min(room)));
+        }
+        Ok(())
+    }
+
+    fn totals(&mut self, block: &Block, _out: &mut Vec<u8>) -> Result<()> {
+        let mut text = b"\nTotals:\n".to_vec();
+        self.table(std::slice::from_ref(block), block.rows(), &mut text);
+        self.tail.extend_from_slice(&text);
+        Ok(())
+    }
+
+    fn extremes(&mut self, block: &Block, _out: &mut Vec<u8>) -> Result<()> {
+        let mut text = b"\nExtremes:\n".to_vec();
+        self.table(std::slice::from_ref(block), block.rows(), &mut text);
+        self.tail.extend_from_slice(&text);
+        Ok(())
+    }
+
+    fn suffix(&mut self, _statistics: &WriterStatistics, out: &mut Vec<u8>) -> Result<()> {
+        let shown = self.rows.min(self.rows_max);
+        self.table(&self.kept, shown, out);
+        out.extend_from_slice(&self.tail);
+        if self.rows > self.rows_max {
+            let line = format!("Showed {} out of {} rows.\n", self.rows_max, self.rows);
+            out.extend_from_slice(line.as_bytes());
+        }
+        Ok(())
+    }
+
+    fn content_type(&self) -> &'static str {
+        "text/plain; charset=UTF-8"
+    }
+}

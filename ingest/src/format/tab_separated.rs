@@ -1,0 +1,465 @@
+//! TabSeparated (TSV), plain and Raw, with or without lines of names and types; also LineAsString's
+//! output, and TSKV's (`name=value`).
+//!
+//! Reading: a field ends at a tab, a row at a line feed; a backslash escapes (not in Raw); `\N` is
+//! NULL. A first row that only repeats column names is taken for a header, as ClickHouse does.
+
+use pumphouse_query::error::{Result, codes};
+use pumphouse_query::text::read::unescape;
+use pumphouse_query::text::write::{bytes_at, write_escaped, write_plain};
+use pumphouse_query::text::write_text;
+use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::{Block, Column, DataType};
+
+use super::columns::RowBuilder;
+use super::fields::{field_error, push_text, row_error};
+use super::header::{FieldColumns, Header, by_names, check_types, find_column, in_order};
+use super::json_each_row::check_room;
+use super::{
+    FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
+    WriterStatistics,
+};
+
+pub struct TabSeparatedWriter {
+    header: Header,
+    raw: bool,
+    /// Names before values: TSKV.
+    keyed: bool,
+    zone: TimeZone,
+    names: Vec<String>,
+}
+
+impl TabSeparatedWriter {
+    pub fn boxed(
+        options: &FormatOptions,
+        header: Header,
+        raw: bool,
+    ) -> Result<Box<dyn FormatWriter>> {
+        let zone = options.time_zone;
+        Ok(Box::new(TabSeparatedWriter { header, raw, keyed: false, zone, names: vec![] }))
+    }
+
+    pub fn keyed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
+        Ok(Box::new(TabSeparatedWriter {
+            header: Header::None,
+            raw: false,
+            keyed: true,
+            zone: options.time_zone,
+            names: vec![],
+        }))
+    }
+
+    fn line<'a>(&self, texts: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+        for (i, text) in texts.enumerate() {
+            if i > 0 {
+                out.push(b'\t');
+            }
+            if self.raw { out.extend_from_slice(text) } else { write_escaped(text, out) }
+        }
+        out.push(b'\n');
+    }
+
+    fn rows(&self, block: &Block, out: &mut Vec<u8>) {
+        for row in 0..block.rows() {
+            for (i, column) in block.columns.iter().enumerate() {
+                if i > 0 {
+                    out.push(b'\t');
+                }
+                if self.keyed {
+                    write_escaped(self.names[i].as_bytes(), out);
+                    out.push(b'=');
+                }
+                write_tab_value(column, row, self.raw, self.zone, out);
+            }
+            out.push(b'\n');
+        }
+    }
+}
+
+/// A value as a TSV field.
+#[inline]
+pub fn write_tab_value(column: &Column, row: usize, raw: bool, zone: TimeZone, out: &mut Vec<u8>) {
+    let array = column.array.as_ref();
+    if column.is_null(row) {
+        return out.extend_from_slice(b"\\N");
+    }
+    match column.data_type.inner() {
+        dt @ (DataType::String | DataType::FixedString(_) | DataType::AggregateFunction { .. }) => {
+            let bytes = bytes_at(dt, array, row);
+            if raw { out.extend_from_slice(bytes) } else { write_escaped(bytes, out) }
+        }
+        dt @ (DataType::Enum8(_) | DataType::Enum16(_)) if !raw => {
+            let mut name = vec![];
+            write_text(dt, array, row, zone, &mut name);
+            write_escaped(&name, out);
+        }
+        // Composite types escape their strings themselves.
+        dt => write_plain(dt, array, row, zone, out),
+    }
+}
+
+impl FormatWriter for TabSeparatedWriter {
+    fn prefix(&mut self, schema: &[(String, DataType)], out: &mut Vec<u8>) -> Result<()> {
+        self.names = schema.iter().map(|(name, _)| name.clone()).collect();
+        if self.header >= Header::Names {
+            self.line(schema.iter().map(|(name, _)| name.as_bytes()), out);
+        }
+        if self.header == Header::NamesAndTypes {
+            let types: Vec<String> = schema.iter().map(|(_, dt)| dt.to_string()).collect();
+            self.line(types.iter().map(|t| t.as_bytes()), out);
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
+        self.rows(block, out);
+        Ok(())
+    }
+
+    fn totals(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
+        if !self.keyed {
+            out.push(b'\n');
+            self.rows(block, out);
+        }
+        Ok(())
+    }
+
+    fn extremes(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
+        self.totals(block, out)
+    }
+
+    fn suffix(&mut self, _statistics: &WriterStatistics, _out: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    fn content_type(&self) -> &'static str {
+        "text/tab-separated-values; charset=UTF-8"
+    }
+}
+
+pub struct TabSeparatedReader {
+    rows: RowBuilder,
+    header: Header,
+    raw: bool,
+    options: FormatOptions,
+    /// Known once the header is read.
+    fields: Option<FieldColumns>,
+    crlf: bool,
+    scratch: Vec<u8>,
+}
+
+/// A field's extent: the bytes of it, whether it has escapes, and how it ended.
+struct Field {
+    end: usize,
+    escaped: bool,
+}
+
+impl TabSeparatedReader {
+    pub fn boxed(
+        columns: &[InputColumn],
+        options: &FormatOptions,
+        header: Header,
+        raw: bool,
+    ) -> Result<Box<dyn FormatReader>> {
+        Ok(Box::new(TabSeparatedReader {
+            rows: RowBuilder::new(columns, options.time_zone),
+            header,
+            raw,
+            crlf: options.settings.bool("input_format_tsv_crlf_end_of_line", false),
+            options: options.clone(),
+            fields: None,
+            scratch: vec![],
+        }))
+    }
+
+    fn field(&self, bytes: &[u8], at: usize) -> Field {
+        let mut end = at;
+        let mut escaped = false;
+        loop {
+            let rest = &bytes[end..];
+            let step = if self.raw {
+                memchr::memchr2(b'\t', b'\n', rest)
+            } else {
+                memchr::memchr3(b'\t', b'\n', b'\\', rest)
+            };
+            match step {
+                Some(step) if rest[step] == b'\\' && !self.raw => {
+                    escaped = true;
+                    end = (end + step + 2).min(bytes.len());
+                }
+                Some(step) => return Field { end: end + step, escaped },
+                None => return Field { end: bytes.len(), escaped },
+            }
+        }
+    }
+
+    /// The texts of a line; None when it is not whole. The position behind it.
+    fn line(&self, bytes: &[u8], at: usize, last: bool) -> Option<(Vec<Vec<u8>>, usize)> {
+        let mut texts = vec![];
+        let mut at = at;
+        loop {
+            let field = self.field(bytes, at);
+            if field.end == bytes.len() && !last {
+                return None;
+            }
+            let raw = &bytes[at..field.end];
+            let raw = if bytes.get(field.end) == Some(&b'\t') {
+                raw
+            } else {
+                raw.strip_suffix(b"\r").unwrap_or(raw)
+            };
+            texts.push(if field.escaped { unescape_field(raw) } else { raw.to_vec() });
+            match bytes.get(field.end) {
+                Some(b'\t') => at = field.end + 1,
+                Some(_) => return Some((texts, field.end + 1)),
+                None => return Some((texts, field.end)),
+            }
+        }
+    }
+
+    /// Reads the header, or what looks like one. None: not all of it is here.
+    fn read_header(
+        &mut self,
+        bytes: &[u8],
+        last: bool,
+        detect: bool,
+    ) -> std::result::Result<Option<usize>, ParseError> {
+        let mut at = if bytes.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
+        let empty = at == bytes.len();
+        if self.header == Header::None {
+            if detect && !empty {
+                let Some((texts, end)) = self.line(bytes, at, last) else { return Ok(None) };
+                if looks_like_names(&self.rows, &texts) {
+                    self.fields = Some(by_names(&self.rows, &texts, &self.options)?);
+                    return Ok(Some(end));
+                }
+            }
+            if empty && !last {
+                return Ok(None);
+            }
+            self.fields = Some(in_order(&self.rows));
+            return Ok(Some(at));
+        }
+        if empty && last {
+            self.fields = Some(in_order(&self.rows));
+            return Ok(Some(at));
+        }
+        let Some((names, end)) = self.line(bytes, at, last) else { return Ok(None) };
+        at = end;
+        let fields = by_names(&self.rows, &names, &self.options)?;
+        if self.header == Header::NamesAndTypes {
+            let Some((types, end)) = self.line(bytes, at, last) else { return Ok(None) };
+            check_types(&self.rows, &fields, &types, &self.options)?;
+            at = end;
+        }
+        self.fields = Some(fields);
+        Ok(Some(at))
+    }
+
+    /// One row at `at`; None when the input ends within it.
+    fn read_row(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        row: usize,
+        last: bool,
+        fields: &FieldColumns,
+    ) -> std::result::Result<Option<usize>, ParseError> {
+        let current = self.rows.rows();
+        let mut seen = 0;
+        let mut at = at;
+        for (i, column) in fields.iter().enumerate() {
+            let field = self.field(bytes, at);
+            if field.end == bytes.len() && !last {
+                return Ok(None);
+            }
+            let last_field = i + 1 == fields.len();
+            let mut text = &bytes[at..field.end];
+            if last_field && text.last() == Some(&b'\r') {
+                if !self.crlf && row == 0 && !self.raw {
+                    return Err(row_error(
+                        codes::INCORRECT_DATA,
+                        "You have carriage return (\\r, 0x0D, ASCII 13) at end of first row",
+                        bytes,
+                        field.end,
+                        row,
+                    ));
+                }
+                text = &text[..text.len() - 1];
+            }
+            if let Some(c) = column {
+                seen += 1;
+                let slot = &mut self.rows.slots[*c];
+                slot.filled = current + 1;
+                if text == b"\\N" {
+                    slot.builder.push_null();
+                    if !slot.builder.nullable {
+                        self.rows.mark_absent(*c);
+                    }
+                } else {
+                    if field.escaped && !self.raw {
+                        self.scratch.clear();
+                        let composite = matches!(
+                            slot.builder.data_type.inner(),
+                            DataType::Array(_) | DataType::Tuple(_) | DataType::Map(..)
+                        );
+                        // Composite types have escapes of their own.
+                        if !composite {
+                            unescape_into(text, &mut self.scratch);
+                            text = &self.scratch;
+                        }
+                    }
+                    push_text(&mut slot.builder, text, self.options.time_zone).map_err(|e| {
+                        let separator = if last_field { "\\n" } else { "\\t" };
+                        field_error(e, &slot.name, bytes, at, row, separator)
+                    })?;
+                }
+            }
+            at = field.end;
+            match bytes.get(at) {
+                Some(b'\t') if !last_field => at += 1,
+                Some(b'\n') if last_field => at += 1,
+                None if last_field => {}
+                _ => {
+                    let wanted = if last_field { "\\n" } else { "\\t" };
+                    return Err(row_error(
+                        codes::CANNOT_PARSE_INPUT_ASSERTION_FAILED,
+                        &format!("Cannot parse input: expected '{wanted}'"),
+                        bytes,
+                        at,
+                        row,
+                    ));
+                }
+            }
+        }
+        self.rows.end_row(seen);
+        Ok(Some(at))
+    }
+
+    fn read_rows(
+        &mut self,
+        bytes: &[u8],
+        last: bool,
+        rows_max: usize,
+        detect: bool,
+    ) -> std::result::Result<usize, ParseError> {
+        let mut at = 0;
+        if self.fields.is_none() {
+            match self.read_header(bytes, last, detect)? {
+                Some(end) => at = end,
+                None => return Ok(0),
+            }
+        }
+        let Some(fields) = self.fields.take() else { return Ok(0) };
+        let first = self.rows.rows();
+        let mut result = Ok(());
+        while at < bytes.len() && self.rows.rows() - first < rows_max {
+            let before = self.rows.rows();
+            match self.read_row(bytes, at, before - first, last, &fields) {
+                Ok(Some(end)) => at = end,
+                Ok(None) => {
+                    self.rows.rollback(before);
+                    break;
+                }
+                Err(e) => {
+                    result = Err(e);
+                    break;
+                }
+            }
+        }
+        self.fields = Some(fields);
+        result.map(|()| at)
+    }
+}
+
+/// Whether a row is a header though none was announced: every field names a column, and some column
+/// is no string.
+pub fn looks_like_names(rows: &RowBuilder, texts: &[Vec<u8>]) -> bool {
+    let mut other_than_string = false;
+    let all = texts.iter().all(|text| {
+        let found = std::str::from_utf8(text).ok().and_then(|name| find_column(rows, name));
+        if let Some(i) = found {
+            other_than_string |= !rows.slots[i].builder.data_type.inner().is_string();
+        }
+        found.is_some()
+    });
+    all && other_than_string && !texts.is_empty()
+}
+
+fn unescape_field(text: &[u8]) -> Vec<u8> {
+    let mut out = vec![];
+    unescape_into(text, &mut out);
+    out
+}
+
+fn unescape_into(text: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    while let Some(step) = memchr::memchr(b'\\', &text[at..]) {
+        out.extend_from_slice(&text[at..at + step]);
+        at += step;
+        if text.get(at + 1) == Some(&b'\n') {
+            out.push(b'\n');
+            at += 2;
+            continue;
+        }
+        match unescape(&text[at..], out) {
+            Some(used) => at += used,
+            None => {
+                out.push(b'\\');
+                at += 1;
+            }
+        }
+    }
+    out.extend_from_slice(&text[at..]);
+}
+
+impl FormatReader for TabSeparatedReader {
+    fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError> {
+        check_room(&self.rows, message.len())?;
+        let before = self.rows.rows();
+        self.fields = None;
+        match self.read_rows(message, true, usize::MAX, false) {
+            Ok(_) => {
+                self.rows.add_bytes(message.len());
+                Ok(self.rows.rows() - before)
+            }
+            Err(e) => {
+                self.rows.rollback(before);
+                Err(e)
+            }
+        }
+    }
+
+    fn read_stream(
+        &mut self,
+        input: &[u8],
+        last: bool,
+        rows_max: usize,
+    ) -> std::result::Result<usize, ParseError> {
+        super::check_row_bytes(input, last)?;
+        let before = self.rows.rows();
+        let detect = self.options.settings.bool("input_format_tsv_detect_header", true);
+        match self.read_rows(input, last, rows_max, detect) {
+            Ok(used) => {
+                self.rows.add_bytes(used);
+                Ok(used)
+            }
+            Err(e) => {
+                self.rows.rollback(before);
+                Err(e)
+            }
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.rows.rows()
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.bytes()
+    }
+
+    fn take(&mut self) -> Result<ParsedRows> {
+        self.rows.take()
+    }
+}

@@ -1,0 +1,134 @@
+//! Vertical: a line a value, a title a row. Also what Pretty falls back to for wide results.
+
+use pumphouse_query::error::Result;
+use pumphouse_query::text::write_text;
+use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::{Block, DataType};
+
+use super::json_rows::NULL_TEXT;
+use super::pretty::{display_width, number_tip, write_pretty_value};
+use super::{FormatOptions, FormatWriter, WriterStatistics};
+
+pub struct VerticalWriter {
+    zone: TimeZone,
+    rows: u64,
+    rows_max: u64,
+    /// Names with a colon, padded to one width.
+    labels: Vec<String>,
+}
+
+impl VerticalWriter {
+    pub fn boxed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
+        Ok(Box::new(VerticalWriter {
+            zone: options.time_zone,
+            rows: 0,
+            rows_max: options.settings.u64("output_format_pretty_max_rows", 1000),
+            labels: vec![],
+        }))
+    }
+
+    fn titled(&self, title: &str, block: &Block, row: usize, out: &mut Vec<u8>) {
+        out.push(b'\n');
+        write_title(title, out);
+        write_rows(block, row, &self.labels, self.zone, false, out);
+    }
+}
+
+/// Labels of columns, padded so that the values stand in one column.
+pub fn labels<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
+    let width = names.clone().map(|n| display_width(n.as_bytes())).max().unwrap_or(0);
+    names
+        .map(|name| {
+            let padding = width - display_width(name.as_bytes());
+            format!("{name}: {}", " ".repeat(padding))
+        })
+        .collect()
+}
+
+pub fn write_title(title: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(title.as_bytes());
+    out.push(b'\n');
+    out.extend_from_slice("─".repeat(title.chars().count()).as_bytes());
+    out.push(b'\n');
+}
+
+/// The title of row `number`. ClickHouse draws the line as long as the next row's title.
+pub fn write_row_title(number: u64, out: &mut Vec<u8>) {
+    let width = format!("Row {}:", number + 1).len();
+    out.extend_from_slice(format!("Row {number}:\n{}\n", "─".repeat(width)).as_bytes());
+}
+
+/// The values of one row, a line each. `pretty` writes named tuples as indented JSON.
+pub fn write_rows(
+    block: &Block,
+    row: usize,
+    labels: &[String],
+    zone: TimeZone,
+    pretty: bool,
+    out: &mut Vec<u8>,
+) {
+    for (column, label) in block.columns.iter().zip(labels) {
+        out.extend_from_slice(label.as_bytes());
+        if column.is_null(row) {
+            out.extend_from_slice(NULL_TEXT.as_bytes());
+        } else if pretty {
+            write_pretty_value(column, row, zone, out);
+        } else {
+            write_text(&column.data_type, column.array.as_ref(), row, zone, out);
+        }
+        if !pretty && let Some(tip) = number_tip(column, row) {
+            out.extend_from_slice(format!(" -- {tip}").as_bytes());
+        }
+        out.push(b'\n');
+    }
+}
+
+impl FormatWriter for VerticalWriter {
+    fn prefix(&mut self, schema: &[(String, DataType)], _out: &mut Vec<u8>) -> Result<()> {
+        self.labels = labels(schema.iter().map(|(n, _)| n.as_str()));
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
+        for row in 0..block.rows() {
+            self.rows += 1;
+            if self.rows > self.rows_max {
+                continue;
+            }
+            if self.rows > 1 {
+                out.push(b'\n');
+            }
+            write_row_title(self.rows, out);
+            write_rows(block, row, &self.labels, self.zone, false, out);
+        }
+        Ok(())
+    }
+
+    fn totals(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
+        if block.rows() > 0 {
+            out.push(b'\n');
+            self.titled("Totals:", block, 0, out);
+        }
+        Ok(())
+    }
+
+    fn extremes(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
+        if block.rows() == 2 {
+            self.titled("Min:", block, 0, out);
+            self.titled("Max:", block, 1, out);
+        }
+        Ok(())
+    }
+
+    fn suffix(&mut self, _statistics: &WriterStatistics, out: &mut Vec<u8>) -> Result<()> {
+        if self.rows > self.rows_max {
+            let line = format!("Showed first {}.\n", self.rows_max);
+            out.extend_from_slice(line.as_bytes());
+        }
+        Ok(())
+    }
+
+    fn content_type(&self) -> &'static str {
+        "text/plain; charset=UTF-8"
+    }
+}
