@@ -23,7 +23,10 @@ use pumphouse_storage::{Column, DataType, Value};
 use super::{InputColumn, ParsedRows};
 
 /// Readers refuse more input before a `take` than this, so that offsets stay within 32 bits.
-pub const BUFFERED_BYTES_MAX: usize = 1 << 30;
+pub const BUFFERED_BYTES_MAX: usize = if cfg!(test) { 64 << 20 } else { 1 << 30 };
+
+/// Fixed strings from this width on are watched inside lists.
+const FIXED_WIDTH_WIDE: usize = 64;
 
 /// The values of one column being built.
 pub struct ColumnBuilder {
@@ -46,6 +49,8 @@ pub struct List {
     pub children: Vec<ColumnBuilder>,
     /// Ends of the lists, with a leading 0.
     pub offsets: Vec<i32>,
+    /// Items hold wide fixed strings: few bytes of input can become very many.
+    wide: bool,
 }
 
 /// Values by the way they are parsed.
@@ -129,10 +134,8 @@ impl ColumnBuilder {
             T::String | T::AggregateFunction { .. } => {
                 Values::String(Bytes { data: vec![], offsets: vec![0] })
             }
-            T::Array(t) => Values::Array(List { children: vec![child(t)], offsets: vec![0] }),
-            T::Map(k, v) => {
-                Values::Map(List { children: vec![child(k), child(v)], offsets: vec![0] })
-            }
+            T::Array(t) => Values::Array(List::new(vec![child(t)])),
+            T::Map(k, v) => Values::Map(List::new(vec![child(k), child(v)])),
             T::Tuple(elements) => {
                 Values::Tuple(elements.iter().map(|e| child(&e.data_type)).collect(), 0)
             }
@@ -170,6 +173,19 @@ impl ColumnBuilder {
             Array(l) | Map(l) => l.offsets.len() - 1,
             Tuple(_, rows) => *rows,
         }
+    }
+
+    /// Bytes of fixed strings that one value holds in any case.
+    pub fn fixed_width(&self) -> usize {
+        match &self.values {
+            Values::FixedString(_, width) => *width,
+            Values::Tuple(children, _) => children.iter().map(ColumnBuilder::fixed_width).sum(),
+            _ => 0,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Forgets the values from `rows` on.
@@ -312,6 +328,7 @@ impl ColumnBuilder {
             (Array(l), Value::Array(items)) => {
                 for item in items {
                     l.children[0].push_value(item)?;
+                    l.check_room()?;
                 }
                 l.end();
             }
@@ -319,6 +336,7 @@ impl ColumnBuilder {
                 for (k, v) in entries {
                     l.children[0].push_value(k)?;
                     l.children[1].push_value(v)?;
+                    l.check_room()?;
                 }
                 l.end();
             }
@@ -425,6 +443,32 @@ impl Bytes {
 }
 
 impl List {
+    fn new(children: Vec<ColumnBuilder>) -> List {
+        let wide = children.iter().any(|c| c.fixed_width() > FIXED_WIDTH_WIDE);
+        List { children, offsets: vec![0], wide }
+    }
+
+    /// To be called behind every item: fails (241) before short input fills the memory.
+    #[inline]
+    pub fn check_room(&self) -> TextResult<()> {
+        if self.wide {
+            return self.check_wide_room();
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn check_wide_room(&self) -> TextResult<()> {
+        let bytes: usize = self.children.iter().map(|c| c.len() * c.fixed_width()).sum();
+        if bytes <= BUFFERED_BYTES_MAX {
+            return Ok(());
+        }
+        Err(pumphouse_query::text::TextError::new(
+            codes::MEMORY_LIMIT_EXCEEDED,
+            format!("fixed strings in a list pass {BUFFERED_BYTES_MAX} bytes"),
+        ))
+    }
+
     /// Ends the list whose items were appended to the children.
     #[inline]
     pub fn end(&mut self) {
@@ -489,6 +533,8 @@ pub struct RowBuilder {
     pub slots: Vec<Slot>,
     rows: usize,
     bytes: usize,
+    /// Bytes of fixed strings in each row.
+    fixed_width: usize,
 }
 
 impl RowBuilder {
@@ -501,8 +547,9 @@ impl RowBuilder {
                 filled: 0,
                 absent: vec![],
             })
-            .collect();
-        RowBuilder { slots, rows: 0, bytes: 0 }
+            .collect::<Vec<Slot>>();
+        let fixed_width = slots.iter().map(|s| s.builder.fixed_width()).sum();
+        RowBuilder { slots, rows: 0, bytes: 0, fixed_width }
     }
 
     #[inline]
@@ -511,7 +558,13 @@ impl RowBuilder {
     }
 
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.rows * self.fixed_width
+    }
+
+    /// Whether no further row should be read before a `take`.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.bytes() > BUFFERED_BYTES_MAX
     }
 
     /// Counts input bytes that became rows.

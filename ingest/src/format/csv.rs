@@ -16,7 +16,7 @@ use arrow_array::cast::AsArray;
 use super::columns::{ColumnBuilder, RowBuilder, Values};
 use super::fields::{field_error, push_text, row_error};
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
-use super::json_each_row::check_room;
+use super::json_each_row::{check_room, full};
 use super::tab_separated::looks_like_names;
 use super::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
@@ -426,6 +426,10 @@ impl CsvReader {
         let first = self.rows.rows();
         let mut result = Ok(());
         while at < bytes.len() && self.rows.rows() - first < rows_max {
+            if self.rows.is_full() {
+                result = Err(full(&self.rows));
+                break;
+            }
             let before = self.rows.rows();
             match self.read_row(bytes, at, before - first, last, &fields) {
                 Ok(Some(end)) => at = end,

@@ -122,7 +122,7 @@ fn unix_or<T>(
 ) -> TextResult<T> {
     if (1..=10).contains(&field.len()) && field.len() != 8 {
         let (value, end) = digits(field, 0);
-        if end == field.len() && (end < 4 || end > 8) {
+        if end == field.len() && !(4..=8).contains(&end) {
             return Ok(convert(value));
         }
     }

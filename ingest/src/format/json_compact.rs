@@ -4,9 +4,10 @@ use pumphouse_query::error::{self, codes};
 
 use super::columns::RowBuilder;
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
-use super::json_each_row::{Framing, Next, check_room, parse_error};
+use super::json_each_row::{Framing, Next, check_room, full_at, parse_error};
+use super::json_skip::skip_value;
 use super::json_value::{
-    Failure, Step, expect, expected, fail, read_string, read_value, skip_spaces, skip_value,
+    Failure, Step, expect, expected, fail, read_string, read_value, skip_spaces,
 };
 use super::{FormatOptions, FormatReader, InputColumn, ParseError, ParsedRows};
 
@@ -172,6 +173,7 @@ impl JsonCompactReader {
             };
             let rows = self.rows.rows();
             match self.read_row(bytes, start, fields) {
+                Ok(end) if self.rows.is_full() => return Err(full_at(&self.rows, end)),
                 Ok(end) => at = end,
                 Err(e) if !last && e.at + CUT_BYTES >= bytes.len() => {
                     self.rows.rollback(rows);

@@ -10,8 +10,9 @@ use std::collections::HashMap;
 use pumphouse_query::error::{self, codes};
 
 use super::columns::{BUFFERED_BYTES_MAX, RowBuilder};
+use super::json_skip::skip_value;
 use super::json_value::{Failure, Step, expect, expected, fail, read_string, read_value};
-use super::json_value::{excerpt, skip_spaces, skip_value};
+use super::json_value::{excerpt, skip_spaces};
 use super::scan::Pattern;
 use super::{FormatOptions, FormatReader, InputColumn, ParseError, ParsedRows};
 
@@ -269,6 +270,7 @@ impl JsonEachRowReader {
             };
             let rows = self.rows.rows();
             match self.read_row(bytes, start) {
+                Ok(end) if self.rows.is_full() => return Err(full_at(&self.rows, end)),
                 Ok(end) => at = end,
                 Err(e) if !last && e.at + CUT_BYTES >= bytes.len() => {
                     self.rows.rollback(rows);
@@ -331,14 +333,26 @@ pub(super) fn check_room(rows: &RowBuilder, more: usize) -> Result<(), ParseErro
     if rows.bytes() + more <= BUFFERED_BYTES_MAX {
         return Ok(());
     }
-    Err(ParseError {
+    Err(full(rows))
+}
+
+#[cold]
+pub(super) fn full(rows: &RowBuilder) -> ParseError {
+    ParseError {
         code: codes::MEMORY_LIMIT_EXCEEDED,
         message: format!(
-            "{} bytes of rows are parsed and not taken, {more} more would pass the maximum of \
+            "{} bytes of rows are parsed and not taken, more would pass the maximum of \
              {BUFFERED_BYTES_MAX}",
             rows.bytes()
         ),
-    })
+    }
+}
+
+/// The same as a failure at a byte.
+#[cold]
+pub(super) fn full_at(rows: &RowBuilder, at: usize) -> Box<Failure> {
+    let ParseError { code, message } = full(rows);
+    fail(code, at, message)
 }
 
 impl FormatReader for JsonEachRowReader {

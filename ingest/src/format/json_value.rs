@@ -1,9 +1,9 @@
-//! One JSON value straight into a column builder, or over it.
+//! One JSON value straight into a column builder.
 //!
 //! [`read_value`] is guided by the builder's type and accepts what ClickHouse accepts: numbers in
 //! strings, true/false as numbers, anything as the text of a String, unix timestamps, NULL as the
-//! default. [`skip_value`] passes over any value without recursion, to a bounded depth. Nothing here
-//! allocates on the usual path; strings without escapes are copied in one piece, invalid UTF-8 stays.
+//! default. Nothing here allocates on the usual path; strings without escapes are copied in one piece,
+//! invalid UTF-8 stays.
 
 use pumphouse_query::error::codes;
 use pumphouse_query::text::calendar::local_to_utc;
@@ -14,10 +14,8 @@ use pumphouse_storage::DataType;
 use pumphouse_storage::types::TimeZone;
 
 use super::columns::{ColumnBuilder, List, Values};
+use super::json_skip::{skip_number, skip_value};
 use super::scan::{digits, find_either};
-
-/// Nesting of values that are skipped or kept as text.
-pub const DEPTH_MAX: usize = 1000;
 
 const CANNOT_READ_ARRAY_FROM_TEXT: u32 = 130;
 const TOO_LARGE_STRING_SIZE: u32 = 131;
@@ -64,7 +62,7 @@ pub fn expected(bytes: &[u8], at: usize, what: &str) -> Box<Failure> {
 }
 
 #[cold]
-fn ended(at: usize) -> Box<Failure> {
+pub fn ended(at: usize) -> Box<Failure> {
     fail(codes::ATTEMPT_TO_READ_AFTER_EOF, at, "Attempt to read after eof")
 }
 
@@ -91,7 +89,7 @@ pub fn expect(bytes: &[u8], at: usize, b: u8) -> Step {
     Err(expected(bytes, at, (b as char).encode_utf8(&mut [0; 4])))
 }
 
-fn literal(bytes: &[u8], at: usize, word: &str) -> Step {
+pub fn literal(bytes: &[u8], at: usize, word: &str) -> Step {
     let rest = bytes.get(at..).unwrap_or(&[]);
     if rest.starts_with(word.as_bytes()) {
         return Ok(at + word.len());
@@ -447,12 +445,12 @@ fn float_slow<T: fast_float2::FastFloat + From<u8>>(
 }
 
 #[cold]
-fn no_string(at: usize) -> Box<Failure> {
+pub fn no_string(at: usize) -> Box<Failure> {
     fail(codes::CANNOT_PARSE_QUOTED_STRING, at, "Cannot parse JSON string: expected opening quote")
 }
 
 #[cold]
-fn open_string(at: usize) -> Box<Failure> {
+pub fn open_string(at: usize) -> Box<Failure> {
     fail(codes::CANNOT_PARSE_QUOTED_STRING, at, "Cannot parse JSON string: expected closing quote")
 }
 
@@ -658,6 +656,7 @@ fn read_array(list: &mut List, bytes: &[u8], at: usize) -> Step {
             return Ok(at + 1);
         }
         at = skip_spaces(bytes, read_value(&mut list.children[0], bytes, at)?);
+        list.check_room().map_err(|e| fail_text(e, at))?;
         match bytes.get(at) {
             Some(b',') => at = skip_spaces(bytes, at + 1),
             Some(b']') => {}
@@ -683,6 +682,7 @@ fn read_map(list: &mut List, bytes: &[u8], at: usize) -> Step {
         at = skip_spaces(bytes, read_key(&mut list.children[0], bytes, at)?);
         at = skip_spaces(bytes, expect(bytes, at, b':')?);
         at = skip_spaces(bytes, read_value(&mut list.children[1], bytes, at)?);
+        list.check_room().map_err(|e| fail_text(e, at))?;
         match bytes.get(at) {
             Some(b',') => at = skip_spaces(bytes, at + 1),
             Some(b'}') => {}
@@ -760,140 +760,4 @@ fn read_tuple(
         }
     }
     Ok(at + 1)
-}
-
-fn skip_string(bytes: &[u8], mut at: usize) -> Step {
-    loop {
-        let end = find_either(bytes, at, b'"', b'\\');
-        match bytes.get(end) {
-            Some(b'"') => return Ok(end + 1),
-            Some(_) if end + 1 < bytes.len() => at = end + 2,
-            _ => return Err(open_string(bytes.len())),
-        }
-    }
-}
-
-fn skip_number(bytes: &[u8], at: usize) -> Step {
-    let mut end = at + usize::from(matches!(bytes.get(at), Some(b'-' | b'+')));
-    let start = end;
-    end = digits(bytes, end).1;
-    let mut seen = end - start;
-    if bytes.get(end) == Some(&b'.') {
-        let fraction = digits(bytes, end + 1).1;
-        seen += fraction - end - 1;
-        end = fraction;
-    }
-    if seen == 0 {
-        let word = ["inf", "nan", "NaN", "Inf"]
-            .iter()
-            .find(|w| bytes.get(start..).is_some_and(|rest| rest.starts_with(w.as_bytes())));
-        return match word {
-            Some(word) => Ok(start + word.len()),
-            None if end >= bytes.len() => Err(ended(end)),
-            None => Err(fail(codes::INCORRECT_DATA, at, "Expected a number field")),
-        };
-    }
-    if matches!(bytes.get(end), Some(b'e' | b'E')) {
-        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'-' | b'+')));
-        end = digits(bytes, end + 1 + sign).1;
-    }
-    Ok(end)
-}
-
-/// One bit a level: whether it is an object.
-struct Levels {
-    bits: [u64; DEPTH_MAX.div_ceil(64)],
-    depth: usize,
-}
-
-impl Levels {
-    #[inline]
-    fn push(&mut self, object: bool, at: usize) -> Result<(), Box<Failure>> {
-        if self.depth == DEPTH_MAX {
-            return Err(fail(codes::TOO_DEEP_RECURSION, at, "JSON is too deep"));
-        }
-        let (word, bit) = (self.depth / 64, self.depth % 64);
-        self.bits[word] = self.bits[word] & !(1 << bit) | (object as u64) << bit;
-        self.depth += 1;
-        Ok(())
-    }
-
-    #[inline]
-    fn in_object(&self) -> bool {
-        let top = self.depth - 1;
-        self.bits[top / 64] >> (top % 64) & 1 == 1
-    }
-}
-
-/// The position behind the value at `at`, whatever it is. Deeper than `DEPTH_MAX` is error 306.
-pub fn skip_value(bytes: &[u8], at: usize) -> Step {
-    match bytes.get(at) {
-        Some(b'"') => return skip_string(bytes, at + 1),
-        Some(b'{' | b'[') => {}
-        _ => return skip_scalar(bytes, at),
-    }
-    let mut levels = Levels { bits: [0; DEPTH_MAX.div_ceil(64)], depth: 0 };
-    let mut at = at;
-    loop {
-        // A value begins here.
-        at = match bytes.get(at) {
-            Some(b'"') => skip_string(bytes, at + 1)?,
-            Some(open @ (b'{' | b'[')) => {
-                let object = *open == b'{';
-                levels.push(object, at)?;
-                at = skip_spaces(bytes, at + 1);
-                let close = if object { b'}' } else { b']' };
-                if bytes.get(at) == Some(&close) {
-                    levels.depth -= 1;
-                    at + 1
-                } else {
-                    if object {
-                        at = skip_key(bytes, at)?;
-                    }
-                    continue;
-                }
-            }
-            _ => skip_scalar(bytes, at)?,
-        };
-        // It has ended; so may the values around it.
-        loop {
-            if levels.depth == 0 {
-                return Ok(at);
-            }
-            at = skip_spaces(bytes, at);
-            let object = levels.in_object();
-            match bytes.get(at) {
-                Some(b',') => {
-                    at = skip_spaces(bytes, at + 1);
-                    if object {
-                        at = skip_key(bytes, at)?;
-                    }
-                    break;
-                }
-                Some(b'}') if object => {}
-                Some(b']') if !object => {}
-                _ => return Err(expected(bytes, at, if object { "}" } else { "]" })),
-            }
-            levels.depth -= 1;
-            at += 1;
-        }
-    }
-}
-
-fn skip_key(bytes: &[u8], at: usize) -> Step {
-    if bytes.get(at) != Some(&b'"') {
-        return Err(no_string(at));
-    }
-    let at = skip_spaces(bytes, skip_string(bytes, at + 1)?);
-    Ok(skip_spaces(bytes, expect(bytes, at, b':')?))
-}
-
-fn skip_scalar(bytes: &[u8], at: usize) -> Step {
-    match bytes.get(at) {
-        None => Err(ended(at)),
-        Some(b't') => literal(bytes, at, "true"),
-        Some(b'f') => literal(bytes, at, "false"),
-        Some(b'n') if bytes.get(at + 1) != Some(&b'a') => literal(bytes, at, "null"),
-        Some(_) => skip_number(bytes, at),
-    }
 }

@@ -12,11 +12,13 @@ mod json_compact;
 mod json_document;
 mod json_each_row;
 mod json_rows;
+mod json_skip;
 mod json_value;
 mod markdown;
 mod plain;
 mod pretty;
 mod registry;
+mod row_binary;
 mod scan;
 mod tab_separated;
 mod values;
@@ -125,11 +127,16 @@ pub struct WriterStatistics {
     pub bytes_read: u64,
 }
 
+/// Makes a reader for these columns.
+pub type MakeReader = fn(&[InputColumn], &FormatOptions) -> Result<Box<dyn FormatReader>>;
+/// Makes a writer.
+pub type MakeWriter = fn(&FormatOptions) -> Result<Box<dyn FormatWriter>>;
+
 /// A format: its name and how to make its reader and writer.
 pub struct Format {
     pub name: &'static str,
-    pub reader: Option<fn(&[InputColumn], &FormatOptions) -> Result<Box<dyn FormatReader>>>,
-    pub writer: Option<fn(&FormatOptions) -> Result<Box<dyn FormatWriter>>>,
+    pub reader: Option<MakeReader>,
+    pub writer: Option<MakeWriter>,
 }
 
 /// Shared handle of a registered format.

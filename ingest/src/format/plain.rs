@@ -10,7 +10,8 @@ use pumphouse_storage::{Block, DataType};
 use super::columns::{RowBuilder, Values};
 use super::fields::row_error;
 use super::json_each_row::{Framing, Next, check_room, parse_error};
-use super::json_value::{Failure, skip_value};
+use super::json_skip::skip_value;
+use super::json_value::Failure;
 use super::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
     WriterStatistics,

@@ -10,6 +10,7 @@ use super::json_rows::{JsonRowsWriter, Row};
 use super::markdown::MarkdownWriter;
 use super::plain::{PlainReader, PlainWriter, Unit};
 use super::pretty::{PrettyWriter, Style};
+use super::row_binary::{RowBinaryReader, RowBinaryWriter};
 use super::tab_separated::{TabSeparatedReader, TabSeparatedWriter};
 use super::values::{ValuesReader, ValuesWriter};
 use super::vertical::VerticalWriter;
@@ -72,6 +73,9 @@ static FORMATS: &[Format] = formats! {
     "RawBLOB": Some(|c, o| PlainReader::boxed(c, o, Unit::Everything)), Some(PlainWriter::raw_blob);
     "RawWithNames": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::Names, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::Names, true));
     "RawWithNamesAndTypes": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::NamesAndTypes, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::NamesAndTypes, true));
+    "RowBinary": Some(|c, o| RowBinaryReader::boxed(c, o, Header::None)), Some(|o| RowBinaryWriter::boxed(o, Header::None));
+    "RowBinaryWithNames": Some(|c, o| RowBinaryReader::boxed(c, o, Header::Names)), Some(|o| RowBinaryWriter::boxed(o, Header::Names));
+    "RowBinaryWithNamesAndTypes": Some(|c, o| RowBinaryReader::boxed(c, o, Header::NamesAndTypes)), Some(|o| RowBinaryWriter::boxed(o, Header::NamesAndTypes));
     "SQLInsert": None, Some(ValuesWriter::sql_insert);
     "TSKV": None, Some(TabSeparatedWriter::keyed);
     "TSV": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::None, false)), Some(|o| TabSeparatedWriter::boxed(o, Header::None, false));

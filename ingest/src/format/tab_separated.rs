@@ -14,7 +14,7 @@ use pumphouse_storage::{Block, Column, DataType};
 use super::columns::RowBuilder;
 use super::fields::{field_error, push_text, row_error};
 use super::header::{FieldColumns, Header, by_names, check_types, find_column, in_order};
-use super::json_each_row::check_room;
+use super::json_each_row::{check_room, full};
 use super::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
     WriterStatistics,
@@ -354,6 +354,10 @@ impl TabSeparatedReader {
         let first = self.rows.rows();
         let mut result = Ok(());
         while at < bytes.len() && self.rows.rows() - first < rows_max {
+            if self.rows.is_full() {
+                result = Err(full(&self.rows));
+                break;
+            }
             let before = self.rows.rows();
             match self.read_row(bytes, at, before - first, last, &fields) {
                 Ok(Some(end)) => at = end,

@@ -237,7 +237,10 @@ fn round_trip_block() -> (Vec<InputColumn>, Block) {
     (columns, Block::new(named))
 }
 
-const BOTH_WAYS: [&str; 14] = [
+const BOTH_WAYS: [&str; 17] = [
+    "RowBinary",
+    "RowBinaryWithNames",
+    "RowBinaryWithNamesAndTypes",
     "TSV",
     "TSVWithNames",
     "TSVWithNamesAndTypes",
@@ -427,4 +430,26 @@ fn values_hand_expressions_to_the_evaluator() {
     let error = reader.read_stream(&text[24..], true, usize::MAX).unwrap_err();
     assert_eq!(error.code, 47);
     assert_eq!(reader.rows(), 1);
+}
+
+#[test]
+fn short_input_for_wide_types_is_bounded() {
+    let wide = "FixedString(16777215)";
+    let (nulls, quotes) = ("null,".repeat(500), "'',".repeat(2000));
+    let array = schema(&format!("a Array(Tuple({wide}))"));
+    let plain = schema(&format!("a Array({wide})"));
+    let row = schema(&format!("a {wide}"));
+    for (name, columns, text) in [
+        ("JSONEachRow", &plain, format!("{{\"a\":[{nulls}]}}")),
+        ("JSONEachRow", &array, format!("{{\"a\":[{nulls}]}}")),
+        ("JSONEachRow", &row, "{}".repeat(500)),
+        ("TSV", &plain, format!("[{quotes}]\n")),
+        ("Values", &plain, format!("([{quotes}])")),
+        ("CSV", &row, "\n,\n".repeat(1000)),
+    ] {
+        let mut reader = reader(name, columns, &options()).unwrap();
+        let error = reader.read_message(text.as_bytes()).unwrap_err();
+        assert!(matches!(error.code, 241 | 62 | 27), "{name} {}", error.message);
+        assert_eq!(reader.rows(), 0);
+    }
 }

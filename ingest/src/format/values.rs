@@ -12,7 +12,7 @@ use pumphouse_storage::{Block, DataType, Value};
 
 use super::columns::RowBuilder;
 use super::fields::row_error;
-use super::json_each_row::{Framing, Next, check_room};
+use super::json_each_row::{Framing, Next, check_room, full};
 use super::json_value::{excerpt, skip_spaces};
 use super::{
     Evaluator, FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
@@ -272,6 +272,9 @@ impl ValuesReader {
         let mut at = 0;
         let first = self.rows.rows();
         while self.rows.rows() - first < rows_max {
+            if self.rows.is_full() {
+                return Err(full(&self.rows));
+            }
             let row = self.rows.rows() - first;
             let before = *framing;
             let start = match framing.next(bytes, at, b'(') {

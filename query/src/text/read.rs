@@ -245,7 +245,11 @@ impl LiteralReader<'_> {
                 && !matches!(self.peek(), Some(b'0'..=b'9' | b'-')) =>
             {
                 let string = self.string()?;
-                parse_value(dt, &string, self.zone)
+                match dt {
+                    // Padded where it is stored: a list of short literals must not become huge.
+                    FixedString(width) if string.len() <= *width => Ok(Value::String(string)),
+                    _ => parse_value(dt, &string, self.zone),
+                }
             }
             _ => self.number(dt),
         }
@@ -394,8 +398,7 @@ pub fn read_string_literal(text: &[u8]) -> TextResult<(Vec<u8>, usize)> {
     }
     let mut out = vec![];
     let mut at = 1;
-    loop {
-        let Some(step) = memchr::memchr2(b'\'', b'\\', &text[at..]) else { break };
+    while let Some(step) = memchr::memchr2(b'\'', b'\\', &text[at..]) {
         out.extend_from_slice(&text[at..at + step]);
         at += step;
         if text[at] == b'\'' {

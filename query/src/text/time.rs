@@ -445,9 +445,9 @@ fn word(p: &mut Parts, text: &[u8], at: usize) -> TextResult<usize> {
         (b"pst", -8),
     ];
     let matches = |name: &&[u8]| *name == word || (length == 3 && name[..3] == word[..]);
-    if let Some(i) = MONTHS.iter().position(|m| matches(m)) {
+    if let Some(i) = MONTHS.iter().position(matches) {
         p.month = Some(i as u32 + 1);
-    } else if DAYS.iter().any(|d| matches(d)) {
+    } else if DAYS.iter().any(matches) {
         // A weekday says nothing that the date does not.
     } else if word == b"am" || word == b"pm" {
         p.afternoon = Some(word == b"pm");

@@ -47,7 +47,7 @@ TOTALS = "SELECT number%2 AS k, count() AS c FROM numbers(5) GROUP BY k WITH TOT
 
 HEADERS = ["", "WithNames", "WithNamesAndTypes"]
 FORMATS = (
-    [f + h for f in ["TabSeparated", "TSVRaw", "CSV", "JSONCompactEachRow", "JSONCompactStringsEachRow"] for h in HEADERS]
+    [f + h for f in ["TabSeparated", "TSVRaw", "CSV", "JSONCompactEachRow", "JSONCompactStringsEachRow", "RowBinary"] for h in HEADERS]
     + ["TSVWithNamesAndTypes", "JSON", "JSONStrings", "JSONCompact", "JSONCompactStrings", "JSONColumns", "JSONCompactColumns",
        "JSONColumnsWithMetadata", "JSONEachRow", "JSONStringsEachRow", "PrettyJSONEachRow", "JSONObjectEachRow", "Values", "SQLInsert",
        "Vertical", "XML", "Markdown", "TSKV", "Null", "LineAsString", "Pretty", "PrettyCompact", "PrettySpace"]

@@ -1,0 +1,490 @@
+//! RowBinary, with or without names and types: rows of values in ClickHouse's binary form.
+//!
+//! Numbers little-endian, strings and lists behind a varint length, a flag byte before Nullable. A
+//! length is believed only as far as the input goes. Leaves out aggregate states, whose bytes are
+//! each function's own.
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::*;
+use arrow_buffer::i256;
+use pumphouse_query::error::{Error, Result, codes};
+use pumphouse_query::text::write::{bytes_at, list_range};
+use pumphouse_storage::{Block, DataType};
+
+use super::columns::{ColumnBuilder, List, RowBuilder, Values};
+use super::header::{FieldColumns, Header, by_names, check_types, in_order};
+use super::json_each_row::{check_room, full};
+use super::{
+    FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
+    WriterStatistics,
+};
+
+pub struct RowBinaryWriter {
+    header: Header,
+}
+
+impl RowBinaryWriter {
+    pub fn boxed(_options: &FormatOptions, header: Header) -> Result<Box<dyn FormatWriter>> {
+        Ok(Box::new(RowBinaryWriter { header }))
+    }
+}
+
+fn write_varint(mut n: u64, out: &mut Vec<u8>) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    write_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+/// A UUID's two halves are little-endian numbers each; the same turns it back.
+fn swap_uuid(bytes: &[u8]) -> [u8; 16] {
+    let mut swapped = [0; 16];
+    swapped.copy_from_slice(bytes);
+    swapped[..8].reverse();
+    swapped[8..].reverse();
+    swapped
+}
+
+fn write_value(dt: &DataType, array: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<()> {
+    use DataType as T;
+    if dt.is_nullable() {
+        out.push(array.is_null(row) as u8);
+        if array.is_null(row) {
+            return Ok(());
+        }
+    }
+    macro_rules! number {
+        ($t:ty) => {
+            out.extend_from_slice(&array.as_primitive::<$t>().value(row).to_le_bytes())
+        };
+    }
+    match dt.inner() {
+        T::Nothing | T::UInt8 | T::Bool => number!(UInt8Type),
+        T::UInt16 | T::Date => number!(UInt16Type),
+        T::UInt32 | T::DateTime(_) | T::Ipv4 => number!(UInt32Type),
+        T::UInt64 => number!(UInt64Type),
+        T::Int8 | T::Enum8(_) => number!(Int8Type),
+        T::Int16 | T::Enum16(_) => number!(Int16Type),
+        T::Int32 | T::Date32 => number!(Int32Type),
+        T::Int64 | T::DateTime64(..) | T::Interval(_) => number!(Int64Type),
+        T::Float32 => number!(Float32Type),
+        T::Float64 => number!(Float64Type),
+        T::UInt128 | T::Int128 => number!(Decimal128Type),
+        T::UInt256 | T::Int256 => number!(Decimal256Type),
+        T::Decimal { precision, .. } => match precision {
+            0..=9 => number!(Int32Type),
+            10..=18 => number!(Int64Type),
+            19..=38 => number!(Decimal128Type),
+            _ => number!(Decimal256Type),
+        },
+        dt @ T::String => write_bytes(bytes_at(dt, array, row), out),
+        dt @ T::FixedString(_) => out.extend_from_slice(bytes_at(dt, array, row)),
+        T::Ipv6 => out.extend_from_slice(array.as_fixed_size_binary().value(row)),
+        T::Uuid => out.extend_from_slice(&swap_uuid(array.as_fixed_size_binary().value(row))),
+        T::Array(item) => {
+            let (items, from, to) = list_range(array, row);
+            write_varint((to - from) as u64, out);
+            for i in from..to {
+                write_value(item, items, i, out)?;
+            }
+        }
+        T::Map(key, value) => {
+            let (entries, from, to) = list_range(array, row);
+            let entries = entries.as_struct();
+            write_varint((to - from) as u64, out);
+            for i in from..to {
+                write_value(key, entries.column(0).as_ref(), i, out)?;
+                write_value(value, entries.column(1).as_ref(), i, out)?;
+            }
+        }
+        T::Tuple(elements) => {
+            let fields = array.as_struct();
+            for (i, e) in elements.iter().enumerate() {
+                write_value(&e.data_type, fields.column(i).as_ref(), row, out)?;
+            }
+        }
+        other => {
+            return Err(Error::new(
+                codes::NOT_IMPLEMENTED,
+                format!("RowBinary does not carry values of type {other}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl FormatWriter for RowBinaryWriter {
+    fn prefix(&mut self, schema: &[(String, DataType)], out: &mut Vec<u8>) -> Result<()> {
+        if self.header >= Header::Names {
+            write_varint(schema.len() as u64, out);
+            schema.iter().for_each(|(name, _)| write_bytes(name.as_bytes(), out));
+        }
+        if self.header == Header::NamesAndTypes {
+            schema.iter().for_each(|(_, dt)| write_bytes(dt.to_string().as_bytes(), out));
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
+        for row in 0..block.rows() {
+            for column in &block.columns {
+                write_value(&column.data_type, column.array.as_ref(), row, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn suffix(&mut self, _statistics: &WriterStatistics, _out: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    fn content_type(&self) -> &'static str {
+        "application/octet-stream"
+    }
+}
+
+pub struct RowBinaryReader {
+    rows: RowBuilder,
+    header: Header,
+    options: FormatOptions,
+    fields: Option<FieldColumns>,
+    /// Fields of the input that no column wants are read into these and dropped.
+    unwanted: Vec<Option<ColumnBuilder>>,
+    retry_bytes: usize,
+}
+
+/// Why a value could not be read.
+enum Stop {
+    /// The input ends within it.
+    Cut,
+    Bad(u32, String),
+}
+
+type Read<T> = std::result::Result<T, Stop>;
+
+/// The input and how far it is read.
+struct Source<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Source<'a> {
+    #[inline]
+    fn take(&mut self, count: usize) -> Read<&'a [u8]> {
+        let end = self.at.checked_add(count).ok_or(Stop::Cut)?;
+        let taken = self.bytes.get(self.at..end).ok_or(Stop::Cut)?;
+        self.at = end;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
+        let mut out = [0; N];
+        out.copy_from_slice(self.take(N)?);
+        Ok(out)
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Read<usize> {
+        let mut n = 0u64;
+        for shift in (0..64).step_by(7) {
+            let [b] = self.array()?;
+            n |= ((b & 0x7f) as u64) << shift;
+            if b < 0x80 {
+                return usize::try_from(n).map_err(|_| Stop::Cut);
+            }
+        }
+        Err(Stop::Bad(codes::INCORRECT_DATA, "a length of more than ten bytes".into()))
+    }
+
+    fn string(&mut self) -> Read<&'a [u8]> {
+        let length = self.varint()?;
+        if length > super::ROW_BYTES_MAX {
+            let message = format!("a string of {length} bytes is longer than a row may be");
+            return Err(Stop::Bad(codes::INCORRECT_DATA, message));
+        }
+        self.take(length)
+    }
+}
+
+/// Items of an array may take no bytes (empty tuples), so their number has a bound of its own.
+const ITEMS_MAX: usize = 1 << 24;
+
+fn read_value(builder: &mut ColumnBuilder, source: &mut Source) -> Read<()> {
+    if builder.nullable {
+        match source.array()? {
+            [0] => {}
+            [_] => {
+                builder.push_null();
+                return Ok(());
+            }
+        }
+    }
+    macro_rules! number {
+        ($v:expr, $t:ty) => {
+            $v.push(<$t>::from_le_bytes(source.array()?))
+        };
+    }
+    fn items(list: &mut List, source: &mut Source) -> Read<()> {
+        let count = source.varint()?;
+        if count > ITEMS_MAX {
+            let message = format!("an array of {count} items, more than {ITEMS_MAX}");
+            return Err(Stop::Bad(codes::INCORRECT_DATA, message));
+        }
+        for _ in 0..count {
+            for child in &mut list.children {
+                read_value(child, source)?;
+            }
+            list.check_room().map_err(|e| Stop::Bad(e.code, e.message))?;
+        }
+        list.end();
+        Ok(())
+    }
+    match &mut builder.values {
+        Values::Nothing(v) | Values::UInt8(v) => number!(v, u8),
+        Values::Bool(v) => v.push((source.array::<1>()? != [0]) as u8),
+        Values::UInt16(v) | Values::Date(v) => number!(v, u16),
+        Values::UInt32(v) | Values::DateTime(v, _) | Values::Ipv4(v) => number!(v, u32),
+        Values::UInt64(v) => number!(v, u64),
+        Values::Int8(v) => number!(v, i8),
+        Values::Int16(v) => number!(v, i16),
+        Values::Enum8(v, names) => {
+            let number = i8::from_le_bytes(source.array()?);
+            check_enum(names, number as i16)?;
+            v.push(number);
+        }
+        Values::Enum16(v, names) => {
+            let number = i16::from_le_bytes(source.array()?);
+            check_enum(names, number)?;
+            v.push(number);
+        }
+        Values::Int32(v) | Values::Date32(v) | Values::Decimal32(v, ..) => number!(v, i32),
+        Values::Int64(v)
+        | Values::Interval(v)
+        | Values::DateTime64(v, ..)
+        | Values::Decimal64(v, ..) => number!(v, i64),
+        Values::UInt128(v) | Values::Int128(v) | Values::Decimal128(v, ..) => number!(v, i128),
+        Values::UInt256(v) | Values::Int256(v) | Values::Decimal256(v, ..) => number!(v, i256),
+        Values::Float32(v) => number!(v, f32),
+        Values::Float64(v) => number!(v, f64),
+        Values::Uuid(v) => v.extend_from_slice(&swap_uuid(source.take(16)?)),
+        Values::Ipv6(v) => v.extend_from_slice(source.take(16)?),
+        Values::FixedString(v, width) => v.extend_from_slice(source.take(*width)?),
+        Values::String(b) => b.push(source.string()?),
+        Values::Array(list) | Values::Map(list) => items(list, source)?,
+        Values::Tuple(children, rows) => {
+            for child in children.iter_mut() {
+                read_value(child, source)?;
+            }
+            *rows += 1;
+        }
+    }
+    Ok(())
+}
+
+fn check_enum(names: &pumphouse_storage::types::EnumValues, number: i16) -> Read<()> {
+    match names.name_of(number) {
+        Some(_) => Ok(()),
+        None => {
+            let message = format!("Unexpected value {number} in enum");
+            Err(Stop::Bad(codes::UNKNOWN_ELEMENT_OF_ENUM, message))
+        }
+    }
+}
+
+impl RowBinaryReader {
+    pub fn boxed(
+        columns: &[InputColumn],
+        options: &FormatOptions,
+        header: Header,
+    ) -> Result<Box<dyn FormatReader>> {
+        Ok(Box::new(RowBinaryReader {
+            rows: RowBuilder::new(columns, options.time_zone),
+            header,
+            options: options.clone(),
+            fields: None,
+            unwanted: vec![],
+            retry_bytes: 0,
+        }))
+    }
+
+    fn read_header(&mut self, source: &mut Source) -> Read<()> {
+        if self.header == Header::None {
+            self.fields = Some(in_order(&self.rows));
+            self.unwanted = vec![];
+            return Ok(());
+        }
+        let count = source.varint()?;
+        let strings = |source: &mut Source| -> Read<Vec<Vec<u8>>> {
+            let mut texts = vec![];
+            for _ in 0..count {
+                texts.push(source.string()?.to_vec());
+            }
+            Ok(texts)
+        };
+        let names = strings(source)?;
+        let whole = |e: ParseError| Stop::Bad(e.code, e.message);
+        let fields = by_names(&self.rows, &names, &self.options).map_err(whole)?;
+        self.unwanted = fields.iter().map(|_| None).collect();
+        if self.header == Header::NamesAndTypes {
+            let types = strings(source)?;
+            check_types(&self.rows, &fields, &types, &self.options).map_err(whole)?;
+            for (i, text) in types.iter().enumerate().filter(|(i, _)| fields[*i].is_none()) {
+                let text = String::from_utf8_lossy(text);
+                let dt = pumphouse_storage::types::parse_data_type(&text)
+                    .map_err(|e| Stop::Bad(codes::UNKNOWN_TYPE, e.to_string()))?;
+                self.unwanted[i] = Some(ColumnBuilder::new(&dt, self.options.time_zone));
+            }
+        } else if let Some(i) = fields.iter().position(Option::is_none) {
+            let name = String::from_utf8_lossy(&names[i]).into_owned();
+            let message = format!("cannot skip field {name}: its type is not known");
+            return Err(Stop::Bad(codes::INCORRECT_DATA, message));
+        }
+        self.fields = Some(fields);
+        Ok(())
+    }
+
+    fn read_row(&mut self, source: &mut Source, fields: &FieldColumns) -> Read<()> {
+        let row = self.rows.rows();
+        let mut seen = 0;
+        for (i, column) in fields.iter().enumerate() {
+            match column {
+                Some(c) => {
+                    let slot = &mut self.rows.slots[*c];
+                    read_value(&mut slot.builder, source)?;
+                    slot.filled = row + 1;
+                    seen += 1;
+                }
+                None => {
+                    if let Some(Some(builder)) = self.unwanted.get_mut(i) {
+                        let result = read_value(builder, source);
+                        builder.truncate(0);
+                        result?;
+                    }
+                }
+            }
+        }
+        self.rows.end_row(seen);
+        Ok(())
+    }
+
+    /// Whole rows; how many bytes they took, or what is wrong and where.
+    fn read_rows(
+        &mut self,
+        bytes: &[u8],
+        last: bool,
+        rows_max: usize,
+    ) -> std::result::Result<usize, ParseError> {
+        let mut source = Source { bytes, at: 0 };
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        if self.fields.is_none() {
+            match self.read_header(&mut source) {
+                Ok(()) => {}
+                Err(Stop::Cut) if !last => return Ok(0),
+                Err(stop) => return Err(binary_error(stop, source.at, 0, "header")),
+            }
+        }
+        let Some(fields) = self.fields.take() else { return Ok(0) };
+        let first = self.rows.rows();
+        let mut result = Ok(());
+        let mut at = source.at;
+        while source.at < bytes.len() && self.rows.rows() - first < rows_max {
+            if self.rows.is_full() {
+                result = Err(full(&self.rows));
+                break;
+            }
+            let before = self.rows.rows();
+            match self.read_row(&mut source, &fields) {
+                // Rows of no bytes at all would never end.
+                Ok(()) if source.at == at => break,
+                Ok(()) => at = source.at,
+                Err(Stop::Cut) if !last => {
+                    self.rows.rollback(before);
+                    break;
+                }
+                Err(stop) => {
+                    result = Err(binary_error(stop, source.at, before - first, "row"));
+                    break;
+                }
+            }
+        }
+        self.fields = Some(fields);
+        result.map(|()| at)
+    }
+}
+
+#[cold]
+fn binary_error(stop: Stop, at: usize, row: usize, what: &str) -> ParseError {
+    let (code, message) = match stop {
+        Stop::Cut => (
+            codes::CANNOT_READ_ALL_DATA,
+            format!("Cannot read all data: the input ends within a {what}"),
+        ),
+        Stop::Bad(code, message) => (code, message),
+    };
+    ParseError { code, message: format!("{message}: (at row {}, byte {at})", row + 1) }
+}
+
+impl FormatReader for RowBinaryReader {
+    fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError> {
+        check_room(&self.rows, message.len())?;
+        let before = self.rows.rows();
+        self.fields = None;
+        match self.read_rows(message, true, usize::MAX) {
+            Ok(_) => {
+                self.rows.add_bytes(message.len());
+                Ok(self.rows.rows() - before)
+            }
+            Err(e) => {
+                self.rows.rollback(before);
+                Err(e)
+            }
+        }
+    }
+
+    fn read_stream(
+        &mut self,
+        input: &[u8],
+        last: bool,
+        rows_max: usize,
+    ) -> std::result::Result<usize, ParseError> {
+        if !last && input.len() < self.retry_bytes {
+            return Ok(0);
+        }
+        super::check_row_bytes(input, last)?;
+        let before = self.rows.rows();
+        match self.read_rows(input, last, rows_max) {
+            Ok(used) => {
+                self.rows.add_bytes(used);
+                let waiting = used == 0 && self.rows.rows() == before;
+                self.retry_bytes = if waiting { input.len().saturating_mul(2) } else { 0 };
+                Ok(used)
+            }
+            Err(e) => {
+                self.rows.rollback(before);
+                Err(e)
+            }
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.rows.rows()
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.bytes()
+    }
+
+    fn take(&mut self) -> Result<ParsedRows> {
+        self.rows.take()
+    }
+}
