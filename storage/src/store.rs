@@ -266,7 +266,7 @@ impl Store {
     }
 
     /// `hook` is called once, with the reason, if the log fails. The process should then end: what was
-    /// not acknowledged is for recovery to decide.
+    /// not acknowledged is for recovery to decide. It must not call the store.
     pub fn set_failure_hook(&self, hook: FailureHook) {
         self.committer.set_failure_hook(hook);
     }

@@ -11,6 +11,8 @@
 mod fault;
 mod memory;
 mod real;
+#[cfg(test)]
+mod tests;
 
 pub use fault::{Failure, FailureKind, FaultDisk, FaultImage, FaultPlan, Random};
 pub use memory::MemoryDisk;

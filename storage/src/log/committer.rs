@@ -71,11 +71,27 @@ struct Queue {
 struct Entry {
     commit: Commit,
     parts: Vec<PendingPart>,
-    answer: Arc<Answer>,
+    answer: Owed,
 }
 
 #[derive(Default)]
 struct Answer(Mutex<Option<Result<u64>>>);
+
+/// The committer's side of an answer: given in any case, also when a panic drops it.
+struct Owed(Arc<Answer>);
+
+impl Owed {
+    fn give(self, result: Result<u64>) {
+        *self.0.0.lock() = Some(result);
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        let closed = || Err(Error::Closed("a commit ended in a panic".into()));
+        self.0.0.lock().get_or_insert_with(closed);
+    }
+}
 
 /// A group on its way: what was accepted of it and what it amounts to.
 struct Group {
@@ -122,7 +138,7 @@ impl Committer {
         if let Some(reason) = &queue.closed {
             return Err(Error::Closed(reason.clone()));
         }
-        queue.waiting.push_back(Entry { commit, parts, answer: answer.clone() });
+        queue.waiting.push_back(Entry { commit, parts, answer: Owed(answer.clone()) });
         loop {
             if let Some(result) = answer.0.lock().take() {
                 return result;
@@ -153,7 +169,7 @@ impl Committer {
     fn close_queue(&self, queue: &mut Queue, reason: &str) {
         let reason = queue.closed.get_or_insert_with(|| reason.to_string()).clone();
         for entry in queue.waiting.drain(..) {
-            *entry.answer.0.lock() = Some(Err(Error::Closed(reason.clone())));
+            entry.answer.give(Err(Error::Closed(reason.clone())));
         }
         self.changed.notify_all();
     }
@@ -174,8 +190,9 @@ impl Committer {
             if let Err(reason) = self.commit_group(&mut **log, group) {
                 self.fail(&reason);
                 for entry in entries {
-                    self.answer(entry.answer, Err(Error::Closed(reason.clone())));
+                    entry.answer.give(Err(Error::Closed(reason.clone())));
                 }
+                self.notify();
                 return;
             }
         }
@@ -205,7 +222,8 @@ impl Committer {
                     let Entry { parts, answer, .. } = entry;
                     // Files go before the answer: a caller that was rejected leaves nothing behind.
                     drop(parts);
-                    self.answer(answer, Err(e));
+                    answer.give(Err(e));
+                    self.notify();
                 }
             }
         }
@@ -215,24 +233,23 @@ impl Committer {
     fn commit_group(&self, log: &mut dyn CommitLog, group: Group) -> Result<(), String> {
         let Group { next, payload, accepted, removed, has_parts } = group;
         let version = next.version;
+        // A frame that may be durable needs its files, whatever happens here.
+        let (answers, parts): (Vec<Owed>, Vec<Vec<PartMeta>>) = accepted
+            .into_iter()
+            .map(|entry| (entry.answer, entry.parts.into_iter().map(PendingPart::keep).collect()))
+            .unzip();
         if !payload.is_empty() {
             match self.make_durable(log, &next, payload, has_parts) {
                 Ok(()) => {}
                 Err(AppendFailure::Refused(e)) => {
+                    self.remove_files(parts.iter().flatten());
                     let text = e.to_string();
-                    for Entry { parts, answer, .. } in accepted {
-                        drop(parts);
-                        self.answer(answer, Err(copy_disk_full(&text)));
-                    }
+                    self.give(answers, || Err(disk_full(&text)));
                     return Ok(());
                 }
                 Err(AppendFailure::Unknown(e)) => {
                     let reason = e.to_string();
-                    for Entry { parts, answer, .. } in accepted {
-                        // The frame may be durable, so the files must stay; recovery will know.
-                        parts.into_iter().for_each(|part| drop(part.keep()));
-                        self.answer(answer, Err(Error::Closed(reason.clone())));
-                    }
+                    self.give(answers, || Err(Error::Closed(reason.clone())));
                     return Err(reason);
                 }
             }
@@ -240,15 +257,20 @@ impl Committer {
             self.counts.frames.fetch_add(1, Ordering::Relaxed);
         }
         self.removed.lock().extend(removed);
-        let count = accepted.len() as u64;
+        let count = answers.len() as u64;
         self.counts.commits.fetch_add(count, Ordering::Relaxed);
         self.counts.group_max.fetch_max(count, Ordering::Relaxed);
-        for Entry { parts, answer, .. } in accepted {
-            parts.into_iter().for_each(|part| drop(part.keep()));
-            *answer.0.lock() = Some(Ok(version));
-        }
-        self.notify();
+        self.give(answers, || Ok(version));
         Ok(())
+    }
+
+    fn remove_files<'a>(&self, parts: impl Iterator<Item = &'a PartMeta>) {
+        for part in parts {
+            if let Err(e) = self.disk.remove(&part.path()) {
+                // Recovery removes what the log does not list.
+                tracing::warn!("cannot remove the refused part {}: {e}", part.path());
+            }
+        }
     }
 
     /// The order is the promise: names of the parts first (their bytes are synced already), then the
@@ -287,8 +309,8 @@ impl Committer {
         }
     }
 
-    fn answer(&self, answer: Arc<Answer>, result: Result<u64>) {
-        *answer.0.lock() = Some(result);
+    fn give(&self, answers: Vec<Owed>, result: impl Fn() -> Result<u64>) {
+        answers.into_iter().for_each(|answer| answer.give(result()));
         self.notify();
     }
 
@@ -387,7 +409,7 @@ fn created_table(edit: &Edit) -> Option<Uuid> {
     }
 }
 
-fn copy_disk_full(text: &str) -> Error {
+fn disk_full(text: &str) -> Error {
     let source = std::io::Error::new(std::io::ErrorKind::StorageFull, text.to_string());
     Error::Io { operation: "extend", path: "the commit log".into(), source }
 }

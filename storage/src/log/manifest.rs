@@ -14,7 +14,9 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::frame::{ALIGNMENT, FrameHeader, FrameKind, HEADER_BYTES, encode_frame, padded};
+use super::frame::{
+    ALIGNMENT, FrameHeader, FrameKind, HEADER_BYTES, PAYLOAD_BYTES_MAX, encode_frame, padded,
+};
 use super::snapshot::encode_state;
 use super::state::State;
 use super::{AppendFailure, CommitLog};
@@ -215,9 +217,10 @@ fn pages(bytes: u64) -> u32 {
     u32::try_from(bytes / ALIGNMENT).unwrap_or(u32::MAX)
 }
 
-/// A full disk before anything that matters was written is no catastrophe; all else is.
+/// A limit or a full disk before anything that matters was written is no catastrophe; all else is.
 fn full_or_final(error: Error) -> AppendFailure {
-    if error.is_disk_full() { AppendFailure::Refused(error) } else { AppendFailure::Unknown(error) }
+    let harmless = error.is_disk_full() || matches!(error, Error::LimitExceeded(_));
+    if harmless { AppendFailure::Refused(error) } else { AppendFailure::Unknown(error) }
 }
 
 fn write_synced(file: &mut dyn WriteFile, file_offset: u64, bytes: &[u8]) -> Result<()> {
@@ -235,6 +238,9 @@ pub fn write_generation(
     preallocate_bytes: u64,
 ) -> Result<Position> {
     let payload = encode_state(state);
+    if payload.len() as u64 > PAYLOAD_BYTES_MAX {
+        return Err(Error::LimitExceeded("the state is too large for a checkpoint".into()));
+    }
     let end = padded((HEADER_BYTES + payload.len()) as u64);
     let allocated = end + padded(preallocate_bytes);
     let header = FrameHeader {

@@ -239,3 +239,49 @@ fn advance(store: &Store, _try: i64) -> bool {
         Err(other) => panic!("{other}"),
     }
 }
+
+#[test]
+fn a_panic_in_a_commit_closes_the_store_and_answers_everyone() {
+    use crate::log::committer::Committer;
+    use crate::log::{AppendFailure, CommitLog, State};
+
+    struct Panics;
+    impl CommitLog for Panics {
+        fn append(&mut self, _: u64, _: u32, _: &[u8]) -> Result<(), AppendFailure> {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            panic!("this is a test")
+        }
+        fn prepare(&mut self) -> Result<(), AppendFailure> {
+            Ok(())
+        }
+        fn checkpoint_due(&self) -> bool {
+            false
+        }
+        fn checkpoint(&mut self, _: &State) -> Result<(), AppendFailure> {
+            Ok(())
+        }
+        fn bytes(&self) -> u64 {
+            0
+        }
+        fn generation(&self) -> u64 {
+            1
+        }
+        fn syncs(&self) -> u64 {
+            0
+        }
+    }
+    let committer = Committer::new(Arc::new(MemoryDisk::new()), Box::new(Panics), State::default());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|i| {
+                let commit = create_database(&format!("d{i}"));
+                let committer = &committer;
+                scope.spawn(move || committer.commit(commit, vec![]))
+            })
+            .collect();
+        let outcomes: Vec<_> = threads.into_iter().map(|t| t.join()).collect();
+        let panicked = outcomes.iter().filter(|o| o.is_err()).count();
+        let closed = outcomes.iter().filter(|o| matches!(o, Ok(Err(Error::Closed(_))))).count();
+        assert_eq!((panicked, closed), (1, 3), "{outcomes:?}");
+    });
+}
