@@ -5,7 +5,9 @@
 
 use super::*;
 
-const SETS: [(&str, &str, &str); 4] = [
+const SETS: [(&str, &str, &str); 6] = [
+    ("random", include_str!("testdata/random.sql"), include_str!("testdata/random.golden")),
+    ("products", include_str!("testdata/products.sql"), include_str!("testdata/products.golden")),
     (
         "expressions",
         include_str!("testdata/expressions.sql"),

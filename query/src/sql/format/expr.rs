@@ -43,6 +43,24 @@ fn is_set_operator(name: &str) -> bool {
     matches!(name, "in" | "notIn" | "globalIn" | "globalNotIn")
 }
 
+/// Whether a minus prints its operand in parentheses, so that it needs none around itself.
+fn is_closed_negation(call: &Call) -> bool {
+    match call.arguments.as_slice() {
+        [operand] if call.name == "negate" => match &operand.kind {
+            ExprKind::Literal { .. } => true,
+            ExprKind::Call(inner) => inner.name == "negate" && inner.form == CallForm::Operator,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// `1.5.2` is printed as a function.
+fn is_element_of_literal(call: &Call) -> bool {
+    call.name == "tupleElement"
+        && call.arguments.first().is_some_and(|a| matches!(a.kind, ExprKind::Literal { .. }))
+}
+
 fn is_descending(expr: &Expr) -> bool {
     matches!(&expr.kind, ExprKind::Call(call) if call.name == "__descending")
 }
@@ -50,12 +68,18 @@ fn is_descending(expr: &Expr) -> bool {
 /// A subquery has parentheses of its own; a tuple of literals is one literal.
 fn prints_own_parentheses(expr: &Expr) -> bool {
     match &expr.kind {
-        ExprKind::Subquery(_) => true,
+        ExprKind::Subquery(_) => expr.alias.is_none(),
         ExprKind::Call(call) => {
             call.name == "tuple" && call.arguments.len() > 1 && is_literal(expr)
         }
         _ => false,
     }
+}
+
+/// An IN that is one of several arguments stands in parentheses.
+fn is_membership(expr: &Expr) -> bool {
+    matches!(&expr.kind, ExprKind::Call(call)
+        if call.form == CallForm::Operator && is_set_operator(&call.name) && expr.alias.is_none())
 }
 
 /// How an expression is embedded.
@@ -80,6 +104,8 @@ impl Printer {
     fn placed(&mut self, expr: &Expr, place: Place) {
         let inner_alias = expr.alias.is_some() && place == Place::Operand;
         let own = expr.parenthesized && !prints_own_parentheses(expr);
+        // `((SELECT 1) AS a)` keeps its alias inside.
+        let inner_alias = inner_alias || (own && matches!(expr.kind, ExprKind::Subquery(_)));
         if inner_alias || own {
             self.word("(");
             let outer = std::mem::take(&mut self.list_index);
@@ -124,7 +150,7 @@ impl Printer {
             ExprKind::Subquery(query) => self.subquery(query),
             ExprKind::Parameter { name, data_type } => {
                 self.word("{");
-                self.name(name);
+                self.word(name);
                 self.word(":");
                 self.word(data_type);
                 self.word("}");
@@ -184,7 +210,8 @@ impl Printer {
 
     /// An operator, in parentheses if it is an operand.
     fn operator(&mut self, call: &Call, place: Place) {
-        let parentheses = place == Place::Operand;
+        let function = is_closed_negation(call) || is_element_of_literal(call);
+        let parentheses = place == Place::Operand && !function;
         if parentheses {
             self.word("(");
         }
@@ -195,7 +222,7 @@ impl Printer {
             }
             ("negate", [a]) => {
                 self.word("-");
-                self.negated(a);
+                self.negated(call, a);
             }
             ("isNull", [a]) => {
                 self.operand(a);
@@ -211,6 +238,7 @@ impl Printer {
                 self.expr(index);
                 self.word("]");
             }
+            _ if is_element_of_literal(call) => self.function(call),
             ("tupleElement", [a, index]) => {
                 self.element_source(a);
                 self.word(".");
@@ -257,18 +285,14 @@ impl Printer {
         }
     }
 
-    /// Behind a minus: a literal that starts with a minus stands in parentheses.
-    fn negated(&mut self, expr: &Expr) {
-        let negative = match &expr.kind {
-            ExprKind::Literal { value, .. } => literal_value(value).starts_with('-'),
-            _ => false,
-        };
-        if negative && !expr.parenthesized {
+    /// Behind a minus: literals and further minuses stand in parentheses.
+    fn negated(&mut self, call: &Call, operand: &Expr) {
+        if is_closed_negation(call) && !operand.parenthesized && operand.alias.is_none() {
             self.word("(");
-            self.expr(expr);
+            self.expr(operand);
             return self.word(")");
         }
-        self.unary_operand(expr);
+        self.operand(operand);
     }
 
     fn subscripted(&mut self, expr: &Expr) {
@@ -278,10 +302,13 @@ impl Printer {
     /// The left side of `.1`: calls stand in parentheses, names, tuples and arrays do not.
     fn element_source(&mut self, expr: &Expr) {
         let plain_call = match &expr.kind {
+            ExprKind::Call(call) if call.name == "tuple" => false,
             ExprKind::Call(call) => {
-                call.form == CallForm::Function || matches!(call.name.as_str(), "CAST" | "concat")
+                call.form == CallForm::Function
+                    || matches!(call.name.as_str(), "CAST" | "concat")
+                    || call.arguments.is_empty() && call.name != "array"
             }
-            ExprKind::Subquery(_) => true,
+            ExprKind::Subquery(_) => expr.alias.is_none(),
             _ => false,
         };
         if plain_call && !expr.parenthesized && expr.alias.is_none() {
@@ -300,7 +327,9 @@ impl Printer {
         match &expr.kind {
             ExprKind::Subquery(_) => self.expr(expr),
             ExprKind::Call(call) if call.form == CallForm::Function => self.expr(expr),
-            ExprKind::Call(call) if matches!(call.name.as_str(), "tuple" | "array" | "CAST") => {
+            ExprKind::Call(call)
+                if matches!(call.name.as_str(), "tuple" | "array" | "CAST" | "concat") =>
+            {
                 self.expr(expr)
             }
             _ => {
@@ -316,7 +345,7 @@ impl Printer {
         if let ExprKind::Call(call) = &expr.kind
             && call.form == CallForm::Operator
             && call.name == "tuple"
-            && expr.alias.is_none()
+            && is_literal(expr)
         {
             return self.kind(&expr.kind, Place::Free);
         }
@@ -391,7 +420,11 @@ impl Printer {
     fn arguments(&mut self, arguments: &[Expr], filter: Option<&Expr>) {
         self.word("(");
         let all: Vec<&Expr> = arguments.iter().chain(filter).collect();
-        self.separated(&all, ", ", |p, argument| p.expr(argument));
+        let several = all.len() > 1;
+        self.separated(&all, ", ", |p, argument| match several && is_membership(argument) {
+            true => p.operand(argument),
+            false => p.expr(argument),
+        });
         self.word(")");
     }
 

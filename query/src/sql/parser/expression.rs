@@ -23,10 +23,8 @@ enum Infix {
     Postfix(&'static str),
     /// `IS TRUE` and the like: a comparison with a constant.
     Is(&'static str, bool),
-    /// `REGEXP`: a plain function with its negation.
-    Regexp {
-        negated: bool,
-    },
+    /// `DIV`, `REGEXP`: a plain function.
+    Function(&'static str),
     TimeZone,
     Ternary,
     Lambda,
@@ -150,10 +148,10 @@ impl<'a> Parser<'a> {
             _ if is("BETWEEN") => (Infix::Between { negated: false }, 7, 1),
             _ if is("LIKE") => (Infix::Binary("like"), 9, 1),
             _ if is("ILIKE") => (Infix::Binary("ilike"), 9, 1),
-            _ if is("REGEXP") => (Infix::Regexp { negated: false }, 9, 1),
+            _ if is("REGEXP") => (Infix::Function("match"), 9, 1),
             _ if is("IN") && self.partition_follows() => return None,
             _ if is("IN") => (Infix::Binary("in"), 9, 1),
-            _ if is("DIV") => (Infix::Binary("intDiv"), 12, 1),
+            _ if is("DIV") => (Infix::Function("intDiv"), 12, 1),
             _ if is("MOD") => (Infix::Binary("modulo"), 12, 1),
             _ if is("NOT") => return self.not_infix(),
             _ if is("GLOBAL") && self.keyword_ahead(1, "IN") => (Infix::Binary("globalIn"), 9, 2),
@@ -178,7 +176,7 @@ impl<'a> Parser<'a> {
             _ if self.keyword_ahead(1, "IN") => (Infix::Binary("notIn"), 9, 2),
             _ if self.keyword_ahead(1, "LIKE") => (Infix::Binary("notLike"), 9, 2),
             _ if self.keyword_ahead(1, "ILIKE") => (Infix::Binary("notILike"), 9, 2),
-            _ if self.keyword_ahead(1, "REGEXP") => (Infix::Regexp { negated: true }, 9, 2),
+
             _ if self.keyword_ahead(1, "BETWEEN") => (Infix::Between { negated: true }, 7, 2),
             _ => return None,
         };
@@ -227,10 +225,9 @@ impl<'a> Parser<'a> {
                 let constant = Expr::new(ExprKind::Literal { value: Value::Bool(value), text });
                 operator(name, vec![left, constant])
             }
-            Infix::Regexp { negated } => {
+            Infix::Function(name) => {
                 let right = self.binary(precedence + 1)?;
-                let matched = function("match", vec![left, right]);
-                if negated { operator("not", vec![matched]) } else { matched }
+                function(name, vec![left, right])
             }
             Infix::TimeZone => {
                 let zone = self.binary(precedence + 1)?;
@@ -361,7 +358,7 @@ impl<'a> Parser<'a> {
                 value: Value::String(_) | Value::Null | Value::Bool(_), ..
             } => left,
             _ if left.parenthesized || !is_literal(&left) => left,
-            ExprKind::Call(call) if call.arguments.is_empty() => left,
+            _ if !is_plain_literal(&left) => left,
             _ => string_expr(text),
         }
     }
@@ -537,7 +534,7 @@ fn symbol_infix(symbol: &str) -> Option<Found> {
 /// Puts parentheses around a finished expression; a subquery has its own already.
 fn in_parentheses(mut expr: Expr, span: Span) -> Expr {
     expr.span = span;
-    expr.parenthesized |= !matches!(expr.kind, ExprKind::Subquery(_));
+    expr.parenthesized |= !matches!(expr.kind, ExprKind::Subquery(_)) || expr.alias.is_some();
     expr
 }
 
@@ -553,6 +550,18 @@ pub(in crate::sql) fn is_literal(expr: &Expr) -> bool {
             }
             _ => false,
         }
+}
+
+/// A literal whose text a cast can read: numbers and strings, in lists of several too.
+fn is_plain_literal(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Literal { value, .. } => !matches!(value, Value::Null | Value::Bool(_)),
+        ExprKind::Call(call) => {
+            let enough = if call.name == "tuple" { 2 } else { 0 };
+            call.arguments.len() >= enough && call.arguments.iter().all(is_plain_literal)
+        }
+        _ => false,
+    }
 }
 
 fn lambda_parameters(left: &Expr) -> Option<Vec<String>> {

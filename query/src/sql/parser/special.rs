@@ -145,7 +145,7 @@ impl Parser<'_> {
                 && unit.kind == TokenKind::Word
                 && interval_unit(self.text_of(unit)).is_some();
         }
-        !["*", "[", "@@"].iter().any(|symbol| self.symbol_ahead(1, symbol))
+        !["*", "@@"].iter().any(|symbol| self.symbol_ahead(1, symbol))
     }
 
     fn not(&mut self) -> Result<Expr> {
