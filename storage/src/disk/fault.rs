@@ -230,7 +230,7 @@ impl Inner {
         if self.plan.crash_at.is_some_and(|at| number >= at) {
             return Err(error(io::Error::other("the power is off")));
         }
-        if self.plan.writeback {
+        if changes && self.plan.writeback {
             self.contents.write_back(&mut self.random);
         }
         let Some(failure) = self.plan.failure else { return Ok(()) };

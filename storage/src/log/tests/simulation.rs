@@ -27,7 +27,8 @@ struct Figures {
 }
 
 fn plan(random: &mut Random) -> FaultPlan {
-    FaultPlan { seed: random.next(), record: true, writeback: true, ..FaultPlan::default() }
+    let (seed, writeback) = (random.next(), random.one_in(2));
+    FaultPlan { seed, record: true, writeback, ..FaultPlan::default() }
 }
 
 /// What a disk may hold after the crash: one of these states.
