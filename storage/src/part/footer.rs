@@ -1,5 +1,5 @@
 //! The footer: everything about a part that is not rows. Serialized by [`FooterWriter`], parsed and
-//! validated by [`Footer::parse`]; `docs/format.md` has the bytes.
+//! validated by [`Footer::parse`]; `docs/format-part.md` has the bytes.
 //!
 //! Marks and ranges stay the bytes they are in the file and are looked at in place, so that opening
 //! a part costs one read and one hash.

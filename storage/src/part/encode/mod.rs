@@ -1,5 +1,5 @@
 //! One granule of one column to bytes: a tree of nodes, each a tag and its fields, as
-//! `docs/format.md` lists them. The cheapest encoding that wins is chosen per node from a look at
+//! `docs/format-part.md` lists them. The cheapest encoding that wins is chosen per node from a look at
 //! the values; nothing is tried twice.
 
 mod number;
