@@ -62,14 +62,15 @@ impl RangeWriter {
         self.kind
     }
 
-    /// Adds the range of a granule (at least one row).
-    pub(crate) fn push(&mut self, layout: &Layout, array: &dyn Array) {
+    /// Adds the range of a granule (at least one row). `distinct` are rows that hold all distinct
+    /// strings, if the caller knows them.
+    pub(crate) fn push(&mut self, layout: &Layout, array: &dyn Array, distinct: Option<&[u32]>) {
         match (self.kind, layout) {
             (RangeKind::Words, Layout::Number { width, order }) => {
                 push_number_range(*width, *order, array, &mut self.bytes);
             }
             (RangeKind::Prefixes, _) => {
-                let (low, high) = string_range(layout, array);
+                let (low, high) = string_range(layout, array, distinct);
                 put_prefixes(low, high, &mut self.bytes);
                 self.offsets.push(self.bytes.len() as u32);
             }
@@ -150,23 +151,31 @@ fn float_range(values: impl Iterator<Item = f64>, array: &dyn Array) -> (f64, f6
 }
 
 /// Least and greatest string that is not NULL; empty if there is none.
-fn string_range<'a>(layout: &Layout, array: &'a dyn Array) -> (&'a [u8], &'a [u8]) {
-    let mut range: Option<(&[u8], &[u8])> = None;
-    let mut see = |s: &'a [u8]| match &mut range {
-        None => range = Some((s, s)),
-        Some((low, high)) => {
-            if s < *low {
-                *low = s;
-            } else if s > *high {
-                *high = s;
-            }
+fn string_range<'a>(
+    layout: &Layout,
+    array: &'a dyn Array,
+    distinct: Option<&[u32]>,
+) -> (&'a [u8], &'a [u8]) {
+    let get: Box<dyn Fn(usize) -> &'a [u8]> = match layout {
+        Layout::Strings => {
+            let strings = array.as_binary::<i32>();
+            Box::new(|row| strings.value(row))
+        }
+        _ => {
+            let strings = array.as_fixed_size_binary();
+            Box::new(|row| strings.value(row))
         }
     };
-    match layout {
-        Layout::Strings => array.as_binary::<i32>().iter().flatten().for_each(&mut see),
-        _ => array.as_fixed_size_binary().iter().flatten().for_each(&mut see),
+    let valid = |row: &usize| array.is_valid(*row);
+    match distinct {
+        Some(rows) => range_of(rows.iter().map(|row| *row as usize).filter(valid).map(get)),
+        None => range_of((0..array.len()).filter(valid).map(get)),
     }
-    range.unwrap_or((b"", b""))
+}
+
+fn range_of<'a>(mut strings: impl Iterator<Item = &'a [u8]>) -> (&'a [u8], &'a [u8]) {
+    let Some(first) = strings.next() else { return (b"", b"") };
+    strings.fold((first, first), |(low, high), s| (low.min(s), high.max(s)))
 }
 
 fn put_prefixes(low: &[u8], high: &[u8], out: &mut Vec<u8>) {

@@ -178,7 +178,8 @@ impl PartWriter {
             hash: xxh3_64(&bytes[first..]),
         });
         column.nulls.push(array.null_count() as u32);
-        column.ranges.push(&column.layout, array);
+        let distinct = hashes.and(self.encoder.distinct_rows());
+        column.ranges.push(&column.layout, array, distinct);
         Ok(())
     }
 

@@ -5,8 +5,8 @@
 
 use std::cmp::Ordering;
 
-use arrow_array::Array;
 use arrow_array::cast::AsArray;
+use arrow_array::{Array, BinaryArray};
 use arrow_buffer::NullBuffer;
 
 use crate::block::Column;
@@ -236,17 +236,68 @@ fn float_bits(value: f64, bits: u32) -> u128 {
     (b ^ (((b as i64) >> 63) as u64 | 1 << 63)) as u128
 }
 
+/// A key column made ready for row after row.
+enum KeyPart<'a> {
+    /// Big-endian bits, the last `bytes` of each word, NULL flag first if the type has one.
+    Bits {
+        words: Vec<u128>,
+        bytes: usize,
+    },
+    Strings {
+        array: &'a BinaryArray,
+        nullable: bool,
+    },
+    Other {
+        layout: Layout,
+        array: &'a dyn Array,
+        nullable: bool,
+    },
+}
+
+impl<'a> KeyPart<'a> {
+    fn new(column: &'a Column, rows: usize) -> KeyPart<'a> {
+        let nullable = column.data_type.is_nullable();
+        if let Some(bits) = key_bits(column).filter(|bits| *bits <= 128) {
+            let mut words = vec![0; rows];
+            for_each_bits(column, |row, bits| words[row] = bits);
+            return KeyPart::Bits { words, bytes: bits.div_ceil(8) };
+        }
+        let array = column.array.as_ref();
+        match Layout::of(&column.data_type) {
+            Layout::Strings => KeyPart::Strings { array: array.as_binary(), nullable },
+            layout => KeyPart::Other { layout, array, nullable },
+        }
+    }
+
+    fn put(&self, row: usize, last: bool, out: &mut Vec<u8>) {
+        match self {
+            KeyPart::Bits { words, bytes } => {
+                out.extend_from_slice(&words[row].to_be_bytes()[16 - bytes..]);
+            }
+            KeyPart::Strings { array, nullable } => {
+                if *nullable {
+                    out.push(array.is_null(row) as u8);
+                    if array.is_null(row) {
+                        return;
+                    }
+                }
+                put_string(array.value(row), last, out);
+            }
+            KeyPart::Other { layout, array, nullable } => {
+                put_value(layout, *array, *nullable, row, last, out);
+            }
+        }
+    }
+}
+
 fn encode_bytes(columns: &[Column], rows: usize) -> SortKeys {
-    let layouts: Vec<Layout> = columns.iter().map(|c| Layout::of(&c.data_type)).collect();
+    let parts: Vec<KeyPart<'_>> = columns.iter().map(|c| KeyPart::new(c, rows)).collect();
     let mut offsets = Vec::with_capacity(rows + 1);
     let mut bytes = Vec::with_capacity(rows * 16);
     offsets.push(0);
     for row in 0..rows {
-        for (i, (column, layout)) in columns.iter().zip(&layouts).enumerate() {
-            let last = i + 1 == columns.len();
-            let array = column.array.as_ref();
-            let nullable = column.data_type.is_nullable();
-            put_value(layout, array, nullable, row, last, &mut bytes);
+        for (i, part) in parts.iter().enumerate() {
+            part.put(row, i + 1 == parts.len(), &mut bytes);
         }
         offsets.push(bytes.len());
     }

@@ -50,9 +50,15 @@ pub(crate) struct Encoder {
     compressor: Compressor,
     narrow: Vec<u8>,
     dictionary: strings::DictionaryScratch,
+    dictionary_used: bool,
 }
 
 impl Encoder {
+    /// If the last string node written is a dictionary: a row of each distinct string.
+    pub(crate) fn distinct_rows(&self) -> Option<&[u32]> {
+        self.dictionary_used.then(|| self.dictionary.rows())
+    }
+
     /// Appends the node of `array` to `out`. `hashes` are the rows' hashes if the caller has them.
     pub(crate) fn encode(
         &mut self,
@@ -62,6 +68,7 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> Result<()> {
         let rows = array.len();
+        self.dictionary_used = false;
         if rows == 0 {
             out.push(tag::EMPTY);
             return Ok(());

@@ -66,6 +66,12 @@ pub(super) struct DictionaryScratch {
     hashes: Vec<u64>,
 }
 
+impl DictionaryScratch {
+    pub(super) fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+}
+
 impl Encoder {
     /// Appends the node of `slices`; `hashes` are xxh3-64 of each (other values at NULLs do no harm).
     pub(super) fn strings(
@@ -88,6 +94,7 @@ impl Encoder {
         }
         let own = std::mem::take(&mut scratch.hashes);
         if find_repeats(slices, hashes.unwrap_or(&own), &mut scratch) {
+            self.dictionary_used = true;
             out.push(tag::DICTIONARY);
             put_u32(out, scratch.rows.len() as u32);
             scratch.bytes.clear();
