@@ -227,7 +227,7 @@ fn what_is_deep_but_allowed_can_be_walked() {
             format!("SELECT 1{}", " AND a".repeat(20_000)),
             format!("SELECT a IN ({}1)", "1, ".repeat(100_000)),
             format!("SELECT {}1{}", "(".repeat(100), ")".repeat(100)),
-            format!("SELECT {}1{}", "f(".repeat(50), ")".repeat(50)),
+            format!("SELECT {}1{}", "f(".repeat(40), ")".repeat(40)),
             format!("SELECT * FROM {}t{}", "(SELECT * FROM ".repeat(20), ")".repeat(20)),
         ];
         for text in deep {

@@ -106,6 +106,10 @@ impl<'a> Parser<'a> {
             if let Infix::Merge(name) = infix {
                 left = self.merge_operator(left, name, precedence, merging == Some(name))?;
                 merging = Some(name);
+            } else if let Infix::Binary(name) = infix {
+                // Not by way of `infix`, whose frame is large.
+                left = self.binary_operator(left, name, precedence)?;
+                merging = None;
             } else {
                 left = self.infix(left, infix, precedence, self.nodes - nodes, span)?;
                 merging = None;

@@ -36,7 +36,7 @@ pub use statement::ParsedStatement;
 /// How deep calls, parentheses and subqueries may nest in the text (a subquery counts for several).
 const NESTING_MAX: u32 = 300;
 /// Stack that one parser may use, in bytes: debug builds reach it before `NESTING_MAX`.
-const STACK_BYTES_MAX: usize = 1 << 20;
+const STACK_BYTES_MAX: usize = 5 << 18;
 /// How high a tree may become: `1 + 1 + 1 …` does not nest, but its tree leans to the left.
 const AST_DEPTH_MAX: u32 = 500;
 /// Nodes of one statement other than literals.

@@ -24,6 +24,31 @@ const UNITS: [(&str, &[&str]); 11] = [
     ("Year", &["YEAR", "SQL_TSI_YEAR", "YYYY", "YY"]),
 ];
 
+/// Functions with keywords between their arguments, or that are another function.
+const SPECIAL: [&str; 21] = [
+    "cast",
+    "extract",
+    "trim",
+    "ltrim",
+    "rtrim",
+    "substring",
+    "position",
+    "overlay",
+    "exists",
+    "date_add",
+    "dateadd",
+    "timestamp_add",
+    "timestampadd",
+    "date_sub",
+    "datesub",
+    "timestamp_sub",
+    "timestampsub",
+    "date_diff",
+    "datediff",
+    "timestamp_diff",
+    "timestampdiff",
+];
+
 /// Words that may follow a column: before them, INTERVAL and CASE are names.
 const FOLLOWING: [&str; 40] = [
     "AND",
@@ -93,34 +118,34 @@ impl Parser<'_> {
         if is("INTERVAL") && self.interval_follows() {
             return self.interval();
         }
-        let next = self.ahead(1);
-        if matches!(next.kind, TokenKind::String) {
-            let name = match () {
-                _ if is("DATE") => Some("toDate"),
-                _ if is("TIMESTAMP") => Some("toDateTime"),
-                _ => None,
-            };
-            if let Some(name) = name {
-                self.index += 1;
-                let text = self.string_literal()?;
-                self.grow()?;
-                return Ok(Expr {
-                    span: self.span_from(token.start),
-                    ..function(name, vec![text])
-                });
-            }
+        if self.ahead(1).kind == TokenKind::String && (is("DATE") || is("TIMESTAMP")) {
+            return self.typed_literal(if is("DATE") { "toDate" } else { "toDateTime" });
         }
         if is("COLUMNS") && self.symbol_ahead(1, "(") {
             return self.columns_matcher(Vec::new());
         }
-        if !self.symbol_ahead(1, "(")
-            && !self.symbol_ahead(1, ".")
-            && let Some(literal) = self.word_literal(false, token.start)
-        {
-            self.nodes += 1;
-            return Ok(literal);
+        if self.symbol_ahead(1, "(") || self.symbol_ahead(1, ".") {
+            return self.identifier_or_call();
         }
-        self.identifier_or_call()
+        self.literal_or_identifier(token.start)
+    }
+
+    fn literal_or_identifier(&mut self, start: usize) -> Result<Expr> {
+        match self.word_literal(false, start) {
+            Some(literal) => {
+                self.nodes += 1;
+                Ok(literal)
+            }
+            None => self.identifier_or_call(),
+        }
+    }
+
+    /// `DATE '…'`, `TIMESTAMP '…'`.
+    fn typed_literal(&mut self, name: &str) -> Result<Expr> {
+        let start = self.advance().start;
+        let text = self.string_literal()?;
+        self.grow()?;
+        Ok(Expr { span: self.span_from(start), ..function(name, vec![text]) })
     }
 
     /// Whether an operand can start behind the word at the cursor.
@@ -246,36 +271,36 @@ impl Parser<'_> {
 
     /// A call; some names have a syntax or another name. The cursor is on the parenthesis.
     pub(super) fn call_or_special(&mut self, name: String, start: usize) -> Result<Expr> {
+        // On its own, so that nested plain calls need little stack.
+        match SPECIAL.iter().any(|special| name.eq_ignore_ascii_case(special)) {
+            true => self.special_call(name, start),
+            false => self.plain_call(name, start),
+        }
+    }
+
+    fn special_call(&mut self, name: String, start: usize) -> Result<Expr> {
         let lower = name.to_ascii_lowercase();
         let made = match lower.as_str() {
-            "cast" => self.cast()?,
-            "extract" => self.extract()?,
-            "trim" => self.trim()?,
-            "ltrim" | "rtrim" => {
-                self.renamed(if lower == "ltrim" { "trimLeft" } else { "trimRight" })?
-            }
-            "substring" => self.substring()?,
-            "position" => self.position()?,
-            "overlay" => self.overlay()?,
-            "exists" => self.exists()?,
+            "cast" => self.cast(),
+            "extract" => self.extract(),
+            "trim" => self.trim(),
+            "ltrim" => self.renamed("trimLeft"),
+            "rtrim" => self.renamed("trimRight"),
+            "substring" => self.substring(),
+            "position" => self.position(),
+            "overlay" => self.overlay(),
+            "exists" => self.exists(),
             "date_add" | "dateadd" | "timestamp_add" | "timestampadd" => {
-                self.date_arithmetic("plus")?
+                self.date_arithmetic("plus")
             }
             "date_sub" | "datesub" | "timestamp_sub" | "timestampsub" => {
-                self.date_arithmetic("minus")?
+                self.date_arithmetic("minus")
             }
-            "date_diff" | "datediff" | "timestamp_diff" | "timestampdiff" => {
-                self.date_difference()?
-            }
-            _ => None,
+            _ => self.date_difference(),
         };
-        match made {
-            Some(made) => {
-                self.grow()?;
-                Ok(Expr { span: self.span_from(start), ..made })
-            }
-            None => self.plain_call(name, start),
-        }
+        let Some(made) = made? else { return self.plain_call(name, start) };
+        self.grow()?;
+        Ok(Expr { span: self.span_from(start), ..made })
     }
 
     fn renamed(&mut self, name: &str) -> Result<Option<Expr>> {
