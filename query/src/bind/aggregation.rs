@@ -1,8 +1,13 @@
 //! GROUP BY: the keys (positions, ALL, tuples), grouping sets of ROLLUP and CUBE, and the plan node
 //! that yields keys and aggregates.
 
+use std::collections::HashMap;
+
+use pumphouse_storage::{DataType, Value};
+
 use super::Binder;
 use super::call::first_aggregate;
+use super::join::nullable;
 use super::place::{Available, Missing};
 use super::scope::Scope;
 use super::select::Stage;
@@ -22,6 +27,10 @@ pub(super) struct Grouping {
     /// Indexes into `keys`; empty for plain GROUP BY.
     pub sets: Vec<Vec<usize>>,
     pub with_totals: bool,
+    /// What a grouped row shows for each key if keys outside of its set are NULL; else empty.
+    pub nullable_keys: Vec<Tree>,
+    /// The number of a row's grouping set, if the query asks for it.
+    pub set_column: Option<Tree>,
 }
 
 impl Grouping {
@@ -111,6 +120,66 @@ impl Binder<'_> {
         Ok(indexes)
     }
 
+    /// What readers of the groups have to see instead of their own trees: Nullable keys
+    /// (`group_by_use_nulls`) and the values of `grouping(…)`.
+    pub(super) fn group_readers(
+        &self,
+        grouping: &mut Grouping,
+        readers: &[&Tree],
+    ) -> Result<HashMap<u128, Tree>> {
+        let mut replace = HashMap::new();
+        if !grouping.sets.is_empty() && self.ctx.settings.bool("group_by_use_nulls", false) {
+            for key in &grouping.keys {
+                let data_type = nullable(&key.data_type);
+                let shown = tree::column(self.fresh(), describe(key), data_type);
+                replace.insert(key.key, shown.clone());
+                grouping.nullable_keys.push(shown);
+            }
+        }
+        let mut calls = vec![];
+        for tree in readers.iter().filter(|t| t.has.grouping) {
+            tree::collect(tree, &|n| matches!(n.kind, Kind::Grouping(_)), &mut calls);
+        }
+        for call in calls {
+            let value = self.grouping_value(&call, grouping)?;
+            replace.insert(call.key, value);
+        }
+        Ok(replace)
+    }
+
+    /// `grouping(a, b)`: for each set the bits of those keys that are not in it.
+    fn grouping_value(&self, call: &Tree, grouping: &mut Grouping) -> Result<Tree> {
+        let Kind::Grouping(keys) = &call.kind else { return Ok(call.clone()) };
+        let mut places = vec![];
+        for key in keys {
+            let place = grouping.keys.iter().position(|k| k.key == key.key).ok_or_else(|| {
+                Error::new(
+                    codes::BAD_ARGUMENTS,
+                    format!(
+                        "Argument of GROUPING function {} is not a part of GROUP BY clause",
+                        describe(key)
+                    ),
+                )
+            })?;
+            places.push(place);
+        }
+        if grouping.sets.is_empty() {
+            return Ok(tree::constant(Value::UInt(0), DataType::UInt64));
+        }
+        let bits = |set: &Vec<usize>| {
+            let missing = |place: &usize| u64::from(!set.contains(place));
+            Value::UInt(places.iter().fold(0, |bits, place| bits << 1 | missing(place)))
+        };
+        let values = Value::Array(grouping.sets.iter().map(bits).collect());
+        let set = grouping
+            .set_column
+            .get_or_insert_with(|| tree::column(self.fresh(), "grouping_set", DataType::UInt64));
+        let one = tree::constant(Value::UInt(1), DataType::UInt8);
+        let position = self.make_call("plus", vec![set.clone(), one])?;
+        let values = tree::constant(values, DataType::array(DataType::UInt64));
+        self.make_call("arrayElement", vec![values, position])
+    }
+
     /// The Aggregate node over `stage`; afterwards only keys and aggregates are available.
     pub(super) fn aggregate_stage(
         &self,
@@ -138,8 +207,10 @@ impl Binder<'_> {
         let stage = stage.unfold(&needed)?;
         let keys = stage.place_all(&grouping.keys)?;
         let mut schema = vec![];
-        for key in &grouping.keys {
-            schema.push((describe(key), key.data_type.clone()));
+        for (i, key) in grouping.keys.iter().enumerate() {
+            let shown = grouping.nullable_keys.get(i).unwrap_or(key);
+            keyed.add(shown, i);
+            schema.push((describe(key), shown.data_type.clone()));
         }
         let mut aggregates = vec![];
         for (i, call) in calls.iter().enumerate() {
@@ -149,6 +220,10 @@ impl Binder<'_> {
             keyed.add(call, grouping.keys.len() + i);
             let name = text.split(" AS ").next().unwrap_or(text).to_string();
             schema.push((name, call.data_type.clone()));
+        }
+        if let Some(set) = &grouping.set_column {
+            keyed.add(set, schema.len());
+            schema.push(("grouping_set".into(), DataType::UInt64));
         }
         let node = PlanNode::Aggregate {
             input: Box::new(stage.plan),

@@ -63,6 +63,7 @@ impl Binder<'_> {
             "arrayjoin" | "unnest" if call.name != "arrayjoin" => {
                 return self.array_join_call(call, scope);
             }
+            "casewithexpression" => return self.case_with_expression(call, scope),
             "grouping" => {
                 let keys = self.arguments(&call.arguments, scope)?;
                 return Ok(tree::grouping(keys));
@@ -91,6 +92,19 @@ impl Binder<'_> {
         }
         let known: Vec<String> = functions::names().map(|n| n.name.to_string()).collect();
         Err(unknown_function(scope, &call.name, &known))
+    }
+
+    /// `CASE x WHEN a THEN r … ELSE e END` as `multiIf(x = a, r, …, e)`.
+    fn case_with_expression(&self, call: &Call, scope: &Scope) -> Result<Tree> {
+        let mut arguments = self.arguments(&call.arguments, scope)?.into_iter();
+        let Some(tested) = arguments.next() else {
+            return Err(Error::new(codes::BAD_ARGUMENTS, "CASE without branches"));
+        };
+        let mut branches: Vec<Tree> = arguments.collect();
+        for i in (0..branches.len() / 2).map(|i| i * 2) {
+            branches[i] = self.make_call("equals", vec![tested.clone(), branches[i].clone()])?;
+        }
+        self.make_call("multiIf", branches).map_err(|e| with_scope(e, scope))
     }
 
     fn count_distinct(&self) -> String {

@@ -142,8 +142,9 @@ impl Binder<'_> {
     fn column_here(&self, parts: &[String], scope: &Scope) -> Result<Option<Tree>> {
         for length in (1..=parts.len()).rev() {
             let name = parts[..length].join(".");
-            let merged = scope.using.iter().chain(&scope.array_joined);
-            if let Some((_, tree)) = merged.rev().find(|(n, _)| *n == name)
+            let using = scope.using.iter().map(|m| (&m.name, &m.tree));
+            let unfolded = scope.array_joined.iter().map(|(n, t)| (n, t));
+            if let Some((_, tree)) = using.chain(unfolded).rev().find(|(n, _)| **n == name)
                 && let Some(found) = self.subcolumns(tree.clone(), &parts[length..])?
             {
                 return Ok(Some(found));

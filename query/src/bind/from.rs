@@ -10,7 +10,7 @@ use super::aliases;
 use super::expression::literal;
 use super::names::{error_in, maybe_you_meant, similar};
 use super::place::{Available, place};
-use super::scope::{Cte, Scope, ScopeColumn, ScopeTable};
+use super::scope::{Cte, Merged, Scope, ScopeColumn, ScopeTable};
 use super::tree::{self, Tree};
 use super::{Binder, in_set};
 use crate::catalog::{SourceColumn, TableSource};
@@ -24,7 +24,7 @@ pub(super) struct Source {
     pub plan: Plan,
     pub available: Available,
     pub tables: Vec<ScopeTable>,
-    pub using: Vec<(String, Tree)>,
+    pub using: Vec<Merged>,
     pub equal: HashSet<(u128, u128)>,
     pub joins: usize,
 }
@@ -109,6 +109,8 @@ impl Binder<'_> {
         options: ScanOptions,
         scope: &Scope,
     ) -> Result<Source> {
+        let substituted = self.identifier_parameter(name)?;
+        let name = substituted.as_deref().unwrap_or(name);
         let label = |database: Option<&str>| Label {
             alias: alias.clone(),
             database: database.map(String::from),
@@ -159,6 +161,7 @@ impl Binder<'_> {
             let plan = self.view(query, source.columns())?;
             return Ok(self.source_of_plan(plan, label, &[]));
         }
+        check_options(&*source, &options)?;
         let stored: Vec<&SourceColumn> =
             source.columns().iter().filter(|c| c.alias_expression.is_none()).collect();
         let schema: Vec<(String, DataType)> =
@@ -360,6 +363,24 @@ impl Binder<'_> {
             )),
         }
     }
+}
+
+/// FINAL is for engines that merge rows, SAMPLE for MergeTree tables.
+fn check_options(source: &dyn TableSource, options: &ScanOptions) -> Result<()> {
+    let engine = source.engine();
+    if options.final_ && (engine == "MergeTree" || !engine.ends_with("MergeTree")) {
+        return Err(Error::new(
+            codes::ILLEGAL_FINAL,
+            format!("Storage {engine} doesn't support FINAL"),
+        ));
+    }
+    if options.sample.is_some() && !engine.ends_with("MergeTree") {
+        return Err(Error::new(
+            codes::SAMPLING_NOT_SUPPORTED,
+            format!("Storage {} doesn't support sampling", source.name()),
+        ));
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy)]

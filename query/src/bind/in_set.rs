@@ -43,6 +43,9 @@ impl Binder<'_> {
         let Some(values) = self.constant_list(right, &left, scope)? else {
             return self.in_expression(left, right, negated, scope);
         };
+        if *left.data_type.inner() == DataType::Nothing {
+            return Ok(tree::constant(Value::Null, left.data_type.clone()));
+        }
         let rows = self.set_rows(&left, values).map_err(|e| with_scope(e, scope))?;
         let tree = set_of_values(left, rows, negated);
         self.fold_in_set(tree)

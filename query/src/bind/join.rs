@@ -9,7 +9,7 @@ use super::Binder;
 use super::from::Source;
 use super::names::error_in;
 use super::place::{Available, Missing, place};
-use super::scope::Scope;
+use super::scope::{Merged, Scope};
 use super::tree::{self, Kind, Tree};
 use crate::error::{Error, Result, codes};
 use crate::functions::promote::common_type;
@@ -296,7 +296,7 @@ impl Binder<'_> {
         }
         let mut merged = vec![];
         for name in &using {
-            merged.push((name.clone(), self.merged(name, join, &left, &right, &marker)?));
+            merged.push(self.merged(name, join, &left, &right, &marker)?);
         }
         let mut equal = left.equal;
         equal.extend(right.equal.iter().copied());
@@ -322,7 +322,7 @@ impl Binder<'_> {
         };
         let tables = left.tables.into_iter().chain(right.tables).collect();
         merged
-            .extend(left.using.into_iter().chain(right.using).filter(|(n, _)| !using.contains(n)));
+            .extend(left.using.into_iter().chain(right.using).filter(|m| !using.contains(&m.name)));
         let node = PlanNode::Join(Box::new(JoinNode {
             left: left.plan,
             right: right.plan,
@@ -354,19 +354,20 @@ impl Binder<'_> {
         left: &Source,
         right: &Source,
         marker: &Option<Tree>,
-    ) -> Result<Tree> {
+    ) -> Result<Merged> {
         let missing = || Error::new(codes::LOGICAL_ERROR, "a USING column is in both tables");
         let l = side_column(left, name).ok_or_else(missing)?;
         let r = side_column(right, name).ok_or_else(missing)?;
-        match join.kind {
-            JoinKind::Right => Ok(r),
-            JoinKind::Full if l.data_type.is_nullable() => self.make_call("ifNull", vec![l, r]),
-            JoinKind::Full => match marker {
-                Some(marker) => self.make_call("if", vec![marker.clone(), l, r]),
-                None => Ok(l),
-            },
-            _ => Ok(l),
-        }
+        let shown = (join.kind != JoinKind::Right).then_some(l.key);
+        let tree = match (join.kind, marker) {
+            (JoinKind::Right, _) => r,
+            (JoinKind::Full, _) if l.data_type.is_nullable() => {
+                self.make_call("ifNull", vec![l, r])?
+            }
+            (JoinKind::Full, Some(marker)) => self.make_call("if", vec![marker.clone(), l, r])?,
+            _ => l,
+        };
+        Ok(Merged { name: name.to_string(), tree, shown })
     }
 
     /// All columns of a side that may have no match, as Nullable.
@@ -386,8 +387,9 @@ impl Binder<'_> {
                 column.tree = self.rebuild(&column.tree, &new_trees)?;
             }
         }
-        for (_, tree) in &mut source.using {
-            *tree = self.rebuild(tree, &new_trees)?;
+        for merged in &mut source.using {
+            merged.tree = self.rebuild(&merged.tree, &new_trees)?;
+            merged.shown = merged.shown.map(|s| new_trees.get(&s).map_or(s, |t| t.key));
         }
         source.available = available;
         Ok(())
@@ -495,8 +497,8 @@ fn asof_operator(name: &str, swapped: bool) -> Option<AsofOperator> {
 }
 
 fn side_column(source: &Source, name: &str) -> Option<Tree> {
-    if let Some((_, tree)) = source.using.iter().find(|(n, _)| n == name) {
-        return Some(tree.clone());
+    if let Some(merged) = source.using.iter().find(|m| m.name == name) {
+        return Some(merged.tree.clone());
     }
     source.tables.iter().find_map(|t| t.column(name)).map(|c| c.tree.clone())
 }
@@ -509,8 +511,8 @@ fn replace_column(source: &mut Source, name: &str, old: &Tree, new: &Tree) {
             }
         }
     }
-    for (_, tree) in source.using.iter_mut().filter(|(n, _)| n == name) {
-        *tree = new.clone();
+    for merged in source.using.iter_mut().filter(|m| m.name == name) {
+        merged.tree = new.clone();
     }
 }
 
@@ -524,7 +526,8 @@ fn filter_side(source: &mut Source, filters: Vec<Tree>, binder: &Binder) -> Resu
     Ok(())
 }
 
-fn nullable(data_type: &DataType) -> DataType {
+/// `data_type` as Nullable, where that is a type.
+pub(super) fn nullable(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Array(_)
         | DataType::Tuple(_)

@@ -74,6 +74,15 @@ impl ScopeTable {
     }
 }
 
+/// A column that USING made of one of each side.
+#[derive(Clone)]
+pub struct Merged {
+    pub name: String,
+    pub tree: Tree,
+    /// The table column that results show under the bare name too.
+    pub shown: Option<u128>,
+}
+
 /// A common table expression.
 #[derive(Clone, Copy)]
 pub struct Cte<'s> {
@@ -95,8 +104,8 @@ pub struct Scope<'s> {
     pub parent: Option<&'s Scope<'s>>,
     pub select: Option<&'s Select>,
     pub tables: Vec<ScopeTable>,
-    /// Columns that USING merged, by name; they win over the tables' own.
-    pub using: Vec<(String, Tree)>,
+    /// Columns that USING merged; they win over the tables' own.
+    pub using: Vec<Merged>,
     /// Columns that ARRAY JOIN named; they win over those of the tables.
     pub array_joined: Vec<(String, Tree)>,
     /// Columns known to be equal through inner joins: then either may stand for the name.

@@ -2,6 +2,8 @@
 //! ClickHouse runs them: FROM, ARRAY JOIN, WHERE, GROUP BY, HAVING, window functions, QUALIFY,
 //! projection, DISTINCT, ORDER BY, LIMIT BY, LIMIT.
 
+use std::collections::HashMap;
+
 use super::Binder;
 use super::aggregation::{Grouping, check_no_aggregate, collect_outside, describe, not_placed};
 use super::aliases;
@@ -120,11 +122,12 @@ impl Binder<'_> {
         }
         let readers = clauses.readers();
         let aggregated = clauses.grouping.is_some() || readers.iter().any(|t| t.has.aggregate);
-        let grouping = clauses.grouping.take();
-        let clauses = clauses.without_grouping_calls(self, &grouping)?;
+        let mut grouping = clauses.grouping.take().unwrap_or_default();
+        let replace = self.group_readers(&mut grouping, &clauses.readers())?;
+        let clauses = clauses.rebuilt(self, &replace)?;
         let readers = clauses.readers();
         if aggregated {
-            stage = self.aggregate_stage(stage, grouping.unwrap_or_default(), &readers)?;
+            stage = self.aggregate_stage(stage, grouping, &readers)?;
         }
         let failed = |m: Missing| not_placed(&m, scope, aggregated);
         if let Some(having) = &clauses.having {
@@ -156,34 +159,22 @@ impl Clauses {
         trees
     }
 
-    /// Without grouping sets, `grouping(…)` is 0.
-    fn without_grouping_calls(
-        mut self,
-        binder: &Binder,
-        grouping: &Option<Grouping>,
-    ) -> Result<Clauses> {
-        let plain = grouping.as_ref().is_none_or(|g| g.sets.is_empty());
-        if !plain || !self.readers().iter().any(|t| t.has.grouping) {
+    /// The clauses with some parts of their trees replaced.
+    fn rebuilt(mut self, binder: &Binder, replace: &HashMap<u128, Tree>) -> Result<Clauses> {
+        if replace.is_empty() {
             return Ok(self);
         }
-        let zero = super::tree::constant(
-            pumphouse_storage::Value::UInt(0),
-            pumphouse_storage::DataType::UInt64,
-        );
-        let mut calls = vec![];
-        for tree in self.readers() {
-            let wanted = |n: &super::tree::Node| matches!(n.kind, Kind::Grouping(_));
-            super::tree::collect(tree, &wanted, &mut calls);
-        }
-        let replace = calls.iter().map(|c| (c.key, zero.clone())).collect();
         for item in &mut self.items {
-            item.tree = binder.rebuild(&item.tree, &replace)?;
+            item.tree = binder.rebuild(&item.tree, replace)?;
         }
         for tree in self.having.iter_mut().chain(&mut self.qualify) {
-            *tree = binder.rebuild(tree, &replace)?;
+            *tree = binder.rebuild(tree, replace)?;
         }
         for key in &mut self.order {
-            key.tree = binder.rebuild(&key.tree, &replace)?;
+            key.tree = binder.rebuild(&key.tree, replace)?;
+        }
+        for key in self.limit_by.iter_mut().flat_map(|l| &mut l.keys) {
+            *key = binder.rebuild(key, replace)?;
         }
         Ok(self)
     }

@@ -116,15 +116,15 @@ impl Binder<'_> {
         let mut found: Vec<Matched> = scope
             .using
             .iter()
-            .map(|(name, tree)| Matched {
-                column: name.clone(),
-                name: name.clone(),
-                tree: tree.clone(),
+            .map(|merged| Matched {
+                column: merged.name.clone(),
+                name: merged.name.clone(),
+                tree: merged.tree.clone(),
             })
             .collect();
         for table in &scope.tables {
             for column in &table.columns {
-                let merged = scope.using.iter().any(|(n, _)| *n == column.name);
+                let merged = scope.using.iter().any(|m| m.name == column.name);
                 if column.hidden || merged {
                     continue;
                 }
@@ -338,8 +338,8 @@ fn check_strict(what: &str, names: &[String], columns: &[Matched], scope: &Scope
 
 /// How a result shows a column: by its bare name where that means this column, else `t.name`.
 pub(super) fn shown_name(scope: &Scope, label: Option<&str>, name: &str, tree: &Tree) -> String {
-    let bare = match scope.using.iter().find(|(n, _)| n == name) {
-        Some((_, merged)) => merged.key == tree.key,
+    let bare = match scope.using.iter().find(|m| m.name == name) {
+        Some(merged) => merged.shown == Some(tree.key),
         None => {
             let mut owners = scope.tables.iter().filter_map(|t| t.column(name));
             let first = owners.next();

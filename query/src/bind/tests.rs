@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pumphouse_storage::{Block, Value};
+use pumphouse_storage::types::{TimeZone, parse_data_type};
+use pumphouse_storage::{Block, Column, DataType, Value};
 
+use super::parameter::unescaped;
 use crate::catalog::{BlockSource, Catalog, SourceColumn, TableSource, numbers};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
@@ -74,8 +76,8 @@ fn text_rows(block: &Block) -> Vec<String> {
                         return "\\N".to_string();
                     }
                     let mut out = vec![];
-                    let zone = pumphouse_storage::types::TimeZone::UTC;
-                    crate::text::write_text(&c.data_type, c.array.as_ref(), row, zone, &mut out);
+                    let array = c.array.as_ref();
+                    crate::text::write_text(&c.data_type, array, row, TimeZone::UTC, &mut out);
                     escaped(&String::from_utf8_lossy(&out))
                 })
                 .collect();
@@ -96,6 +98,7 @@ fn header(names: impl Iterator<Item = String>) -> String {
 fn context(settings: &[sql::ast::Setting]) -> Arc<QueryContext> {
     let mut ctx = QueryContext::new("test", 1_750_000_000_000_000, 1 << 30);
     ctx.settings.set("max_threads", "2");
+    ctx.deadline = Some(std::time::Instant::now() + std::time::Duration::from_secs(10));
     for setting in settings {
         let text = match &setting.value {
             Value::String(bytes) => String::from_utf8_lossy(bytes).into_owned(),
@@ -136,29 +139,54 @@ fn answer(text: &str, catalog: &Tables) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
+/// The tables of `*.rows`: names, types, then rows, tab-separated.
 fn tables() -> Tables {
     let mut catalog = Tables { tables: BTreeMap::new() };
-    for line in script("tables.sql") {
-        let Some((name, text)) = line.split_once(": ") else { panic!("no name in {line}") };
-        let query = sql::parse_query(text).unwrap_or_else(|e| panic!("{text}: {e}"));
-        let ctx = context(&[]);
-        let plan = prepare(&query, &catalog, &ctx).unwrap_or_else(|e| panic!("{text}: {e}"));
-        let mut sink = Text::default();
-        run(&plan, &ctx, &mut sink).unwrap_or_else(|e| panic!("{text}: {e}"));
-        let columns = plan.schema.iter().map(|(n, t)| SourceColumn::plain(n, t.clone())).collect();
-        let source = BlockSource::new(format!("default.{name}"), columns, sink.blocks);
-        catalog.tables.insert(name.to_string(), Arc::new(source));
+    for entry in std::fs::read_dir(testdata()).expect("testdata").flatten() {
+        let file = entry.file_name().into_string().expect("a plain name");
+        let Some(name) = file.strip_suffix(".rows") else { continue };
+        let text = std::fs::read_to_string(entry.path()).expect("rows");
+        catalog.tables.insert(name.to_string(), Arc::new(table(name, &text)));
     }
     catalog
 }
 
-fn testdata() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/bind/testdata")
+fn table(name: &str, text: &str) -> BlockSource {
+    let mut lines = text.lines();
+    let fields = |line: &str| -> Vec<Vec<u8>> { line.split('\t').map(unescaped).collect() };
+    let words = |line: Option<&str>| -> Vec<String> {
+        let fields = fields(line.expect("a header"));
+        fields.into_iter().map(|f| String::from_utf8(f).expect("UTF-8")).collect()
+    };
+    let names = words(lines.next());
+    let types: Vec<DataType> = words(lines.next())
+        .iter()
+        .map(|t| parse_data_type(t).unwrap_or_else(|e| panic!("{t}: {e}")))
+        .collect();
+    let rows: Vec<&str> = lines.collect();
+    let mut block = Block::of_rows(rows.len());
+    for (i, (name, data_type)) in names.iter().zip(&types).enumerate() {
+        let values: Vec<Value> = rows
+            .iter()
+            .map(|row| {
+                let field = row.split('\t').nth(i).expect("a field");
+                if field == "\\N" {
+                    return Value::Null;
+                }
+                let bytes = unescaped(field);
+                crate::text::parse_value(data_type, &bytes, TimeZone::UTC)
+                    .unwrap_or_else(|e| panic!("{field} as {data_type}: {e:?}"))
+            })
+            .collect();
+        let column = Column::from_values(data_type.clone(), &values).expect("values of the type");
+        block.push(name.clone(), column);
+    }
+    let columns = names.iter().zip(types).map(|(n, t)| SourceColumn::plain(n, t)).collect();
+    BlockSource::new(format!("default.{name}"), columns, vec![block])
 }
 
-fn script(name: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(testdata().join(name)).expect("a script beside the tests");
-    text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(String::from).collect()
+fn testdata() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/bind/testdata")
 }
 
 /// `(query, answer)` pairs of a golden file.
@@ -194,6 +222,9 @@ fn failures(name: &str, catalog: &Tables, loud: bool) -> (usize, Vec<String>) {
     let cases = golden(&text);
     let mut failed = vec![];
     for (query, want) in &cases {
+        if loud {
+            eprintln!("{query}");
+        }
         let got = match answer(query, catalog) {
             Ok(answer) => answer,
             Err(e) => format!("ERR {} {e}", e.code()),

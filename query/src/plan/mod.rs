@@ -149,7 +149,8 @@ pub enum PlanNode {
         input: Box<Plan>,
         exprs: Vec<BoundExpr>,
     },
-    /// Output: keys, then aggregates. `grouping_sets` are indexes into `keys` (empty: one set, all).
+    /// Output: keys, then aggregates. `grouping_sets` are indexes into `keys` (empty: one set, all);
+    /// with them the schema may have one column more, the number of the row's set (UInt64).
     Aggregate {
         input: Box<Plan>,
         keys: Vec<BoundExpr>,

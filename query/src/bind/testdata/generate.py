@@ -1,7 +1,7 @@
 """Writes the golden answers of the .sql files here, as the real engine (chdb) gives them.
 
 Each .sql file holds one query a line; `#` begins a comment. `tables.sql` holds `name: SELECT …`, the
-tables that queries read. The golden file repeats each query behind `>> ` and gives either the result
+tables that queries read (their rows go to `name.rows`). The golden file repeats each query behind `>> ` and gives either the result
 as TSVWithNamesAndTypes or `ERR code message`. Run: python3 generate.py [file.sql …]
 """
 
@@ -28,6 +28,8 @@ def main():
     for line in lines(here / "tables.sql"):
         name, query = line.split(": ", 1)
         s.query(f"CREATE TABLE {name} ENGINE = Memory AS {query}")
+        rows = s.query(f"SELECT * FROM {name}", "TSVWithNamesAndTypes")
+        (here / f"{name}.rows").write_text(str(rows))
     for path in chosen:
         if path.name == "tables.sql":
             continue

@@ -7,7 +7,6 @@ SELECT k, n.x, n.y FROM n ARRAY JOIN n
 SELECT k, q.x, n.x FROM n ARRAY JOIN n AS q
 SELECT k, n.x, n.y FROM n ARRAY JOIN n.x
 SELECT * FROM n ARRAY JOIN n.x AS z
-SELECT n FROM n
 SELECT x FROM (SELECT a AS x FROM t) WHERE x > 1
 SELECT count() FROM t t1 JOIN t t2 ON t1.a = t2.a AND t1.b = 'x' WHERE t1.a > 1 GROUP BY t1.b
 SELECT t.a, count() FROM t JOIN t2 USING a GROUP BY t.a
@@ -47,7 +46,6 @@ SELECT '2025-01-01' IN (d) FROM t
 SELECT 1.5 IN (1.5, 2), 1 IN ('1'), 300::UInt16 IN (300, 70000), 'a' IN ('a', 1)
 SELECT toUInt8(1) IN (1.0, 1.5)
 SELECT [1] IN ([1], [2]), [1,2] IN ([[1,2]]), (1,2) IN ([(1,2)])
-SELECT 1 IN (), 1 IN tuple()
 SELECT has([1,2], a) FROM t
 SELECT a IN (t.a, 7) FROM t
 SELECT number IN [number] FROM numbers(2)
@@ -60,8 +58,6 @@ SELECT count(), a FROM t GROUP BY ROLLUP(a) ORDER BY 1, 2
 SELECT b, count() FROM t GROUP BY b WITH CUBE WITH TOTALS
 SELECT a FROM t GROUP BY a, a
 SELECT lagInFrame(a, 1, 0) OVER (ORDER BY a), leadInFrame(a) OVER (ORDER BY a ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING), lag(a) OVER (ORDER BY a), ntile(2) OVER (ORDER BY a), rank() OVER (ORDER BY b), nth_value(a, 2) OVER (ORDER BY a) FROM t
-SELECT row_number() FROM t
-SELECT rank() OVER () FROM t
 SELECT first_value(a) OVER w, last_value(a) OVER w FROM t WINDOW w AS (PARTITION BY b ORDER BY a)
 SELECT sum(a) OVER nope FROM t
 SELECT sum(a) OVER (w ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t WINDOW w AS (ORDER BY a)
@@ -77,7 +73,6 @@ SELECT -a, - 5, a - -1 FROM t
 SELECT a::String || 'x', NOT a, a IS NULL, a BETWEEN 1 AND 2 FROM t
 SELECT CASE WHEN a = 1 THEN 'one' ELSE 'other' END, CASE a WHEN 1 THEN 'x' END FROM t
 SELECT INTERVAL 1 DAY + d FROM t
-SELECT * FROM (SELECT * FROM t) q, LATERAL (SELECT 1) z
 SELECT identity(a) AS x FROM t ORDER BY identity(a) DESC
 SELECT a FROM t ORDER BY b COLLATE 'en'
 SELECT * FROM t UNION DISTINCT SELECT * FROM t ORDER BY a LIMIT 2

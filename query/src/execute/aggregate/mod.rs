@@ -2,13 +2,14 @@
 //! tables are merged: small ones one after the other, large ones in parallel by partitions of the
 //! key's hash. Grouping sets are separate aggregations over the same rows.
 //!
-//! WITH TOTALS merges the states of the groups that pass HAVING. Output: keys, then aggregates.
+//! WITH TOTALS merges the states of the groups that pass HAVING (of the first set, which has all keys).
+//! Output: keys, then aggregates, then (if the schema has a column more) the number of the grouping set.
 
 mod local;
 
 use arrow_array::BooleanArray;
 use parking_lot::Mutex;
-use pumphouse_storage::{Block, Column, DataType};
+use pumphouse_storage::{Block, Column, DataType, Value};
 
 use self::local::{Frozen, Local, PARTITIONS, Table};
 use super::expression::{evaluate_all, evaluate_mask};
@@ -34,6 +35,7 @@ pub(super) struct AggregateNode<'a> {
 
 /// Which keys a set groups by.
 struct GroupingSet {
+    number: u64,
     keys: Vec<usize>,
     types: Vec<DataType>,
 }
@@ -45,9 +47,10 @@ impl AggregateNode<'_> {
             if self.grouping_sets.is_empty() { vec![all] } else { self.grouping_sets.to_vec() };
         picked
             .into_iter()
-            .map(|keys| {
+            .zip(0..)
+            .map(|(keys, number)| {
                 let types = keys.iter().map(|k| self.keys[*k].data_type()).collect();
-                GroupingSet { keys, types }
+                GroupingSet { number, keys, types }
             })
             .collect()
     }
@@ -82,7 +85,8 @@ impl AggregateNode<'_> {
             if locals.is_empty() {
                 locals.push(Local::new(self.table(set)));
             }
-            morsels += self.emit(set, locals, env, base + morsels, consumer, totals.as_ref())?;
+            let totals = totals.as_ref().filter(|_| i == 0);
+            morsels += self.emit(set, locals, env, base + morsels, consumer, totals)?;
             drop(guards);
         }
         let totals = match totals {
@@ -113,6 +117,9 @@ impl AggregateNode<'_> {
         {
             let column = states.finish()?;
             block.push(name.clone(), Column { data_type: data_type.clone(), ..column });
+        }
+        for (name, data_type) in &self.schema[block.columns.len()..] {
+            block.push(name.clone(), Column::default_values(data_type.clone(), 1));
         }
         Ok(block)
     }
@@ -204,6 +211,10 @@ impl AggregateNode<'_> {
             for ((name, data_type), result) in self.schema[self.keys.len()..].iter().zip(&results) {
                 let column = result.slice(from, rows);
                 block.push(name.clone(), Column { data_type: data_type.clone(), ..column });
+            }
+            if let Some((name, data_type)) = self.schema.get(block.columns.len()) {
+                let number = Value::UInt(set.number);
+                block.push(name.clone(), Column::constant(data_type.clone(), &number, rows)?);
             }
             let mask = match self.having {
                 Some(having) => Some(evaluate_mask(having, &block, &env.ctx)?),

@@ -1,0 +1,38 @@
+# window functions
+SELECT id, row_number() OVER (ORDER BY id) FROM hits WHERE id < 4 ORDER BY id
+SELECT id, row_number() OVER (PARTITION BY g ORDER BY id DESC) AS r FROM hits WHERE id < 10 ORDER BY id
+SELECT id, sum(id) OVER (ORDER BY id) FROM hits WHERE id < 5 ORDER BY id
+SELECT id, sum(id) OVER (PARTITION BY g ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM hits WHERE id < 15 ORDER BY id
+SELECT id, avg(id) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND 2 FOLLOWING) FROM hits WHERE id < 6 ORDER BY id
+SELECT id, count() OVER () FROM hits WHERE id < 3 ORDER BY id
+SELECT id, max(v) OVER (PARTITION BY g) FROM hits WHERE id < 8 ORDER BY id
+SELECT id, rank() OVER (ORDER BY g), dense_rank() OVER (ORDER BY g) FROM hits WHERE id < 9 ORDER BY id
+SELECT id, lagInFrame(id) OVER (ORDER BY id), leadInFrame(id) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM hits WHERE id < 4 ORDER BY id
+SELECT id, lagInFrame(id, 2, 99) OVER (ORDER BY id) FROM hits WHERE id < 4 ORDER BY id
+SELECT id, lag(id) OVER (ORDER BY id), lead(id, 1, 7) OVER (ORDER BY id) FROM hits WHERE id < 4 ORDER BY id
+SELECT id, first_value(id) OVER w, last_value(id) OVER w, nth_value(id, 2) OVER w FROM hits WHERE id < 5 WINDOW w AS (ORDER BY id) ORDER BY id
+SELECT id, ntile(2) OVER (ORDER BY id), percent_rank() OVER (ORDER BY id), cume_dist() OVER (ORDER BY id) FROM hits WHERE id < 4 ORDER BY id
+SELECT g, sum(count()) OVER (ORDER BY g) FROM hits GROUP BY g ORDER BY g
+SELECT g, count() AS c, c / sum(c) OVER () AS share FROM hits GROUP BY g ORDER BY g
+SELECT g, count() AS c, rank() OVER (ORDER BY c DESC, g) AS r FROM hits GROUP BY g ORDER BY g
+SELECT id FROM hits QUALIFY row_number() OVER (PARTITION BY g ORDER BY id) = 1 ORDER BY id
+SELECT id, row_number() OVER (PARTITION BY g ORDER BY id) AS r FROM hits QUALIFY r = 2 ORDER BY id
+SELECT * FROM (SELECT id, g, row_number() OVER (PARTITION BY g ORDER BY id DESC) AS r FROM hits) WHERE r = 1 ORDER BY g
+SELECT id, sum(v) OVER (PARTITION BY g ORDER BY ts RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) FROM hits WHERE id < 10 ORDER BY id
+SELECT id, sum(1) OVER (ORDER BY id RANGE BETWEEN 2 PRECEDING AND 1 FOLLOWING) FROM hits WHERE id < 6 ORDER BY id
+SELECT id, id - lagInFrame(id) OVER (PARTITION BY user ORDER BY id) AS delta FROM hits WHERE id < 12 ORDER BY id
+SELECT sum(x) FROM (SELECT count() OVER (PARTITION BY g) AS x FROM hits)
+SELECT id, sum(id) OVER (w ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM hits WHERE id < 4 WINDOW w AS (ORDER BY id) ORDER BY id
+SELECT id, sum(id) OVER (ORDER BY id DESC) FROM hits WHERE id < 4 ORDER BY id
+SELECT DISTINCT g, count() OVER (PARTITION BY g) FROM hits ORDER BY g
+SELECT id, exponentialMovingAverage(1)(v, id) OVER (ORDER BY id) FROM hits WHERE id < 3 ORDER BY id
+SELECT id, groupArray(id) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM hits WHERE id < 4 ORDER BY id
+SELECT id, any(id) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING) FROM hits WHERE id < 4 ORDER BY id
+SELECT id, row_number() OVER (ORDER BY id) + 1 AS n FROM hits ORDER BY n DESC LIMIT 2
+SELECT sum(id) OVER (ORDER BY id) AS s FROM hits WHERE id < 5 ORDER BY s DESC LIMIT 1
+SELECT sum(sum(id)) OVER () FROM hits
+SELECT sum(row_number() OVER ()) FROM hits
+SELECT row_number() OVER (ORDER BY sum(id) DESC) AS r, g FROM hits GROUP BY g ORDER BY r LIMIT 2
+SELECT id FROM hits WHERE sum(id) OVER () > 1
+SELECT count() OVER (PARTITION BY g ORDER BY id ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS c, id FROM hits WHERE g = 1 ORDER BY id LIMIT 3
+SELECT sumIf(id, g = 1) OVER (ORDER BY id) AS x FROM hits WHERE id < 10 ORDER BY id
