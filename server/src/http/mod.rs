@@ -31,6 +31,9 @@ const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long open requests may go on after shutdown began.
 const DRAIN_WAIT: Duration = Duration::from_secs(5);
 
+/// Stack of the threads that statements run on; only what is touched is memory.
+const STACK_BYTES: usize = 16 << 20;
+
 /// The listening server: where it listens and how to stop it.
 pub struct HttpServer {
     pub address: SocketAddr,
@@ -44,6 +47,8 @@ impl HttpServer {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(512)
+            // Statements are bound and run on these threads; deep ones need the room.
+            .thread_stack_size(STACK_BYTES)
             .thread_name("http")
             .enable_all()
             .build()?;

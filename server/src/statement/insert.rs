@@ -15,7 +15,7 @@ use pumphouse_query::{Error, Result, execute, prepare};
 use pumphouse_storage::Block;
 use pumphouse_storage::log::{ColumnDefinition, DefaultKind, TableDefinition};
 
-use super::values::read_values;
+use super::values::evaluator;
 use super::{Input, Run};
 
 /// Rows of one inserted block (`max_insert_block_size`).
@@ -56,9 +56,7 @@ impl Run<'_> {
         match &insert.source {
             InsertSource::Query(query) => self.insert_select(&definition, &columns, query),
             InsertSource::Values { data_offset } => {
-                let text = read_all(input, *data_offset)?;
-                let rows = read_values(&text, &columns, &self.format_options(), self.context)?;
-                self.insert_rows(&definition, &columns, rows)
+                self.insert_stream(&definition, &columns, "Values", input, *data_offset)
             }
             InsertSource::Format { format: named, data_offset } => {
                 let name = named
@@ -66,11 +64,6 @@ impl Run<'_> {
                     .or(format)
                     .or(self.request.default_format.as_deref())
                     .unwrap_or("TabSeparated");
-                if name.eq_ignore_ascii_case("Values") {
-                    let text = read_all(input, *data_offset)?;
-                    let rows = read_values(&text, &columns, &self.format_options(), self.context)?;
-                    return self.insert_rows(&definition, &columns, rows);
-                }
                 self.insert_stream(&definition, &columns, name, input, *data_offset)
             }
         }
@@ -200,6 +193,7 @@ impl Run<'_> {
         data_offset: usize,
     ) -> Result<()> {
         let mut reader = format::reader(format_name, columns, &self.format_options())?;
+        reader.set_evaluator(evaluator(self.context.clone()));
         let rows_max = self.context.settings.u64("max_insert_block_size", BLOCK_ROWS_MAX) as usize;
         let mut buffer = input.text.split_off(data_offset.min(input.text.len()));
         let mut ended = false;
@@ -290,13 +284,6 @@ fn expand<'c>(expr: &Expr, all: Vec<&'c ColumnDefinition>) -> Result<Vec<&'c Col
         codes::SYNTAX_ERROR,
         format!("{} is no column of an INSERT", sql_format::expr(expr)),
     ))
-}
-
-/// The data behind the statement, whole.
-fn read_all(mut input: Input, data_offset: usize) -> Result<Vec<u8>> {
-    let mut data = input.text.split_off(data_offset.min(input.text.len()));
-    while read_chunk(&mut input.rest, &mut data)? {}
-    Ok(data)
 }
 
 /// Appends up to [`CHUNK_BYTES`]; false at the end.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use pumphouse_ingest::format::FormatOptions;
 use pumphouse_query::context::{MemoryTracker, QueryContext, Settings};
 use pumphouse_query::error::codes;
-use pumphouse_query::sql::ast::{Setting, Statement};
+use pumphouse_query::sql::ast::{InsertSource, Query, QueryBody, Setting, Statement};
 use pumphouse_query::sql::{self, ParsedStatement};
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::types::TimeZone;
@@ -76,6 +76,7 @@ pub fn execute(
     let parsed = sql::parse_statement_with(text, &parameters)?;
     let mut settings = session.settings.clone();
     settings.values.extend(request.settings.values.clone());
+    apply_settings(&mut settings, own_settings(&parsed.statement))?;
     apply_settings(&mut settings, &parsed.settings)?;
     let context = Arc::new(query_context(server, &request, session, settings)?);
     let guard = server.processes.enter(context.clone(), text)?;
@@ -197,6 +198,26 @@ fn statement_text(bytes: &[u8]) -> Result<&str> {
         return Err(Error::new(codes::SYNTAX_ERROR, "Syntax error: Empty query"));
     }
     Ok(text)
+}
+
+/// SETTINGS inside the statement that hold for all of it.
+fn own_settings(statement: &Statement) -> &[Setting] {
+    match statement {
+        Statement::Query(query) => query_settings(query),
+        Statement::Insert(insert) => match &insert.source {
+            InsertSource::Query(query) if insert.settings.is_empty() => query_settings(query),
+            _ => &insert.settings,
+        },
+        _ => &[],
+    }
+}
+
+fn query_settings(query: &Query) -> &[Setting] {
+    match &query.body {
+        QueryBody::Select(select) => &select.settings,
+        // Behind the last SELECT of a UNION they mean the whole.
+        QueryBody::SetOperation { inputs, .. } => inputs.last().map_or(&[], query_settings),
+    }
 }
 
 /// The value of a setting as text.

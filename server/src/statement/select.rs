@@ -106,8 +106,6 @@ struct FormatSink<'a> {
 
 impl FormatSink<'_> {
     fn flush(&mut self) -> Result<()> {
-        let progress = &self.context.progress;
-        progress.result_bytes.fetch_add(self.buffer.len() as u64, Ordering::Relaxed);
         self.output.write(&self.buffer)?;
         self.buffer.clear();
         Ok(())
@@ -131,7 +129,6 @@ impl FormatSink<'_> {
 
 impl ResultSink for FormatSink<'_> {
     fn block(&mut self, block: Block) -> Result<()> {
-        self.context.progress.result_rows.fetch_add(block.rows() as u64, Ordering::Relaxed);
         self.writer.block(&block, &mut self.buffer)?;
         // Small results go out in one piece.
         if self.buffer.len() >= 64 << 10 {

@@ -11,6 +11,7 @@ mod streams;
 
 use std::sync::{Arc, OnceLock, Weak};
 
+use pumphouse_ingest::kafka::stream_source;
 use pumphouse_query::Result;
 use pumphouse_query::catalog::{BlockSource, ExtraTables, SourceColumn, TableSource};
 use pumphouse_storage::log::State;
@@ -136,7 +137,9 @@ impl ExtraTables for SystemTables {
         name: &str,
     ) -> Option<Arc<dyn TableSource>> {
         if !is_virtual_database(database) {
-            return None;
+            // A stream has columns that its definition does not list.
+            let table = state.table(database, name)?;
+            return (table.definition.engine == "Kafka").then(|| stream_source(&table.definition));
         }
         let schema = schema_of(name);
         if schema.is_empty() {
