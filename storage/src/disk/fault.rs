@@ -119,7 +119,7 @@ impl Random {
         Random(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -129,7 +129,7 @@ impl Random {
 
     /// A number below `bound`, which must not be 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+        self.next_u64() % bound
     }
 
     pub fn one_in(&mut self, n: u64) -> bool {
@@ -494,7 +494,7 @@ fn tear(page: &mut Page, new: &Page, random: &mut Random) {
     let at = random.below(PAGE as u64) as usize;
     let page = Arc::make_mut(page);
     if random.one_in(4) {
-        page[at..].iter_mut().for_each(|b| *b = random.next() as u8);
+        page[at..].iter_mut().for_each(|b| *b = random.next_u64() as u8);
     } else {
         page[..at].copy_from_slice(&new[..at]);
     }

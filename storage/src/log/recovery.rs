@@ -234,8 +234,8 @@ fn read_chain(copies: &[Copy; 2]) -> Result<Chain> {
                 break;
             }
         };
-        for copy in 0..COPIES.len() {
-            if fitting[copy].is_none() {
+        for (copy, fits) in fitting.iter().enumerate() {
+            if fits.is_none() {
                 chain.missing.push((copy, chain.end, frame.header.frame_bytes()));
             }
         }

@@ -106,11 +106,11 @@ fn hostile_bytes_are_errors() {
         let mut bytes = good[round % 2].clone();
         match random.below(4) {
             0 => bytes.truncate(random.below(bytes.len() as u64) as usize),
-            1 => bytes = (0..random.below(300)).map(|_| random.next() as u8).collect(),
+            1 => bytes = (0..random.below(300)).map(|_| random.next_u64() as u8).collect(),
             _ => {
                 for _ in 0..=random.below(3) {
                     let at = random.below(bytes.len() as u64) as usize;
-                    bytes[at] = random.next() as u8;
+                    bytes[at] = random.next_u64() as u8;
                 }
             }
         }

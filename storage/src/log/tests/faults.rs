@@ -38,11 +38,8 @@ fn run(seed: u64, failure: Option<Failure>, outcome: &mut Outcome) -> (FaultDisk
     let mut closed = false;
     for _ in 0..STEPS {
         let version = workload.store.snapshot().version;
-        match workload.step() {
-            Err(Error::Closed(_)) => closed = true,
-            // What failed was not the log: the caller may try again.
-            Ok(()) | Err(_) => {}
-        }
+        // If what failed was not the log, the caller may try again.
+        closed = matches!(workload.step(), Err(Error::Closed(_)));
         // A closed store takes nothing any more.
         if closed {
             let again = workload.store.commit(create_database("late"), vec![]);

@@ -27,7 +27,7 @@ struct Figures {
 }
 
 fn plan(random: &mut Random) -> FaultPlan {
-    let (seed, writeback) = (random.next(), random.one_in(2));
+    let (seed, writeback) = (random.next_u64(), random.one_in(2));
     FaultPlan { seed, record: true, writeback, ..FaultPlan::default() }
 }
 
@@ -89,7 +89,8 @@ impl Simulation {
         self.figures.episodes += 1;
         let what = format!("seed {}, depth {depth}", self.seed);
         let store = open(Arc::new(disk.clone())).unwrap_or_else(|e| panic!("{what}: {e}"));
-        let mut workload = Workload::new(&disk, store, Random::new(self.random.next()), self.parts);
+        let mut workload =
+            Workload::new(&disk, store, Random::new(self.random.next_u64()), self.parts);
         for _ in 0..self.steps {
             if let Err(e) = workload.step() {
                 panic!("{what}: {e}");
@@ -115,7 +116,7 @@ impl Simulation {
             image.kill(plan(&mut self.random))
         } else {
             self.figures.crashes += 1;
-            image.crash(self.random.next(), plan(&mut self.random))
+            image.crash(self.random.next_u64(), plan(&mut self.random))
         };
         let store = expected.verify(&disk, self.parts, &what);
         // A killed process leaves more unsynced behind, so its recovery is cut everywhere.
@@ -127,7 +128,7 @@ impl Simulation {
         };
         for image in chosen.into_iter().map(|i| &images[i]) {
             self.figures.crashes_in_recovery += 1;
-            let again = image.crash(self.random.next(), plan(&mut self.random));
+            let again = image.crash(self.random.next_u64(), plan(&mut self.random));
             expected.verify(
                 &again,
                 self.parts,
@@ -138,14 +139,14 @@ impl Simulation {
             self.go_on(&disk, store, &what);
         }
         if depth + 1 < DEPTH_MAX && self.random.one_in(300) {
-            let disk = image.crash(self.random.next(), plan(&mut self.random));
+            let disk = image.crash(self.random.next_u64(), plan(&mut self.random));
             self.episode(disk, expected.states.clone(), depth + 1);
         }
     }
 
     /// Some commits after a recovery, then the power is cut: they must be there.
     fn go_on(&mut self, disk: &FaultDisk, store: Arc<Store>, what: &str) {
-        let random = Random::new(self.random.next());
+        let random = Random::new(self.random.next_u64());
         let mut workload = Workload::new(disk, store, random, self.parts);
         for _ in 0..3 {
             if let Err(e) = workload.step() {
@@ -156,7 +157,7 @@ impl Simulation {
         let states = vec![projection(&workload.store.snapshot())];
         drop(workload);
         self.figures.crashes += 1;
-        let again = disk.crash(self.random.next(), plan(&mut self.random));
+        let again = disk.crash(self.random.next_u64(), plan(&mut self.random));
         Expected { states }.verify(&again, self.parts, &format!("{what}, later"));
     }
 }
