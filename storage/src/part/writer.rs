@@ -82,7 +82,7 @@ impl PartWriter {
     ) -> PartWriter {
         PartWriter {
             disk: disk.clone(),
-            encoder: Encoder::default(),
+            encoder: Encoder::take(),
             group: vec![vec![]; columns.len()],
             columns: columns.iter().map(|c| ColumnWriter::new(c.id, c.name, c.data_type)).collect(),
             group_first: 0,
@@ -273,6 +273,7 @@ impl PartWriter {
 
 impl Drop for PartWriter {
     fn drop(&mut self) {
+        std::mem::take(&mut self.encoder).give_back();
         if self.file.take().is_some() {
             // Best effort: recovery removes what the log does not list.
             let _ = self.disk.remove(&part_path(self.identity.id));

@@ -113,7 +113,7 @@ impl SortKeys {
         Some(match self {
             SortKeys::None(_) => rows,
             SortKeys::Words(words) => {
-                by_key(rows.iter().map(|row| (words[*row as usize], *row)).collect())
+                by_word(rows.iter().map(|row| (words[*row as usize], *row)).collect())
             }
             SortKeys::Wide(words) => {
                 by_key(rows.iter().map(|row| (words[*row as usize], *row)).collect())
@@ -161,6 +161,40 @@ impl SortKeys {
         }
         Some(groups)
     }
+}
+
+/// Bits sorted by in one pass of [`by_word`], and the most passes that beat comparing.
+const DIGIT_BITS: u32 = 11;
+const PASSES_MAX: u32 = 3;
+const RADIX_ROWS_MIN: usize = 4096;
+
+/// Rows by key, equal keys in the order given: by digits from the lowest if the keys span few bits,
+/// else by comparing.
+fn by_word(mut keyed: Vec<(u64, u32)>) -> Vec<u32> {
+    let (low, high) =
+        keyed.iter().fold((u64::MAX, 0), |(low, high), (key, _)| (low.min(*key), high.max(*key)));
+    let passes = (64 - high.saturating_sub(low).leading_zeros()).div_ceil(DIGIT_BITS);
+    if passes > PASSES_MAX || keyed.len() < RADIX_ROWS_MIN {
+        return by_key(keyed);
+    }
+    let mut sorted = vec![(0u64, 0u32); keyed.len()];
+    for pass in 0..passes {
+        let digit =
+            |key: u64| ((key - low) >> (pass * DIGIT_BITS)) as usize & ((1 << DIGIT_BITS) - 1);
+        let mut ends = [0u32; 1 << DIGIT_BITS];
+        keyed.iter().for_each(|(key, _)| ends[digit(*key)] += 1);
+        let mut position = 0;
+        for end in &mut ends {
+            position += std::mem::replace(end, position);
+        }
+        for entry in &keyed {
+            let slot = &mut ends[digit(entry.0)];
+            sorted[*slot as usize] = *entry;
+            *slot += 1;
+        }
+        std::mem::swap(&mut keyed, &mut sorted);
+    }
+    keyed.into_iter().map(|(_, row)| row).collect()
 }
 
 fn by_key<K: Ord + Copy>(mut keyed: Vec<(K, u32)>) -> Vec<u32> {

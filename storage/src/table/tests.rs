@@ -212,6 +212,22 @@ fn encoded_keys_compare_as_values_do() {
 }
 
 #[test]
+fn digits_sort_as_comparing_does() {
+    let mut random = crate::part::tests::Random(3);
+    for bits in [0, 1, 9, 11, 12, 22, 33, 34, 64] {
+        let values: Vec<Value> = (0..6000)
+            .map(|_| Value::UInt(random.next().checked_shr(64 - bits).unwrap_or(0) ^ 0x5000_0000))
+            .collect();
+        let column = Column::from_values(DataType::UInt64, &values).unwrap();
+        let rows: Vec<u32> = (0..6000).collect();
+        let sorted = SortKeys::encode(&[column], 6000).sorted_rows(Some(rows.clone())).unwrap();
+        let mut expected = rows;
+        expected.sort_by_key(|row| values[*row as usize].clone());
+        assert_eq!(sorted, expected, "{bits} bits");
+    }
+}
+
+#[test]
 fn a_block_is_split_by_partition_and_sorted() {
     let definition =
         definition(&[("p", "UInt8"), ("k", "String"), ("v", "UInt32")], &["k"], &["p"]);

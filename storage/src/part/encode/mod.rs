@@ -9,6 +9,7 @@ mod strings;
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_buffer::{Buffer, NullBuffer};
+use parking_lot::Mutex;
 
 use super::layout::{Layout, Order};
 use super::wire::put_u32;
@@ -53,7 +54,25 @@ pub(crate) struct Encoder {
     dictionary_used: bool,
 }
 
+/// Encoders that wait for the next part, so that their memory need not be faulted in anew.
+static SPARE: Mutex<Vec<Encoder>> = Mutex::new(Vec::new());
+const SPARE_MAX: usize = 8;
+const SPARE_BYTES_MAX: usize = 8 << 20;
+
 impl Encoder {
+    /// A spare encoder or a new one.
+    pub(crate) fn take() -> Encoder {
+        SPARE.lock().pop().unwrap_or_default()
+    }
+
+    /// Keeps the encoder for another part, unless there are enough or it has grown large.
+    pub(crate) fn give_back(self) {
+        let mut spare = SPARE.lock();
+        if spare.len() < SPARE_MAX && self.compressor.kept_bytes() <= SPARE_BYTES_MAX {
+            spare.push(self);
+        }
+    }
+
     /// If the last string node written is a dictionary: a row of each distinct string.
     pub(crate) fn distinct_rows(&self) -> Option<&[u32]> {
         self.dictionary_used.then(|| self.dictionary.rows())

@@ -2,7 +2,7 @@
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 
-use super::super::wire::put_u32;
+use super::super::wire::put_bytes;
 
 /// How a payload is stored. Numbers are part of the file format.
 pub(crate) mod method {
@@ -13,41 +13,52 @@ pub(crate) mod method {
 /// Below this LZ4 is not tried.
 const LZ4_BYTES_MIN: usize = 48;
 
-/// LZ4 with its tables kept.
+/// LZ4 with its tables and its output buffer kept.
 pub(super) struct Compressor {
     small: CompressTable,
     large: CompressTable,
+    buffer: Vec<u8>,
 }
 
 impl Default for Compressor {
     fn default() -> Self {
-        Compressor { small: CompressTable::small(), large: CompressTable::large() }
+        Compressor {
+            small: CompressTable::small(),
+            large: CompressTable::large(),
+            buffer: Vec::new(),
+        }
     }
 }
 
 impl Compressor {
+    /// Bytes of memory that it holds on to.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Appends `bytes` as a payload: method, stored length, stored bytes. LZ4 is kept if it saves
     /// at least `saving_percent_min`.
     pub(super) fn payload(&mut self, bytes: &[u8], saving_percent_min: usize, out: &mut Vec<u8>) {
-        let head = out.len();
-        out.push(method::LZ4);
-        put_u32(out, 0);
-        let body = out.len();
-        if bytes.len() >= LZ4_BYTES_MIN {
-            out.resize(body + get_maximum_output_size(bytes.len()), 0);
-            let table = if bytes.len() < 65535 { &mut self.small } else { &mut self.large };
-            let stored = compress_into_with_table(bytes, &mut out[body..], table);
-            if let Ok(stored) = stored
-                && stored <= bytes.len() / 100 * (100 - saving_percent_min)
-            {
-                out.truncate(body + stored);
-                out[head + 1..body].copy_from_slice(&(stored as u32).to_le_bytes());
-                return;
-            }
+        let stored_max = bytes.len() / 100 * (100 - saving_percent_min);
+        let (method, stored) = match self.compress(bytes) {
+            Some(stored) if stored.len() <= stored_max => (method::LZ4, stored),
+            _ => (method::RAW, bytes),
+        };
+        out.push(method);
+        put_bytes(out, stored);
+    }
+
+    fn compress(&mut self, bytes: &[u8]) -> Option<&[u8]> {
+        if bytes.len() < LZ4_BYTES_MIN {
+            return None;
         }
-        out.truncate(body);
-        out[head] = method::RAW;
-        out[head + 1..body].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
-        out.extend_from_slice(bytes);
+        // Not into `out` itself: growing that to the worst case would copy it again and again.
+        let worst = get_maximum_output_size(bytes.len());
+        if self.buffer.len() < worst {
+            self.buffer.resize(worst, 0);
+        }
+        let table = if bytes.len() < 65535 { &mut self.small } else { &mut self.large };
+        let stored = compress_into_with_table(bytes, &mut self.buffer, table).ok()?;
+        Some(&self.buffer[..stored])
     }
 }
