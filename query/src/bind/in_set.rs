@@ -12,11 +12,12 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::Binder;
 use super::names::{error_in, with_scope};
+use super::place::{Available, place};
 use super::scope::Scope;
 use super::tree::{self, Tree};
 use crate::error::{Error, Result, codes};
 use crate::functions::cast::cast_value;
-use crate::plan::{BoundExpr, PlannedSet, SetSource};
+use crate::plan::{BoundExpr, Plan, PlanNode, PlannedSet, SetSource};
 use crate::sql;
 use crate::sql::ast::*;
 
@@ -88,6 +89,7 @@ impl Binder<'_> {
                 ),
             ));
         }
+        let plan = self.set_plan(plan, &types)?;
         let text = sql::format::query(query, false);
         let key = xxh3_128(text.as_bytes());
         let set = PlannedSet {
@@ -96,6 +98,40 @@ impl Binder<'_> {
             built: OnceLock::new(),
         };
         Ok(tree::in_set(left, Arc::new(set), negated, key))
+    }
+
+    /// The subquery's columns as the left side's types; what does not fit becomes NULL, which no set
+    /// holds.
+    fn set_plan(&self, plan: Plan, types: &[DataType]) -> Result<Plan> {
+        let same = |own: &DataType, want: &DataType| own.inner() == want;
+        if plan.schema.iter().zip(types).all(|((_, own), want)| same(own, want)) {
+            return Ok(plan);
+        }
+        let mut exprs = vec![];
+        let mut schema = vec![];
+        for (index, ((name, own), want)) in plan.schema.iter().zip(types).enumerate() {
+            let column = tree::column(self.fresh(), name.clone(), own.clone());
+            let mut available = Available::default();
+            available.add(&column, index);
+            let cast = if same(own, want) { column } else { self.cast_or_null(column, want)? };
+            schema.push((name.clone(), cast.data_type.clone()));
+            exprs.push(
+                place(&cast, &available).map_err(|_| {
+                    Error::new(codes::LOGICAL_ERROR, "a cast reads only its column")
+                })?,
+            );
+        }
+        Ok(Plan { node: PlanNode::Project { input: Box::new(plan), exprs }, schema })
+    }
+
+    fn cast_or_null(&self, tree: Tree, data_type: &DataType) -> Result<Tree> {
+        let composite =
+            matches!(data_type, DataType::Array(_) | DataType::Tuple(_) | DataType::Map(..));
+        if composite {
+            return self.cast(tree, data_type);
+        }
+        let target = tree::constant(Value::string(data_type.to_string()), DataType::String);
+        self.make_call("accurateCastOrNull", vec![tree, target])
     }
 
     /// The right side's elements if all are constant.
@@ -206,7 +242,7 @@ impl Binder<'_> {
         }
     }
 
-    /// `x IN (a, b)` over expressions.
+    /// `x IN (a, b)` over expressions: `x = a OR x = b`; over an array: `has(array, x)`.
     fn in_expression(
         &self,
         left: Tree,
@@ -214,21 +250,35 @@ impl Binder<'_> {
         negated: bool,
         scope: &Scope,
     ) -> Result<Tree> {
-        let list = match &right.kind {
-            ExprKind::Call(call) if call.name == "tuple" => {
-                let elements = self.arguments(&call.arguments, scope)?;
-                self.make_call("array", elements)?
+        let elements = match &right.kind {
+            ExprKind::Call(call) if matches!(call.name.as_str(), "tuple" | "array") => {
+                self.arguments(&call.arguments, scope)?
             }
-            _ => {
-                let tree = self.argument(right, scope)?;
-                match tree.data_type.without_low_cardinality() {
-                    DataType::Array(_) => tree,
-                    _ => self.make_call("array", vec![tree])?,
-                }
-            }
+            _ => vec![self.argument(right, scope)?],
         };
-        let has = self.make_call("has", vec![list, left]).map_err(|e| with_scope(e, scope))?;
-        if negated { self.make_call("not", vec![has]) } else { Ok(has) }
+        let found = match elements.as_slice() {
+            [one]
+                if matches!(one.data_type.without_low_cardinality(), DataType::Array(_))
+                    && !matches!(left.data_type.inner(), DataType::Array(_)) =>
+            {
+                self.make_call("has", vec![one.clone(), left])
+            }
+            _ => self.any_equal(&left, &elements),
+        };
+        let found = found.map_err(|e| with_scope(e, scope))?;
+        let found = if negated { self.make_call("not", vec![found])? } else { found };
+        self.make_call("toNullable", vec![found])
+    }
+
+    fn any_equal(&self, left: &Tree, elements: &[Tree]) -> Result<Tree> {
+        let mut equalities = elements
+            .iter()
+            .map(|e| self.make_call("equals", vec![left.clone(), e.clone()]))
+            .collect::<Result<Vec<Tree>>>()?;
+        match equalities.len() {
+            1 => Ok(equalities.remove(0)),
+            _ => self.make_call("or", equalities),
+        }
     }
 
     /// `1 IN (1, 2)` is a constant.

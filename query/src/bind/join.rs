@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use pumphouse_storage::{DataType, Value};
 
 use super::Binder;
+use super::aliases;
 use super::from::Source;
 use super::names::error_in;
 use super::place::{Available, Missing, place};
@@ -64,7 +65,10 @@ impl Binder<'_> {
     fn on_tree(&self, expr: &Expr, left: &Source, right: &Source, scope: &Scope) -> Result<Tree> {
         let mut inner = Scope::select(scope.parent, scope.select);
         inner.ctes = scope.ctes.clone();
-        inner.aliases = scope.aliases.clone();
+        inner.aliases = match scope.select {
+            Some(select) => aliases::of_select(select)?,
+            None => scope.aliases.clone(),
+        };
         inner.tables = left.tables.iter().chain(&right.tables).cloned().collect();
         inner.using = left.using.iter().chain(&right.using).cloned().collect();
         inner.joins = left.joins + right.joins + 1;
@@ -420,6 +424,16 @@ impl Binder<'_> {
             return Ok(new.clone());
         }
         match &tree.kind {
+            Kind::Call { function, arguments } if is_cast(tree) => {
+                let new = self.rebuild(&arguments[0], replace)?;
+                let plain = !arguments[0].data_type.is_nullable() && !tree.data_type.is_nullable();
+                if plain && new.data_type.is_nullable() {
+                    return self.cast(new, &nullable(&tree.data_type));
+                }
+                let mut arguments = arguments.clone();
+                arguments[0] = new;
+                self.make_function_call(function.clone(), arguments)
+            }
             Kind::Call { function, arguments } => {
                 let arguments = arguments
                     .iter()
@@ -544,13 +558,14 @@ pub(super) fn nullable(data_type: &DataType) -> DataType {
 /// The column under a cast.
 fn uncast(tree: &Tree) -> &Tree {
     match &tree.kind {
-        Kind::Call { function, arguments }
-            if function.name() == "CAST" || function.name() == "_CAST" =>
-        {
-            &arguments[0]
-        }
+        Kind::Call { arguments, .. } if is_cast(tree) => &arguments[0],
         _ => tree,
     }
+}
+
+fn is_cast(tree: &Tree) -> bool {
+    matches!(&tree.kind, Kind::Call { function, arguments }
+        if matches!(function.name(), "CAST" | "_CAST") && arguments.len() == 2)
 }
 
 fn misplaced(missing: Missing) -> Error {

@@ -20,12 +20,31 @@ impl Binder<'_> {
             return sql::column_name(expr);
         }
         let mut shown = expr.clone();
+        self.expand_columns(&mut shown, scope);
         replace_identifiers(&mut shown, &mut |parts| {
             (parts.len() > 1).then(|| ExprKind::Identifier(vec![identifier_name(parts, scope)]))
         });
         let first = self.subquery_number(expr, scope);
         number_subqueries(&mut shown, &mut { first });
         sql::column_name(&shown)
+    }
+
+    /// `f(COLUMNS(…))` shows the columns, not the pattern.
+    fn expand_columns(&self, expr: &mut Expr, scope: &Scope) {
+        let ExprKind::Call(call) = &mut expr.kind else { return };
+        let mut arguments = vec![];
+        for mut argument in std::mem::take(&mut call.arguments) {
+            match is_matcher(&argument).then(|| self.expand(&argument, scope)) {
+                Some(Ok(items)) => arguments.extend(
+                    items.into_iter().map(|i| Expr::new(ExprKind::Identifier(vec![i.name]))),
+                ),
+                _ => {
+                    self.expand_columns(&mut argument, scope);
+                    arguments.push(argument);
+                }
+            }
+        }
+        call.arguments = arguments;
     }
 
     /// The number of the first subquery in `expr`, counted over the whole SELECT list.
@@ -57,6 +76,12 @@ fn identifier_name(parts: &[String], scope: &Scope) -> String {
             let bare = &parts[length..];
             let whole = bare.join(".");
             if let Some(column) = table.column(&whole) {
+                if at.aliases.contains_key(whole.as_str())
+                    && at.memo.borrow().get(&whole).is_some_and(|t| t.key != column.tree.key)
+                    && let Some(label) = table.label()
+                {
+                    return format!("{label}.{whole}");
+                }
                 return shown_name(at, table.label(), &whole, &column.tree);
             }
             if let Some(column) = table.column(&bare[0]) {
@@ -72,6 +97,13 @@ fn identifier_name(parts: &[String], scope: &Scope) -> String {
     parts.join(".")
 }
 
+fn is_matcher(expr: &Expr) -> bool {
+    matches!(
+        expr.kind,
+        ExprKind::Asterisk(_) | ExprKind::QualifiedAsterisk { .. } | ExprKind::Columns { .. }
+    )
+}
+
 fn needs_rewriting(expr: &Expr) -> bool {
     if expr.alias.is_some() {
         return false;
@@ -79,6 +111,7 @@ fn needs_rewriting(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Identifier(parts) => parts.len() > 1,
         ExprKind::Subquery(_) => true,
+        _ if is_matcher(expr) => true,
         ExprKind::Call(call) => {
             call.arguments.iter().any(needs_rewriting)
                 || call.filter.as_deref().is_some_and(needs_rewriting)

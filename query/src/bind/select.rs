@@ -52,6 +52,7 @@ impl Binder<'_> {
             Some(table) => self.from(table, &base)?,
             None => Source::nothing(),
         };
+        check_prewhere(select, &source)?;
         let mut scope = Scope::select(parent, Some(select));
         scope.ctes = base.ctes.clone();
         scope.aliases = aliases::of_select(select)?;
@@ -330,6 +331,25 @@ impl Stage {
             stage = stage.wrap(|input| PlanNode::Limit { input, limit, offset, ties });
         }
         Ok(stage)
+    }
+}
+
+/// PREWHERE is for MergeTree tables.
+fn check_prewhere(select: &Select, source: &Source) -> Result<()> {
+    match &source.plan.node {
+        PlanNode::Scan { source, .. }
+            if select.prewhere.is_some() && !source.engine().ends_with("MergeTree") =>
+        {
+            Err(Error::new(
+                codes::ILLEGAL_PREWHERE,
+                format!(
+                    "Storage {} (table {}) does not support PREWHERE",
+                    source.engine(),
+                    source.name()
+                ),
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -62,14 +62,6 @@ impl Binder<'_> {
             ExprKind::Call(call) if call.name == "untuple" && call.over.is_none() => {
                 return self.untuple(expr, call, scope);
             }
-            ExprKind::Call(call)
-                if call.arguments.len() == 1
-                    && matches!(call.arguments[0].kind, ExprKind::Columns { .. }) =>
-            {
-                let tree = self.expression(expr, scope)?;
-                let inner = self.expand(&call.arguments[0], scope)?;
-                return Ok(vec![Item { name: self.call_name(expr, call, &inner, scope), tree }]);
-            }
             _ => {
                 let tree = self.expression(expr, scope)?;
                 return Ok(vec![Item { name: self.result_name(expr, scope), tree }]);
@@ -80,17 +72,6 @@ impl Binder<'_> {
             columns = self.transform(columns, transformer, scope)?;
         }
         Ok(columns.into_iter().map(|m| Item { name: m.name, tree: m.tree }).collect())
-    }
-
-    /// `f(COLUMNS(…))` shows the columns, not the pattern.
-    fn call_name(&self, expr: &Expr, call: &Call, inner: &[Item], scope: &Scope) -> String {
-        if expr.alias.is_some() {
-            return self.result_name(expr, scope);
-        }
-        let arguments =
-            inner.iter().map(|i| Expr::new(ExprKind::Identifier(vec![i.name.clone()]))).collect();
-        let shown = Call { arguments, ..call.clone() };
-        sql::column_name(&Expr::new(ExprKind::Call(Box::new(shown))))
     }
 
     /// `*`: merged USING columns first, then every table's in order.

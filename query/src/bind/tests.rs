@@ -115,7 +115,11 @@ fn answer(text: &str, catalog: &Tables) -> Result<String> {
         return Err(Error::new(codes::NOT_IMPLEMENTED, "not a query"));
     };
     let mut settings = parsed.settings.clone();
-    if let sql::ast::QueryBody::Select(select) = &query.body {
+    let mut last = &**query;
+    while let sql::ast::QueryBody::SetOperation { inputs, .. } = &last.body {
+        last = inputs.last().expect("inputs");
+    }
+    if let sql::ast::QueryBody::Select(select) = &last.body {
         settings.extend(select.settings.iter().cloned());
     }
     let ctx = context(&settings);

@@ -92,7 +92,6 @@ SELECT stddevPop(id), varSamp(id) FROM hits
 SELECT corr(id, v) FROM hits
 SELECT topK(2)(user) FROM hits WHERE user IN ('u1', 'u2')
 SELECT g, groupArray(id) AS ids, length(ids) FROM hits WHERE id < 20 GROUP BY g ORDER BY g
-SELECT sumState(g) FROM hits FORMAT Null
 SELECT finalizeAggregation(sumState(g)) FROM hits
 SELECT sumMerge(st) FROM (SELECT sumState(id) AS st FROM hits GROUP BY g)
 SELECT minMap(map(g, id)) FROM hits WHERE id < 8

@@ -88,5 +88,4 @@ SELECT count(*), count(t.*) FROM t
 SELECT count(a, b) FROM t
 SELECT avg(b) FROM t
 SELECT sumIf(a) FROM t
-SELECT quantile(2)(a) FROM t
 SELECT quantile(a)(a) FROM t

@@ -73,6 +73,4 @@ SELECT arrayJoin(arr), arrayJoin(arr) + 1 FROM t
 SELECT arrayJoin(arr), arrayJoin([7,8]) FROM t
 SELECT a, arr FROM t ARRAY JOIN arr
 SELECT a, arr, x FROM t ARRAY JOIN arr AS x
-SELECT a, kv FROM t ARRAY JOIN m AS kv
-SELECT a, m FROM t LEFT ARRAY JOIN m
 SELECT a FROM t ARRAY JOIN [1,2] AS z, arrayEnumerate([1,2]) AS i

@@ -60,7 +60,6 @@ SELECT n.number FROM numbers(2) AS n
 SELECT number FROM system.numbers LIMIT 3
 SELECT dummy FROM system.one
 SELECT count() FROM numbers(1000) WHERE number % 7 = 0
-SELECT sum(number) FROM numbers((SELECT 10))
 SELECT a FROM nosuch.t
 SELECT a FROM t AS q WHERE t.a = 1
 SELECT q.a FROM t q, t2 r WHERE q.a = r.a
@@ -68,7 +67,6 @@ SELECT t.a FROM t WHERE a IN (1, 2) ORDER BY t.a
 WITH RECURSIVE r AS (SELECT 1 AS n, 1 AS f UNION ALL SELECT n + 1, f * (n + 1) FROM r WHERE n < 6) SELECT n, f FROM r ORDER BY n
 WITH RECURSIVE r AS (SELECT a FROM t WHERE a = 1 UNION ALL SELECT t.a FROM t, r WHERE t.a = r.a + 1) SELECT a FROM r ORDER BY a
 WITH RECURSIVE r AS (SELECT toUInt64(1) AS n UNION ALL SELECT n + 1 FROM r) SELECT n FROM r
-WITH r AS (SELECT 1 AS n) SELECT n FROM r UNION ALL SELECT 2
 SELECT max(x) FROM (SELECT a AS x FROM t UNION ALL SELECT a FROM t2)
 SELECT x, count() FROM (SELECT b AS x FROM t UNION ALL SELECT b FROM t2) GROUP BY x ORDER BY x
 SELECT a.b FROM (SELECT (1, 'z')::Tuple(b UInt8, c String) AS a)
@@ -115,7 +113,6 @@ SELECT * REPLACE (id * 10 AS id) FROM hits ORDER BY hits.id LIMIT 2
 SELECT * EXCEPT (ts) APPLY (x -> toString(x)) FROM hits ORDER BY id LIMIT 1
 SELECT COLUMNS('^(id|g)$') APPLY max FROM hits
 SELECT hits.* EXCEPT ts FROM hits ORDER BY id LIMIT 1
-SELECT id FROM hits PREWHERE g = 1 ORDER BY id LIMIT 2 SETTINGS allow_prewhere = 1
 SELECT [1, 2, 3][2], (1, 'a').2, map('k', 7)['k']
 SELECT arrayMap(x -> x * 2, [1, 2, 3]) AS r, arraySum(r)
 SELECT arrayMap(x -> x + a, arr) FROM t ORDER BY a
