@@ -8,16 +8,28 @@ use pumphouse_storage::{Column, DataType};
 
 use crate::error::Result;
 
+mod arrays;
 mod average;
+mod bits;
+pub mod city_hash;
 mod combinators;
 mod count;
+mod estimates;
 mod exact_distinct;
 mod extremes;
+mod funnel;
 mod kernel;
+mod keyed;
 mod nullable;
 mod numeric;
+mod quantile;
 mod registry;
+mod selecting;
+mod sequence;
+mod series;
+mod statistics;
 mod sum;
+mod top_k;
 
 pub use registry::{is_aggregate, lookup, names};
 

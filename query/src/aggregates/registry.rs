@@ -8,7 +8,11 @@ use pumphouse_storage::{DataType, Value};
 use super::combinators::{Distinct, EachElement, If, Merge, OrFill, SimpleState, StateOf};
 use super::kernel::{Build, Built};
 use super::nullable::SkipNulls;
-use super::{AggregateFunction, average, count, exact_distinct, extremes, sum};
+use super::selecting::{ByExtreme, Resample};
+use super::{
+    AggregateFunction, arrays, average, bits, count, estimates, exact_distinct, extremes, funnel,
+    keyed, quantile, sequence, series, statistics, sum, top_k,
+};
 use crate::error::{Error, Result, codes};
 
 type Constructor = fn(&Build) -> Built;
@@ -50,6 +54,83 @@ const FUNCTIONS: &[Entry] = &[
     entry("argMin", |b| extremes::build_arg(b, false)),
     entry("argMax", |b| extremes::build_arg(b, true)),
     entry("uniqExact", exact_distinct::build),
+    entry("groupBitmap", exact_distinct::build),
+    entry("uniq", estimates::build_uniq),
+    entry("uniqHLL12", estimates::build_hll12),
+    entry("uniqCombined", estimates::build_combined),
+    entry("uniqCombined64", estimates::build_combined),
+    entry("uniqUpTo", estimates::build_up_to),
+    entry("quantile", quantile::build_reservoir),
+    entry("quantiles", quantile::build_reservoir),
+    entry("quantileDeterministic", quantile::build_deterministic),
+    entry("quantilesDeterministic", quantile::build_deterministic),
+    entry("quantileExact", quantile::build_exact),
+    entry("quantilesExact", quantile::build_exact),
+    entry("quantileExactLow", quantile::build_exact_low),
+    entry("quantilesExactLow", quantile::build_exact_low),
+    entry("quantileExactHigh", quantile::build_exact_high),
+    entry("quantilesExactHigh", quantile::build_exact_high),
+    entry("quantileExactInclusive", quantile::build_exact_inclusive),
+    entry("quantilesExactInclusive", quantile::build_exact_inclusive),
+    entry("quantileExactExclusive", quantile::build_exact_exclusive),
+    entry("quantilesExactExclusive", quantile::build_exact_exclusive),
+    entry("quantileExactWeighted", quantile::build_exact_weighted),
+    entry("quantilesExactWeighted", quantile::build_exact_weighted),
+    entry("quantileInterpolatedWeighted", quantile::build_interpolated_weighted),
+    entry("quantilesInterpolatedWeighted", quantile::build_interpolated_weighted),
+    entry("quantileTDigest", quantile::build_tdigest),
+    entry("quantilesTDigest", quantile::build_tdigest),
+    entry("quantileTDigestWeighted", quantile::build_tdigest_weighted),
+    entry("quantilesTDigestWeighted", quantile::build_tdigest_weighted),
+    entry("quantileTiming", quantile::build_timing),
+    entry("quantilesTiming", quantile::build_timing),
+    entry("quantileTimingWeighted", quantile::build_timing_weighted),
+    entry("quantilesTimingWeighted", quantile::build_timing_weighted),
+    entry("varPop", statistics::build_var_pop),
+    entry("varSamp", statistics::build_var_samp),
+    entry("stddevPop", statistics::build_stddev_pop),
+    entry("stddevSamp", statistics::build_stddev_samp),
+    entry("varPopStable", statistics::build_var_pop),
+    entry("varSampStable", statistics::build_var_samp),
+    entry("stddevPopStable", statistics::build_stddev_pop),
+    entry("stddevSampStable", statistics::build_stddev_samp),
+    entry("skewPop", statistics::build_skew_pop),
+    entry("skewSamp", statistics::build_skew_samp),
+    entry("kurtPop", statistics::build_kurt_pop),
+    entry("kurtSamp", statistics::build_kurt_samp),
+    entry("covarPop", statistics::build_covar_pop),
+    entry("covarSamp", statistics::build_covar_samp),
+    ignoring_case("corr", statistics::build_corr),
+    entry("simpleLinearRegression", statistics::build_linear_regression),
+    entry("entropy", statistics::build_entropy),
+    entry("groupBitAnd", bits::build_and),
+    entry("groupBitOr", bits::build_or),
+    entry("groupBitXor", bits::build_xor),
+    entry("groupArray", arrays::build_group_array),
+    entry("groupArrayLast", arrays::build_group_array_last),
+    entry("groupArraySorted", arrays::build_group_array_sorted),
+    entry("groupArrayInsertAt", arrays::build_insert_at),
+    entry("groupArrayMovingSum", arrays::build_moving_sum),
+    entry("groupArrayMovingAvg", arrays::build_moving_avg),
+    entry("groupUniqArray", arrays::build_group_uniq_array),
+    ignoring_case("groupConcat", arrays::build_group_concat),
+    entry("topK", top_k::build_top_k),
+    entry("topKWeighted", top_k::build_top_k_weighted),
+    entry("anyHeavy", top_k::build_any_heavy),
+    entry("singleValueOrNull", top_k::build_single_value),
+    entry("sumMappedArrays", |b| keyed::build_arrays(b, "sum")),
+    entry("minMappedArrays", |b| keyed::build_arrays(b, "min")),
+    entry("maxMappedArrays", |b| keyed::build_arrays(b, "max")),
+    entry("windowFunnel", funnel::build_window_funnel),
+    entry("retention", funnel::build_retention),
+    entry("sequenceMatch", sequence::build_match),
+    entry("sequenceCount", sequence::build_count),
+    entry("deltaSum", series::build_delta_sum),
+    entry("deltaSumTimestamp", series::build_delta_sum_timestamp),
+    entry("boundingRatio", series::build_bounding_ratio),
+    entry("exponentialMovingAverage", series::build_moving_average),
+    entry("maxIntersections", series::build_max_intersections),
+    entry("intervalLengthSum", series::build_interval_length_sum),
 ];
 
 /// `(alias, canonical, case-insensitive)`.
@@ -60,6 +141,31 @@ const ALIASES: &[(&str, &str, bool)] = &[
     ("first_value_respect_nulls", "any_respect_nulls", true),
     ("last_value_respect_nulls", "anyLast_respect_nulls", true),
     ("any_value_respect_nulls", "any_respect_nulls", true),
+    ("median", "quantile", true),
+    ("medianDeterministic", "quantileDeterministic", false),
+    ("medianExact", "quantileExact", false),
+    ("medianExactLow", "quantileExactLow", false),
+    ("medianExactHigh", "quantileExactHigh", false),
+    ("medianExactWeighted", "quantileExactWeighted", false),
+    ("medianTDigest", "quantileTDigest", false),
+    ("medianTDigestWeighted", "quantileTDigestWeighted", false),
+    ("medianTiming", "quantileTiming", false),
+    ("medianTimingWeighted", "quantileTimingWeighted", false),
+    ("medianInterpolatedWeighted", "quantileInterpolatedWeighted", false),
+    ("VAR_POP", "varPop", true),
+    ("VAR_SAMP", "varSamp", true),
+    ("STDDEV_POP", "stddevPop", true),
+    ("STDDEV_SAMP", "stddevSamp", true),
+    ("STD", "stddevPop", true),
+    ("STDDEV", "stddevPop", true),
+    ("COVAR_POP", "covarPop", true),
+    ("COVAR_SAMP", "covarSamp", true),
+    ("array_agg", "groupArray", true),
+    ("group_concat", "groupConcat", true),
+    ("string_agg", "groupConcat", true),
+    ("BIT_AND", "groupBitAnd", true),
+    ("BIT_OR", "groupBitOr", true),
+    ("BIT_XOR", "groupBitXor", true),
     ("max_by", "argMax", true),
     ("min_by", "argMin", true),
 ];
@@ -70,10 +176,15 @@ const SUFFIXES: &[&str] = &[
     "MergeState",
     "OrDefault",
     "Distinct",
+    "Resample",
+    "ForEach",
+    "ArgMin",
+    "ArgMax",
     "OrNull",
     "State",
     "Merge",
     "Array",
+    "Map",
     "If",
 ];
 
@@ -123,6 +234,11 @@ pub fn lookup(
 }
 
 fn build(name: &str, parameters: &[Value], arguments: &[DataType]) -> Built {
+    // `sumMap` over arrays is a function of its own; over a Map it is the -Map combinator.
+    let over_arrays = matches!(arguments.first(), Some(DataType::Array(_) | DataType::Tuple(_)));
+    if over_arrays && let Some(entry) = mapped_arrays(name) {
+        return build_base(entry, parameters, arguments);
+    }
     if let Some(entry) = find(name) {
         return build_base(entry, parameters, arguments);
     }
@@ -133,6 +249,15 @@ fn build(name: &str, parameters: &[Value], arguments: &[DataType]) -> Built {
         ));
     };
     combine(inner, suffix, parameters, arguments)
+}
+
+fn mapped_arrays(name: &str) -> Option<&'static Entry> {
+    match name {
+        "sumMap" => find("sumMappedArrays"),
+        "minMap" => find("minMappedArrays"),
+        "maxMap" => find("maxMappedArrays"),
+        _ => None,
+    }
 }
 
 fn build_base(entry: &Entry, parameters: &[Value], arguments: &[DataType]) -> Built {
@@ -151,15 +276,23 @@ fn wrong_arguments(suffix: &str, what: &str) -> Error {
     )
 }
 
+fn last_argument<'a>(
+    name: &str,
+    suffix: &str,
+    arguments: &'a [DataType],
+) -> Result<(&'a DataType, &'a [DataType])> {
+    arguments.split_last().ok_or_else(|| {
+        Error::new(
+            codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+            format!("Aggregate function {name}{suffix} requires at least one argument"),
+        )
+    })
+}
+
 fn combine(name: &str, suffix: &str, parameters: &[Value], arguments: &[DataType]) -> Built {
     match suffix {
         "If" => {
-            let (condition, rest) = arguments.split_last().ok_or_else(|| {
-                Error::new(
-                    codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
-                    format!("Aggregate function {name}If requires a condition"),
-                )
-            })?;
+            let (condition, rest) = last_argument(name, suffix, arguments)?;
             if !matches!(condition.inner(), DataType::UInt8 | DataType::Bool | DataType::Nothing) {
                 return Err(wrong_arguments("If", "the last argument must be UInt8"));
             }
@@ -172,10 +305,20 @@ fn combine(name: &str, suffix: &str, parameters: &[Value], arguments: &[DataType
             let merge = Arc::new(Merge { inner: merged(name, parameters, arguments)? });
             Ok(Arc::new(StateOf { inner: merge }))
         }
-        "OrNull" | "OrDefault" => Ok(Arc::new(OrFill {
-            inner: build(name, parameters, arguments)?,
-            null: suffix == "OrNull",
-        })),
+        "OrNull" | "OrDefault" => or_fill(name, suffix, parameters, arguments),
+        "ArgMin" | "ArgMax" => {
+            let (key, rest) = last_argument(name, suffix, arguments)?;
+            let inner = build(name, parameters, rest)?;
+            Ok(Arc::new(ByExtreme { inner, key: key.clone(), largest: suffix == "ArgMax" }))
+        }
+        "Resample" => {
+            let (key, rest) = last_argument(name, suffix, arguments)?;
+            let at = parameters.len().saturating_sub(3);
+            let inner = build(name, &parameters[..at], rest)?;
+            Ok(Arc::new(Resample::new(inner, key, &parameters[at..])?))
+        }
+        "ForEach" => keyed::build_for_each(name, parameters, arguments),
+        "Map" => keyed::build_map(name, parameters, arguments),
         "Array" => {
             let items = arguments
                 .iter()
@@ -192,6 +335,19 @@ fn combine(name: &str, suffix: &str, parameters: &[Value], arguments: &[DataType
         })),
         _ => Ok(Arc::new(SimpleState { inner: build(name, parameters, arguments)? })),
     }
+}
+
+/// Under -If the condition decides what counts as a row: `sumIfOrNull` is `sumOrNullIf`.
+fn or_fill(name: &str, suffix: &str, parameters: &[Value], arguments: &[DataType]) -> Built {
+    let conditional = find(name).is_none() && matches!(split(name), Some((_, "If")));
+    let whole = build(name, parameters, arguments)?;
+    if let Some(inner) = name.strip_suffix("If").filter(|_| conditional)
+        && !whole.default_when_only_null()
+    {
+        return combine(&format!("{inner}{suffix}"), "If", parameters, arguments);
+    }
+    let inner = whole;
+    Ok(Arc::new(OrFill { inner, null: suffix == "OrNull" }))
 }
 
 /// The function whose states the single argument holds.

@@ -110,3 +110,12 @@ pub trait MorselSource: Send + Sync {
         vec![]
     }
 }
+
+/// Table functions that need no store: `numbers`, `zeros`, `generate_series`, `values`, `null`.
+pub fn table_function(name: &str, arguments: &[Value]) -> Option<Result<Arc<dyn TableSource>>> {
+    match name {
+        "values" => Some(values::values(arguments)),
+        "null" => Some(values::null(arguments)),
+        _ => numbers::table_function(name, arguments),
+    }
+}

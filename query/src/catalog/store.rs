@@ -11,7 +11,7 @@ use pumphouse_storage::scan::{self, ColumnCondition, Scan};
 use pumphouse_storage::{Block, Store, Value};
 
 use super::numbers::{self, EmptySource};
-use super::{Catalog, MorselSource, SourceColumn, TableSource, values};
+use super::{Catalog, MorselSource, SourceColumn, TableSource};
 use crate::error::{Error, Result, codes};
 use crate::sql;
 use crate::sql::ast::Query;
@@ -53,13 +53,8 @@ impl Catalog for StoreCatalog {
     }
 
     fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
-        if let Some(source) = numbers::table_function(name, arguments) {
+        if let Some(source) = super::table_function(name, arguments) {
             return source;
-        }
-        match name {
-            "values" => return values::values(arguments),
-            "null" => return values::null(arguments),
-            _ => {}
         }
         if let Some(extra) = &self.extra
             && let Some(source) = extra.table_function(name, arguments)

@@ -12,7 +12,7 @@ use arrow_data::ArrayData;
 use pumphouse_storage::{Column, DataType};
 use std::sync::Arc;
 
-use super::row_codec::{RowCodec, Shape, fixed_bytes, nulls_of};
+use super::row_codec::{RowCodec, Rows, Shape, fixed_bytes, nulls_of};
 use crate::error::{Error, Result, codes};
 
 /// What `find` gives for keys that are not there.
@@ -107,13 +107,7 @@ impl KeyTable {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        let keys = match &self.keys {
-            Keys::Word(k) => k.capacity() * 8,
-            Keys::Wide(k) => k.capacity() * 16,
-            Keys::Bytes { data, ends, hashes } => {
-                data.capacity() + ends.capacity() * 8 + hashes.capacity() * 8
-            }
-        };
+        let keys = self.keys.memory_bytes();
         let index = match &self.index {
             Index::Direct(v) => v.capacity() * 4,
             Index::Hashed { slots, .. } => slots.capacity() * 8,
@@ -213,8 +207,8 @@ impl KeyTable {
         self.find_slot(hash, |n| hashes[n as usize] == hash && self.key_bytes(n as usize) == key)
     }
 
-    /// Inserts packed keys, as [`KeyTable::pack_words`] makes them.
-    pub fn insert_words(&mut self, words: &[u64], out: &mut Vec<u32>) {
+    /// Inserts packed keys.
+    fn insert_words(&mut self, words: &[u64], out: &mut Vec<u32>) {
         let Keys::Word(keys) = &mut self.keys else { return };
         match &mut self.index {
             Index::Direct(slots) => {
@@ -303,6 +297,66 @@ impl KeyTable {
         }
     }
 
+    /// The rows' keys, packed and hashed but not inserted, those of partition 0 of `partitions` first;
+    /// and the order of rows that this is.
+    pub fn partition_keys(
+        &self,
+        columns: &[Column],
+        rows: usize,
+        partitions: usize,
+    ) -> (PackedKeys, Vec<u32>) {
+        let (keys, hashes) = match self.layout {
+            Layout::Word => {
+                let mut words: Vec<u64> = vec![];
+                pack(self.codec.shapes(), columns, rows, &mut words);
+                let hashes: Vec<u64> = words.iter().map(|w| hash_u64(*w)).collect();
+                (Keys::Word(words), hashes)
+            }
+            Layout::Wide => {
+                let mut wides: Vec<u128> = vec![];
+                pack(self.codec.shapes(), columns, rows, &mut wides);
+                let hashes = wides.iter().map(|w| hash_u128(*w)).collect();
+                (Keys::Wide(wides), hashes)
+            }
+            Layout::Text => {
+                let mut texts = Rows::default();
+                for_each_text(&columns[0], |text| texts.push(text));
+                hashed_rows(texts, rows)
+            }
+            Layout::Encoded => hashed_rows(self.codec.encode(columns, rows), rows),
+        };
+        let (starts, order) = partition_order(&hashes, partitions);
+        let keys = match keys {
+            Keys::Word(k) => Keys::Word(order.iter().map(|r| k[*r as usize]).collect()),
+            Keys::Wide(k) => Keys::Wide(order.iter().map(|r| k[*r as usize]).collect()),
+            Keys::Bytes { data, ends, .. } => {
+                let old = Rows { data, ends };
+                let mut sorted = Rows::default();
+                sorted.data.reserve(old.data.len());
+                order.iter().for_each(|r| sorted.push(old.row(*r as usize)));
+                let hashes = order.iter().map(|r| hashes[*r as usize]).collect();
+                Keys::Bytes { data: sorted.data, ends: sorted.ends, hashes }
+            }
+        };
+        (PackedKeys { keys, starts }, order)
+    }
+
+    /// Inserts the keys of partition `p`.
+    pub fn insert_packed(&mut self, packed: &PackedKeys, p: usize, out: &mut Vec<u32>) {
+        out.clear();
+        let range = packed.range(p);
+        match &packed.keys {
+            Keys::Word(k) => self.insert_words(&k[range], out),
+            Keys::Wide(k) => self.insert_wides(&k[range], out),
+            Keys::Bytes { data, ends, hashes } => {
+                for row in range {
+                    let from = if row == 0 { 0 } else { ends[row - 1] };
+                    out.push(self.insert_bytes(hashes[row], &data[from..ends[row]]));
+                }
+            }
+        }
+    }
+
     fn key_bytes(&self, number: usize) -> &[u8] {
         match &self.keys {
             Keys::Bytes { data, ends, .. } => {
@@ -334,6 +388,59 @@ impl KeyTable {
             _ => self.codec.decode(numbers.map(|n| self.key_bytes(n))),
         }
     }
+}
+
+/// Keys of a block in partition order.
+pub(crate) struct PackedKeys {
+    keys: Keys,
+    starts: Vec<u32>,
+}
+
+impl PackedKeys {
+    /// Places of the keys of partition `p`.
+    pub fn range(&self, p: usize) -> std::ops::Range<usize> {
+        self.starts[p] as usize..self.starts[p + 1] as usize
+    }
+
+    pub fn memory_bytes(&self) -> usize {
+        self.keys.memory_bytes() + self.starts.len() * 4
+    }
+}
+
+impl Keys {
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Keys::Word(k) => k.capacity() * 8,
+            Keys::Wide(k) => k.capacity() * 16,
+            Keys::Bytes { data, ends, hashes } => {
+                data.capacity() + ends.capacity() * 8 + hashes.capacity() * 8
+            }
+        }
+    }
+}
+
+fn hashed_rows(encoded: Rows, rows: usize) -> (Keys, Vec<u64>) {
+    let hashes = (0..rows).map(|row| hash_bytes(encoded.row(row))).collect();
+    (Keys::Bytes { data: encoded.data, ends: encoded.ends, hashes: vec![] }, hashes)
+}
+
+/// Rows sorted by partition (stable), and where each partition begins.
+fn partition_order(hashes: &[u64], partitions: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0u32; partitions + 1];
+    for hash in hashes {
+        starts[*hash as usize % partitions + 1] += 1;
+    }
+    for p in 0..partitions {
+        starts[p + 1] += starts[p];
+    }
+    let mut cursors = starts.clone();
+    let mut order = vec![0u32; hashes.len()];
+    for (row, hash) in hashes.iter().enumerate() {
+        let cursor = &mut cursors[*hash as usize % partitions];
+        order[*cursor as usize] = row as u32;
+        *cursor += 1;
+    }
+    (starts, order)
 }
 
 /// The number of a key, or the slot where it belongs.

@@ -24,6 +24,8 @@ mod scan;
 mod set;
 mod set_operation;
 mod sort;
+#[cfg(test)]
+mod sql_tests;
 mod subquery;
 mod transform;
 mod window;

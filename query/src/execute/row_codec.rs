@@ -215,6 +215,11 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    pub fn push(&mut self, row: &[u8]) {
+        self.data.extend_from_slice(row);
+        self.ends.push(self.data.len());
+    }
+
     pub fn row(&self, i: usize) -> &[u8] {
         let from = if i == 0 { 0 } else { self.ends[i - 1] };
         &self.data[from..self.ends[i]]

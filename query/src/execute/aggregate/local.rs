@@ -1,23 +1,33 @@
-//! One thread's share of an aggregation: a key table and the accumulators of its groups, and older
-//! tables set aside when they grew too large for the cache.
+//! One thread's share of an aggregation, in the form that suits its keys.
+//!
+//! It begins as one table. When that outgrows the cache it is set aside ([`Frozen`]): if rows kept
+//! falling into known groups another table is begun; if most rows were new groups, rows are from then
+//! on only scattered by the hash of their key ([`Scattered`]) and aggregated partition by partition at
+//! the end, each in a table that fits the cache.
 
+use arrow_array::UInt32Array;
 use pumphouse_storage::{Column, DataType};
 
 use crate::aggregates::Accumulator;
 use crate::error::Result;
-use crate::execute::key_table::KeyTable;
+use crate::execute::key_table::{KeyTable, PackedKeys};
 use crate::plan::BoundAggregate;
 
-/// Groups in one table before it is set aside; the tables and states of so many stay in the cache.
-pub(super) const TABLE_GROUPS_MAX: usize = 1 << 17;
+/// Groups in one table before it is set aside; tables and states of so many stay in the cache.
+const TABLE_GROUPS_MAX: usize = 1 << 16;
+/// Rows per group from which on pre-aggregation pays.
+const ROWS_PER_GROUP_MIN: usize = 8;
 /// Partitions that large results are merged in, by the low bits of the key's hash.
 pub(super) const PARTITIONS: usize = 256;
+/// Bytes of scattered rows of one thread before they are aggregated.
+const SCATTERED_BYTES_MAX: usize = 512 << 20;
 
 /// Keys and the states of their groups.
 pub(super) struct Table {
     /// None without GROUP BY: one group.
     pub keys: Option<KeyTable>,
     pub states: Vec<Box<dyn Accumulator>>,
+    rows: usize,
 }
 
 impl Table {
@@ -26,7 +36,7 @@ impl Table {
         if !grouped {
             states.iter_mut().for_each(|s| s.resize(1));
         }
-        Table { keys: grouped.then(|| KeyTable::new(key_types)), states }
+        Table { keys: grouped.then(|| KeyTable::new(key_types)), states, rows: 0 }
     }
 
     pub fn groups(&self) -> usize {
@@ -46,20 +56,22 @@ impl Table {
         rows: usize,
         groups: &mut Vec<u32>,
     ) -> Result<()> {
-        match &mut self.keys {
-            None => {
-                for (state, arguments) in self.states.iter_mut().zip(arguments) {
-                    state.update_single(arguments, rows)?;
-                }
+        self.rows += rows;
+        let Some(table) = &mut self.keys else {
+            for (state, arguments) in self.states.iter_mut().zip(arguments) {
+                state.update_single(arguments, rows)?;
             }
-            Some(table) => {
-                table.insert(keys, rows, groups)?;
-                let count = table.len();
-                for (state, arguments) in self.states.iter_mut().zip(arguments) {
-                    state.resize(count);
-                    state.update(groups, arguments)?;
-                }
-            }
+            return Ok(());
+        };
+        table.insert(keys, rows, groups)?;
+        self.update_states(arguments, groups)
+    }
+
+    fn update_states(&mut self, arguments: &[Vec<Column>], groups: &[u32]) -> Result<()> {
+        let count = self.groups();
+        for (state, arguments) in self.states.iter_mut().zip(arguments) {
+            state.resize(count);
+            state.update(groups, arguments)?;
         }
         Ok(())
     }
@@ -80,18 +92,23 @@ impl Table {
         }
         Ok(())
     }
+
+    pub fn merge_all(&mut self, other: &Table, groups: &mut Vec<u32>) -> Result<()> {
+        let rows: Vec<u32> = (0..other.groups() as u32).collect();
+        self.merge(other, &rows, groups)
+    }
 }
 
 /// A table that takes no more rows, its groups in partition order.
 pub(super) struct Frozen {
-    pub table: Table,
+    table: Table,
     /// Group numbers, those of partition 0 first.
     order: Vec<u32>,
     starts: Vec<usize>,
 }
 
 impl Frozen {
-    pub fn new(table: Table) -> Frozen {
+    fn new(table: Table) -> Frozen {
         let groups = table.groups();
         let partition =
             |n: usize| table.keys.as_ref().map_or(0, |k| k.hash_of(n) as usize % PARTITIONS);
@@ -112,44 +129,163 @@ impl Frozen {
         Frozen { table, order, starts }
     }
 
-    pub fn partition(&self, p: usize) -> &[u32] {
+    fn partition(&self, p: usize) -> &[u32] {
         &self.order[self.starts[p]..self.starts[p + 1]]
     }
 
-    pub fn memory_bytes(&self) -> usize {
+    fn memory_bytes(&self) -> usize {
         self.table.memory_bytes() + self.order.capacity() * 4 + self.starts.capacity() * 8
     }
 }
 
-/// One thread's tables for one grouping set.
+/// Rows of one block in partition order.
+struct Scattered {
+    keys: PackedKeys,
+    arguments: Vec<Vec<Column>>,
+}
+
+impl Scattered {
+    fn new(table: &KeyTable, keys: &[Column], arguments: &[Vec<Column>], rows: usize) -> Scattered {
+        let (keys, order) = table.partition_keys(keys, rows, PARTITIONS);
+        let order = UInt32Array::from(order);
+        let arguments =
+            arguments.iter().map(|a| a.iter().map(|c| c.take(&order)).collect()).collect();
+        Scattered { keys, arguments }
+    }
+
+    fn add_partition(&self, p: usize, table: &mut Table, groups: &mut Vec<u32>) -> Result<()> {
+        let range = self.keys.range(p);
+        if range.is_empty() {
+            return Ok(());
+        }
+        if let Some(keys) = &mut table.keys {
+            keys.insert_packed(&self.keys, p, groups);
+        }
+        let arguments: Vec<Vec<Column>> = self
+            .arguments
+            .iter()
+            .map(|a| a.iter().map(|c| c.slice(range.start, range.len())).collect())
+            .collect();
+        table.update_states(&arguments, groups)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let columns = self.arguments.iter().flatten();
+        self.keys.memory_bytes() + columns.map(Column::memory_bytes).sum::<usize>()
+    }
+}
+
+/// One thread's tables and rows for one grouping set.
 pub(super) struct Local {
-    pub current: Table,
-    pub frozen: Vec<Frozen>,
-    frozen_bytes: usize,
+    current: Table,
+    frozen: Vec<Frozen>,
+    scattering: bool,
+    scattered: Vec<Scattered>,
+    scattered_bytes: usize,
+    /// Scattered rows aggregated early, one table per partition.
+    drained: Vec<Table>,
+    other_bytes: usize,
 }
 
 impl Local {
     pub fn new(table: Table) -> Local {
-        Local { current: table, frozen: vec![], frozen_bytes: 0 }
+        Local {
+            current: table,
+            frozen: vec![],
+            scattering: false,
+            scattered: vec![],
+            scattered_bytes: 0,
+            drained: vec![],
+            other_bytes: 0,
+        }
     }
 
-    pub fn is_large(&self) -> bool {
-        self.current.keys.is_some() && self.current.groups() >= TABLE_GROUPS_MAX
+    /// Adds rows; `fresh` makes an empty table.
+    pub fn update(
+        &mut self,
+        keys: &[Column],
+        arguments: &[Vec<Column>],
+        rows: usize,
+        groups: &mut Vec<u32>,
+        fresh: &dyn Fn() -> Table,
+    ) -> Result<()> {
+        if self.scattering
+            && let Some(table) = &self.current.keys
+        {
+            let scattered = Scattered::new(table, keys, arguments, rows);
+            self.scattered_bytes += scattered.memory_bytes();
+            self.scattered.push(scattered);
+            if self.scattered_bytes > SCATTERED_BYTES_MAX {
+                self.drain(groups, fresh)?;
+            }
+            return Ok(());
+        }
+        self.current.update(keys, arguments, rows, groups)?;
+        if self.current.keys.is_some() && self.current.groups() >= TABLE_GROUPS_MAX {
+            let full = std::mem::replace(&mut self.current, fresh());
+            self.scattering = full.rows < full.groups() * ROWS_PER_GROUP_MIN;
+            let frozen = Frozen::new(full);
+            self.other_bytes += frozen.memory_bytes();
+            self.frozen.push(frozen);
+        }
+        Ok(())
     }
 
-    /// Sets the current table aside and goes on with `fresh`.
-    pub fn freeze(&mut self, fresh: Table) {
-        let full = std::mem::replace(&mut self.current, fresh);
-        let frozen = Frozen::new(full);
-        self.frozen_bytes += frozen.memory_bytes();
-        self.frozen.push(frozen);
+    fn drain(&mut self, groups: &mut Vec<u32>, fresh: &dyn Fn() -> Table) -> Result<()> {
+        if self.drained.is_empty() {
+            self.drained = (0..PARTITIONS).map(|_| fresh()).collect();
+        }
+        for (p, table) in self.drained.iter_mut().enumerate() {
+            for scattered in &self.scattered {
+                scattered.add_partition(p, table, groups)?;
+            }
+        }
+        self.scattered.clear();
+        self.scattered_bytes = 0;
+        let frozen: usize = self.frozen.iter().map(Frozen::memory_bytes).sum();
+        self.other_bytes = frozen + self.drained.iter().map(Table::memory_bytes).sum::<usize>();
+        Ok(())
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.current.memory_bytes() + self.frozen_bytes
+        self.current.memory_bytes() + self.scattered_bytes + self.other_bytes
     }
 
-    pub fn groups(&self) -> usize {
-        self.current.groups() + self.frozen.iter().map(|f| f.table.groups()).sum::<usize>()
+    /// The only table, if there is but one and it is small enough to be merged as a whole.
+    pub fn single(&self) -> Option<&Table> {
+        (self.frozen.is_empty() && !self.scattering).then_some(&self.current)
+    }
+
+    pub fn into_single(self) -> Table {
+        self.current
+    }
+
+    /// Makes every partition ready to be read.
+    pub fn seal(mut self) -> Sealed {
+        self.frozen.push(Frozen::new(self.current));
+        Sealed { frozen: self.frozen, scattered: self.scattered, drained: self.drained }
+    }
+}
+
+/// A thread's share, to be read partition by partition.
+pub(super) struct Sealed {
+    frozen: Vec<Frozen>,
+    scattered: Vec<Scattered>,
+    drained: Vec<Table>,
+}
+
+impl Sealed {
+    /// Adds everything of partition `p` to `table`.
+    pub fn add_partition(&self, p: usize, table: &mut Table, groups: &mut Vec<u32>) -> Result<()> {
+        for frozen in &self.frozen {
+            table.merge(&frozen.table, frozen.partition(p), groups)?;
+        }
+        if let Some(drained) = self.drained.get(p) {
+            table.merge_all(drained, groups)?;
+        }
+        for scattered in &self.scattered {
+            scattered.add_partition(p, table, groups)?;
+        }
+        Ok(())
     }
 }

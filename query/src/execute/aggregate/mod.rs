@@ -11,7 +11,7 @@ use arrow_array::BooleanArray;
 use parking_lot::Mutex;
 use pumphouse_storage::{Block, Column, DataType, Value};
 
-use self::local::{Frozen, Local, PARTITIONS, Table};
+use self::local::{Local, PARTITIONS, Sealed, Table};
 use super::expression::{evaluate_all, evaluate_mask};
 use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Worker, emit_in_order, supply};
 use super::{Env, drive};
@@ -134,32 +134,26 @@ impl AggregateNode<'_> {
         consumer: &dyn Consumer,
         totals: Option<&Mutex<Vec<Box<dyn Accumulator>>>>,
     ) -> Result<usize> {
-        let groups: usize = locals.iter().map(Local::groups).sum();
-        let simple = locals.iter().all(|l| l.frozen.is_empty());
-        if simple && (locals.len() == 1 || groups < PARTITIONED_GROUPS_MIN) {
-            let mut first = locals.remove(0).current;
+        let single: Option<Vec<&Table>> = locals.iter().map(Local::single).collect();
+        let groups: Option<usize> = single.map(|t| t.iter().map(|t| t.groups()).sum());
+        let few = |groups: usize| locals.len() == 1 || groups < PARTITIONED_GROUPS_MIN;
+        if groups.is_some_and(few) {
+            let mut tables = locals.drain(..).map(Local::into_single);
+            let Some(mut first) = tables.next() else { return Ok(0) };
             let mut numbers = vec![];
-            for other in &locals {
-                let rows: Vec<u32> = (0..other.current.groups() as u32).collect();
-                first.merge(&other.current, &rows, &mut numbers)?;
+            for other in tables {
+                first.merge_all(&other, &mut numbers)?;
             }
-            drop(locals);
             let blocks = self.blocks(set, first, env, totals)?;
             return emit_in_order(&env.ctx, blocks.into_iter().map(Ok), base, consumer);
         }
-        let frozen: Vec<Frozen> = locals
-            .into_iter()
-            .flat_map(|l| {
-                let current = Frozen::new(l.current);
-                l.frozen.into_iter().chain(std::iter::once(current))
-            })
-            .collect();
+        let sealed: Vec<Sealed> = locals.into_iter().map(Local::seal).collect();
         let memory = Mutex::new(env.ctx.memory.reserve(0)?);
         supply(&env.ctx, Some(PARTITIONS), env.threads, base, consumer, &|p, push| {
             let mut table = self.table(set);
             let mut numbers = vec![];
-            for part in &frozen {
-                table.merge(&part.table, part.partition(p), &mut numbers)?;
+            for share in &sealed {
+                share.add_partition(p, &mut table, &mut numbers)?;
             }
             let bytes = table.memory_bytes();
             {
@@ -292,10 +286,8 @@ impl Worker for CollectWorker<'_> {
             .collect::<Result<Vec<_>>>()?;
         for (set, (local, guard)) in self.shared.sets.iter().zip(&mut self.sets) {
             let picked: Vec<Column> = set.keys.iter().map(|k| keys[*k].clone()).collect();
-            local.current.update(&picked, &arguments, block.rows(), &mut self.groups)?;
-            if local.is_large() {
-                local.freeze(node.table(set));
-            }
+            let fresh = || node.table(set);
+            local.update(&picked, &arguments, block.rows(), &mut self.groups, &fresh)?;
             guard.grow_to(local.memory_bytes())?;
         }
         Ok(Flow::More)
