@@ -113,7 +113,7 @@ fn number_type(op: Op, l: &DataType, r: &DataType) -> Option<DataType> {
         Modulo | ModuloOrZero => {
             integer_type(signed_left, if signed_left { next(bits(r)) } else { bits(r) })
         }
-        PositiveModulo => integer_type(false, if signed_right { next(bits(r)) } else { bits(r) }),
+        PositiveModulo => integer_type(false, bits(r)),
         _ if float => None,
         BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight | RotateLeft | RotateRight => {
             integer_type(signed, widest)

@@ -161,9 +161,6 @@ fn subsecond_type(a: &Args, digits: u8) -> Result<DataType> {
         DataType::DateTime64(p, _) => {
             Ok(DataType::DateTime64((*p).max(digits), result_zone(a, 0, 1)?))
         }
-        DataType::DateTime(_) if digits > 0 => {
-            Ok(DataType::DateTime64(digits, result_zone(a, 0, 1)?))
-        }
         _ => Err(a.illegal(0)),
     }
 }
@@ -262,6 +259,9 @@ fn to_start_of_interval(call: &FunctionCall) -> Result<Column> {
     round_down(&call.column(0)?, step, unit, zone, call.result)
 }
 
+/// Where intervals of several months begin to count.
+const FIRST_YEAR: i64 = 1900;
+
 /// Every value cut down to a multiple of `step` units; the result type says what is kept.
 fn round_down(
     column: &Column,
@@ -285,9 +285,8 @@ fn round_down(
             store_days(
                 days(&|d| {
                     let (y, m, _) = civil(d);
-                    let index = y as i64 * 12 + m as i64 - 1;
-                    // Quarters count from year 0 too, so that both agree.
-                    let start = index - index.rem_euclid(months);
+                    let index = (y as i64 - FIRST_YEAR) * 12 + m as i64 - 1;
+                    let start = index - index.rem_euclid(months) + FIRST_YEAR * 12;
                     days_from_civil(start.div_euclid(12) as i32, start.rem_euclid(12) as u32 + 1, 1)
                 })?,
                 result,

@@ -88,6 +88,8 @@ pub(super) fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {
         // (a · 10^(scale - s)) · 10^t / b keeps `scale` digits.
         Op::Divide => (scale - s + t, 0),
         Op::IntDiv | Op::IntDivOrZero => (s.max(t) - s, s.max(t) - t),
+        // The remainder is taken of the unscaled words, as they are.
+        Op::Modulo => (0, 0),
         _ => (scale.max(s) - s, scale.max(t) - t),
     };
     let wide = matches!(parts(l), Some((39.., _)))

@@ -171,6 +171,10 @@ fn compare_values(a: &Value, b: &Value) -> Option<Ordering> {
 /// Tuples with Nullable elements: element by element with three-valued logic.
 pub(super) fn nullable_tuples(op: Comparison, call: &FunctionCall) -> Result<Column> {
     let (x, y) = (elements(&call.column(0)?), elements(&call.column(1)?));
+    if x.iter().chain(&y).any(|c| is_null_type(&c.data_type)) {
+        // A bare NULL among the elements makes the whole comparison NULL.
+        return Ok(Column::default_values(call.result.clone(), call.rows));
+    }
     let mut words = vec![1u8; call.rows];
     let mut valid = vec![true; call.rows];
     let equal = matches!(op, Comparison::Equals | Comparison::NotEquals);
@@ -182,10 +186,7 @@ pub(super) fn nullable_tuples(op: Comparison, call: &FunctionCall) -> Result<Col
                 continue;
             }
             let (p, q) = (a.value(row), b.value(row));
-            if is_null_type(&a.data_type)
-                || is_null_type(&b.data_type)
-                || p.is_null()
-                || q.is_null()
+            if p.is_null() || q.is_null()
             {
                 valid[row] = false;
                 open[row] = equal;

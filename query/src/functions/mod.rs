@@ -38,6 +38,45 @@ mod strings;
 mod type_rule;
 mod unary;
 mod wide;
+mod array;
+mod array_lambda;
+mod array_search;
+mod gather;
+mod identity;
+mod map;
+mod misc;
+mod tuple;
+mod city;
+mod date_diff;
+mod date_format;
+mod date_now;
+mod date_parse;
+mod digest;
+mod encode;
+mod hash;
+mod ip;
+mod json;
+mod json_path;
+mod json_text;
+mod json_value;
+mod like;
+mod math;
+mod pad;
+mod pattern;
+mod random;
+mod readable;
+mod regexp;
+mod replace;
+mod round;
+mod search;
+mod sip;
+mod special;
+mod split;
+mod string_search;
+mod text;
+mod text_map;
+mod url;
+mod utf8;
 mod zone;
 
 /// Every family's contribution to the registry.
@@ -48,6 +87,33 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
     conversion::add,
     date_part::add,
     date_rounding::add,
+    array::add,
+    array_lambda::add,
+    array_search::add,
+    map::add,
+    misc::add,
+    tuple::add,
+    date_diff::add,
+    date_format::add,
+    date_now::add,
+    date_parse::add,
+    encode::add,
+    hash::add,
+    ip::add,
+    json::add,
+    like::add,
+    math::add,
+    pad::add,
+    random::add,
+    readable::add,
+    regexp::add,
+    replace::add,
+    round::add,
+    split::add,
+    string_search::add,
+    text::add,
+    url::add,
+    utf8::add,
     interval::add,
     logical::add,
     string::add,

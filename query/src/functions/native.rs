@@ -221,9 +221,10 @@ pub(super) fn load_range<T: Native>(
         }
         if matches!(column.array.data_type(), arrow_schema::DataType::Decimal256(..)) {
             let wide = column.array.as_primitive::<Decimal256Type>().values();
+            let unsigned = column.data_type == DataType::UInt256;
             out.extend(wide[start..start + rows].iter().map(|v| {
                 if T::IS_FLOAT {
-                    <T as Take<f64>>::take(super::wide::i256_to_f64(*v))
+                    <T as Take<f64>>::take(super::wide::word_to_f64(*v, unsigned))
                 } else {
                     <T as Take<u64>>::take(v.to_parts().0 as u64)
                 }

@@ -17,7 +17,10 @@ pub(super) fn add(r: &mut Registry) {
     r.add("notEmpty", 1..=1, |a| sized(a).map(|_| DataType::UInt8), |c| is_empty(c, false));
     r.add("lower", 1..=1, same_string, |c| map_bytes(c, |b| b.to_ascii_lowercase()));
     r.add("upper", 1..=1, same_string, |c| map_bytes(c, |b| b.to_ascii_uppercase()));
-    r.add("concat", 1..=usize::MAX, |_| Ok(DataType::String), concat);
+    for name in ["concat", "concatAssumeInjective"] {
+        r.add(name, 1..=usize::MAX, concat_type, concat);
+    }
+    r.add("concatWithSeparator", 1..=usize::MAX, |_| Ok(DataType::String), |c| join(c, 1));
     r.add("substring", 2..=3, substring_type, substring);
 }
 
@@ -125,14 +128,49 @@ pub(super) fn strings_of<'a>(held: &'a (Column, bool)) -> Result<Strings<'a>> {
     Ok(if held.1 { Strings::One(strings.get(0)) } else { strings })
 }
 
+/// concat of strings; of arrays it is arrayConcat, of maps mapConcat.
+fn concat_type(a: &Args) -> Result<DataType> {
+    match other_concat(a.get(0)) {
+        Some(name) => super::resolve(&function(name)?, a.items),
+        None => Ok(DataType::String),
+    }
+}
+
+fn other_concat(data_type: &DataType) -> Option<&'static str> {
+    match data_type {
+        DataType::Array(_) => Some("arrayConcat"),
+        DataType::Map(..) => Some("mapConcat"),
+        DataType::Tuple(_) => Some("tupleConcat"),
+        _ => None,
+    }
+}
+
+fn function(name: &str) -> Result<std::sync::Arc<dyn super::ScalarFunction>> {
+    super::lookup(name)
+        .ok_or_else(|| Error::new(codes::UNKNOWN_FUNCTION, format!("Unknown function {name}")))
+}
+
 fn concat(call: &FunctionCall) -> Result<Column> {
+    match other_concat(call.data_type(0)?) {
+        Some(name) => {
+            super::call(&function(name)?, call.context, call.arguments, call.result, call.rows)
+        }
+        None => join(call, 0),
+    }
+}
+
+/// Arguments from `first` on one after the other, argument 0 between them if it is not among them.
+fn join(call: &FunctionCall, first: usize) -> Result<Column> {
     let held: Vec<(Column, bool)> =
         (0..call.arguments.len()).map(|i| text_argument(call, i)).collect::<Result<_>>()?;
     let parts: Vec<Strings> = held.iter().map(strings_of).collect::<Result<_>>()?;
     let total: usize = parts.iter().map(|p| p.total(call.rows)).sum();
     let mut out = StringsBuilder::with_capacity(call.rows, total);
     for row in 0..call.rows {
-        for part in &parts {
+        for (i, part) in parts.iter().enumerate().skip(first) {
+            if i > first && first == 1 {
+                out.bytes.extend_from_slice(parts[0].get(row));
+            }
             out.bytes.extend_from_slice(part.get(row));
         }
         out.end_row();

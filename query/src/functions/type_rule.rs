@@ -77,6 +77,22 @@ impl<'a> Args<'a> {
         self.require(index, |t| t.is_integer() || *t == DataType::Nothing)
     }
 
+    /// Argument `index` (if given) is stored as an integer.
+    pub fn integer_like(&self, index: usize) -> Result<()> {
+        self.require(index, |t| {
+            t.is_integer()
+                || t.is_date_or_time()
+                || matches!(
+                    t,
+                    DataType::Enum8(_)
+                        | DataType::Enum16(_)
+                        | DataType::Ipv4
+                        | DataType::Decimal { .. }
+                        | DataType::Nothing
+                )
+        })
+    }
+
     /// Argument `index` (if given) is a number.
     pub fn number(&self, index: usize) -> Result<()> {
         self.require(index, |t| t.is_number() || *t == DataType::Nothing)

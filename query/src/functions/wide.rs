@@ -21,6 +21,15 @@ pub(super) fn i256_to_f64(word: i256) -> f64 {
     high as f64 * 2f64.powi(128) + low as f64
 }
 
+/// The same, where the word may be unsigned.
+pub(super) fn word_to_f64(word: i256, unsigned: bool) -> f64 {
+    if unsigned && word.is_negative() {
+        let (low, high) = word.to_parts();
+        return high as u128 as f64 * 2f64.powi(128) + low as f64;
+    }
+    i256_to_f64(word)
+}
+
 /// The word of a float's whole part; garbage (but no panic) beyond 256 bit.
 pub(super) fn f64_to_i256(v: f64) -> i256 {
     let v = v.trunc();

@@ -24,6 +24,7 @@ pub(super) fn convert(column: &Column, to: &DataType, mode: Mode) -> Result<Arra
         (DataType::Decimal { .. }, _) | (_, DataType::Decimal { .. }) => decimals(column, to, mode),
         _ if mode.accurate => accurate(column, to, mode),
         _ if from.is_float() && !to.is_float() => float_to_integer(column, to, mode),
+        _ if is_wide(from) && to.is_float() => plain(column, to),
         _ if is_wide(from) || is_wide(to) => Ok(store_wide(to, load_wide(column)?)),
         _ => plain(column, to),
     }

@@ -1,0 +1,361 @@
+//! Functions about the query, the server and the arguments themselves: materialize, ignore, version,
+//! currentDatabase, greatest, least, transform, throwIf, sleep, bar, byteSize …
+
+use std::cmp::Ordering;
+
+use pumphouse_storage::types::parse_data_type;
+use pumphouse_storage::{Column, DataType, Value};
+
+use super::invoke::{can_be_nullable, is_null_type, null_type};
+use super::promote::{common_type, common_value_type};
+use super::registry::Registry;
+use super::strings::StringsBuilder;
+use super::type_rule::{Args, bad_argument};
+use super::{ArgumentType, FunctionCall, identity};
+use crate::error::{Error, Result, codes};
+
+/// The engine release whose behaviour this is; clients read it to know what they may ask.
+pub const VERSION: &str = "26.9.2.1";
+
+pub(super) fn add(r: &mut Registry) {
+    r.add("materialize", 1..=1, |a| Ok(a.get(0).clone()), |c| c.finish(c.column(0)?.array))
+        .own_types()
+        .not_deterministic();
+    r.add("identity", 1..=1, |a| Ok(a.get(0).clone()), |c| c.finish(c.column(0)?.array)).own_types();
+    r.add("ignore", 0..=usize::MAX, |_| Ok(DataType::UInt8), |c| c.finish_numbers(vec![0u8; c.rows]))
+        .own_types();
+    r.add("indexHint", 0..=usize::MAX, |_| Ok(DataType::UInt8), |c| {
+        c.finish_numbers(vec![1u8; c.rows])
+    })
+    .own_types();
+    r.add(
+        "isConstant",
+        1..=1,
+        |_| Ok(DataType::UInt8),
+        |c| c.finish_numbers(vec![u8::from(c.is_constant(0)); c.rows]),
+    )
+    .own_types();
+    r.add("byteSize", 0..=usize::MAX, |_| Ok(DataType::UInt64), byte_size).own_types();
+    r.add("greatest", 1..=usize::MAX, extreme_type, |c| extreme(c, true)).own_nulls();
+    r.add("least", 1..=usize::MAX, extreme_type, |c| extreme(c, false)).own_nulls();
+    r.add("transform", 3..=4, transform_type, transform).own_nulls();
+    r.add("throwIf", 1..=3, |a| a.number(0).map(|_| DataType::UInt8), throw_if).not_deterministic();
+    r.add("bar", 3..=4, |a| (0..a.len()).try_for_each(|i| a.number(i)).map(|_| DataType::String), bar);
+    r.add("defaultValueOfArgumentType", 1..=1, |a| Ok(a.get(0).clone()), |c| {
+        Ok(Column::default_values(c.result.clone(), c.rows))
+    })
+    .own_types();
+    r.add(
+        "defaultValueOfTypeName",
+        1..=1,
+        |a| Ok(parse_data_type(&a.constant_text(0)?)?),
+        |c| Ok(Column::default_values(c.result.clone(), c.rows)),
+    )
+    .own_types();
+    r.add("getSetting", 1..=2, setting_type, setting).own_nulls();
+    for (name, each_row) in [("sleep", false), ("sleepEachRow", true)] {
+        r.add(name, 1..=1, |a| a.number(0).map(|_| DataType::UInt8), move |c| sleep(c, each_row))
+            .not_deterministic();
+    }
+    about_the_server(r);
+}
+
+fn about_the_server(r: &mut Registry) {
+    fn text(
+        r: &mut Registry,
+        name: &'static str,
+        f: impl Fn(&FunctionCall) -> String + Send + Sync + 'static,
+    ) {
+        r.add(name, 0..=0, |_| Ok(DataType::String), move |c| {
+            Ok(Column::constant(DataType::String, &Value::string(f(c)), c.rows)?)
+        });
+    }
+    text(r, "version", |_| VERSION.to_string());
+    text(r, "currentDatabase", |c| c.context.database.clone());
+    text(r, "currentUser", |c| c.context.user.clone());
+    text(r, "initialQueryID", |c| c.context.query_id.clone());
+    text(r, "queryID", |c| c.context.query_id.clone());
+    text(r, "hostName", |_| host_name());
+    text(r, "FQDN", |_| host_name());
+    text(r, "serverUUID", |_| uuid::Uuid::nil().to_string());
+    text(r, "displayName", |_| host_name());
+    text(r, "getOSKernelVersion", |_| std::env::consts::OS.to_string());
+    text(r, "buildId", |_| String::new());
+    r.add("revision", 0..=0, |_| Ok(DataType::UInt32), |c| c.finish_numbers(vec![54_500u32; c.rows]));
+    r.add("tcpPort", 0..=0, |_| Ok(DataType::UInt16), |c| c.finish_numbers(vec![9000u16; c.rows]));
+    r.add("uptime", 0..=0, |_| Ok(DataType::UInt32), |c| {
+        let started = *start_of_process();
+        c.finish_numbers(vec![started.elapsed().as_secs() as u32; c.rows])
+    })
+    .not_deterministic();
+}
+
+fn start_of_process() -> &'static std::time::Instant {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now)
+}
+
+fn host_name() -> String {
+    std::env::var("HOSTNAME")
+        .ok()
+        .or_else(|| std::fs::read_to_string("/etc/hostname").ok())
+        .map(|name| name.trim().to_string())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".into())
+}
+
+/// Bytes that the values take in memory.
+fn byte_size(call: &FunctionCall) -> Result<Column> {
+    let mut sizes = vec![0u64; call.rows];
+    for i in 0..call.arguments.len() {
+        let column = call.column(i)?;
+        for (row, size) in sizes.iter_mut().enumerate() {
+            *size += size_of_value(&column.data_type, &column, row);
+        }
+    }
+    call.finish_numbers(sizes)
+}
+
+fn size_of_value(data_type: &DataType, column: &Column, row: usize) -> u64 {
+    fn of(data_type: &DataType, value: &Value) -> u64 {
+        match (data_type, value) {
+            (DataType::Nullable(t), Value::Null) => 1 + fixed(t),
+            (DataType::Nullable(t), v) => 1 + of(t, v),
+            (DataType::LowCardinality(t), v) => of(t, v),
+            (DataType::String, Value::String(b)) => b.len() as u64 + 8,
+            (DataType::Array(t), Value::Array(items)) => {
+                8 + items.iter().map(|v| of(t, v)).sum::<u64>()
+            }
+            (DataType::Tuple(e), Value::Tuple(items)) => {
+                e.iter().zip(items).map(|(e, v)| of(&e.data_type, v)).sum()
+            }
+            (DataType::Map(k, t), Value::Map(items)) => {
+                8 + items.iter().map(|(x, v)| of(k, x) + of(t, v)).sum::<u64>()
+            }
+            (t, _) => fixed(t),
+        }
+    }
+    of(data_type, &column.value(row))
+}
+
+fn fixed(data_type: &DataType) -> u64 {
+    use arrow_schema::DataType as A;
+    match data_type.arrow() {
+        A::FixedSizeBinary(n) => n as u64,
+        A::Decimal128(..) => 16,
+        A::Decimal256(..) => 32,
+        A::Binary => 8,
+        other => other.primitive_width().unwrap_or(0) as u64,
+    }
+}
+
+fn extreme_type(a: &Args) -> Result<DataType> {
+    let types = a.types();
+    let plain: Vec<DataType> = types.iter().map(DataType::without_nullable).collect();
+    let integers = plain.iter().all(DataType::is_integer);
+    let result = match common_type(&types) {
+        Ok(t) => t,
+        // Two 64 bit integers of different sign: the smaller can only be signed, the larger unsigned.
+        Err(_) if integers && a.function == "least" => DataType::Int64,
+        Err(_) if integers => DataType::UInt64,
+        Err(_) => common_value_type(a.items)?,
+    };
+    let nullable = types.iter().any(DataType::is_nullable);
+    Ok(if nullable && can_be_nullable(&result) { DataType::nullable(result) } else { result })
+}
+
+/// The largest (or smallest) argument of each row; NULLs do not take part.
+fn extreme(call: &FunctionCall, largest: bool) -> Result<Column> {
+    let rows = call.rows as u32;
+    let mut parts = vec![];
+    for i in 0..call.arguments.len() {
+        parts.push(super::cast::cast_column(&call.column(i)?, call.result, call.context)?);
+    }
+    let joined = Column::concat(&parts)?;
+    // What has no common type is compared as wider words than it is returned in.
+    let wide = parts_as_int128(call)?;
+    let compare = identity::order(wide.as_ref().unwrap_or(&joined));
+    let null = |i: u32| joined.is_null(i as usize);
+    let picks: Vec<u32> = (0..rows)
+        .map(|row| {
+            let mut best = row;
+            for part in 1..parts.len() as u32 {
+                let next = part * rows + row;
+                let better = match (null(best), null(next)) {
+                    (_, true) => false,
+                    (true, false) => true,
+                    _ => {
+                        let ordering = compare(next as usize, best as usize);
+                        ordering == if largest { Ordering::Greater } else { Ordering::Less }
+                    }
+                };
+                if better {
+                    best = next;
+                }
+            }
+            best
+        })
+        .collect();
+    drop(compare);
+    call.finish(joined.take(&arrow_array::UInt32Array::from(picks)).array)
+}
+
+/// All arguments one after the other as Int128, if 64 bit integers of both signs meet.
+fn parts_as_int128(call: &FunctionCall) -> Result<Option<Column>> {
+    let types: Vec<DataType> =
+        (0..call.arguments.len()).map(|i| Ok(call.data_type(i)?.clone())).collect::<Result<_>>()?;
+    let mixed = types.iter().all(|t| t.inner().is_integer()) && common_type(&types).is_err();
+    if !mixed {
+        return Ok(None);
+    }
+    let to = DataType::nullable(DataType::Int128);
+    let parts = (0..call.arguments.len())
+        .map(|i| super::cast::cast_column(&call.column(i)?, &to, call.context))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Some(Column::concat(&parts)?))
+}
+
+fn transform_type(a: &Args) -> Result<DataType> {
+    if is_null_type(a.get(0)) {
+        return Ok(if a.len() == 4 { a.get(3).clone() } else { null_type() });
+    }
+    let (DataType::Array(_), DataType::Array(to)) = (a.get(1), a.get(2)) else {
+        return Err(a.illegal(1));
+    };
+    let item = |data_type: DataType| ArgumentType { data_type, constant: None, lambda_arity: None };
+    if a.len() == 4 {
+        return common_value_type(&[item((**to).clone()), item(a.get(3).clone())]);
+    }
+    // Without a default, what is not found stays as it is.
+    common_type(&[(**to).clone(), a.get(0).clone()])
+}
+
+fn transform(call: &FunctionCall) -> Result<Column> {
+    let default = if call.arguments.len() == 4 { 3 } else { 0 };
+    let column = call.column(0)?;
+    if is_null_type(&column.data_type) {
+        return super::cast::cast_column(&call.column(default)?, call.result, call.context);
+    }
+    let (from, to) = (call.array(1)?, call.array(2)?);
+    let (from_range, to_range) = (from.range(0), to.range(0));
+    if call.rows > 0 && from_range.len() != to_range.len() {
+        return Err(bad_argument(
+            "Second and third arguments of function transform must be arrays of same size",
+        ));
+    }
+    let from_items = from.items.slice(0, from_range.len());
+    let common = common_value_type(
+        &[&column.data_type, &from_items.data_type].map(|t| ArgumentType {
+            data_type: t.clone(),
+            constant: None,
+            lambda_arity: None,
+        }),
+    )?;
+    let sides = [
+        super::cast::cast_column(&from_items, &common, call.context)?,
+        super::cast::cast_column(&column, &common, call.context)?,
+    ];
+    let numbers = identity::identify_all(&sides)?;
+    let mut place = vec![u32::MAX; numbers[0].len() + numbers[1].len() + 1];
+    for (i, n) in numbers[0].iter().enumerate().rev() {
+        place[*n as usize] = i as u32;
+    }
+    let results = super::cast::cast_column(
+        &to.items.slice(0, to_range.len()),
+        call.result,
+        call.context,
+    )?;
+    let otherwise = super::cast::cast_column(&call.column(default)?, call.result, call.context)?;
+    let joined = Column::concat(&[results, otherwise])?;
+    let picks: Vec<u32> = (0..call.rows)
+        .map(|row| match place[numbers[1][row] as usize] {
+            u32::MAX => (to_range.len() + row) as u32,
+            found => found,
+        })
+        .collect();
+    call.finish(joined.take(&arrow_array::UInt32Array::from(picks)).array)
+}
+
+fn throw_if(call: &FunctionCall) -> Result<Column> {
+    if super::conditional::truth(&call.column(0)?)?.count_set_bits() > 0 {
+        let message = call
+            .constant_text(1)
+            .unwrap_or_else(|| "Value passed to 'throwIf' function is non-zero".into());
+        return Err(Error::new(codes::FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, message));
+    }
+    call.finish_numbers(vec![0u8; call.rows])
+}
+
+/// A bar of eighths of a character, `width` characters for `max`.
+fn bar(call: &FunctionCall) -> Result<Column> {
+    let [value, low, high] = [0, 1, 2].map(|i| call.numbers::<f64>(i));
+    let (value, low, high) = (value?, low?, high?);
+    let width = call.numbers_or::<f64>(3, 80.0)?;
+    let mut out = StringsBuilder::with_capacity(call.rows, call.rows * 20);
+    for row in 0..call.rows {
+        let (v, min, max, w) = (value.get(row), low.get(row), high.get(row), width.get(row));
+        if !(1.0..=1000.0).contains(&w) {
+            return Err(Error::new(
+                codes::ARGUMENT_OUT_OF_BOUND,
+                "Max_width argument must be >= 1 and <= 1000",
+            ));
+        }
+        let size = if v.is_nan() || v < min || max <= min {
+            0.0
+        } else if v >= max {
+            w
+        } else {
+            (v - min) * w / (max - min)
+        };
+        let eighths = (size * 8.0).floor() as usize;
+        for _ in 0..eighths / 8 {
+            out.bytes.extend_from_slice("█".as_bytes());
+        }
+        let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+        out.bytes.extend_from_slice(rest.as_bytes());
+        out.end_row();
+    }
+    call.finish(out.finish()?)
+}
+
+/// Settings are text in the context; numbers show as numbers.
+fn setting_type(a: &Args) -> Result<DataType> {
+    a.constant_text(0)?;
+    Ok(DataType::String)
+}
+
+fn setting(call: &FunctionCall) -> Result<Column> {
+    let name = call.constant_text(0).unwrap_or_default();
+    match call.context.settings.get(&name) {
+        Some(value) => Ok(Column::constant(DataType::String, &Value::string(value), call.rows)?),
+        None if call.arguments.len() > 1 => {
+            super::cast::cast_column(&call.column(1)?, &DataType::String, call.context)
+        }
+        None => Err(Error::new(codes::UNKNOWN_SETTING, format!("Unknown setting '{name}'"))),
+    }
+}
+
+/// Longest sleep of one block, in seconds.
+const SLEEP_SECONDS_MAX: f64 = 3.0;
+
+fn sleep(call: &FunctionCall, each_row: bool) -> Result<Column> {
+    let seconds = call.numbers::<f64>(0)?;
+    if call.rows > 0 {
+        let per_row = seconds.get(0);
+        let total = per_row * if each_row { call.rows as f64 } else { 1.0 };
+        if !(0.0..=SLEEP_SECONDS_MAX).contains(&total) {
+            return Err(Error::new(
+                TOO_SLOW,
+                format!("The maximum sleep time is 3 seconds. Requested: {total} seconds"),
+            ));
+        }
+        let until = std::time::Instant::now() + std::time::Duration::from_secs_f64(total);
+        while let Some(rest) = until.checked_duration_since(std::time::Instant::now()) {
+            call.context.check()?;
+            std::thread::sleep(rest.min(std::time::Duration::from_millis(50)));
+        }
+    }
+    call.finish_numbers(vec![0u8; call.rows])
+}
+
+const TOO_SLOW: u32 = 160;
