@@ -76,10 +76,10 @@ fn identifier_name(parts: &[String], scope: &Scope) -> String {
             let bare = &parts[length..];
             let whole = bare.join(".");
             if let Some(column) = table.column(&whole) {
-                if at.aliases.contains_key(whole.as_str())
-                    && at.memo.borrow().get(&whole).is_some_and(|t| t.key != column.tree.key)
-                    && let Some(label) = table.label()
-                {
+                let another = at.aliases.get(whole.as_str()).is_some_and(
+                    |e| !matches!(&e.kind, ExprKind::Identifier(p) if p.last() == parts.last()),
+                );
+                if another && let Some(label) = table.label() {
                     return format!("{label}.{whole}");
                 }
                 return shown_name(at, table.label(), &whole, &column.tree);

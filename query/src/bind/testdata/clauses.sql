@@ -60,7 +60,6 @@ SELECT lower(A) FROM t
 SELECT numbr FROM numbers(1)
 SELECT * FROM numbrs(1)
 SELECT * FROM view(SELECT 1 AS a)
-SELECT * FROM values('a UInt8, b String', (1, 'x'), (2, 'y'))
 SELECT number FROM numbers(2 + 1)
 SELECT untuple((1, 'a'))
 SELECT untuple((1, 'a')) AS x
