@@ -128,8 +128,7 @@ fn array(call: &FunctionCall) -> Result<Column> {
     let item = item_result(call)?;
     let mut pool = Pool::new(item);
     let count = call.arguments.len();
-    let starts =
-        (0..count).map(|i| pool.add(call.raw(i)?, call)).collect::<Result<Vec<_>>>()?;
+    let starts = (0..count).map(|i| pool.add(call.raw(i)?, call)).collect::<Result<Vec<_>>>()?;
     let mut picks = Picks::with_capacity(call.rows, call.rows * count);
     for row in 0..call.rows {
         for (i, start) in starts.iter().enumerate() {
@@ -233,10 +232,9 @@ fn range(call: &FunctionCall) -> Result<Column> {
         (call.numbers::<i64>(0)?, call.numbers::<i64>(1)?)
     };
     let steps = call.numbers_or::<i64>(2, 1)?;
-    let limit = call
-        .context
-        .settings
-        .u64("function_range_max_elements_in_block", RANGE_ITEMS_MAX as u64) as usize;
+    let limit =
+        call.context.settings.u64("function_range_max_elements_in_block", RANGE_ITEMS_MAX as u64)
+            as usize;
     let mut values: Vec<i64> = vec![];
     let mut offsets = vec![0i32];
     for row in 0..call.rows {
@@ -320,9 +318,7 @@ fn reverse(call: &FunctionCall) -> Result<Column> {
 pub(super) fn all_arrays_type(a: &Args) -> Result<DataType> {
     (0..a.len()).try_for_each(|i| item_of(a, i).map(|_| ()))?;
     let items: Vec<ArgumentType> = (0..a.len())
-        .map(|i| {
-            Ok(ArgumentType { data_type: item_of(a, i)?, constant: None, lambda_arity: None })
-        })
+        .map(|i| Ok(ArgumentType { data_type: item_of(a, i)?, constant: None, lambda_arity: None }))
         .collect::<Result<_>>()?;
     Ok(DataType::array(common_value_type(&items)?))
 }
@@ -401,11 +397,8 @@ fn resize(call: &FunctionCall) -> Result<Column> {
     let mut pool = Pool::new(item_result(call)?);
     let a = call.array(0)?;
     pool.add(&a.items, call)?;
-    let filler = if call.arguments.len() > 2 {
-        pool.add(call.raw(2)?, call)?
-    } else {
-        pool.add_default()
-    };
+    let filler =
+        if call.arguments.len() > 2 { pool.add(call.raw(2)?, call)? } else { pool.add_default() };
     let per_row = call.arguments.len() > 2 && !call.is_constant(2);
     let sizes = call.numbers::<i64>(1)?;
     let mut picks = Picks::with_capacity(call.rows, a.items.len());
@@ -479,14 +472,10 @@ fn string_concat_type(a: &Args) -> Result<DataType> {
 
 fn string_concat(call: &FunctionCall) -> Result<Column> {
     let a = call.array(0)?;
-    let items = super::cast::cast_column(
-        &a.items,
-        &DataType::nullable(DataType::String),
-        call.context,
-    )?;
+    let items =
+        super::cast::cast_column(&a.items, &DataType::nullable(DataType::String), call.context)?;
     let strings = super::strings::Strings::of(items.array.as_ref())?;
-    let separator =
-        if call.arguments.len() > 1 { Some(call.strings(1)?) } else { None };
+    let separator = if call.arguments.len() > 1 { Some(call.strings(1)?) } else { None };
     let mut out = StringsBuilder::with_capacity(call.rows, strings.total(items.len()));
     for row in 0..call.rows {
         let mut first = true;
@@ -523,8 +512,7 @@ fn zip(call: &FunctionCall, unaligned: bool) -> Result<Column> {
     let DataType::Tuple(elements) = &item else {
         return Err(super::type_rule::illegal_column("arrayZip yields tuples"));
     };
-    let arrays =
-        (0..call.arguments.len()).map(|i| call.array(i)).collect::<Result<Vec<_>>>()?;
+    let arrays = (0..call.arguments.len()).map(|i| call.array(i)).collect::<Result<Vec<_>>>()?;
     if !unaligned {
         if arrays.iter().any(|a| a.offsets != arrays[0].offsets) {
             return Err(sizes_differ("arrayZip"));

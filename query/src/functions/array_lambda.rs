@@ -22,15 +22,27 @@ pub(super) fn add(r: &mut Registry) {
     use DataType::*;
     lambda(r, "arrayMap", 2, |a| Ok(DataType::array(a.get(0).clone())), map);
     lambda(r, "arrayFilter", 2, |a| condition(a).map(|_| a.get(1).clone()), filter);
-    lambda(r, "arrayExists", 1, |a| condition(a).map(|_| UInt8), |c| {
-        per_row_truth(c, |hits| u8::from(hits.contains(&true)))
-    });
-    lambda(r, "arrayAll", 1, |a| condition(a).map(|_| UInt8), |c| {
-        per_row_truth(c, |hits| u8::from(!hits.contains(&false)))
-    });
-    lambda(r, "arrayCount", 1, |a| condition(a).map(|_| UInt32), |c| {
-        per_row_truth(c, |hits| hits.iter().filter(|h| **h).count() as u32)
-    });
+    lambda(
+        r,
+        "arrayExists",
+        1,
+        |a| condition(a).map(|_| UInt8),
+        |c| per_row_truth(c, |hits| u8::from(hits.contains(&true))),
+    );
+    lambda(
+        r,
+        "arrayAll",
+        1,
+        |a| condition(a).map(|_| UInt8),
+        |c| per_row_truth(c, |hits| u8::from(!hits.contains(&false))),
+    );
+    lambda(
+        r,
+        "arrayCount",
+        1,
+        |a| condition(a).map(|_| UInt32),
+        |c| per_row_truth(c, |hits| hits.iter().filter(|h| **h).count() as u32),
+    );
     for (name, last) in [("arrayFirst", false), ("arrayLast", true)] {
         lambda(r, name, 2, |a| condition(a).map(|_| item(a.get(1))), move |c| first(c, last));
     }
@@ -48,21 +60,31 @@ pub(super) fn add(r: &mut Registry) {
         );
     }
     for (name, last) in [("arrayFirstIndex", false), ("arrayLastIndex", true)] {
-        lambda(r, name, 2, |a| condition(a).map(|_| UInt32), move |c| {
-            per_row_truth(c, |hits| {
-                let at = if last {
-                    hits.iter().rposition(|h| *h)
-                } else {
-                    hits.iter().position(|h| *h)
-                };
-                at.map_or(0, |p| p as u32 + 1)
-            })
-        });
+        lambda(
+            r,
+            name,
+            2,
+            |a| condition(a).map(|_| UInt32),
+            move |c| {
+                per_row_truth(c, |hits| {
+                    let at = if last {
+                        hits.iter().rposition(|h| *h)
+                    } else {
+                        hits.iter().position(|h| *h)
+                    };
+                    at.map_or(0, |p| p as u32 + 1)
+                })
+            },
+        );
     }
     for (name, descending) in [("arraySort", false), ("arrayReverseSort", true)] {
-        lambda(r, name, 1, |a| Ok(a.get(usize::from(has_lambda(a))).clone()), move |c| {
-            sort(c, descending)
-        });
+        lambda(
+            r,
+            name,
+            1,
+            |a| Ok(a.get(usize::from(has_lambda(a))).clone()),
+            move |c| sort(c, descending),
+        );
     }
     for (name, after) in [("arraySplit", false), ("arrayReverseSplit", true)] {
         lambda(
@@ -299,7 +321,11 @@ fn split(call: &FunctionCall, after: bool) -> Result<Column> {
     for row in 0..call.rows {
         let range = applied.first.range(row);
         for i in range.clone() {
-            let cut = if after { i > range.start && marks.value(i - 1) } else { i > range.start && marks.value(i) };
+            let cut = if after {
+                i > range.start && marks.value(i - 1)
+            } else {
+                i > range.start && marks.value(i)
+            };
             if cut {
                 inner.push(i as i32);
             }
@@ -379,11 +405,11 @@ fn reduce(call: &FunctionCall, how: Reduce) -> Result<Column> {
             let mut missing = false;
             let picks: Vec<Option<u32>> = (0..rows)
                 .map(|row| {
-                    let at = range(row)
-                        .filter(|i| !applied.results.is_null(*i))
-                        .reduce(|best, i| {
+                    let at =
+                        range(row).filter(|i| !applied.results.is_null(*i)).reduce(|best, i| {
                             let better = compare(i, best);
-                            let wins = if how == Reduce::Min { better.is_lt() } else { better.is_gt() };
+                            let wins =
+                                if how == Reduce::Min { better.is_lt() } else { better.is_gt() };
                             if wins { i } else { best }
                         });
                     missing |= at.is_none();

@@ -29,10 +29,9 @@ pub(super) fn add(r: &mut Registry) {
     )
     .own_nulls();
     r.add("arrayUniq", 1..=usize::MAX, |a| arrays(a, DataType::UInt32), uniq).own_nulls();
-    for (name, how) in [
-        ("arrayEnumerateUniq", Enumerate::Occurrence),
-        ("arrayEnumerateDense", Enumerate::Dense),
-    ] {
+    for (name, how) in
+        [("arrayEnumerateUniq", Enumerate::Occurrence), ("arrayEnumerateDense", Enumerate::Dense)]
+    {
         r.add(
             name,
             1..=usize::MAX,
@@ -127,8 +126,7 @@ enum SetTest {
 
 /// The arrays with their items as numbers, equal across the arrays.
 fn numbered(call: &FunctionCall) -> Result<(Vec<ArrayArgument>, Vec<Vec<u32>>)> {
-    let arrays =
-        (0..call.arguments.len()).map(|i| call.array(i)).collect::<Result<Vec<_>>>()?;
+    let arrays = (0..call.arguments.len()).map(|i| call.array(i)).collect::<Result<Vec<_>>>()?;
     let types: Vec<super::ArgumentType> = arrays
         .iter()
         .map(|a| super::ArgumentType {
@@ -153,9 +151,7 @@ fn sets(call: &FunctionCall, test: SetTest) -> Result<Column> {
         let left = &numbers[0][arrays[0].range(row)];
         let right = &numbers[1][arrays[1].range(row)];
         out.push(u8::from(match test {
-            SetTest::Run => {
-                right.is_empty() || left.windows(right.len()).any(|w| w == right)
-            }
+            SetTest::Run => right.is_empty() || left.windows(right.len()).any(|w| w == right),
             SetTest::Any => contains_any(left, right),
             SetTest::All => {
                 if left.len() * right.len() <= 256 {
@@ -296,9 +292,7 @@ fn intersect_type(a: &Args) -> Result<DataType> {
     let narrowest = items
         .iter()
         .map(DataType::without_nullable)
-        .min_by_key(|t| {
-            (super::promote::bits(t), !t.is_unsigned_integer())
-        })
+        .min_by_key(|t| (super::promote::bits(t), !t.is_unsigned_integer()))
         .unwrap_or(DataType::Nothing);
     Ok(DataType::array(if all_nullable && super::invoke::can_be_nullable(&narrowest) {
         DataType::nullable(narrowest)
@@ -330,11 +324,7 @@ fn intersect(call: &FunctionCall) -> Result<Column> {
         for i in arrays[0].range(row) {
             let slot = &mut seen[numbers[0][i] as usize];
             let wanted = arrays.len() - 1;
-            let hit = if wanted == 0 {
-                *slot != (row, usize::MAX)
-            } else {
-                *slot == (row, wanted)
-            };
+            let hit = if wanted == 0 { *slot != (row, usize::MAX) } else { *slot == (row, wanted) };
             if hit {
                 *slot = (row, usize::MAX);
                 picks.push(i as u32);
@@ -358,8 +348,7 @@ fn union(call: &FunctionCall) -> Result<Column> {
         return Err(super::type_rule::illegal_column("arrayUnion yields an array"));
     };
     let mut pool = super::gather::Pool::new(item);
-    let starts =
-        arrays.iter().map(|a| pool.add(&a.items, call)).collect::<Result<Vec<_>>>()?;
+    let starts = arrays.iter().map(|a| pool.add(&a.items, call)).collect::<Result<Vec<_>>>()?;
     let total: usize = arrays.iter().map(|a| a.items.len()).sum();
     let mut taken = vec![usize::MAX; total + 1];
     let mut picks = Picks::with_capacity(call.rows, total);

@@ -82,8 +82,8 @@ fn up_to_64(s: &[u8]) -> u64 {
         let a = a.wrapping_add(third);
         (a.wrapping_add(z), b.wrapping_add(a.rotate_right(31)).wrapping_add(c))
     };
-    let a = fetch64(s, 0)
-        .wrapping_add((n as u64).wrapping_add(fetch64(s, n - 16)).wrapping_mul(K0));
+    let a =
+        fetch64(s, 0).wrapping_add((n as u64).wrapping_add(fetch64(s, n - 16)).wrapping_mul(K0));
     let (vf, vs) = half(fetch64(s, 24), a, fetch64(s, 8), fetch64(s, 16));
     let a = fetch64(s, 16).wrapping_add(fetch64(s, n - 32));
     let (wf, ws) = half(fetch64(s, n - 8), a, fetch64(s, n - 24), fetch64(s, n - 16));
@@ -118,11 +118,7 @@ pub(super) fn city_hash_64(s: &[u8]) -> u64 {
             .wrapping_add(fetch64(s, at + 16))
             .rotate_right(37)
             .wrapping_mul(K1);
-        y = y
-            .wrapping_add(v.1)
-            .wrapping_add(fetch64(s, at + 48))
-            .rotate_right(42)
-            .wrapping_mul(K1);
+        y = y.wrapping_add(v.1).wrapping_add(fetch64(s, at + 48)).rotate_right(42).wrapping_mul(K1);
         x ^= w.1;
         y ^= v.0;
         z = (z ^ w.0).rotate_right(33);

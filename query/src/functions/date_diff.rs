@@ -50,7 +50,8 @@ fn diff_type(a: &Args) -> Result<DataType> {
 fn instants(call: &FunctionCall, index: usize, zone: TimeZone) -> Result<Vec<(i64, i64)>> {
     let mut column = call.column(index)?;
     if column.data_type.is_string() {
-        column = super::cast::cast_column(&column, &DataType::DateTime64(3, Some(zone)), call.context)?;
+        column =
+            super::cast::cast_column(&column, &DataType::DateTime64(3, Some(zone)), call.context)?;
     }
     let (ticks, precision) = to_ticks(&column, zone)?;
     let power = 10i64.pow(precision as u32);

@@ -13,9 +13,7 @@ use super::registry::Registry;
 use super::strings::StringsBuilder;
 use super::type_rule::{Args, bad_argument};
 use crate::error::{Error, Result, codes};
-use crate::text::calendar::{
-    Civil, civil_from_local_seconds, offset_at, to_local, weekday,
-};
+use crate::text::calendar::{Civil, civil_from_local_seconds, offset_at, to_local, weekday};
 
 pub(super) const MONTHS: [&str; 12] = [
     "January",
@@ -36,9 +34,12 @@ pub(super) const WEEKDAYS: [&str; 7] =
 
 pub(super) fn add(r: &mut Registry) {
     for (name, joda) in [("formatDateTime", false), ("formatDateTimeInJodaSyntax", true)] {
-        r.add(name, 2..=3, |a| format_type(a).map(|_| DataType::String), move |c| {
-            format(c, 0, joda)
-        });
+        r.add(
+            name,
+            2..=3,
+            |a| format_type(a).map(|_| DataType::String),
+            move |c| format(c, 0, joda),
+        );
     }
     for (name, joda) in [("fromUnixTimestamp", false), ("fromUnixTimestampInJodaSyntax", true)] {
         r.add(
@@ -65,9 +66,12 @@ pub(super) fn add(r: &mut Registry) {
             render(c, 1, &pieces(pattern.as_bytes(), false)?, c.zone(1, 2)?)
         },
     );
-    r.add("monthName", 1..=1, |a| a.date(0).map(|_| DataType::String), |c| {
-        render(c, 0, &[Piece::MonthName], c.zone(0, usize::MAX)?)
-    });
+    r.add(
+        "monthName",
+        1..=1,
+        |a| a.date(0).map(|_| DataType::String),
+        |c| render(c, 0, &[Piece::MonthName], c.zone(0, usize::MAX)?),
+    );
 }
 
 fn name_part(part: &str) -> Result<&'static str> {
@@ -82,7 +86,11 @@ fn name_part(part: &str) -> Result<&'static str> {
         "hour" => "%k",
         "minute" => "\u{3}",
         "second" => "\u{4}",
-        _ => return Err(bad_argument(format!("{part} doesn't look like datepart name in dateName"))),
+        _ => {
+            return Err(bad_argument(format!(
+                "{part} doesn't look like datepart name in dateName"
+            )));
+        }
     })
 }
 
@@ -169,13 +177,9 @@ fn mysql_pieces(format: &[u8]) -> Result<Vec<Piece>> {
             b'c' | b'm' => out.push(Month(2)),
             b'C' => out.push(Century),
             b'd' => out.push(Day(2)),
-            b'D' => out.extend([
-                Month(2),
-                Text(b"/".to_vec()),
-                Day(2),
-                Text(b"/".to_vec()),
-                YearShort,
-            ]),
+            b'D' => {
+                out.extend([Month(2), Text(b"/".to_vec()), Day(2), Text(b"/".to_vec()), YearShort])
+            }
             b'e' => out.push(Day(1)),
             b'f' => out.push(Fraction),
             b'F' => {

@@ -10,9 +10,7 @@ use super::registry::Registry;
 use super::type_rule::{Args, bad_argument};
 use super::zone::{explicit_zone, parse_zone, result_zone};
 use crate::error::{Error, Result, codes};
-use crate::text::calendar::{
-    days_from_civil, days_in_month, local_to_utc, offset_at, to_local,
-};
+use crate::text::calendar::{days_from_civil, days_in_month, local_to_utc, offset_at, to_local};
 
 pub(super) fn add(r: &mut Registry) {
     now(r);
@@ -65,14 +63,19 @@ fn now(r: &mut Registry) {
     )
     .not_deterministic();
     for (name, minus) in [("today", 0), ("yesterday", 1)] {
-        r.add(name, 0..=1, |_| Ok(DataType::Date), move |c| {
-            let zone = match c.constant_text(0) {
-                Some(name) => parse_zone(&name)?,
-                None => c.context.time_zone,
-            };
-            let local = to_local(zone, (c.context.now_us / 1_000_000) as i64);
-            c.finish_numbers(vec![(local.div_euclid(86_400) - minus) as u16; c.rows])
-        })
+        r.add(
+            name,
+            0..=1,
+            |_| Ok(DataType::Date),
+            move |c| {
+                let zone = match c.constant_text(0) {
+                    Some(name) => parse_zone(&name)?,
+                    None => c.context.time_zone,
+                };
+                let local = to_local(zone, (c.context.now_us / 1_000_000) as i64);
+                c.finish_numbers(vec![(local.div_euclid(86_400) - minus) as u16; c.rows])
+            },
+        )
         .not_deterministic();
     }
 }
@@ -96,7 +99,9 @@ fn timestamps(r: &mut Registry) {
             let zone = c.zone(0, 1)?;
             let (ticks, precision) = to_ticks(&column, zone)?;
             let power = 10i64.pow(precision as u32);
-            c.finish_numbers(ticks.into_iter().map(|t| t.div_euclid(power) as u32).collect::<Vec<_>>())
+            c.finish_numbers(
+                ticks.into_iter().map(|t| t.div_euclid(power) as u32).collect::<Vec<_>>(),
+            )
         },
     );
     for (name, digits) in [
@@ -157,10 +162,15 @@ fn zones(r: &mut Registry) {
         |c| c.finish(c.column(0)?.array),
     );
     for name in ["timezone", "serverTimezone"] {
-        r.add(name, 0..=0, |_| Ok(DataType::String), |c| {
-            let name = Value::string(c.context.time_zone.name());
-            Ok(Column::constant(DataType::String, &name, c.rows)?)
-        });
+        r.add(
+            name,
+            0..=0,
+            |_| Ok(DataType::String),
+            |c| {
+                let name = Value::string(c.context.time_zone.name());
+                Ok(Column::constant(DataType::String, &name, c.rows)?)
+            },
+        );
     }
     r.add(
         "timezoneOf",
@@ -183,7 +193,10 @@ fn zones(r: &mut Registry) {
             let (ticks, precision) = to_ticks(&c.column(0)?, zone)?;
             let power = 10i64.pow(precision as u32);
             c.finish_numbers(
-                ticks.into_iter().map(|t| offset_at(zone, t.div_euclid(power))).collect::<Vec<i32>>(),
+                ticks
+                    .into_iter()
+                    .map(|t| offset_at(zone, t.div_euclid(power)))
+                    .collect::<Vec<i32>>(),
             )
         },
     );
@@ -229,7 +242,9 @@ fn made_of_numbers(r: &mut Registry) {
             1..=3,
             move |a| numbers(a).map(|_| result.clone()),
             |c| {
-                let parts = (0..c.arguments.len()).map(|i| c.numbers::<i64>(i)).collect::<Result<Vec<_>>>()?;
+                let parts = (0..c.arguments.len())
+                    .map(|i| c.numbers::<i64>(i))
+                    .collect::<Result<Vec<_>>>()?;
                 let wide = *c.result == DataType::Date32;
                 let days = (0..c.rows).map(|row| {
                     let year = parts[0].get(row);
@@ -249,7 +264,9 @@ fn made_of_numbers(r: &mut Registry) {
                     // 1970-01-01 stands for what is no date.
                     return c.finish_numbers(days.map(|d| d.unwrap_or(0)).collect::<Vec<i32>>());
                 }
-                c.finish_numbers(days.map(|d| d.unwrap_or(0).clamp(0, 0xFFFF) as u16).collect::<Vec<_>>())
+                c.finish_numbers(
+                    days.map(|d| d.unwrap_or(0).clamp(0, 0xFFFF) as u16).collect::<Vec<_>>(),
+                )
             },
         );
     }
@@ -266,7 +283,9 @@ fn made_of_numbers(r: &mut Registry) {
             c.finish_numbers(
                 seconds
                     .into_iter()
-                    .map(|s| s.map_or(0, |s| local_to_utc(zone, s)).clamp(0, u32::MAX as i64) as u32)
+                    .map(|s| {
+                        s.map_or(0, |s| local_to_utc(zone, s)).clamp(0, u32::MAX as i64) as u32
+                    })
                     .collect::<Vec<_>>(),
             )
         },
@@ -276,7 +295,10 @@ fn made_of_numbers(r: &mut Registry) {
         6..=9,
         |a| {
             let precision = if a.len() > 7 {
-                a.constant(7).and_then(Value::as_u64).filter(|p| *p <= 9).ok_or_else(|| a.illegal(7))?
+                a.constant(7)
+                    .and_then(Value::as_u64)
+                    .filter(|p| *p <= 9)
+                    .ok_or_else(|| a.illegal(7))?
             } else {
                 3
             };
@@ -329,20 +351,27 @@ fn packed_numbers(r: &mut Registry) {
     for (name, result) in
         [("YYYYMMDDToDate", DataType::Date), ("YYYYMMDDToDate32", DataType::Date32)]
     {
-        r.add(name, 1..=1, move |a| a.number(0).map(|_| result.clone()), |c| {
-            let numbers = c.numbers::<i64>(0)?;
-            let wide = *c.result == DataType::Date32;
-            let days = (0..c.rows).map(|row| {
-                let v = numbers.get(row);
-                let (y, m, d) = (v / 10_000, v / 100 % 100, v % 100);
-                let real = (1..=12).contains(&m) && d >= 1 && d <= days_in_month(y as i32, m as u32) as i64;
-                if real { day_of(y, m, d, wide).unwrap_or(0) } else { 0 }
-            });
-            if wide {
-                return c.finish_numbers(days.collect::<Vec<i32>>());
-            }
-            c.finish_numbers(days.map(|d| d as u16).collect::<Vec<_>>())
-        });
+        r.add(
+            name,
+            1..=1,
+            move |a| a.number(0).map(|_| result.clone()),
+            |c| {
+                let numbers = c.numbers::<i64>(0)?;
+                let wide = *c.result == DataType::Date32;
+                let days = (0..c.rows).map(|row| {
+                    let v = numbers.get(row);
+                    let (y, m, d) = (v / 10_000, v / 100 % 100, v % 100);
+                    let real = (1..=12).contains(&m)
+                        && d >= 1
+                        && d <= days_in_month(y as i32, m as u32) as i64;
+                    if real { day_of(y, m, d, wide).unwrap_or(0) } else { 0 }
+                });
+                if wide {
+                    return c.finish_numbers(days.collect::<Vec<i32>>());
+                }
+                c.finish_numbers(days.map(|d| d as u16).collect::<Vec<_>>())
+            },
+        );
     }
     r.add(
         "YYYYMMDDhhmmssToDateTime",
@@ -358,7 +387,8 @@ fn packed_numbers(r: &mut Registry) {
             c.finish_numbers(
                 (0..c.rows)
                     .map(|row| {
-                        let (date, time) = (numbers.get(row) / 1_000_000, numbers.get(row) % 1_000_000);
+                        let (date, time) =
+                            (numbers.get(row) / 1_000_000, numbers.get(row) % 1_000_000);
                         let day = day_of(date / 10_000, date / 100 % 100, date % 100, false);
                         day.map_or(0, |d| {
                             let seconds = time / 10_000 * 3600 + time / 100 % 100 * 60 + time % 100;
@@ -369,12 +399,17 @@ fn packed_numbers(r: &mut Registry) {
             )
         },
     );
-    r.add("fromDaysSinceYearZero", 1..=1, |a| a.integer(0).map(|_| DataType::Date), |c| {
-        let numbers = c.numbers::<i64>(0)?;
-        c.finish_numbers(
-            (0..c.rows).map(|row| (numbers.get(row) - 719_528) as u16).collect::<Vec<_>>(),
-        )
-    });
+    r.add(
+        "fromDaysSinceYearZero",
+        1..=1,
+        |a| a.integer(0).map(|_| DataType::Date),
+        |c| {
+            let numbers = c.numbers::<i64>(0)?;
+            c.finish_numbers(
+                (0..c.rows).map(|row| (numbers.get(row) - 719_528) as u16).collect::<Vec<_>>(),
+            )
+        },
+    );
     r.add(
         "toModifiedJulianDay",
         1..=1,

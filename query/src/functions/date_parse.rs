@@ -41,9 +41,12 @@ pub(super) fn add(r: &mut Registry) {
         ("parseDateTime64BestEffortOrNull", OnFailure::Null),
         ("parseDateTime64BestEffortOrZero", OnFailure::Default),
     ] {
-        r.add(name, 1..=3, move |a| Ok(nullable_if(failure, precise_type(a)?)), move |c| {
-            best_effort(c, failure, false)
-        });
+        r.add(
+            name,
+            1..=3,
+            move |a| Ok(nullable_if(failure, precise_type(a)?)),
+            move |c| best_effort(c, failure, false),
+        );
     }
     for (name, joda, failure) in [
         ("parseDateTime", false, OnFailure::Throw),

@@ -23,15 +23,21 @@ pub(super) fn add(r: &mut Registry) {
         ("base64URLDecode", true, false),
         ("tryBase64URLDecode", true, true),
     ] {
-        r.add(name, 1..=1, |a| a.string(0).map(|_| DataType::String), move |c| {
-            decode(c, quiet, |text, out| undo_base64(text, out, url), "base64")
-        });
+        r.add(
+            name,
+            1..=1,
+            |a| a.string(0).map(|_| DataType::String),
+            move |c| decode(c, quiet, |text, out| undo_base64(text, out, url), "base64"),
+        );
     }
     r.text("base58Encode", base58);
     for (name, quiet) in [("base58Decode", false), ("tryBase58Decode", true)] {
-        r.add(name, 1..=1, |a| a.string(0).map(|_| DataType::String), move |c| {
-            decode(c, quiet, undo_base58, "base58")
-        });
+        r.add(
+            name,
+            1..=1,
+            |a| a.string(0).map(|_| DataType::String),
+            move |c| decode(c, quiet, undo_base58, "base58"),
+        );
     }
     r.text("encodeURLComponent", |text, out| percent(text, out, false));
     r.text("encodeURLFormComponent", |text, out| percent(text, out, true));
@@ -79,7 +85,8 @@ fn digits(call: &FunctionCall, base: u32) -> Result<Column> {
         }
         return call.finish(out.finish()?);
     }
-    let memory = column.data_type.is_float() || matches!(column.data_type, DataType::Decimal { .. });
+    let memory =
+        column.data_type.is_float() || matches!(column.data_type, DataType::Decimal { .. });
     let width = column.data_type.arrow().primitive_width().unwrap_or(8);
     with_native!(column.data_type, T => {
         for v in values::<T>(&column) {

@@ -90,14 +90,24 @@ pub(super) fn add(r: &mut Registry) {
         let result = if algorithm.narrow { DataType::UInt32 } else { DataType::UInt64 };
         r.add(name, 0..=usize::MAX, move |_| Ok(result.clone()), move |c| hash(c, algorithm));
     }
-    r.add("intHash64", 1..=1, |a| a.integer_like(0).map(|_| DataType::UInt64), |c| {
-        let words = c.numbers::<u64>(0)?;
-        c.finish_numbers((0..c.rows).map(|i| int_hash_64(words.get(i))).collect::<Vec<_>>())
-    });
-    r.add("intHash32", 1..=1, |a| a.integer_like(0).map(|_| DataType::UInt32), |c| {
-        let words = c.numbers::<u64>(0)?;
-        c.finish_numbers((0..c.rows).map(|i| int_hash_32(words.get(i))).collect::<Vec<_>>())
-    });
+    r.add(
+        "intHash64",
+        1..=1,
+        |a| a.integer_like(0).map(|_| DataType::UInt64),
+        |c| {
+            let words = c.numbers::<u64>(0)?;
+            c.finish_numbers((0..c.rows).map(|i| int_hash_64(words.get(i))).collect::<Vec<_>>())
+        },
+    );
+    r.add(
+        "intHash32",
+        1..=1,
+        |a| a.integer_like(0).map(|_| DataType::UInt32),
+        |c| {
+            let words = c.numbers::<u64>(0)?;
+            c.finish_numbers((0..c.rows).map(|i| int_hash_32(words.get(i))).collect::<Vec<_>>())
+        },
+    );
     r.add("sipHash64Keyed", 2..=usize::MAX, |_| Ok(DataType::UInt64), keyed);
     digests(r);
     r.measure("CRC32", DataType::UInt32, crc32);
@@ -153,9 +163,7 @@ fn digests(r: &mut Registry) {
             name,
             1..=1,
             move |a| {
-                a.require(0, |t| {
-                    t.is_string() || matches!(t, DataType::Ipv6 | DataType::Nothing)
-                })?;
+                a.require(0, |t| t.is_string() || matches!(t, DataType::Ipv6 | DataType::Nothing))?;
                 Ok(DataType::FixedString(width))
             },
             move |c| {
@@ -182,9 +190,7 @@ fn keyed(call: &FunctionCall) -> Result<Column> {
     let (k0, k1) = (super::native::load::<u64>(first)?, super::native::load::<u64>(second)?);
     let texts = call.strings(1)?;
     call.finish_numbers(
-        (0..call.rows)
-            .map(|i| sip_hash_64_keyed((k0[i], k1[i]), texts.get(i)))
-            .collect::<Vec<_>>(),
+        (0..call.rows).map(|i| sip_hash_64_keyed((k0[i], k1[i]), texts.get(i))).collect::<Vec<_>>(),
     )
 }
 
@@ -215,7 +221,8 @@ fn absorb(
     }
     let fresh = *first;
     *first = false;
-    let put = |slot: &mut u64, h: u64| *slot = if fresh { h } else { (algorithm.combine)(*slot, h) };
+    let put =
+        |slot: &mut u64, h: u64| *slot = if fresh { h } else { (algorithm.combine)(*slot, h) };
     if let DataType::Array(_) | DataType::Map(..) = column.data_type {
         let array = array_of(column);
         let mut items = vec![0u64; array.items.len()];
@@ -223,7 +230,8 @@ fn absorb(
         for (row, slot) in hashes.iter_mut().enumerate() {
             let range = array.range(row);
             let size = range.len() as u64;
-            let of_size = if algorithm.narrow { int_hash_32(size) as u64 } else { int_hash_64(size) };
+            let of_size =
+                if algorithm.narrow { int_hash_32(size) as u64 } else { int_hash_64(size) };
             put(slot, of_size);
             for h in &items[range] {
                 *slot = (algorithm.combine)(*slot, *h);

@@ -64,16 +64,20 @@ pub(super) fn identify(column: &Column) -> Vec<u32> {
     if let Ok(strings) = Strings::of(column.array.as_ref()) {
         let mut seen: HashMap<&[u8], u32, BuildHasherDefault<WordHasher>> = HashMap::default();
         return (0..rows)
-            .map(|row| {
-                if is_null(row) { 0 } else { number(seen.entry(strings.get(row)).or_insert(0)) }
-            })
+            .map(
+                |row| {
+                    if is_null(row) { 0 } else { number(seen.entry(strings.get(row)).or_insert(0)) }
+                },
+            )
             .collect();
     }
     let mut seen: HashMap<Value, u32> = HashMap::new();
     (0..rows)
-        .map(|row| {
-            if is_null(row) { 0 } else { number(seen.entry(column.value(row)).or_insert(0)) }
-        })
+        .map(
+            |row| {
+                if is_null(row) { 0 } else { number(seen.entry(column.value(row)).or_insert(0)) }
+            },
+        )
         .collect()
 }
 

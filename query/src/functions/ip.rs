@@ -18,16 +18,25 @@ use crate::text::{parse_ipv4, parse_ipv6};
 pub(super) fn add(r: &mut Registry) {
     let v4_words = |t: &DataType| t.is_integer() || matches!(t, DataType::Ipv4 | DataType::Nothing);
     for (name, class_c) in [("IPv4NumToString", false), ("IPv4NumToStringClassC", true)] {
-        r.add(name, 1..=1, move |a| a.require(0, v4_words).map(|_| DataType::String), move |c| {
-            let words = c.numbers::<u32>(0)?;
-            let mut out = StringsBuilder::with_capacity(c.rows, c.rows * 12);
-            for row in 0..c.rows {
-                let [a, b, d, e] = words.get(row).to_be_bytes();
-                let text = if class_c { format!("{a}.{b}.{d}.xxx") } else { format!("{a}.{b}.{d}.{e}") };
-                out.push(text.as_bytes());
-            }
-            c.finish(out.finish()?)
-        });
+        r.add(
+            name,
+            1..=1,
+            move |a| a.require(0, v4_words).map(|_| DataType::String),
+            move |c| {
+                let words = c.numbers::<u32>(0)?;
+                let mut out = StringsBuilder::with_capacity(c.rows, c.rows * 12);
+                for row in 0..c.rows {
+                    let [a, b, d, e] = words.get(row).to_be_bytes();
+                    let text = if class_c {
+                        format!("{a}.{b}.{d}.xxx")
+                    } else {
+                        format!("{a}.{b}.{d}.{e}")
+                    };
+                    out.push(text.as_bytes());
+                }
+                c.finish(out.finish()?)
+            },
+        );
     }
     for (name, failure) in [
         ("IPv4StringToNum", Failure::Throw),
@@ -35,20 +44,25 @@ pub(super) fn add(r: &mut Registry) {
         ("IPv4StringToNumOrNull", Failure::Null),
     ] {
         let result = failure.result(DataType::UInt32);
-        r.add(name, 1..=1, move |a| a.string(0).map(|_| result.clone()), move |c| {
-            let texts = c.strings(0)?;
-            let mut out = vec![];
-            let mut valid = Validity::with_capacity(c.rows);
-            for row in 0..c.rows {
-                let parsed = parse_ipv4(texts.get(row));
-                if let (Err(e), Failure::Throw) = (&parsed, failure) {
-                    return Err(e.clone().into());
+        r.add(
+            name,
+            1..=1,
+            move |a| a.string(0).map(|_| result.clone()),
+            move |c| {
+                let texts = c.strings(0)?;
+                let mut out = vec![];
+                let mut valid = Validity::with_capacity(c.rows);
+                for row in 0..c.rows {
+                    let parsed = parse_ipv4(texts.get(row));
+                    if let (Err(e), Failure::Throw) = (&parsed, failure) {
+                        return Err(e.clone().into());
+                    }
+                    valid.push(parsed.is_ok() || failure == Failure::Default);
+                    out.push(parsed.unwrap_or(0));
                 }
-                valid.push(parsed.is_ok() || failure == Failure::Default);
-                out.push(parsed.unwrap_or(0));
-            }
-            c.finish(super::invoke::set_nulls(&u32::array(out), valid.finish()))
-        });
+                c.finish(super::invoke::set_nulls(&u32::array(out), valid.finish()))
+            },
+        );
     }
     for (name, failure) in [
         ("IPv6StringToNum", Failure::Throw),
@@ -56,20 +70,25 @@ pub(super) fn add(r: &mut Registry) {
         ("IPv6StringToNumOrNull", Failure::Null),
     ] {
         let result = failure.result(DataType::FixedString(16));
-        r.add(name, 1..=1, move |a| a.string(0).map(|_| result.clone()), move |c| {
-            let texts = c.strings(0)?;
-            let mut out = vec![];
-            let mut valid = Validity::with_capacity(c.rows);
-            for row in 0..c.rows {
-                let parsed = parse_ipv6(texts.get(row));
-                if let (Err(e), Failure::Throw) = (&parsed, failure) {
-                    return Err(e.clone().into());
+        r.add(
+            name,
+            1..=1,
+            move |a| a.string(0).map(|_| result.clone()),
+            move |c| {
+                let texts = c.strings(0)?;
+                let mut out = vec![];
+                let mut valid = Validity::with_capacity(c.rows);
+                for row in 0..c.rows {
+                    let parsed = parse_ipv6(texts.get(row));
+                    if let (Err(e), Failure::Throw) = (&parsed, failure) {
+                        return Err(e.clone().into());
+                    }
+                    valid.push(parsed.is_ok() || failure == Failure::Default);
+                    out.extend(parsed.unwrap_or_default());
                 }
-                valid.push(parsed.is_ok() || failure == Failure::Default);
-                out.extend(parsed.unwrap_or_default());
-            }
-            c.finish(Arc::new(fixed16(out, valid.finish())))
-        });
+                c.finish(Arc::new(fixed16(out, valid.finish())))
+            },
+        );
     }
     r.add(
         "IPv6NumToString",
@@ -94,11 +113,19 @@ pub(super) fn add(r: &mut Registry) {
     r.measure("isIPv6String", DataType::UInt8, |t| {
         u8::from(std::str::from_utf8(t).is_ok_and(|t| t.parse::<Ipv6Addr>().is_ok()))
     });
-    r.add("IPv4ToIPv6", 1..=1, move |a| a.require(0, v4_words).map(|_| DataType::Ipv6), |c| {
-        let words = c.numbers::<u32>(0)?;
-        let words = Column::new(DataType::Ipv4, u32::array((0..c.rows).map(|i| words.get(i)).collect()));
-        super::cast::cast_column(&words, &DataType::Ipv6, c.context)
-    });
+    r.add(
+        "IPv4ToIPv6",
+        1..=1,
+        move |a| a.require(0, v4_words).map(|_| DataType::Ipv6),
+        |c| {
+            let words = c.numbers::<u32>(0)?;
+            let words = Column::new(
+                DataType::Ipv4,
+                u32::array((0..c.rows).map(|i| words.get(i)).collect()),
+            );
+            super::cast::cast_column(&words, &DataType::Ipv6, c.context)
+        },
+    );
     r.add("isIPAddressInRange", 2..=2, |a| a.strings(0).map(|_| DataType::UInt8), in_range);
     ranges(r);
 }

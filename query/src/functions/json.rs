@@ -13,8 +13,8 @@ use super::FunctionCall;
 use super::json_text::{Kind, Step, check, compact, find, kind, parts, unescape};
 use super::json_value::{extract, number};
 use super::native::{Native, Numbers};
-use super::registry::Registry;
 use super::regexp::StringLists;
+use super::registry::Registry;
 use super::strings::{Strings, StringsBuilder, Validity};
 use super::type_rule::{Args, bad_argument};
 use crate::error::{Error, Result};
@@ -66,21 +66,27 @@ pub(super) fn add(r: &mut Registry) {
                 })
             })
         });
-        path_function(r, both!("JSONExtractArrayRaw"), DataType::array(String), any_case, |c, find| {
-            let mut out = StringLists::with_capacity(c.rows);
-            let mut item = vec![];
-            for row in 0..c.rows {
-                if let Some(value) = find(row).filter(|v| kind(v) == Some(Kind::Array)) {
-                    for (_, inner) in parts(value) {
-                        item.clear();
-                        compact(inner, &mut item);
-                        out.push(&item);
+        path_function(
+            r,
+            both!("JSONExtractArrayRaw"),
+            DataType::array(String),
+            any_case,
+            |c, find| {
+                let mut out = StringLists::with_capacity(c.rows);
+                let mut item = vec![];
+                for row in 0..c.rows {
+                    if let Some(value) = find(row).filter(|v| kind(v) == Some(Kind::Array)) {
+                        for (_, inner) in parts(value) {
+                            item.clear();
+                            compact(inner, &mut item);
+                            out.push(&item);
+                        }
                     }
+                    out.end_row();
                 }
-                out.end_row();
-            }
-            out.finish(c)
-        });
+                out.finish(c)
+            },
+        );
         path_function(r, both!("JSONExtractKeys"), DataType::array(String), any_case, |c, find| {
             let mut out = StringLists::with_capacity(c.rows);
             for row in 0..c.rows {
@@ -105,7 +111,10 @@ pub(super) fn add(r: &mut Registry) {
                                 .map(|(key, inner)| {
                                     let mut raw = vec![];
                                     compact(inner, &mut raw);
-                                    Value::Tuple(vec![Value::String(unescape(key)), Value::String(raw)])
+                                    Value::Tuple(vec![
+                                        Value::String(unescape(key)),
+                                        Value::String(raw),
+                                    ])
                                 })
                                 .collect()
                         }))
@@ -126,8 +135,7 @@ pub(super) fn add(r: &mut Registry) {
             let texts = c.strings(0)?;
             for row in 0..c.rows {
                 let path = paths.at(row);
-                if let Some((key, _)) =
-                    check(texts.get(row)).and_then(|v| find(v, &path, any_case))
+                if let Some((key, _)) = check(texts.get(row)).and_then(|v| find(v, &path, any_case))
                     && !key.is_empty()
                 {
                     out.bytes.extend_from_slice(&unescape(key));
@@ -371,12 +379,17 @@ fn simple(r: &mut Registry) {
         result: DataType,
         f: impl Fn(Option<&[u8]>) -> T + Send + Sync + 'static,
     ) {
-        r.add(name, 2..=2, move |a| a.strings(0).map(|_| result.clone()), move |c| {
-            let (texts, names) = (c.strings(0)?, c.strings(1)?);
-            c.finish_numbers(
-                (0..c.rows).map(|i| f(raw(texts.get(i), names.get(i)))).collect::<Vec<T>>(),
-            )
-        });
+        r.add(
+            name,
+            2..=2,
+            move |a| a.strings(0).map(|_| result.clone()),
+            move |c| {
+                let (texts, names) = (c.strings(0)?, c.strings(1)?);
+                c.finish_numbers(
+                    (0..c.rows).map(|i| f(raw(texts.get(i), names.get(i)))).collect::<Vec<T>>(),
+                )
+            },
+        );
     }
     /// The number's text, out of quotes if it stands in some.
     fn digits(rest: &[u8]) -> &str {
@@ -393,31 +406,40 @@ fn simple(r: &mut Registry) {
         &text[..end]
     }
     family(r, "simpleJSONHas", UInt8, |v| u8::from(v.is_some()));
-    family(r, "simpleJSONExtractInt", Int64, |v| v.and_then(|v| whole(v).parse().ok()).unwrap_or(0i64));
+    family(r, "simpleJSONExtractInt", Int64, |v| {
+        v.and_then(|v| whole(v).parse().ok()).unwrap_or(0i64)
+    });
     family(r, "simpleJSONExtractUInt", UInt64, |v| {
         v.and_then(|v| whole(v).parse().ok()).unwrap_or(0u64)
     });
     family(r, "simpleJSONExtractFloat", Float64, |v| {
         v.and_then(|v| digits(v).parse().ok()).unwrap_or(0f64)
     });
-    family(r, "simpleJSONExtractBool", UInt8, |v| u8::from(v.is_some_and(|v| v.starts_with(b"true"))));
+    family(r, "simpleJSONExtractBool", UInt8, |v| {
+        u8::from(v.is_some_and(|v| v.starts_with(b"true")))
+    });
     for (name, plain) in [("simpleJSONExtractString", true), ("simpleJSONExtractRaw", false)] {
-        r.add(name, 2..=2, |a| a.strings(0).map(|_| String), move |c| {
-            let (texts, names) = (c.strings(0)?, c.strings(1)?);
-            let mut out = StringsBuilder::with_capacity(c.rows, c.rows * 8);
-            for row in 0..c.rows {
-                if let Some(rest) = raw(texts.get(row), names.get(row)) {
-                    let end = simple_end(rest);
-                    if !plain {
-                        out.bytes.extend_from_slice(&rest[..end]);
-                    } else if rest.first() == Some(&b'"') {
-                        out.bytes.extend_from_slice(&unescape(&rest[..end]));
+        r.add(
+            name,
+            2..=2,
+            |a| a.strings(0).map(|_| String),
+            move |c| {
+                let (texts, names) = (c.strings(0)?, c.strings(1)?);
+                let mut out = StringsBuilder::with_capacity(c.rows, c.rows * 8);
+                for row in 0..c.rows {
+                    if let Some(rest) = raw(texts.get(row), names.get(row)) {
+                        let end = simple_end(rest);
+                        if !plain {
+                            out.bytes.extend_from_slice(&rest[..end]);
+                        } else if rest.first() == Some(&b'"') {
+                            out.bytes.extend_from_slice(&unescape(&rest[..end]));
+                        }
                     }
+                    out.end_row();
                 }
-                out.end_row();
-            }
-            c.finish(out.finish()?)
-        });
+                c.finish(out.finish()?)
+            },
+        );
     }
 }
 

@@ -19,41 +19,56 @@ enum Step {
 }
 
 pub(super) fn add(r: &mut Registry) {
-    r.add("JSON_EXISTS", 2..=2, |a| a.strings(0).map(|_| DataType::UInt8), |c| {
-        let mut out = Vec::with_capacity(c.rows);
-        each_row(c, |found| out.push(u8::from(!found.is_empty())))?;
-        c.finish_numbers(out)
-    });
-    r.add("JSON_VALUE", 2..=2, |a| a.strings(0).map(|_| DataType::String), |c| {
-        let mut out = StringsBuilder::with_capacity(c.rows, c.rows * 8);
-        each_row(c, |found| {
-            let scalar = found
-                .iter()
-                .find(|v| !matches!(kind(v), Some(Kind::Object | Kind::Array | Kind::Null)));
-            if let Some(value) = scalar {
-                super::json::as_string(value, &mut out.bytes);
-            }
-            out.end_row();
-        })?;
-        c.finish(out.finish()?)
-    });
-    r.add("JSON_QUERY", 2..=2, |a| a.strings(0).map(|_| DataType::String), |c| {
-        let mut out = StringsBuilder::with_capacity(c.rows, c.rows * 8);
-        each_row(c, |found| {
-            if !found.is_empty() {
-                out.bytes.push(b'[');
-                for (i, value) in found.iter().enumerate() {
-                    if i > 0 {
-                        out.bytes.extend_from_slice(b", ");
-                    }
-                    compact(value, &mut out.bytes);
+    r.add(
+        "JSON_EXISTS",
+        2..=2,
+        |a| a.strings(0).map(|_| DataType::UInt8),
+        |c| {
+            let mut out = Vec::with_capacity(c.rows);
+            each_row(c, |found| out.push(u8::from(!found.is_empty())))?;
+            c.finish_numbers(out)
+        },
+    );
+    r.add(
+        "JSON_VALUE",
+        2..=2,
+        |a| a.strings(0).map(|_| DataType::String),
+        |c| {
+            let mut out = StringsBuilder::with_capacity(c.rows, c.rows * 8);
+            each_row(c, |found| {
+                let scalar = found
+                    .iter()
+                    .find(|v| !matches!(kind(v), Some(Kind::Object | Kind::Array | Kind::Null)));
+                if let Some(value) = scalar {
+                    super::json::as_string(value, &mut out.bytes);
                 }
-                out.bytes.push(b']');
-            }
-            out.end_row();
-        })?;
-        c.finish(out.finish()?)
-    });
+                out.end_row();
+            })?;
+            c.finish(out.finish()?)
+        },
+    );
+    r.add(
+        "JSON_QUERY",
+        2..=2,
+        |a| a.strings(0).map(|_| DataType::String),
+        |c| {
+            let mut out = StringsBuilder::with_capacity(c.rows, c.rows * 8);
+            each_row(c, |found| {
+                if !found.is_empty() {
+                    out.bytes.push(b'[');
+                    for (i, value) in found.iter().enumerate() {
+                        if i > 0 {
+                            out.bytes.extend_from_slice(b", ");
+                        }
+                        compact(value, &mut out.bytes);
+                    }
+                    out.bytes.push(b']');
+                }
+                out.end_row();
+            })?;
+            c.finish(out.finish()?)
+        },
+    );
 }
 
 /// `visit(values found)` for every row.
@@ -87,9 +102,7 @@ fn walk<'a>(value: &'a [u8], steps: &[Step]) -> Vec<&'a [u8]> {
         for value in found {
             match step {
                 Step::Member(name) if kind(value) == Some(Kind::Object) => {
-                    next.extend(
-                        parts(value).find(|(k, _)| key_is(k, name, false)).map(|(_, v)| v),
-                    );
+                    next.extend(parts(value).find(|(k, _)| key_is(k, name, false)).map(|(_, v)| v));
                 }
                 Step::Items(ranges) if kind(value) == Some(Kind::Array) => {
                     for (i, (_, item)) in parts(value).enumerate() {

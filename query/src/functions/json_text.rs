@@ -308,7 +308,8 @@ mod tests {
         for good in ["{}", "[]", "1", "-0.5e+3", "\"a\\u00e4\"", " {\"a\" : [1, {\"b\":null}] } "] {
             assert!(check(good.as_bytes()).is_some(), "{good}");
         }
-        for bad in ["", "{a}", "[1,]", "{\"a\":}", "01", "1.", "\"a", "[1] x", "tru", "{\"a\":1,}"] {
+        for bad in ["", "{a}", "[1,]", "{\"a\":}", "01", "1.", "\"a", "[1] x", "tru", "{\"a\":1,}"]
+        {
             assert!(check(bad.as_bytes()).is_none(), "{bad}");
         }
         assert!(check("[".repeat(100_000).as_bytes()).is_none());

@@ -64,7 +64,12 @@ pub(super) fn number(value: &[u8]) -> Option<Number> {
 }
 
 /// The value as `to`; None if it does not fit.
-pub(super) fn extract(value: &[u8], to: &DataType, zone: TimeZone, any_case: bool) -> Option<Value> {
+pub(super) fn extract(
+    value: &[u8],
+    to: &DataType,
+    zone: TimeZone,
+    any_case: bool,
+) -> Option<Value> {
     use DataType::*;
     let json = kind(value)?;
     match to {
@@ -97,10 +102,7 @@ pub(super) fn extract(value: &[u8], to: &DataType, zone: TimeZone, any_case: boo
         Tuple(elements) if json == Kind::Array => {
             let mut items = parts(value).map(|(_, v)| v);
             Some(Value::Tuple(
-                elements
-                    .iter()
-                    .map(|e| part(items.next(), &e.data_type, zone, any_case))
-                    .collect(),
+                elements.iter().map(|e| part(items.next(), &e.data_type, zone, any_case)).collect(),
             ))
         }
         Tuple(elements) if json == Kind::Object => {

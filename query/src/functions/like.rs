@@ -26,8 +26,7 @@ pub(super) fn add(r: &mut Registry) {
 
 fn like_type(a: &Args) -> Result<DataType> {
     a.require(0, |t| {
-        t.is_string()
-            || matches!(t, DataType::Enum8(_) | DataType::Enum16(_) | DataType::Nothing)
+        t.is_string() || matches!(t, DataType::Enum8(_) | DataType::Enum16(_) | DataType::Nothing)
     })?;
     a.string(1)?;
     Ok(DataType::UInt8)

@@ -25,22 +25,33 @@ pub(super) fn add(r: &mut Registry) {
     r.add("mapValues", 1..=1, |a| parts_type(a, 1), |c| part(c, 1)).own_nulls();
     r.add("mapContainsKey", 2..=2, contains_type, |c| contains(c, 0)).own_nulls();
     r.add("mapContainsValue", 2..=2, contains_type, |c| contains(c, 1)).own_nulls();
-    for (name, function, part) in [
-        ("mapContainsKeyLike", "like", 0usize),
-        ("mapContainsValueLike", "like", 1),
-    ] {
-        r.add(name, 2..=2, |a| one_map(a, 0).map(|_| DataType::UInt8), move |c| {
-            let (a, hits) = like_hits(c, function, part)?;
-            c.finish_numbers(
-                (0..c.rows).map(|row| u8::from(hits[a.range(row)].contains(&1))).collect::<Vec<_>>(),
-            )
-        });
+    for (name, function, part) in
+        [("mapContainsKeyLike", "like", 0usize), ("mapContainsValueLike", "like", 1)]
+    {
+        r.add(
+            name,
+            2..=2,
+            |a| one_map(a, 0).map(|_| DataType::UInt8),
+            move |c| {
+                let (a, hits) = like_hits(c, function, part)?;
+                c.finish_numbers(
+                    (0..c.rows)
+                        .map(|row| u8::from(hits[a.range(row)].contains(&1)))
+                        .collect::<Vec<_>>(),
+                )
+            },
+        );
     }
     for (name, part) in [("mapExtractKeyLike", 0usize), ("mapExtractValueLike", 1)] {
-        r.add(name, 2..=2, |a| one_map(a, 0).map(|_| a.get(0).clone()), move |c| {
-            let (a, hits) = like_hits(c, "like", part)?;
-            keep(c, a, |i| hits[i] != 0)
-        });
+        r.add(
+            name,
+            2..=2,
+            |a| one_map(a, 0).map(|_| a.get(0).clone()),
+            move |c| {
+                let (a, hits) = like_hits(c, "like", part)?;
+                keep(c, a, |i| hits[i] != 0)
+            },
+        );
     }
     for (name, how) in [
         ("mapConcat", Merge::Append),
@@ -48,7 +59,8 @@ pub(super) fn add(r: &mut Registry) {
         ("mapAdd", Merge::Add),
         ("mapSubtract", Merge::Subtract),
     ] {
-        r.add(name, 1..=usize::MAX, move |a| merge_type(a, how), move |c| merge(c, how)).own_nulls();
+        r.add(name, 1..=usize::MAX, move |a| merge_type(a, how), move |c| merge(c, how))
+            .own_nulls();
     }
     lambdas(r);
 }
@@ -61,11 +73,16 @@ fn lambdas(r: &mut Registry) {
             "the lambda of a map function takes a key and a value",
         )),
     };
-    r.add("mapFilter", 2..=2, |a| one_map(a, 1).map(|_| a.get(1).clone()), |c| {
-        let (a, results) = apply(c)?;
-        let hits = super::conditional::truth(&results)?;
-        keep(c, a, |i| hits.value(i))
-    })
+    r.add(
+        "mapFilter",
+        2..=2,
+        |a| one_map(a, 1).map(|_| a.get(1).clone()),
+        |c| {
+            let (a, results) = apply(c)?;
+            let hits = super::conditional::truth(&results)?;
+            keep(c, a, |i| hits.value(i))
+        },
+    )
     .own_nulls()
     .lambda(pair);
     r.add(
@@ -93,29 +110,37 @@ fn lambdas(r: &mut Registry) {
     .own_nulls()
     .lambda(pair);
     for (name, all) in [("mapExists", false), ("mapAll", true)] {
-        r.add(name, 2..=2, |a| one_map(a, 1).map(|_| DataType::UInt8), move |c| {
-            let (a, results) = apply(c)?;
-            let hits = super::conditional::truth(&results)?;
-            c.finish_numbers(
-                (0..c.rows)
-                    .map(|row| {
-                        let mut range = a.range(row);
-                        u8::from(if all {
-                            range.all(|i| hits.value(i))
-                        } else {
-                            range.any(|i| hits.value(i))
+        r.add(
+            name,
+            2..=2,
+            |a| one_map(a, 1).map(|_| DataType::UInt8),
+            move |c| {
+                let (a, results) = apply(c)?;
+                let hits = super::conditional::truth(&results)?;
+                c.finish_numbers(
+                    (0..c.rows)
+                        .map(|row| {
+                            let mut range = a.range(row);
+                            u8::from(if all {
+                                range.all(|i| hits.value(i))
+                            } else {
+                                range.any(|i| hits.value(i))
+                            })
                         })
-                    })
-                    .collect::<Vec<_>>(),
-            )
-        })
+                        .collect::<Vec<_>>(),
+                )
+            },
+        )
         .own_nulls()
         .lambda(pair);
     }
     for (name, descending) in [("mapSort", false), ("mapReverseSort", true)] {
-        r.add(name, 1..=2, |a| one_map(a, a.len() - 1).map(|_| a.get(a.len() - 1).clone()), move |c| {
-            sort(c, descending)
-        })
+        r.add(
+            name,
+            1..=2,
+            |a| one_map(a, a.len() - 1).map(|_| a.get(a.len() - 1).clone()),
+            move |c| sort(c, descending),
+        )
         .own_nulls()
         .lambda(pair);
     }
@@ -361,7 +386,8 @@ fn merge(call: &FunctionCall, how: Merge) -> Result<Column> {
         for (index, map) in maps.iter().enumerate() {
             let Value::Map(entries) = map.value(row) else { continue };
             for (key, value) in entries {
-                let value = if how == Merge::Subtract && index > 0 { negated(value) } else { value };
+                let value =
+                    if how == Merge::Subtract && index > 0 { negated(value) } else { value };
                 match places.get(&key) {
                     Some(at) if how != Merge::Append => {
                         let slot = &mut pairs[*at].1;

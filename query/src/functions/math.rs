@@ -16,7 +16,9 @@ pub(super) fn add(r: &mut Registry) {
         ("cbrt", f64::cbrt),
         ("exp", f64::exp),
         ("exp2", f64::exp2),
-        ("exp10", |x| if x.fract() == 0.0 && x.abs() <= 300.0 { 10f64.powi(x as i32) } else { 10f64.powf(x) }),
+        ("exp10", |x| {
+            if x.fract() == 0.0 && x.abs() <= 300.0 { 10f64.powi(x as i32) } else { 10f64.powf(x) }
+        }),
         ("log", f64::ln),
         ("log2", f64::log2),
         ("log10", f64::log10),
@@ -41,9 +43,12 @@ pub(super) fn add(r: &mut Registry) {
         ("lgamma", log_gamma),
         ("sigmoid", |x| 1.0 / (1.0 + (-x).exp())),
     ] {
-        r.add(name, 1..=1, |a| a.number(0).map(|_| DataType::Float64), move |c| {
-            c.finish_numbers(floats(c, 0)?.into_iter().map(f).collect::<Vec<_>>())
-        });
+        r.add(
+            name,
+            1..=1,
+            |a| a.number(0).map(|_| DataType::Float64),
+            move |c| c.finish_numbers(floats(c, 0)?.into_iter().map(f).collect::<Vec<_>>()),
+        );
     }
     for (name, f) in [
         ("pow", f64::powf as fn(f64, f64) -> f64),
@@ -58,18 +63,28 @@ pub(super) fn add(r: &mut Registry) {
         });
     }
     for (name, value) in [("pi", std::f64::consts::PI), ("e", std::f64::consts::E)] {
-        r.add(name, 0..=0, |_| Ok(DataType::Float64), move |c| {
-            c.finish_numbers(vec![value; c.rows])
-        });
+        r.add(
+            name,
+            0..=0,
+            |_| Ok(DataType::Float64),
+            move |c| c.finish_numbers(vec![value; c.rows]),
+        );
     }
     for (name, f) in [
         ("isNaN", f64::is_nan as fn(f64) -> bool),
         ("isFinite", f64::is_finite),
         ("isInfinite", f64::is_infinite),
     ] {
-        r.add(name, 1..=1, |a| a.number(0).map(|_| DataType::UInt8), move |c| {
-            c.finish_numbers(floats(c, 0)?.into_iter().map(|v| u8::from(f(v))).collect::<Vec<_>>())
-        });
+        r.add(
+            name,
+            1..=1,
+            |a| a.number(0).map(|_| DataType::UInt8),
+            move |c| {
+                c.finish_numbers(
+                    floats(c, 0)?.into_iter().map(|v| u8::from(f(v))).collect::<Vec<_>>(),
+                )
+            },
+        );
     }
     r.add(
         "ifNotFinite",
@@ -80,7 +95,8 @@ pub(super) fn add(r: &mut Registry) {
         },
         |c| {
             let finite: Vec<bool> = floats(c, 0)?.into_iter().map(f64::is_finite).collect();
-            let [a, b] = [0, 1].map(|i| super::cast::cast_column(&c.column(i)?, c.result, c.context));
+            let [a, b] =
+                [0, 1].map(|i| super::cast::cast_column(&c.column(i)?, c.result, c.context));
             super::conditional::select(&arrow_array::BooleanArray::from(finite), &a?, &b?)
         },
     );
@@ -99,17 +115,22 @@ pub(super) fn add(r: &mut Registry) {
         width_bucket,
     );
     for (name, base) in [("intExp2", 2u64), ("intExp10", 10)] {
-        r.add(name, 1..=1, |a| a.number(0).map(|_| DataType::UInt64), move |c| {
-            let exponents = c.numbers::<i64>(0)?;
-            c.finish_numbers(
-                (0..c.rows)
-                    .map(|i| match exponents.get(i) {
-                        ..0 => 0,
-                        e => base.checked_pow(e.min(64) as u32).unwrap_or(u64::MAX),
-                    })
-                    .collect::<Vec<_>>(),
-            )
-        });
+        r.add(
+            name,
+            1..=1,
+            |a| a.number(0).map(|_| DataType::UInt64),
+            move |c| {
+                let exponents = c.numbers::<i64>(0)?;
+                c.finish_numbers(
+                    (0..c.rows)
+                        .map(|i| match exponents.get(i) {
+                            ..0 => 0,
+                            e => base.checked_pow(e.min(64) as u32).unwrap_or(u64::MAX),
+                        })
+                        .collect::<Vec<_>>(),
+                )
+            },
+        );
     }
 }
 

@@ -21,12 +21,21 @@ pub(super) fn add(r: &mut Registry) {
     r.add("materialize", 1..=1, |a| Ok(a.get(0).clone()), |c| c.finish(c.column(0)?.array))
         .own_types()
         .not_deterministic();
-    r.add("identity", 1..=1, |a| Ok(a.get(0).clone()), |c| c.finish(c.column(0)?.array)).own_types();
-    r.add("ignore", 0..=usize::MAX, |_| Ok(DataType::UInt8), |c| c.finish_numbers(vec![0u8; c.rows]))
+    r.add("identity", 1..=1, |a| Ok(a.get(0).clone()), |c| c.finish(c.column(0)?.array))
         .own_types();
-    r.add("indexHint", 0..=usize::MAX, |_| Ok(DataType::UInt8), |c| {
-        c.finish_numbers(vec![1u8; c.rows])
-    })
+    r.add(
+        "ignore",
+        0..=usize::MAX,
+        |_| Ok(DataType::UInt8),
+        |c| c.finish_numbers(vec![0u8; c.rows]),
+    )
+    .own_types();
+    r.add(
+        "indexHint",
+        0..=usize::MAX,
+        |_| Ok(DataType::UInt8),
+        |c| c.finish_numbers(vec![1u8; c.rows]),
+    )
     .own_types();
     r.add(
         "isConstant",
@@ -40,10 +49,18 @@ pub(super) fn add(r: &mut Registry) {
     r.add("least", 1..=usize::MAX, extreme_type, |c| extreme(c, false)).own_nulls();
     r.add("transform", 3..=4, transform_type, transform).own_nulls();
     r.add("throwIf", 1..=3, |a| a.number(0).map(|_| DataType::UInt8), throw_if).not_deterministic();
-    r.add("bar", 3..=4, |a| (0..a.len()).try_for_each(|i| a.number(i)).map(|_| DataType::String), bar);
-    r.add("defaultValueOfArgumentType", 1..=1, |a| Ok(a.get(0).clone()), |c| {
-        Ok(Column::default_values(c.result.clone(), c.rows))
-    })
+    r.add(
+        "bar",
+        3..=4,
+        |a| (0..a.len()).try_for_each(|i| a.number(i)).map(|_| DataType::String),
+        bar,
+    );
+    r.add(
+        "defaultValueOfArgumentType",
+        1..=1,
+        |a| Ok(a.get(0).clone()),
+        |c| Ok(Column::default_values(c.result.clone(), c.rows)),
+    )
     .own_types();
     r.add(
         "defaultValueOfTypeName",
@@ -66,9 +83,12 @@ fn about_the_server(r: &mut Registry) {
         name: &'static str,
         f: impl Fn(&FunctionCall) -> String + Send + Sync + 'static,
     ) {
-        r.add(name, 0..=0, |_| Ok(DataType::String), move |c| {
-            Ok(Column::constant(DataType::String, &Value::string(f(c)), c.rows)?)
-        });
+        r.add(
+            name,
+            0..=0,
+            |_| Ok(DataType::String),
+            move |c| Ok(Column::constant(DataType::String, &Value::string(f(c)), c.rows)?),
+        );
     }
     text(r, "version", |_| VERSION.to_string());
     text(r, "currentDatabase", |c| c.context.database.clone());
@@ -81,12 +101,22 @@ fn about_the_server(r: &mut Registry) {
     text(r, "displayName", |_| host_name());
     text(r, "getOSKernelVersion", |_| std::env::consts::OS.to_string());
     text(r, "buildId", |_| String::new());
-    r.add("revision", 0..=0, |_| Ok(DataType::UInt32), |c| c.finish_numbers(vec![54_500u32; c.rows]));
+    r.add(
+        "revision",
+        0..=0,
+        |_| Ok(DataType::UInt32),
+        |c| c.finish_numbers(vec![54_500u32; c.rows]),
+    );
     r.add("tcpPort", 0..=0, |_| Ok(DataType::UInt16), |c| c.finish_numbers(vec![9000u16; c.rows]));
-    r.add("uptime", 0..=0, |_| Ok(DataType::UInt32), |c| {
-        let started = *start_of_process();
-        c.finish_numbers(vec![started.elapsed().as_secs() as u32; c.rows])
-    })
+    r.add(
+        "uptime",
+        0..=0,
+        |_| Ok(DataType::UInt32),
+        |c| {
+            let started = *start_of_process();
+            c.finish_numbers(vec![started.elapsed().as_secs() as u32; c.rows])
+        },
+    )
     .not_deterministic();
 }
 
@@ -244,13 +274,12 @@ fn transform(call: &FunctionCall) -> Result<Column> {
         ));
     }
     let from_items = from.items.slice(0, from_range.len());
-    let common = common_value_type(
-        &[&column.data_type, &from_items.data_type].map(|t| ArgumentType {
+    let common =
+        common_value_type(&[&column.data_type, &from_items.data_type].map(|t| ArgumentType {
             data_type: t.clone(),
             constant: None,
             lambda_arity: None,
-        }),
-    )?;
+        }))?;
     let sides = [
         super::cast::cast_column(&from_items, &common, call.context)?,
         super::cast::cast_column(&column, &common, call.context)?,
@@ -260,11 +289,8 @@ fn transform(call: &FunctionCall) -> Result<Column> {
     for (i, n) in numbers[0].iter().enumerate().rev() {
         place[*n as usize] = i as u32;
     }
-    let results = super::cast::cast_column(
-        &to.items.slice(0, to_range.len()),
-        call.result,
-        call.context,
-    )?;
+    let results =
+        super::cast::cast_column(&to.items.slice(0, to_range.len()), call.result, call.context)?;
     let otherwise = super::cast::cast_column(&call.column(default)?, call.result, call.context)?;
     let joined = Column::concat(&[results, otherwise])?;
     let picks: Vec<u32> = (0..call.rows)

@@ -186,8 +186,7 @@ pub(super) fn nullable_tuples(op: Comparison, call: &FunctionCall) -> Result<Col
                 continue;
             }
             let (p, q) = (a.value(row), b.value(row));
-            if p.is_null() || q.is_null()
-            {
+            if p.is_null() || q.is_null() {
                 valid[row] = false;
                 open[row] = equal;
                 continue;

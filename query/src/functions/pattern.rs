@@ -151,7 +151,11 @@ pub(super) enum Like {
     Suffix(Vec<u8>),
     Contains(Vec<u8>),
     /// Texts in this order, whether the first is at the start and the last at the end.
-    Sequence { parts: Vec<Vec<u8>>, anchored_start: bool, anchored_end: bool },
+    Sequence {
+        parts: Vec<Vec<u8>>,
+        anchored_start: bool,
+        anchored_end: bool,
+    },
     Regex(String),
 }
 

@@ -45,27 +45,45 @@ impl Random {
 }
 
 pub(super) fn add(r: &mut Registry) {
-    r.add("rand", 0..=1, |_| Ok(DataType::UInt32), |c| {
-        let random = Random::new();
-        c.finish_numbers((0..c.rows).map(|_| random.word() as u32).collect::<Vec<_>>())
-    })
+    r.add(
+        "rand",
+        0..=1,
+        |_| Ok(DataType::UInt32),
+        |c| {
+            let random = Random::new();
+            c.finish_numbers((0..c.rows).map(|_| random.word() as u32).collect::<Vec<_>>())
+        },
+    )
     .own_nulls()
     .not_deterministic();
-    r.add("rand64", 0..=1, |_| Ok(DataType::UInt64), |c| {
-        let random = Random::new();
-        c.finish_numbers((0..c.rows).map(|_| random.word()).collect::<Vec<_>>())
-    })
+    r.add(
+        "rand64",
+        0..=1,
+        |_| Ok(DataType::UInt64),
+        |c| {
+            let random = Random::new();
+            c.finish_numbers((0..c.rows).map(|_| random.word()).collect::<Vec<_>>())
+        },
+    )
     .own_nulls()
     .not_deterministic();
-    r.add("randCanonical", 0..=1, |_| Ok(DataType::Float64), |c| {
-        let random = Random::new();
-        c.finish_numbers((0..c.rows).map(|_| random.unit()).collect::<Vec<_>>())
-    })
+    r.add(
+        "randCanonical",
+        0..=1,
+        |_| Ok(DataType::Float64),
+        |c| {
+            let random = Random::new();
+            c.finish_numbers((0..c.rows).map(|_| random.unit()).collect::<Vec<_>>())
+        },
+    )
     .own_nulls()
     .not_deterministic();
-    r.add("randConstant", 0..=1, |_| Ok(DataType::UInt32), |c| {
-        c.finish_numbers(vec![Random::new().word() as u32; c.rows])
-    })
+    r.add(
+        "randConstant",
+        0..=1,
+        |_| Ok(DataType::UInt32),
+        |c| c.finish_numbers(vec![Random::new().word() as u32; c.rows]),
+    )
     .own_nulls()
     .not_deterministic();
     for (name, version) in [("generateUUIDv4", 4u8), ("generateUUIDv7", 7)] {
@@ -76,9 +94,12 @@ pub(super) fn add(r: &mut Registry) {
     for (name, printable) in
         [("randomString", false), ("randomPrintableASCII", true), ("randomStringUTF8", true)]
     {
-        r.add(name, 1..=2, |a| a.integer(0).map(|_| DataType::String), move |c| {
-            random_string(c, printable)
-        })
+        r.add(
+            name,
+            1..=2,
+            |a| a.integer(0).map(|_| DataType::String),
+            move |c| random_string(c, printable),
+        )
         .not_deterministic();
     }
     distributions(r);
@@ -86,8 +107,11 @@ pub(super) fn add(r: &mut Registry) {
 
 fn distributions(r: &mut Registry) {
     for (name, parameters, f) in [
-        ("randUniform", 2usize, (|r: &Random, p: &[f64]| p[0] + r.unit() * (p[1] - p[0]))
-            as fn(&Random, &[f64]) -> f64),
+        (
+            "randUniform",
+            2usize,
+            (|r: &Random, p: &[f64]| p[0] + r.unit() * (p[1] - p[0])) as fn(&Random, &[f64]) -> f64,
+        ),
         ("randNormal", 2, |r, p| p[0] + r.normal() * p[1]),
         ("randLogNormal", 2, |r, p| (p[0] + r.normal() * p[1]).exp()),
         ("randExponential", 1, |r, p| -(1.0 - r.unit()).ln() / p[0]),

@@ -29,13 +29,18 @@ pub(super) fn add(r: &mut Registry) {
         ("formatReadableDecimalSize", 1000.0, DECIMAL, true),
         ("formatReadableQuantity", 1000.0, QUANTITY, false),
     ] {
-        r.add(name, 1..=1, |a| a.number(0).map(|_| DataType::String), move |c| {
-            let mut out = StringsBuilder::with_capacity(c.rows, c.rows * 10);
-            for v in to_floats(&c.column(0)?)? {
-                out.push(scaled(v, base, units, space).as_bytes());
-            }
-            c.finish(out.finish()?)
-        });
+        r.add(
+            name,
+            1..=1,
+            |a| a.number(0).map(|_| DataType::String),
+            move |c| {
+                let mut out = StringsBuilder::with_capacity(c.rows, c.rows * 10);
+                for v in to_floats(&c.column(0)?)? {
+                    out.push(scaled(v, base, units, space).as_bytes());
+                }
+                c.finish(out.finish()?)
+            },
+        );
     }
     r.add(
         "formatReadableTimeDelta",
@@ -108,7 +113,13 @@ fn time_delta(call: &FunctionCall) -> Result<Column> {
 
 fn delta_text(v: f64, largest: usize, smallest: usize) -> String {
     if !v.is_finite() {
-        let name = if v.is_nan() { "nan" } else if v > 0.0 { "inf" } else { "-inf" };
+        let name = if v.is_nan() {
+            "nan"
+        } else if v > 0.0 {
+            "inf"
+        } else {
+            "-inf"
+        };
         return name.into();
     }
     let sign = if v < 0.0 { "- " } else { "" };
@@ -180,8 +191,9 @@ fn parse_time_delta(call: &FunctionCall) -> Result<Column> {
     let mut out = Vec::with_capacity(call.rows);
     for row in 0..call.rows {
         let text = String::from_utf8_lossy(texts.get(row)).into_owned();
-        let seconds = parse_delta(&text)
-            .ok_or_else(|| bad_argument(format!("Invalid expression for parseTimeDelta: {text}")))?;
+        let seconds = parse_delta(&text).ok_or_else(|| {
+            bad_argument(format!("Invalid expression for parseTimeDelta: {text}"))
+        })?;
         out.push(seconds);
     }
     call.finish_numbers(out)

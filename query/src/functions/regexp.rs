@@ -45,19 +45,30 @@ pub(super) fn add(r: &mut Registry) {
         r.add(name, 3..=3, |a| a.strings(0).map(|_| String), move |c| replace(c, all));
     }
     for (name, any_case) in [("countMatches", false), ("countMatchesCaseInsensitive", true)] {
-        r.add(name, 2..=2, |a| a.strings(0).map(|_| UInt64), move |c| {
-            rows(c, any_case, |regex, text| {
-                // Empty matches do not count.
-                regex.find_iter(text).filter(|m| !m.is_empty()).count() as u64
-            })
-        });
+        r.add(
+            name,
+            2..=2,
+            |a| a.strings(0).map(|_| UInt64),
+            move |c| {
+                rows(c, any_case, |regex, text| {
+                    // Empty matches do not count.
+                    regex.find_iter(text).filter(|m| !m.is_empty()).count() as u64
+                })
+            },
+        );
     }
-    r.add("multiMatchAny", 2..=2, |a| patterns_type(a).map(|_| UInt8), |c| {
-        multi(c, |hits| u8::from(hits.contains(&true)))
-    });
-    r.add("multiMatchAnyIndex", 2..=2, |a| patterns_type(a).map(|_| UInt64), |c| {
-        multi(c, |hits| hits.iter().position(|h| *h).map_or(0, |i| i as u64 + 1))
-    });
+    r.add(
+        "multiMatchAny",
+        2..=2,
+        |a| patterns_type(a).map(|_| UInt8),
+        |c| multi(c, |hits| u8::from(hits.contains(&true))),
+    );
+    r.add(
+        "multiMatchAnyIndex",
+        2..=2,
+        |a| patterns_type(a).map(|_| UInt64),
+        |c| multi(c, |hits| hits.iter().position(|h| *h).map_or(0, |i| i as u64 + 1)),
+    );
     r.add(
         "multiMatchAllIndices",
         2..=2,

@@ -18,9 +18,12 @@ pub(super) fn add(r: &mut Registry) {
         r.add(name, 3..=3, |a| a.strings(0).map(|_| DataType::String), move |c| replace(c, all));
     }
     for (name, points) in [("translate", false), ("translateUTF8", true)] {
-        r.add(name, 3..=3, |a| a.strings(0).map(|_| DataType::String), move |c| {
-            translate(c, points)
-        });
+        r.add(
+            name,
+            3..=3,
+            |a| a.strings(0).map(|_| DataType::String),
+            move |c| translate(c, points),
+        );
     }
     for (name, points) in [("overlay", false), ("overlayUTF8", true)] {
         r.add(

@@ -37,16 +37,26 @@ pub(super) fn add(r: &mut Registry) {
     }
     r.add("roundDown", 2..=2, round_down_type, round_down);
     r.add("roundToExp2", 1..=1, |a| a.number(0).map(|_| a.get(0).clone()), to_exp2);
-    r.add("roundDuration", 1..=1, |a| a.number(0).map(|_| DataType::UInt16), |c| {
-        const STEPS: [u16; 15] =
-            [1, 10, 30, 60, 120, 180, 240, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000];
-        steps(c, |v| STEPS.iter().rev().find(|s| v >= **s as f64).copied().unwrap_or(0))
-    });
-    r.add("roundAge", 1..=1, |a| a.number(0).map(|_| DataType::UInt8), |c| {
-        const STEPS: [(f64, u8); 6] =
-            [(55.0, 55), (45.0, 45), (35.0, 35), (25.0, 25), (18.0, 18), (1.0, 17)];
-        steps(c, |v| STEPS.iter().find(|(s, _)| v >= *s).map_or(0, |(_, r)| *r))
-    });
+    r.add(
+        "roundDuration",
+        1..=1,
+        |a| a.number(0).map(|_| DataType::UInt16),
+        |c| {
+            const STEPS: [u16; 15] =
+                [1, 10, 30, 60, 120, 180, 240, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000];
+            steps(c, |v| STEPS.iter().rev().find(|s| v >= **s as f64).copied().unwrap_or(0))
+        },
+    );
+    r.add(
+        "roundAge",
+        1..=1,
+        |a| a.number(0).map(|_| DataType::UInt8),
+        |c| {
+            const STEPS: [(f64, u8); 6] =
+                [(55.0, 55), (45.0, 45), (35.0, 35), (25.0, 25), (18.0, 18), (1.0, 17)];
+            steps(c, |v| STEPS.iter().find(|(s, _)| v >= *s).map_or(0, |(_, r)| *r))
+        },
+    );
 }
 
 fn steps<T: Native>(call: &FunctionCall, f: impl Fn(f64) -> T) -> Result<Column> {
@@ -68,7 +78,8 @@ fn round(call: &FunctionCall, how: Rounding) -> Result<Column> {
         DataType::Float64 => {
             let values = values::<f64>(&column);
             if same && call.rows > 0 && digits.get(0) == 0 {
-                return call.finish_numbers(values.iter().map(|v| whole(*v, how)).collect::<Vec<_>>());
+                return call
+                    .finish_numbers(values.iter().map(|v| whole(*v, how)).collect::<Vec<_>>());
             }
             let rounded = values.iter().enumerate().map(|(i, v)| float(*v, digits.get(i), how));
             call.finish_numbers(rounded.collect::<Vec<_>>())
@@ -125,7 +136,8 @@ fn float(v: f64, digits: i64, how: Rounding) -> f64 {
         return whole(v, how);
     }
     let power = 10f64.powi(digits.unsigned_abs().min(400) as i32);
-    let rounded = if digits > 0 { whole(v * power, how) / power } else { whole(v / power, how) * power };
+    let rounded =
+        if digits > 0 { whole(v * power, how) / power } else { whole(v / power, how) * power };
     // Beyond the float's digits there is nothing to round.
     if rounded.is_finite() { rounded } else { v }
 }
@@ -157,7 +169,9 @@ fn integer(v: i128, cut: i64, how: Rounding) -> i128 {
     let away = if v < 0 { -1 } else { 1 };
     let quotient = match how {
         Rounding::Half if twice >= step => quotient + away,
-        Rounding::HalfEven if twice > step || (twice == step && quotient % 2 != 0) => quotient + away,
+        Rounding::HalfEven if twice > step || (twice == step && quotient % 2 != 0) => {
+            quotient + away
+        }
         Rounding::Floor if rest < 0 => quotient - 1,
         Rounding::Ceil if rest > 0 => quotient + 1,
         _ => quotient,

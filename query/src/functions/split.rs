@@ -32,9 +32,7 @@ pub(super) fn add(r: &mut Registry) {
         ("splitByNonAlpha", |b| !is_space(b) && !b.is_ascii_punctuation()),
         ("alphaTokens", |b| b.is_ascii_alphabetic()),
     ] {
-        r.add(name, 1..=2, list_type, move |c| {
-            runs(c, 1, is_part)
-        });
+        r.add(name, 1..=2, list_type, move |c| runs(c, 1, is_part));
     }
     r.add(
         "ngrams",
@@ -170,10 +168,9 @@ fn tokens(call: &FunctionCall) -> Result<Column> {
         }
         "splitByString" | "split" => {
             let separators = match call.constant(2) {
-                Some(Value::Array(items)) => items
-                    .into_iter()
-                    .filter_map(|v| v.as_bytes().map(<[u8]>::to_vec))
-                    .collect(),
+                Some(Value::Array(items)) => {
+                    items.into_iter().filter_map(|v| v.as_bytes().map(<[u8]>::to_vec)).collect()
+                }
                 _ => vec![b" ".to_vec()],
             };
             by_any(call, &separators)
@@ -246,7 +243,8 @@ fn pairs_of(text: &[u8], key_end: u8, pair_ends: &[u8], quote: u8) -> Vec<(Value
     let piece = |at: &mut usize, stops: &dyn Fn(u8) -> bool| -> Vec<u8> {
         if text.get(*at) == Some(&quote) {
             let start = *at + 1;
-            let end = text[start..].iter().position(|b| *b == quote).map_or(text.len(), |e| start + e);
+            let end =
+                text[start..].iter().position(|b| *b == quote).map_or(text.len(), |e| start + e);
             *at = (end + 1).min(text.len());
             return text[start..end].to_vec();
         }

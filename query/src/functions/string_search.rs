@@ -93,8 +93,7 @@ pub(super) fn add(r: &mut Registry) {
         ("hasTokenOrNull", Case::Exact, true),
         ("hasTokenCaseInsensitiveOrNull", Case::Ascii, true),
     ] {
-        let result =
-            if or_null { DataType::nullable(DataType::UInt8) } else { DataType::UInt8 };
+        let result = if or_null { DataType::nullable(DataType::UInt8) } else { DataType::UInt8 };
         r.add(
             name,
             2..=2,
@@ -105,12 +104,17 @@ pub(super) fn add(r: &mut Registry) {
     for (name, case) in
         [("hasSubsequence", Case::Exact), ("hasSubsequenceCaseInsensitive", Case::Ascii)]
     {
-        r.add(name, 2..=2, |a| a.strings(0).map(|_| DataType::UInt8), move |c| {
-            pairs(c, case, |text, wanted| {
-                let mut rest = text.iter();
-                u8::from(wanted.iter().all(|w| rest.any(|t| t == w)))
-            })
-        });
+        r.add(
+            name,
+            2..=2,
+            |a| a.strings(0).map(|_| DataType::UInt8),
+            move |c| {
+                pairs(c, case, |text, wanted| {
+                    let mut rest = text.iter();
+                    u8::from(wanted.iter().all(|w| rest.any(|t| t == w)))
+                })
+            },
+        );
     }
     multi(r);
 }
@@ -250,9 +254,7 @@ fn has_token(call: &FunctionCall, case: Case, or_null: bool) -> Result<Column> {
         let wanted = case.fold(needles.get(row));
         let is_token = !wanted.is_empty() && wanted.iter().all(|b| is_token_byte(*b));
         if !is_token && !or_null {
-            return Err(bad_argument(
-                "Needle must not contain whitespace or separator characters",
-            ));
+            return Err(bad_argument("Needle must not contain whitespace or separator characters"));
         }
         valid.push(is_token);
         let found = |text: &[u8]| {
@@ -262,10 +264,13 @@ fn has_token(call: &FunctionCall, case: Case, or_null: bool) -> Result<Column> {
                     && (end == text.len() || !is_token_byte(text[end]))
             })
         };
-        out.push(u8::from(is_token && match case {
-            Case::Exact => found(texts.get(row)),
-            _ => found(&case.fold(texts.get(row))),
-        }));
+        out.push(u8::from(
+            is_token
+                && match case {
+                    Case::Exact => found(texts.get(row)),
+                    _ => found(&case.fold(texts.get(row))),
+                },
+        ));
     }
     let array = <u8 as super::native::Native>::array(out);
     call.finish(super::invoke::set_nulls(&array, valid.finish()))
@@ -282,9 +287,12 @@ fn multi(r: &mut Registry) {
                 (concat!($base, "UTF8"), Case::Exact, true),
                 (concat!($base, "CaseInsensitiveUTF8"), Case::Unicode, true),
             ] {
-                r.add(name, 2..=2, |a| needles_type(a).map(|_| $result), move |c| {
-                    $run(c, case, points)
-                });
+                r.add(
+                    name,
+                    2..=2,
+                    |a| needles_type(a).map(|_| $result),
+                    move |c| $run(c, case, points),
+                );
             }
         };
     }

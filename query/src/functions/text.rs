@@ -42,7 +42,9 @@ pub(super) fn add(r: &mut Registry) {
             move |c| substring_index(c, points),
         );
     }
-    r.measure("countDigits", DataType::UInt8, |t| t.iter().filter(|b| b.is_ascii_digit()).count() as u8);
+    r.measure("countDigits", DataType::UInt8, |t| {
+        t.iter().filter(|b| b.is_ascii_digit()).count() as u8
+    });
     r.measure("stringBytesUniq", DataType::UInt16, |t| {
         let mut seen = [false; 256];
         t.iter().for_each(|b| seen[*b as usize] = true);
@@ -251,10 +253,15 @@ fn distances(r: &mut Registry) {
         result: DataType,
         f: impl Fn(&[u8], &[u8]) -> T + Send + Sync + 'static,
     ) {
-        r.add(name, 2..=2, move |a| a.strings(0).map(|_| result.clone()), move |c| {
-            let (a, b) = (c.strings(0)?, c.strings(1)?);
-            c.finish_numbers((0..c.rows).map(|i| f(a.get(i), b.get(i))).collect::<Vec<T>>())
-        });
+        r.add(
+            name,
+            2..=2,
+            move |a| a.strings(0).map(|_| result.clone()),
+            move |c| {
+                let (a, b) = (c.strings(0)?, c.strings(1)?);
+                c.finish_numbers((0..c.rows).map(|i| f(a.get(i), b.get(i))).collect::<Vec<T>>())
+            },
+        );
     }
     let chars = |t: &[u8]| String::from_utf8_lossy(t).chars().collect::<Vec<char>>();
     add(r, "editDistance", DataType::UInt64, |a, b| levenshtein(a, b, false));

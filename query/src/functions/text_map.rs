@@ -10,10 +10,7 @@ use super::strings::StringsBuilder;
 use crate::error::Result;
 
 /// `f` appends to the buffer what the text becomes.
-pub(super) fn map_text(
-    call: &FunctionCall,
-    f: impl Fn(&[u8], &mut Vec<u8>),
-) -> Result<Column> {
+pub(super) fn map_text(call: &FunctionCall, f: impl Fn(&[u8], &mut Vec<u8>)) -> Result<Column> {
     let held = text_argument(call, 0)?;
     let strings = strings_of(&held)?;
     let mut out = StringsBuilder::with_capacity(call.rows, strings.total(call.rows));
@@ -38,12 +35,7 @@ impl Registry {
         name: &'static str,
         f: impl Fn(&[u8], &mut Vec<u8>) + Send + Sync + 'static,
     ) -> &mut Definition {
-        self.add(
-            name,
-            1..=1,
-            |a| a.string(0).map(|_| DataType::String),
-            move |c| map_text(c, &f),
-        )
+        self.add(name, 1..=1, |a| a.string(0).map(|_| DataType::String), move |c| map_text(c, &f))
     }
 
     /// A function of one string that yields a part of it.

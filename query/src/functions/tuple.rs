@@ -48,8 +48,7 @@ fn tuple_type(a: &Args) -> Result<DataType> {
 }
 
 fn tuple(call: &FunctionCall) -> Result<Column> {
-    let columns =
-        (0..call.arguments.len()).map(|i| call.column(i)).collect::<Result<Vec<_>>>()?;
+    let columns = (0..call.arguments.len()).map(|i| call.column(i)).collect::<Result<Vec<_>>>()?;
     tuple_of(call, columns)
 }
 
@@ -99,9 +98,9 @@ fn type_within(a: &Args, data_type: &DataType) -> Result<DataType> {
 fn missing(wanted: Option<&Value>) -> Error {
     let name = wanted.map_or("?".into(), Value::to_sql);
     match wanted {
-        Some(Value::String(_)) => super::type_rule::bad_argument(format!(
-            "Tuple doesn't have element with name {name}"
-        )),
+        Some(Value::String(_)) => {
+            super::type_rule::bad_argument(format!("Tuple doesn't have element with name {name}"))
+        }
         _ => Error::new(
             codes::ARGUMENT_OUT_OF_BOUND,
             format!("Tuple doesn't have element with index {name}"),

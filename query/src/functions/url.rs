@@ -231,7 +231,11 @@ fn query_bounds(url: &[u8]) -> (usize, usize) {
 fn query_range(url: &[u8], with_fragment: bool) -> &[u8] {
     match url.iter().position(|b| matches!(b, b'?' | b'#')) {
         Some(at) if url[at] == b'#' => {
-            if with_fragment { &url[at + 1..] } else { &[] }
+            if with_fragment {
+                &url[at + 1..]
+            } else {
+                &[]
+            }
         }
         Some(at) => {
             let rest = &url[at + 1..];
@@ -262,7 +266,9 @@ fn port(call: &FunctionCall) -> Result<Column> {
 /// The places of `name=value` behind `?`, `&` and `#`.
 fn each_parameter(url: &[u8]) -> impl Iterator<Item = &[u8]> {
     let start = url.iter().position(|b| matches!(b, b'?' | b'#')).map_or(url.len(), |at| at + 1);
-    url[start..].split(|b| matches!(b, b'&' | b'#' | b'?')).filter(|p| memchr::memchr(b'=', p).is_some())
+    url[start..]
+        .split(|b| matches!(b, b'&' | b'#' | b'?'))
+        .filter(|p| memchr::memchr(b'=', p).is_some())
 }
 
 fn parameter(call: &FunctionCall) -> Result<Column> {
@@ -346,7 +352,8 @@ fn remove_parameter(url: &mut Vec<u8>, name: &[u8]) {
         if at == 0 || !matches!(url[at - 1], b'?' | b'&' | b'#') {
             continue;
         }
-        let end = at + url[at..].iter().position(|b| matches!(b, b'&' | b'#')).unwrap_or(url.len() - at);
+        let end =
+            at + url[at..].iter().position(|b| matches!(b, b'&' | b'#')).unwrap_or(url.len() - at);
         if url.get(end) == Some(&b'&') {
             url.drain(at..=end);
         } else if url[at - 1] == b'&' {
