@@ -92,8 +92,11 @@ fn expire(slots: &mut BTreeMap<(String, String), Slot>) {
     let now = Instant::now();
     slots.retain(|_, s| s.busy || now.duration_since(s.idle_since) < s.timeout);
     while slots.len() >= SESSIONS_MAX {
-        let oldest =
-            slots.iter().filter(|(_, s)| !s.busy).min_by_key(|(_, s)| s.idle_since).map(|(k, _)| k.clone());
+        let oldest = slots
+            .iter()
+            .filter(|(_, s)| !s.busy)
+            .min_by_key(|(_, s)| s.idle_since)
+            .map(|(k, _)| k.clone());
         match oldest {
             Some(key) => slots.remove(&key),
             None => return,

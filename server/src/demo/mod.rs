@@ -136,7 +136,9 @@ fn wait_for_rows(sql: &mut Sql, stop: &AtomicBool, began: Instant) -> Result<Dur
             return Ok(began.elapsed());
         }
         if began.elapsed() > Duration::from_secs(60) {
-            let why = sql.text("SELECT table, state, paused_reason, last_error FROM system.kafka_consumers")?;
+            let why = sql.text(
+                "SELECT table, state, paused_reason, last_error FROM system.kafka_consumers",
+            )?;
             return Err(format!("no rows after a minute; the consumers say:\n{why}"));
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -148,14 +150,19 @@ fn greet(address: SocketAddr, moved: bool, first: Duration) {
     if moved {
         println!("(the port asked for is taken, so it is another)\n");
     }
-    println!("First rows after {:.1} s. Messages are flowing from Kafka into tables.\n", first.as_secs_f64());
+    println!(
+        "First rows after {:.1} s. Messages are flowing from Kafka into tables.\n",
+        first.as_secs_f64()
+    );
     println!("  Look at it      http://{address}/demo");
     println!("  Ask it          http://{address}/play");
     println!("  Or type         pumphouse client --port {}", address.port());
     println!("                  curl 'http://{address}/?query=SELECT+count()+FROM+demo.events'\n");
     println!("Things to try:");
     println!("  SELECT count(), uniqExact(key), sum(value) FROM test.view");
-    println!("  SELECT page, count() AS hits, quantile(0.95)(duration_ms) AS p95 FROM demo.events GROUP BY page ORDER BY hits DESC LIMIT 10");
+    println!(
+        "  SELECT page, count() AS hits, quantile(0.95)(duration_ms) AS p95 FROM demo.events GROUP BY page ORDER BY hits DESC LIMIT 10"
+    );
     println!("  SELECT table, lag, num_rows_read, state FROM system.kafka_consumers\n");
 }
 
@@ -176,7 +183,8 @@ fn watch(options: &DemoOptions, sql: &mut Sql, stop: &AtomicBool) -> Result<(), 
             continue;
         }
         let rows = sql.number("SELECT count() FROM demo.events")?;
-        let lag = sql.number("SELECT sum(lag) FROM system.kafka_consumers WHERE database = 'demo'")?;
+        let lag =
+            sql.number("SELECT sum(lag) FROM system.kafka_consumers WHERE database = 'demo'")?;
         let parts = sql.number("SELECT count() FROM system.parts WHERE database = 'demo'")?;
         let rate = (rows - before.1) as f64 / before.0.elapsed().as_secs_f64();
         before = (Instant::now(), rows);
@@ -200,8 +208,16 @@ fn summarize(sql: &mut Sql, sent: producer::Sent) -> Result<(), String> {
     let hits = sql.number("SELECT sum(hits) FROM demo.pages_per_minute")?;
     let pairs = sql.text("SELECT count(), uniqExact(key), sum(value) FROM test.view")?;
     println!("\nSummary");
-    println!("  web events sent {}, in the table {events}, counted by the aggregating view {hits}", sent.events);
-    println!("  key/value pairs sent {} (sum {}); count, uniqExact(key), sum(value): {}", sent.pairs, sent.sum, pairs.trim().replace('\t', ", "));
+    println!(
+        "  web events sent {}, in the table {events}, counted by the aggregating view {hits}",
+        sent.events
+    );
+    println!(
+        "  key/value pairs sent {} (sum {}); count, uniqExact(key), sum(value): {}",
+        sent.pairs,
+        sent.sum,
+        pairs.trim().replace('\t', ", ")
+    );
     println!("  top pages:");
     let top = sql.text("SELECT page, sum(hits) AS n FROM demo.pages_per_minute GROUP BY page ORDER BY n DESC LIMIT 5")?;
     for line in top.lines() {

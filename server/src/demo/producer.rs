@@ -62,9 +62,8 @@ fn produce(producer: &BaseProducer, rate: u64, stop: &AtomicBool) -> Sent {
     while !stop.load(Ordering::Relaxed) {
         let due = (began.elapsed().as_secs_f64() * rate as f64) as u64;
         while sent.events < due && !stop.load(Ordering::Relaxed) {
-            let now_ms = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |d| d.as_millis() as u64);
+            let now_ms =
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
             if !send(producer, "web_events", sent.events, &events.event(now_ms)) {
                 break;
             }

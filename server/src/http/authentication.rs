@@ -19,13 +19,16 @@ pub fn authenticate(
 ) -> Result<String> {
     let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     let own = (header("x-clickhouse-user"), header("x-clickhouse-key"));
-    let basic = header("authorization").filter(|v| *v != "never").map(basic_credentials).transpose()?;
+    let basic =
+        header("authorization").filter(|v| *v != "never").map(basic_credentials).transpose()?;
     let url = (parameters.get("user"), parameters.get("password"));
     let given = usize::from(own.0.is_some() || own.1.is_some())
         + usize::from(basic.is_some())
         + usize::from(url.0.is_some() || url.1.is_some());
     if given > 1 {
-        return Err(failed("Invalid authentication: it is not allowed to use several authentication methods simultaneously"));
+        return Err(failed(
+            "Invalid authentication: it is not allowed to use several authentication methods simultaneously",
+        ));
     }
     let (user, password) = if own.0.is_some() || own.1.is_some() {
         (own.0.unwrap_or("default").to_string(), own.1.unwrap_or("").to_string())
@@ -56,10 +59,10 @@ fn failed(message: &str) -> Error {
 }
 
 fn basic_credentials(value: &str) -> Result<(String, String)> {
-    let encoded = value
-        .strip_prefix("Basic ")
-        .or_else(|| value.strip_prefix("basic "))
-        .ok_or_else(|| failed("Invalid authentication: only Basic HTTP authorization is supported"))?;
+    let encoded =
+        value.strip_prefix("Basic ").or_else(|| value.strip_prefix("basic ")).ok_or_else(|| {
+            failed("Invalid authentication: only Basic HTTP authorization is supported")
+        })?;
     let decoded = STANDARD
         .decode(encoded.trim())
         .ok()
@@ -104,7 +107,10 @@ mod tests {
         assert_eq!(code("s", &[("x-clickhouse-key", "t")], "", true), 516);
         assert_eq!(code("s", &[], "user=default&password=s", false), 0);
         assert_eq!(code("s", &[("authorization", "Basic ZGVmYXVsdDpz")], "", false), 0);
-        assert_eq!(code("s", &[("authorization", "Basic ZGVmYXVsdDpz")], "user=default", false), 516);
+        assert_eq!(
+            code("s", &[("authorization", "Basic ZGVmYXVsdDpz")], "user=default", false),
+            516
+        );
         assert_eq!(code("", &[("x-clickhouse-user", "root")], "", true), 516);
         assert_eq!(code("", &[("authorization", "Bearer x")], "", true), 516);
     }

@@ -24,8 +24,8 @@ pub fn error_line(error: &Error) -> String {
 /// The HTTP status of an error code.
 pub fn status_of(code: u32) -> StatusCode {
     match code {
-        6 | 8 | 15 | 25 | 26 | 27 | 36 | 37 | 38 | 41 | 44 | 53 | 62 | 72 | 117 | 167 | 168 | 321
-        | 376 | 427 | 441 | 675 | 676 => StatusCode::BAD_REQUEST,
+        6 | 8 | 15 | 25 | 26 | 27 | 36 | 37 | 38 | 41 | 44 | 53 | 62 | 72 | 117 | 167 | 168
+        | 321 | 376 | 427 | 441 | 675 | 676 => StatusCode::BAD_REQUEST,
         194 => StatusCode::UNAUTHORIZED,
         192 | 193 | 516 | 512 => StatusCode::FORBIDDEN,
         46 | 47 | 50 | 56 | 60 | 63 | 73 | 78 | 81 | 115 | 511 => StatusCode::NOT_FOUND,
@@ -50,7 +50,8 @@ pub fn mid_stream_block(error: &Error, tag: &str) -> Vec<u8> {
         message.push('\n');
     }
     let length = message.len();
-    format!("\r\n__exception__\r\n{tag}\r\n{message}{length} {tag}\r\n__exception__\r\n").into_bytes()
+    format!("\r\n__exception__\r\n{tag}\r\n{message}{length} {tag}\r\n__exception__\r\n")
+        .into_bytes()
 }
 
 #[cfg(test)]
@@ -66,6 +67,8 @@ mod tests {
         );
         assert_eq!(status_of(60), StatusCode::NOT_FOUND);
         let block = mid_stream_block(&Error::new(codes::LOGICAL_ERROR, "é".repeat(20_000)), "abc");
-        assert!(block.len() <= MID_STREAM_BYTES_MAX && block.ends_with(b"abc\r\n__exception__\r\n"));
+        assert!(
+            block.len() <= MID_STREAM_BYTES_MAX && block.ends_with(b"abc\r\n__exception__\r\n")
+        );
     }
 }

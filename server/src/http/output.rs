@@ -31,9 +31,17 @@ pub struct ResultHead {
 /// How a statement's response begins.
 pub enum Begin {
     /// All of it: the head if there was a result, the bytes, the summary.
-    Whole { head: Option<ResultHead>, bytes: Bytes, summary: String },
+    Whole {
+        head: Option<ResultHead>,
+        bytes: Bytes,
+        summary: String,
+    },
     /// The first bytes; more follow through the channel.
-    Streaming { head: ResultHead, first: Bytes, summary: String },
+    Streaming {
+        head: ResultHead,
+        first: Bytes,
+        summary: String,
+    },
     Failed(Error),
 }
 
@@ -104,11 +112,8 @@ impl HttpOutput {
 
 impl Output for HttpOutput {
     fn begin(&mut self, format: &str, content_type: &'static str, time_zone: &str) -> Result<()> {
-        self.head = Some(ResultHead {
-            format: format.into(),
-            content_type,
-            time_zone: time_zone.into(),
-        });
+        self.head =
+            Some(ResultHead { format: format.into(), content_type, time_zone: time_zone.into() });
         Ok(())
     }
 

@@ -24,9 +24,7 @@ use super::error_text::{error_line, status_of};
 use super::output::{Begin, HttpOutput, ResultHead};
 use super::parameters::Parameters;
 use crate::server::Server;
-use crate::session::{
-    SESSION_TIMEOUT_SECONDS_DEFAULT, SESSION_TIMEOUT_SECONDS_MAX, SessionState,
-};
+use crate::session::{SESSION_TIMEOUT_SECONDS_DEFAULT, SESSION_TIMEOUT_SECONDS_MAX, SessionState};
 use crate::statement::{self, Input, QUERY_BYTES_MAX, Request};
 
 /// Pieces of a response between the statement's thread and the socket.
@@ -93,7 +91,8 @@ async fn run(
     let server = server.clone();
     tokio::task::spawn_blocking(move || {
         let mut output = output;
-        let outcome = run_statement(&server, request, session, query, reader, &mut output, &context);
+        let outcome =
+            run_statement(&server, request, session, query, reader, &mut output, &context);
         output.finish(outcome);
     });
     let begin = begin.await.map_err(|_| {
@@ -114,12 +113,9 @@ fn run_statement(
     context: &Arc<OnceLock<Arc<pumphouse_query::context::QueryContext>>>,
 ) -> Result<()> {
     let mut guard = match &session {
-        Some(wish) => Some(server.sessions.acquire(
-            &request.user,
-            &wish.id,
-            wish.timeout,
-            wish.must_exist,
-        )?),
+        Some(wish) => {
+            Some(server.sessions.acquire(&request.user, &wish.id, wish.timeout, wish.must_exist)?)
+        }
         None => None,
     };
     if let (Some(guard), Some(wish)) = (&mut guard, &session) {
@@ -218,7 +214,9 @@ fn session_wish(parameters: &Parameters) -> Result<Option<SessionWish>> {
             text.parse().ok().filter(|s| *s <= SESSION_TIMEOUT_SECONDS_MAX).ok_or_else(|| {
                 Error::new(
                     codes::INVALID_SESSION_TIMEOUT,
-                    format!("Invalid session timeout: '{text}'. Maximum: {SESSION_TIMEOUT_SECONDS_MAX}"),
+                    format!(
+                        "Invalid session timeout: '{text}'. Maximum: {SESSION_TIMEOUT_SECONDS_MAX}"
+                    ),
                 )
             })?
         }
@@ -286,10 +284,8 @@ impl ResponseHead {
             .header("X-ClickHouse-Exception-Code", error.code().to_string())
             .header(header::CONTENT_TYPE, "text/plain; charset=UTF-8");
         if error.code() == codes::REQUIRED_PASSWORD {
-            builder = builder.header(
-                header::WWW_AUTHENTICATE,
-                "Basic realm=\"ClickHouse server HTTP API\"",
-            );
+            builder = builder
+                .header(header::WWW_AUTHENTICATE, "Basic realm=\"ClickHouse server HTTP API\"");
         }
         builder
             .body(Body::from(Bytes::from(error_line(error))))

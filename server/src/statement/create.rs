@@ -31,10 +31,7 @@ impl Run<'_> {
             ));
         }
         if crate::system_tables::is_virtual_database(name) {
-            return self.exists_already(
-                if_not_exists,
-                Rejection::DatabaseExists(name.to_string()),
-            );
+            return self.exists_already(if_not_exists, Rejection::DatabaseExists(name.to_string()));
         }
         let commit = Commit {
             preconditions: vec![Precondition::DatabaseNameFree { name: name.into() }],

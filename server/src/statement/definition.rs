@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::Run;
 
 /// Table engines that can be created, as `system.table_engines` lists them.
-pub const ENGINES: [&str; 4] = ["MergeTree", "Kafka", "Null", "Memory"];
+pub const ENGINES: [&str; 3] = ["MergeTree", "Kafka", "Null"];
 
 impl Run<'_> {
     /// The definition that `create` asks for; `create.name.database` is set already.
@@ -35,7 +35,10 @@ impl Run<'_> {
         let engine = create.engine.name.clone().unwrap_or_else(|| "MergeTree".into());
         create.engine.name = Some(engine.clone());
         if !ENGINES.contains(&engine.as_str()) {
-            return Err(Error::new(codes::UNKNOWN_STORAGE, format!("Unknown table engine {engine}")));
+            return Err(Error::new(
+                codes::UNKNOWN_STORAGE,
+                format!("Unknown table engine {engine}"),
+            ));
         }
         let mut settings = settings_map(&create.engine.settings);
         match engine.as_str() {
@@ -88,9 +91,10 @@ impl Run<'_> {
                 Some((kind, Some(expr))) => {
                     Some(ColumnDefault { kind: *kind, expression: format::expr(expr) })
                 }
-                Some((kind, None)) => {
-                    Some(ColumnDefault { kind: *kind, expression: "defaultValueOfTypeName('')".into() })
-                }
+                Some((kind, None)) => Some(ColumnDefault {
+                    kind: *kind,
+                    expression: "defaultValueOfTypeName('')".into(),
+                }),
                 None => None,
             };
             let data_type = match (&decl.data_type, &decl.default) {
@@ -152,7 +156,9 @@ impl Run<'_> {
             if clause.order_by.is_some() || clause.partition_by.is_some() {
                 return Err(Error::new(
                     codes::BAD_ARGUMENTS,
-                    format!("Engine {engine} doesn't support PARTITION_BY, PRIMARY_KEY, ORDER_BY or SAMPLE_BY clauses"),
+                    format!(
+                        "Engine {engine} doesn't support PARTITION_BY, PRIMARY_KEY, ORDER_BY or SAMPLE_BY clauses"
+                    ),
                 ));
             }
             return Ok(keys);
@@ -232,9 +238,8 @@ fn check_merge_tree_settings(settings: &BTreeMap<String, String>) -> Result<()> 
 }
 
 fn check_kafka_columns(columns: &[ColumnDefinition]) -> Result<()> {
-    let refused = columns.iter().find(|c| {
-        c.default.as_ref().is_some_and(|d| d.kind != DefaultKind::Alias)
-    });
+    let refused =
+        columns.iter().find(|c| c.default.as_ref().is_some_and(|d| d.kind != DefaultKind::Alias));
     match refused {
         Some(column) => Err(Error::new(
             codes::BAD_ARGUMENTS,

@@ -213,9 +213,10 @@ fn unchanged(table: &Arc<Table>) -> Precondition {
 }
 
 fn detached<'s>(state: &'s State, database: &str, name: &str) -> Option<&'s Arc<Table>> {
-    state.tables.values().find(|t| {
-        t.detached && t.definition.database == database && t.definition.name == name
-    })
+    state
+        .tables
+        .values()
+        .find(|t| t.detached && t.definition.database == database && t.definition.name == name)
 }
 
 /// The same table under another name; its CREATE text follows.

@@ -76,9 +76,9 @@ impl Run<'_> {
         definition: &TableDefinition,
     ) -> Result<Vec<InputColumn>> {
         let insertable = |c: &&ColumnDefinition| {
-            !c.default.as_ref().is_some_and(|d| {
-                matches!(d.kind, DefaultKind::Materialized | DefaultKind::Alias)
-            })
+            !c.default
+                .as_ref()
+                .is_some_and(|d| matches!(d.kind, DefaultKind::Materialized | DefaultKind::Alias))
         };
         let by_name = |name: &str| {
             definition.columns.iter().find(|c| c.name == name).ok_or_else(|| {
@@ -125,7 +125,10 @@ impl Run<'_> {
         if let Some(column) = chosen.iter().find(|c| !insertable(c)) {
             return Err(Error::new(
                 codes::ILLEGAL_COLUMN,
-                format!("Cannot insert column {}, because it is MATERIALIZED or ALIAS column", column.name),
+                format!(
+                    "Cannot insert column {}, because it is MATERIALIZED or ALIAS column",
+                    column.name
+                ),
             ));
         }
         Ok(chosen
@@ -173,11 +176,8 @@ impl Run<'_> {
                 .zip(columns)
                 .map(|(c, to)| cast_column(c, &to.data_type, self.context))
                 .collect::<Result<Vec<_>>>()?;
-            let rows = ParsedRows {
-                rows: block.rows(),
-                present: vec![None; cast.len()],
-                columns: cast,
-            };
+            let rows =
+                ParsedRows { rows: block.rows(), present: vec![None; cast.len()], columns: cast };
             self.insert_rows(definition, columns, rows)?;
         }
         Ok(())
@@ -203,7 +203,9 @@ impl Run<'_> {
                 .read_stream(&buffer, ended, rows_max.max(1))
                 .map_err(|e| parse_error(e, format_name))?;
             let unread = buffer.len() - used;
-            if reader.rows() >= rows_max || reader.bytes() >= BLOCK_BYTES_MAX || ended && unread == 0
+            if reader.rows() >= rows_max
+                || reader.bytes() >= BLOCK_BYTES_MAX
+                || ended && unread == 0
             {
                 let rows = reader.take()?;
                 if rows.rows > 0 {
@@ -242,7 +244,9 @@ impl Run<'_> {
     ) -> Result<()> {
         let (mut columns, mut values) = (vec![], vec![]);
         for (name, column) in block.names.iter().zip(&block.columns) {
-            let Some(target) = definition.columns.iter().find(|c| c.name == *name) else { continue };
+            let Some(target) = definition.columns.iter().find(|c| c.name == *name) else {
+                continue;
+            };
             values.push(cast_column(column, &target.data_type, self.context)?);
             columns.push(InputColumn { name: name.clone(), data_type: target.data_type.clone() });
         }
@@ -253,7 +257,8 @@ impl Run<'_> {
 
     fn insert_whole(&mut self, definition: &Arc<TableDefinition>, block: Block) -> Result<()> {
         let (rows, bytes) = (block.rows() as u64, block.memory_bytes() as u64);
-        let token = self.context.settings.get("insert_deduplication_token").filter(|t| !t.is_empty());
+        let token =
+            self.context.settings.get("insert_deduplication_token").filter(|t| !t.is_empty());
         self.server.inserter.insert(
             &definition.database,
             &definition.name,

@@ -139,10 +139,9 @@ impl Run<'_> {
                 codes::NOT_IMPLEMENTED,
                 "Changing a table is not supported yet: create a new one and INSERT … SELECT into it",
             )),
-            Statement::Check { .. } | Statement::Other(_) => Err(Error::new(
-                codes::NOT_IMPLEMENTED,
-                "This statement is not supported yet",
-            )),
+            Statement::Check { .. } | Statement::Other(_) => {
+                Err(Error::new(codes::NOT_IMPLEMENTED, "This statement is not supported yet"))
+            }
         }
     }
 
@@ -151,10 +150,7 @@ impl Run<'_> {
     }
 
     fn format_options(&self) -> FormatOptions {
-        FormatOptions {
-            settings: self.context.settings.clone(),
-            time_zone: self.context.time_zone,
-        }
+        FormatOptions { settings: self.context.settings.clone(), time_zone: self.context.time_zone }
     }
 
     fn set(&mut self, settings: &[Setting]) -> Result<()> {
@@ -180,10 +176,7 @@ impl Run<'_> {
         if known || crate::system_tables::is_virtual_database(database) {
             return Ok(());
         }
-        Err(Error::new(
-            codes::UNKNOWN_DATABASE,
-            format!("Database {database} does not exist"),
-        ))
+        Err(Error::new(codes::UNKNOWN_DATABASE, format!("Database {database} does not exist")))
     }
 }
 
@@ -244,7 +237,9 @@ pub fn check_setting_name(name: &str) -> Result<()> {
     }
     Err(Error::new(
         codes::UNKNOWN_SETTING,
-        format!("Setting {name} is neither a builtin setting nor started with the prefix 'SQL_' registered for user-defined settings"),
+        format!(
+            "Setting {name} is neither a builtin setting nor started with the prefix 'SQL_' registered for user-defined settings"
+        ),
     ))
 }
 
@@ -301,9 +296,9 @@ fn kind_of(statement: &Statement) -> &'static str {
     match statement {
         Statement::Query(_) => "Select",
         Statement::Insert(_) => "Insert",
-        Statement::CreateDatabase { .. }
-        | Statement::CreateTable(_)
-        | Statement::CreateView(_) => "Create",
+        Statement::CreateDatabase { .. } | Statement::CreateTable(_) | Statement::CreateView(_) => {
+            "Create"
+        }
         Statement::Drop { .. } => "Drop",
         Statement::Explain(_) => "Explain",
         Statement::Show(_) | Statement::Exists { .. } => "Show",

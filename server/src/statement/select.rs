@@ -54,21 +54,20 @@ impl Run<'_> {
 
     /// The writer of the result, announced to the output.
     fn writer(&mut self, format: Option<&str>) -> Result<Box<dyn FormatWriter>> {
-        let name = format
-            .or(self.request.default_format.as_deref())
-            .unwrap_or("TabSeparated")
-            .to_string();
+        let name =
+            format.or(self.request.default_format.as_deref()).unwrap_or("TabSeparated").to_string();
         let writer = format::writer(&name, &self.format_options())?;
         self.output.begin(&name, writer.content_type(), self.context.time_zone.name())?;
         Ok(writer)
     }
 
     pub(super) fn explain(&mut self, explain: &Explain, format: Option<&str>) -> Result<()> {
-        let indexes = explain.settings.iter().any(|s| {
-            s.name == "indexes" && s.value.as_u64() == Some(1)
-        });
+        let indexes =
+            explain.settings.iter().any(|s| s.name == "indexes" && s.value.as_u64() == Some(1));
         let lines = match (&explain.kind, &explain.statement) {
-            (ExplainKind::Syntax, statement) => text_lines(&sql::format::statement(statement, true)),
+            (ExplainKind::Syntax, statement) => {
+                text_lines(&sql::format::statement(statement, true))
+            }
             (ExplainKind::Ast, statement) => text_lines(&format!("{statement:#?}")),
             (kind, Statement::Query(query)) => {
                 let catalog = self.server.catalog();

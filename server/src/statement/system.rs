@@ -16,8 +16,13 @@ impl Run<'_> {
         let words = command.words.join(" ");
         match words.as_str() {
             "START" | "STOP" | "PAUSE" => self.pause_streams(command, words != "START"),
-            "FLUSH LOGS" | "DROP MARK CACHE" | "DROP UNCOMPRESSED CACHE" | "RELOAD CONFIG"
-            | "DROP DNS CACHE" | "DROP QUERY CACHE" | "SYNC FILE CACHE" => Ok(()),
+            "FLUSH LOGS"
+            | "DROP MARK CACHE"
+            | "DROP UNCOMPRESSED CACHE"
+            | "RELOAD CONFIG"
+            | "DROP DNS CACHE"
+            | "DROP QUERY CACHE"
+            | "SYNC FILE CACHE" => Ok(()),
             "STOP MERGES" => {
                 self.server.merges.set_paused(true);
                 Ok(())
@@ -26,10 +31,9 @@ impl Run<'_> {
                 self.server.merges.set_paused(false);
                 Ok(())
             }
-            other => Err(Error::new(
-                codes::NOT_IMPLEMENTED,
-                format!("SYSTEM {other} is not supported"),
-            )),
+            other => {
+                Err(Error::new(codes::NOT_IMPLEMENTED, format!("SYSTEM {other} is not supported")))
+            }
         }
     }
 
@@ -91,12 +95,14 @@ impl Run<'_> {
         for block in execute::collect(&plan, self.context)? {
             for row in 0..block.rows() {
                 let id = block.columns[0].value(row);
-                let id_text = String::from_utf8_lossy(id.as_bytes().unwrap_or_default()).into_owned();
+                let id_text =
+                    String::from_utf8_lossy(id.as_bytes().unwrap_or_default()).into_owned();
                 // The statement that kills is running too.
                 if id_text == self.context.query_id {
                     continue;
                 }
-                let status = if self.server.processes.kill(&id_text) { "waiting" } else { "finished" };
+                let status =
+                    if self.server.processes.kill(&id_text) { "waiting" } else { "finished" };
                 columns[0].push(Value::string(status));
                 columns[1].push(id);
                 columns[2].push(block.columns[1].value(row));

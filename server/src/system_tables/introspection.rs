@@ -43,7 +43,8 @@ pub fn settings(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
 
 pub fn functions(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
     let scalar = functions::names().map(|f| (f.name, f.case_insensitive, f.alias_to, false));
-    let aggregate = aggregates::names().map(|(name, any_case, alias)| (name, any_case, alias, true));
+    let aggregate =
+        aggregates::names().map(|(name, any_case, alias)| (name, any_case, alias, true));
     for (name, case_insensitive, alias_to, is_aggregate) in scalar.chain(aggregate) {
         rows.push(&[
             ("name", text(name)),
@@ -79,7 +80,10 @@ pub fn table_engines(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
 
 pub fn build_options(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
     for (name, value) in [
-        ("VERSION_FULL", format!("Pumphouse {} (ClickHouse {CLICKHOUSE_VERSION})", env!("CARGO_PKG_VERSION"))),
+        (
+            "VERSION_FULL",
+            format!("Pumphouse {} (ClickHouse {CLICKHOUSE_VERSION})", env!("CARGO_PKG_VERSION")),
+        ),
         ("VERSION_DESCRIBE", format!("v{CLICKHOUSE_VERSION}")),
         ("SYSTEM", "Linux".to_string()),
     ] {

@@ -159,11 +159,7 @@ impl ExtraTables for SystemTables {
             }
             rows.into_block()
         };
-        Some(Arc::new(LazyTable {
-            name: full_name,
-            columns,
-            fill: Box::new(fill),
-        }))
+        Some(Arc::new(LazyTable { name: full_name, columns, fill: Box::new(fill) }))
     }
 
     fn table_function(&self, _: &str, _: &[Value]) -> Option<Result<Arc<dyn TableSource>>> {

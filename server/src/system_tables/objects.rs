@@ -17,7 +17,11 @@ pub fn databases(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
             ("comment", text(&database.comment)),
         ]);
     }
-    rows.push(&[("name", text("system")), ("engine", text("Atomic")), ("engine_full", text("Atomic"))]);
+    rows.push(&[
+        ("name", text("system")),
+        ("engine", text("Atomic")),
+        ("engine_full", text("Atomic")),
+    ]);
     Ok(())
 }
 
@@ -42,7 +46,10 @@ pub fn tables(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
             ("name", text(&d.name)),
             ("uuid", Value::String(d.uuid.as_bytes().to_vec())),
             ("engine", text(&d.engine)),
-            ("create_table_query", text(d.create_query.split_whitespace().collect::<Vec<_>>().join(" "))),
+            (
+                "create_table_query",
+                text(d.create_query.split_whitespace().collect::<Vec<_>>().join(" ")),
+            ),
             ("engine_full", text(engine_full(&d.create_query))),
             ("as_select", text(d.select.clone().unwrap_or_default())),
             ("partition_key", text(d.partition_key.join(", "))),
@@ -121,7 +128,10 @@ pub fn parts(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
         let d = &table.definition;
         for part in &table.parts {
             rows.push(&[
-                ("partition", text(if part.partition_id == "all" { "tuple()" } else { &part.partition_id })),
+                (
+                    "partition",
+                    text(if part.partition_id == "all" { "tuple()" } else { &part.partition_id }),
+                ),
                 ("partition_id", text(&part.partition_id)),
                 ("name", text(part.name())),
                 ("part_type", text("Compact")),
