@@ -7,7 +7,7 @@ use pumphouse_storage::block::{Block, Column};
 use pumphouse_storage::clock::SystemClock;
 use pumphouse_storage::disk::MemoryDisk;
 use pumphouse_storage::expression::ColumnNames;
-use pumphouse_storage::log::{ColumnDefinition, Commit, Edit, TableDefinition};
+use pumphouse_storage::log::{ColumnDefinition, Commit, Edit, Table, TableDefinition};
 use pumphouse_storage::part::PartReader;
 use pumphouse_storage::store::{Store, StoreConfig, StoreOptions};
 use pumphouse_storage::table::insert::write_block;
@@ -107,7 +107,7 @@ fn rows(block: usize, random: &mut Random) -> Block {
             Value::Array(
                 (0..random.next() % 3).map(|t| Value::string(format!("tag{t}"))).collect(),
             ),
-            if random.next() % 50 == 0 { Value::string("timeout") } else { Value::Null },
+            if random.next().is_multiple_of(50) { Value::string("timeout") } else { Value::Null },
         ];
         values.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
     }
@@ -150,13 +150,29 @@ fn definition(key: &[&str]) -> TableDefinition {
 fn main() -> pumphouse_storage::Result<()> {
     let mut random = Random(42);
     let blocks: Vec<Block> = (0..BLOCKS).map(|i| rows(i, &mut random)).collect();
+    if std::env::args().nth(1).as_deref() == Some("write") {
+        return write_on(&blocks);
+    }
     for key in [&["event_time"][..], &["user_id", "event_time"], &["url"]] {
         run(key, &blocks)?;
     }
     Ok(())
 }
 
-fn run(key: &[&str], blocks: &[Block]) -> pumphouse_storage::Result<()> {
+/// Writes and drops parts for a while, for a profiler.
+fn write_on(blocks: &[Block]) -> pumphouse_storage::Result<()> {
+    let (store, table) = open(&["event_time"])?;
+    let start = Cpu::now();
+    for _ in 0..20 {
+        for block in blocks {
+            write_block(&store, &table, block)?;
+        }
+    }
+    println!("{:.3} s a block", start.seconds() / 20.0 / blocks.len() as f64);
+    Ok(())
+}
+
+fn open(key: &[&str]) -> pumphouse_storage::Result<(Arc<Store>, Arc<Table>)> {
     let store = Store::open(StoreOptions {
         disk: Arc::new(MemoryDisk::new()),
         clock: Arc::new(SystemClock::default()),
@@ -170,6 +186,12 @@ fn run(key: &[&str], blocks: &[Block]) -> pumphouse_storage::Result<()> {
     };
     let create = Edit::CreateTable { definition: Arc::new(definition(key)) };
     store.commit(Commit { preconditions: vec![], edits: vec![database, create] }, vec![])?;
+    let table = store.snapshot().table("default", "events").cloned().expect("the table");
+    Ok((store, table))
+}
+
+fn run(key: &[&str], blocks: &[Block]) -> pumphouse_storage::Result<()> {
+    let (store, _) = open(key)?;
     let table = || store.snapshot().table("default", "events").cloned().expect("the table");
     // One run that is not counted.
     drop(write_block(&store, &table(), &blocks[0])?);

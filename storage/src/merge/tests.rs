@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use super::picker::pick;
 use super::worker::merge;
 use super::*;
+use crate::disk::{Failure, FailureKind, FaultDisk, FaultPlan};
 use crate::log::{Commit, PartId, PartMeta};
 use crate::part::tests::Random;
 use crate::scan;
 use crate::table::insert::write_block;
-use crate::table::tests::{block, definition, insert, store_with, table_of};
+use crate::table::tests::{block, definition, insert, store_on, store_with, table_of};
 use crate::types::Value;
 
 fn meta(number: u32, partition: &str, bytes: u64, created_us: u64) -> Arc<PartMeta> {
@@ -297,4 +298,55 @@ fn the_pool_merges_in_the_background_and_stops() {
     let table = table_of(&store.snapshot());
     assert_eq!(table.parts.iter().map(|p| p.rows).sum::<u64>(), 800);
     assert!(table.parts.iter().any(|p| p.level > 0));
+}
+
+/// A disk that fails at any one operation of a write and a merge: the error comes back, no row is
+/// lost or doubled, and at most the file whose removal failed stays behind.
+#[test]
+fn a_failing_disk_loses_nothing() {
+    let definition = definition(&[("k", "UInt32"), ("s", "String")], &["k"], &[]);
+    let rows = |from: u64| -> Vec<Vec<Value>> {
+        (from..from + 30).map(|i| vec![Value::UInt(i * 7 % 31), Value::string("x")]).collect()
+    };
+    let (mut failed, mut closed) = (0, 0);
+    for step in 0..200 {
+        let disk = FaultDisk::new(FaultPlan::default());
+        let store = store_on(Arc::new(disk.clone()), definition.clone());
+        insert(&store, &block(&definition, &rows(0)));
+        insert(&store, &block(&definition, &rows(30)));
+        let table = table_of(&store.snapshot());
+        let ids: Vec<PartId> = table.parts.iter().map(|p| p.id).collect();
+        let at = disk.operations() + step;
+        let failure = Failure { at, kind: FailureKind::Io, for_ever: false };
+        disk.set_plan(FaultPlan { failure: Some(failure), ..FaultPlan::default() });
+        let written = write_block(&store, &table, &block(&definition, &rows(60))).map(drop);
+        let merged = merge(&store, &table, &ids);
+        if disk.operations() < at {
+            assert!(written.is_ok() && merged.is_ok());
+            break;
+        }
+        if matches!(merged, Err(crate::Error::Closed(_))) {
+            // The log failed; whether the merge is in is for recovery to say.
+            closed += 1;
+            continue;
+        }
+        failed += (written.is_err() || merged.is_err()) as u32;
+        drop(table);
+        disk.set_plan(FaultPlan::default());
+        store.collect_garbage().unwrap();
+        let table = table_of(&store.snapshot());
+        assert_eq!(table.parts.iter().map(|p| p.rows).sum::<u64>(), 60, "step {step}");
+        assert_eq!(table.parts.len(), if merged.is_ok() { 1 } else { 2 }, "step {step}");
+        let files = store.disk().list("parts").unwrap().len();
+        assert!((table.parts.len()..=table.parts.len() + 1).contains(&files), "step {step}");
+    }
+    assert!(failed >= 4 && closed >= 1, "{failed} failures met, {closed} in the log");
+}
+
+#[test]
+fn scans_and_readers_cross_threads() {
+    fn check<T: Send + Sync>() {}
+    check::<scan::Scan>();
+    check::<crate::part::PartReader>();
+    check::<crate::part::PendingPart>();
 }

@@ -221,8 +221,8 @@ fn encodings_are_chosen_where_they_win() {
     let cases: Vec<(&str, Vec<Value>, u8, usize)> = vec![
         ("UInt64", numbers(&|_| 7), tag::CONSTANT, 16),
         ("UInt64", numbers(&|i| i / 100), tag::RUNS, 600),
-        ("UInt64", numbers(&|i| 1 << 40 | i * 3), tag::DELTA, 8300),
-        ("UInt64", numbers(&|_| 1 << 40 | random(8)), tag::FRAME, 8300),
+        ("UInt64", numbers(&|i| (1 << 40) | (i * 3)), tag::DELTA, 8300),
+        ("UInt64", numbers(&|_| (1 << 40) | random(8)), tag::FRAME, 8300),
         ("UInt64", numbers(&|_| random(64)), tag::PLAIN, 65600),
         (
             "UInt64",
@@ -366,7 +366,7 @@ fn wide_rows_end_granules_early() {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
     let values: Vec<Value> = (0..40u8).map(|i| Value::String(vec![i; 1 << 20])).collect();
     let column = Column::from_values(DataType::String, &values).unwrap();
-    let part = write_part(&disk, &[column.clone()], 8192);
+    let part = write_part(&disk, std::slice::from_ref(&column), 8192);
     let reader = PartReader::open(&disk, &part.meta.path()).unwrap();
     assert!(reader.granules() >= 3);
     let all: Vec<usize> = (0..reader.granules()).collect();
@@ -378,7 +378,7 @@ fn wide_rows_end_granules_early() {
 fn an_abandoned_part_removes_its_file() {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
     let column = Column::from_values(DataType::UInt8, &[Value::UInt(1)]).unwrap();
-    let part = write_part(&disk, &[column.clone()], 10);
+    let part = write_part(&disk, std::slice::from_ref(&column), 10);
     let path = part.meta.path();
     assert!(disk.exists(&path).unwrap());
     drop(part);

@@ -11,7 +11,7 @@ use super::key::partition_id;
 use super::order::SortKeys;
 use crate::block::{Block, Column};
 use crate::clock::SystemClock;
-use crate::disk::MemoryDisk;
+use crate::disk::{Disk, MemoryDisk};
 use crate::expression::ColumnNames;
 use crate::log::{ColumnDefinition, Commit, Edit, State, Table, TableDefinition};
 use crate::store::{Store, StoreConfig, StoreOptions};
@@ -56,11 +56,19 @@ pub(crate) fn definition(
 
 /// A store in memory with one table.
 pub(crate) fn store_with(definition: TableDefinition) -> Arc<Store> {
+    store_on(Arc::new(MemoryDisk::new()), definition)
+}
+
+pub(crate) fn store_on(disk: Arc<dyn Disk>, definition: TableDefinition) -> Arc<Store> {
     let store = Store::open(StoreOptions {
-        disk: Arc::new(MemoryDisk::new()),
+        disk,
         clock: Arc::new(SystemClock::default()),
         compiler: Arc::new(ColumnNames),
-        config: StoreConfig { log_preallocate_bytes: 1 << 16, ..StoreConfig::default() },
+        config: StoreConfig {
+            log_preallocate_bytes: 1 << 16,
+            parallel: false,
+            ..StoreConfig::default()
+        },
     })
     .unwrap();
     let database = Edit::CreateDatabase {

@@ -58,10 +58,12 @@ impl Encoder {
             return;
         }
         let (base, narrow) = narrow_width(values, order);
-        if narrow > 1 && narrow <= 8 && order != Order::Float {
-            if let Some(step_width) = step_width(values, order).filter(|w| *w < narrow) {
-                return self.delta(values, step_width, out);
-            }
+        if narrow > 1
+            && narrow <= 8
+            && order != Order::Float
+            && let Some(step_width) = step_width(values, order).filter(|w| *w < narrow)
+        {
+            return self.delta(values, step_width, out);
         }
         let stored_width = narrow.min(T::WIDTH);
         if dictionary

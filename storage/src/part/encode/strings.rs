@@ -30,7 +30,7 @@ impl<'a> Slices<'a> {
     }
 
     fn len(&self) -> usize {
-        if self.width > 0 { self.data.len() / self.width } else { self.offsets.len() - 1 }
+        self.data.len().checked_div(self.width).unwrap_or(self.offsets.len().saturating_sub(1))
     }
 
     #[inline(always)]
