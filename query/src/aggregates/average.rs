@@ -101,7 +101,7 @@ where
         rows: usize,
     ) -> Result<()> {
         let values = columns[0].array.as_primitive::<T>().values();
-        state.sum = state.sum.add(sum_all::<T::Native, S, 4>(values));
+        state.sum = state.sum.add(sum_all::<T::Native, S>(values));
         state.count += rows as u64;
         Ok(())
     }

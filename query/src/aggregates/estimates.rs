@@ -11,14 +11,14 @@ use arrow_array::{Array, UInt64Array};
 use hashbrown::HashSet;
 use pumphouse_storage::{Column, DataType};
 
-use super::city_hash::{city_hash_64, hash_128_to_64};
 use super::kernel::{Build, Built, Kernel, State, wire};
 use super::quantile::int_hash_32;
 use crate::error::Result;
 use crate::execute::row_codec::{Encoder, RowCodec, Shape};
+use crate::functions::city::{city_hash_64, fold as hash_128_to_64};
 
 /// MurmurHash3's finalizer.
-pub(crate) fn int_hash_64(mut x: u64) -> u64 {
+fn int_hash_64(mut x: u64) -> u64 {
     x ^= x >> 33;
     x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
     x ^= x >> 33;
@@ -478,4 +478,29 @@ pub(crate) fn build_up_to(b: &Build) -> Built {
     let most = most.ok_or_else(|| b.bad_parameter("must have a threshold of at most 100"))?;
     let kernel = UpTo { words: RowWords::new(b.arguments), most: most as usize };
     b.counting(DataType::UInt64, kernel)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::functions::city::city_hash_64;
+
+    /// Values from ClickHouse's `cityHash64`, one for every branch by length.
+    #[test]
+    fn agrees_with_clickhouse() {
+        let alphabet = "abcdefghijklmnopqrstuvwxyz";
+        let cases = [
+            ("", 11160318154034397263),
+            ("a", 2603192927274642682),
+            ("abc", 4220206313085259313),
+            ("Moscow", 12507901496292878638),
+            ("abcdefgh", 4864636163090995991),
+            ("abcdefghijk", 16743374976483586448),
+            (alphabet, 15358950491435023419),
+            (&alphabet.repeat(2), 2986571975095690636),
+            (&alphabet.repeat(5), 12989388165031134396),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(city_hash_64(text.as_bytes()), expected, "{text}");
+        }
+    }
 }

@@ -11,7 +11,6 @@ use crate::error::Result;
 mod arrays;
 mod average;
 mod bits;
-pub mod city_hash;
 mod combinators;
 mod count;
 mod estimates;

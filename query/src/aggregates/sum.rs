@@ -92,12 +92,13 @@ impl<S: Addend> State for SumState<S> {
     }
 }
 
-/// The sum of all of `values`; floats in `LANES` lanes (ClickHouse uses 16 for `sum`, 4 for `avg`).
+/// The sum of all of `values`; floats in the lanes that ClickHouse uses.
 #[inline]
-pub(crate) fn sum_all<N: Copy + Widen<S>, S: Addend, const LANES: usize>(values: &[N]) -> S {
+pub(crate) fn sum_all<N: Copy + Widen<S>, S: Addend>(values: &[N]) -> S {
     let mut total = S::default();
     let mut rest = values;
     if S::IS_FLOAT {
+        const LANES: usize = 16;
         let (chunks, tail) = values.as_chunks::<LANES>();
         let mut lanes = [S::default(); LANES];
         for chunk in chunks {
@@ -146,7 +147,7 @@ where
 
     fn update_single(&self, state: &mut Self::State, columns: &[Column], _: usize) -> Result<()> {
         let values = columns[0].array.as_primitive::<T>().values();
-        state.0 = state.0.add(sum_all::<T::Native, R::Native, 16>(values));
+        state.0 = state.0.add(sum_all::<T::Native, R::Native>(values));
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use super::{ResultSink, run};
 use crate::catalog::{BlockSource, Catalog, SourceColumn, TableSource, numbers};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
-use crate::sql::ast::Statement;
+use crate::sql::ast::{QueryBody, Statement};
 use crate::{sql, text};
 
 /// Tables in memory and the computed ones.
@@ -107,16 +107,16 @@ pub(crate) fn answer(
     let Statement::Query(query) = &parsed.statement else {
         return Err(Error::new(codes::SYNTAX_ERROR, "not a query"));
     };
-    let mut own = context(ctx.threads(), 0);
-    let ctx = match Arc::get_mut(&mut own) {
-        Some(own) if !parsed.settings.is_empty() => {
-            for setting in &parsed.settings {
-                own.settings.set(&setting.name, setting.value.to_sql().trim_matches('\''));
-            }
-            &Arc::new(std::mem::replace(own, QueryContext::new("", 0, 0)))
-        }
-        _ => ctx,
-    };
+    let mut settings = parsed.settings.clone();
+    if let QueryBody::Select(select) = &query.body {
+        settings.extend(select.settings.iter().cloned());
+    }
+    let mut own = QueryContext::new("test", ctx.now_us, 0);
+    own.settings = ctx.settings.clone();
+    for setting in &settings {
+        own.settings.set(&setting.name, setting.value.to_sql().trim_matches('\''));
+    }
+    let ctx = if settings.is_empty() { ctx } else { &Arc::new(own) };
     let plan = crate::prepare(query, catalog, ctx)?;
     let mut text = Text { out: vec![], totals: vec![] };
     run(&plan, ctx, &mut text)?;

@@ -26,7 +26,7 @@ fn shift_mix(v: u64) -> u64 {
 
 /// Folds two words to one; also how hashes of several arguments combine.
 #[inline(always)]
-pub(super) fn fold(u: u64, v: u64) -> u64 {
+pub(crate) fn fold(u: u64, v: u64) -> u64 {
     const MUL: u64 = 0x9ddf_ea08_eb38_2d69;
     let a = shift_mix((u ^ v).wrapping_mul(MUL));
     let b = shift_mix((v ^ a).wrapping_mul(MUL));
@@ -93,7 +93,7 @@ fn up_to_64(s: &[u8]) -> u64 {
     shift_mix(r.wrapping_mul(K0).wrapping_add(vs)).wrapping_mul(K2)
 }
 
-pub(super) fn city_hash_64(s: &[u8]) -> u64 {
+pub(crate) fn city_hash_64(s: &[u8]) -> u64 {
     let n = s.len();
     match n {
         0..=16 => return up_to_16(s),
@@ -134,7 +134,7 @@ pub(super) fn city_hash_64(s: &[u8]) -> u64 {
 }
 
 /// The finalizer that intHash64 is.
-pub(super) fn int_hash_64(x: u64) -> u64 {
+pub(crate) fn int_hash_64(x: u64) -> u64 {
     let mut x = x ^ 0x4CF2_D2BA_AE6D_A887;
     x ^= x >> 33;
     x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -143,7 +143,7 @@ pub(super) fn int_hash_64(x: u64) -> u64 {
     x ^ (x >> 33)
 }
 
-pub(super) fn int_hash_32(x: u64) -> u32 {
+pub(crate) fn int_hash_32(x: u64) -> u32 {
     let mut k = x ^ 0x75D9_543D_E018_BF45;
     k = (!k).wrapping_add(k << 18);
     k ^= k.rotate_right(31);

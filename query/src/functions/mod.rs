@@ -20,7 +20,7 @@ mod array;
 mod array_lambda;
 mod array_search;
 pub mod cast;
-mod city;
+pub(crate) mod city;
 mod comparison;
 mod conditional;
 mod conversion;
