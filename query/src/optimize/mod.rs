@@ -17,6 +17,8 @@ mod prewhere;
 mod project_merge;
 mod scan_conditions;
 pub(crate) mod shape;
+#[cfg(test)]
+mod tests;
 mod top_n;
 mod trivial_count;
 
