@@ -46,6 +46,7 @@ pub(super) struct Signal {
 struct SignalState {
     stopped: bool,
     wakes: u64,
+    nudges: u64,
 }
 
 impl Signal {
@@ -64,16 +65,23 @@ impl Signal {
         self.changed.notify_all();
     }
 
+    /// Ends all running waits, but is no news from outside (`wakes` stays).
+    pub(super) fn nudge(&self) {
+        self.state.lock().nudges += 1;
+        self.changed.notify_all();
+    }
+
+    /// How often something changed.
     pub(super) fn wakes(&self) -> u64 {
         self.state.lock().wakes
     }
 
-    /// Waits for `time`, a wake or the stop; says whether it is the stop.
+    /// Waits for `time`, a wake, a nudge or the stop; says whether it is the stop.
     pub(super) fn wait(&self, time: Duration) -> bool {
         let mut state = self.state.lock();
-        let wakes = state.wakes;
+        let (wakes, nudges) = (state.wakes, state.nudges);
         let end = std::time::Instant::now() + time;
-        while !state.stopped && state.wakes == wakes {
+        while !state.stopped && state.wakes == wakes && state.nudges == nudges {
             if self.changed.wait_until(&mut state, end).timed_out() {
                 break;
             }

@@ -144,7 +144,7 @@ impl Session<'_> {
     pub(super) fn forget_uncommitted(&mut self) -> Result<(), String> {
         self.clear_builder()?;
         self.thread.shared.invalidate();
-        self.thread.signal.wake();
+        self.thread.signal.nudge();
         while !self.thread.shared.wait_landed(Duration::from_millis(200)) {
             if self.thread.signal.stopped() {
                 return Ok(());

@@ -99,10 +99,15 @@ pub fn used_by<'a>(columns: &[Virtual], queries: impl Iterator<Item = &'a str>) 
     columns.iter().copied().filter(used).collect()
 }
 
-/// Whether a query of this text may use the virtual column `name`.
+/// Whether a query of this text may use the virtual column `name`: it stands there as a word.
 pub fn may_use(text: &str, name: &str) -> bool {
     // `_headers.name` may be written in pieces: `_headers`.`name`.
-    text.contains(name.split('.').next().unwrap_or(name))
+    let stem = name.split('.').next().unwrap_or(name);
+    let in_word = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    text.match_indices(stem).any(|(at, _)| {
+        let before = at.checked_sub(1).and_then(|i| text.as_bytes().get(i));
+        !in_word(before) && !in_word(text.as_bytes().get(at + stem.len()))
+    })
 }
 
 /// One message's rows.
@@ -313,6 +318,8 @@ mod tests {
         assert!(!columns.contains(&Key) && !columns.contains(&Error));
         let used = used_by(&columns, ["SELECT a, _topic, _headers.name FROM t"].into_iter());
         assert_eq!(used, [Topic, HeadersName, HeadersValue]);
-        assert!(used_by(&columns, ["SELECT * FROM t"].into_iter()).is_empty());
+        let others = ["SELECT *, my_offset, _topics, `x_table` FROM t"];
+        assert!(used_by(&columns, others.into_iter()).is_empty());
+        assert!(may_use("SELECT `_offset`+1", "_offset") && may_use("t._offset", "_offset"));
     }
 }
