@@ -212,7 +212,9 @@ pub fn default_value(data_type: &DataType) -> Value {
         Nothing | UInt8 | UInt16 | UInt32 | UInt64 | Date | DateTime(_) | Ipv4 | Bool => {
             Value::UInt(0)
         }
-        Int8 | Int16 | Int32 | Int64 | Date32 | DateTime64(..) | Interval(_) => Value::Int(0),
+        Int8 | Int16 | Int32 | Int64 | DateTime64(..) | Interval(_) => Value::Int(0),
+        // 1900-01-01, the first day that ClickHouse's Date32 has.
+        Date32 => Value::Int(-25_567),
         Enum8(v) | Enum16(v) => Value::Int(v.values.first().map_or(0, |(_, n)| *n as i64)),
         UInt128 => Value::UInt128(0),
         Int128 => Value::Int128(0),

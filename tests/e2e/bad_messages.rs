@@ -24,9 +24,15 @@ fn bad_payloads() -> Vec<(&'static str, Option<Vec<u8>>)> {
     vec![
         ("null", None),
         ("empty", Some(vec![])),
-        ("huge", Some(format!("{{\"id\":1000,\"text\":\"{}\"}}", "x".repeat(2 << 20)).into_bytes())),
+        (
+            "huge",
+            Some(format!("{{\"id\":1000,\"text\":\"{}\"}}", "x".repeat(2 << 20)).into_bytes()),
+        ),
         ("not UTF-8", Some(b"{\"id\":1001,\"text\":\"\xff\xfe\"}".to_vec())),
-        ("deep unknown field", Some(format!("{{\"u\":{},\"id\":1}}", "[".repeat(100_000)).into_bytes())),
+        (
+            "deep unknown field",
+            Some(format!("{{\"u\":{},\"id\":1}}", "[".repeat(100_000)).into_bytes()),
+        ),
         ("deep", Some("[".repeat(100_000).into_bytes())),
         ("cut", Some(b"{\"id\":5,\"te".to_vec())),
         ("wrong type", Some(b"{\"id\":\"x\",\"text\":\"y\"}".to_vec())),
@@ -43,7 +49,9 @@ fn good_rows_around_bad_messages() {
     broker.create_topic("bad", 1);
     let server = Server::start("bad");
     queue(&server, "stream", &broker.address(), "bad", ", kafka_handle_error_mode = 'stream'");
-    server.sql("CREATE TABLE errors (o UInt64, raw String, error String) ENGINE = MergeTree ORDER BY o");
+    server.sql(
+        "CREATE TABLE errors (o UInt64, raw String, error String) ENGINE = MergeTree ORDER BY o",
+    );
     server.sql("CREATE MATERIALIZED VIEW stream_mv TO stream_dst AS SELECT id, text FROM stream_src WHERE empty(_error)");
     server.sql("CREATE MATERIALIZED VIEW errors_mv TO errors AS SELECT _offset AS o, _raw_message AS raw, _error AS error FROM stream_src WHERE notEmpty(_error)");
     let producer = Producer::new(&broker.address());
@@ -63,12 +71,18 @@ fn good_rows_around_bad_messages() {
     );
     assert_eq!(server.sql("SELECT count() FROM stream_dst WHERE text = 'good'"), good.to_string());
     // Two odd ones are good data: a huge string and bytes that are not UTF-8.
-    assert_eq!(server.sql("SELECT length(text) FROM stream_dst WHERE id = 1000"), (2 << 20).to_string());
+    assert_eq!(
+        server.sql("SELECT length(text) FROM stream_dst WHERE id = 1000"),
+        (2 << 20).to_string()
+    );
     assert_eq!(server.sql("SELECT hex(text) FROM stream_dst WHERE id = 1001"), "FFFE");
     // Null and empty messages are neither rows nor errors; the other five are errors.
     assert_eq!(server.sql("SELECT count() FROM errors"), "5");
     assert_eq!(server.sql("SELECT countIf(length(error) < 10) FROM errors"), "0");
-    assert_eq!(server.sql("SELECT max(next_offset) FROM system.kafka_offsets"), (2 * bad.len()).to_string());
+    assert_eq!(
+        server.sql("SELECT max(next_offset) FROM system.kafka_offsets"),
+        (2 * bad.len()).to_string()
+    );
 }
 
 #[test]
@@ -84,17 +98,25 @@ fn a_broken_message_in_default_mode_pauses_where_it_is() {
     let producer = Producer::new(&broker.address());
     for id in 0..10 {
         producer.send("stop", 0, Some(format!("{{\"id\":{id},\"text\":\"a\"}}").as_bytes()));
-        producer.send("stop", 1, Some(format!("{{\"id\":{},\"text\":\"b\"}}", 100 + id).as_bytes()));
+        producer.send(
+            "stop",
+            1,
+            Some(format!("{{\"id\":{},\"text\":\"b\"}}", 100 + id).as_bytes()),
+        );
     }
     producer.send("stop", 0, Some(b"{broken"));
     producer.send("stop", 0, Some(b"{\"id\":99,\"text\":\"behind\"}"));
     producer.finish();
     server.until("SELECT count() FROM plain_dst", "20", WAIT);
     let error = eventually("the error is shown", WAIT, || {
-        let text = server.sql("SELECT last_error FROM system.kafka_consumers WHERE table = 'plain_src'");
+        let text =
+            server.sql("SELECT last_error FROM system.kafka_consumers WHERE table = 'plain_src'");
         (!text.is_empty()).then_some(text)
     });
-    assert!(error.contains("stop") && error.contains("10"), "the error names topic and offset: {error}");
+    assert!(
+        error.contains("stop") && error.contains("10"),
+        "the error names topic and offset: {error}"
+    );
     assert_eq!(server.sql("SELECT count() FROM plain_dst"), "20");
     assert_eq!(server.sql("SELECT 1"), "1");
 }
@@ -106,7 +128,8 @@ fn missing_topic_and_unreachable_broker() {
     queue(&server, "lost", &nowhere, "t", "");
     server.sql("CREATE MATERIALIZED VIEW lost_mv TO lost_dst AS SELECT * FROM lost_src");
     let error = eventually("the broker's absence is shown", WAIT, || {
-        let text = server.sql("SELECT last_error FROM system.kafka_consumers WHERE table = 'lost_src'");
+        let text =
+            server.sql("SELECT last_error FROM system.kafka_consumers WHERE table = 'lost_src'");
         (!text.is_empty()).then_some(text)
     });
     assert!(error.contains(&nowhere) || error.to_lowercase().contains("broker"), "{error}");
@@ -123,7 +146,8 @@ fn missing_topic_and_unreachable_broker() {
     queue(&server, "late", &broker.address(), "not_yet", "");
     server.sql("CREATE MATERIALIZED VIEW late_mv TO late_dst AS SELECT * FROM late_src");
     let error = eventually("the topic's absence is shown", WAIT, || {
-        let text = server.sql("SELECT last_error FROM system.kafka_consumers WHERE table = 'late_src'");
+        let text =
+            server.sql("SELECT last_error FROM system.kafka_consumers WHERE table = 'late_src'");
         (!text.is_empty()).then_some(text)
     });
     assert!(error.contains("not_yet") || error.to_lowercase().contains("topic"), "{error}");

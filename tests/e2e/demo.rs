@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::harness::server::binary;
 use crate::harness::free_port;
+use crate::harness::server::binary;
 
 #[test]
 fn the_demo_runs_and_leaves_nothing_behind() {

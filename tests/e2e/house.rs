@@ -35,7 +35,10 @@ fn dependencies_run_one_way() {
             .collect();
         for other in used {
             let at = order.iter().position(|o| *o == other).expect("a crate of the workspace");
-            assert!(at < level, "{name} depends on {other}: dependencies run storage ← query ← ingest ← server");
+            assert!(
+                at < level,
+                "{name} depends on {other}: dependencies run storage ← query ← ingest ← server"
+            );
         }
     }
     for (name, banned) in [
@@ -45,9 +48,7 @@ fn dependencies_run_one_way() {
     ] {
         let manifest = read(&root().join(name).join("Cargo.toml"));
         for library in banned {
-            let found = manifest.lines().any(|l| {
-                l.split(['.', ' ', '=']).next() == Some(library)
-            });
+            let found = manifest.lines().any(|l| l.split(['.', ' ', '=']).next() == Some(library));
             assert!(!found, "{name} must not know {library}");
         }
     }
@@ -90,7 +91,8 @@ fn the_map_names_what_exists() {
     for word in map.split(['`']).skip(1).step_by(2) {
         let path = word.trim_end_matches('/');
         let top = path.split('/').next().unwrap_or("");
-        let is_path = ["storage", "query", "ingest", "server", "tests", "benches", "docs"].contains(&top)
+        let is_path = ["storage", "query", "ingest", "server", "tests", "benches", "docs"]
+            .contains(&top)
             && path.contains('/')
             && !path.contains([' ', '<', '*', '(']);
         if is_path {

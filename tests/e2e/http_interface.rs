@@ -39,11 +39,15 @@ fn query_in_url_and_body() {
     assert_eq!(answer.header("x-clickhouse-format"), Some("JSONCompact"));
     assert_eq!(answer.header("content-type"), Some("application/json; charset=UTF-8"));
     assert!(answer.header("x-clickhouse-summary").unwrap().contains("\"result_rows\":\"1\""));
-    let answer = post("/?param_x=41&param_t=t", "SELECT {x:UInt8} + 1, count() FROM {t:Identifier}");
+    let answer =
+        post("/?param_x=41&param_t=t", "SELECT {x:UInt8} + 1, count() FROM {t:Identifier}");
     assert_eq!(answer.text(), "42\t5\n");
     let answer = post("/?query_id=mine", "SELECT 1");
     assert_eq!(answer.header("x-clickhouse-query-id"), Some("mine"));
-    assert_eq!(server.sql("SELECT query FROM system.query_log WHERE query_id = 'mine'"), "SELECT 1");
+    assert_eq!(
+        server.sql("SELECT query FROM system.query_log WHERE query_id = 'mine'"),
+        "SELECT 1"
+    );
 }
 
 #[test]
@@ -71,7 +75,11 @@ fn errors_have_codes_and_statuses() {
         assert_eq!(found, (status, code.to_string().as_str()), "{sql}: {}", answer.text());
         let prefix = format!("Code: {code}. DB::Exception: ");
         assert!(answer.text().starts_with(&prefix), "{}", answer.text());
-        assert!(answer.text().ends_with("(version 26.9.2.1 (official build))\n"), "{}", answer.text());
+        assert!(
+            answer.text().ends_with("(version 26.9.2.1 (official build))\n"),
+            "{}",
+            answer.text()
+        );
     }
     let answer = request(server.port, "POST", "/?no_such=1", &[], b"SELECT 1").unwrap();
     assert_eq!(answer.header("x-clickhouse-exception-code"), Some("115"));
@@ -80,7 +88,9 @@ fn errors_have_codes_and_statuses() {
 #[test]
 fn hostile_statements_are_errors() {
     let server = Server::start("hostile");
-    let deep = |open: &str, close: &str| format!("SELECT {}1{}", open.repeat(60_000), close.repeat(60_000));
+    let deep = |open: &str, close: &str| {
+        format!("SELECT {}1{}", open.repeat(60_000), close.repeat(60_000))
+    };
     for sql in [
         deep("(", ")"),
         deep("[", "]"),
@@ -107,7 +117,8 @@ fn a_failure_behind_the_first_bytes_breaks_the_body() {
     assert_eq!(answer.status, 200);
     let tag = answer.header("x-clickhouse-exception-tag").expect("a tag").to_string();
     assert!(!answer.complete, "the body must not look whole");
-    let tail = String::from_utf8_lossy(&answer.body[answer.body.len().saturating_sub(600)..]).into_owned();
+    let tail =
+        String::from_utf8_lossy(&answer.body[answer.body.len().saturating_sub(600)..]).into_owned();
     assert!(tail.contains(&format!("__exception__\r\n{tag}\r\nCode: 395")), "{tail}");
     // An early failure has its true status.
     let answer = server.send("SELECT throwIf(number = 10) FROM numbers(100)").unwrap();
@@ -135,7 +146,12 @@ fn a_client_that_goes_away_stops_its_query() {
     let server = Server::start("gone");
     let sql = "SELECT number FROM numbers(1000000000000) FORMAT TabSeparated";
     let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-    write!(socket, "POST /?query_id=gone HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{sql}", sql.len()).unwrap();
+    write!(
+        socket,
+        "POST /?query_id=gone HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{sql}",
+        sql.len()
+    )
+    .unwrap();
     let mut some = [0; 4096];
     socket.read_exact(&mut some).unwrap();
     drop(socket);
@@ -149,7 +165,8 @@ fn a_client_that_goes_away_stops_its_query() {
 #[test]
 fn every_system_table_can_be_read() {
     let server = Server::start("system");
-    let names = server.sql("SELECT name FROM system.tables WHERE database = 'system' ORDER BY name");
+    let names =
+        server.sql("SELECT name FROM system.tables WHERE database = 'system' ORDER BY name");
     assert!(names.lines().count() > 100);
     for name in names.lines() {
         server.sql(&format!("SELECT * FROM system.{name} LIMIT 3 FORMAT JSONEachRow"));
@@ -179,7 +196,10 @@ fn show_describe_exists() {
     );
     server.sql("INSERT INTO d.t (a, c) VALUES (1, '2026-01-01'), (2, '2026-02-01')");
     assert_eq!(server.sql("SELECT * FROM d.v"), "2");
-    assert_eq!(server.sql("SELECT partition_id, rows FROM system.parts WHERE table = 't' ORDER BY 1"), "202601\t1\n202602\t1");
+    assert_eq!(
+        server.sql("SELECT partition_id, rows FROM system.parts WHERE table = 't' ORDER BY 1"),
+        "202601\t1\n202602\t1"
+    );
     server.sql("RENAME TABLE d.t TO d.t2");
     assert_eq!(server.sql("SELECT count() FROM d.t2"), "2");
     server.sql("DETACH TABLE d.t2");

@@ -149,7 +149,9 @@ fn killed_at_random_moments() {
     verify(&server, sent);
     assert_eq!(disagreements.load(Ordering::Relaxed), 0);
     assert!(answers > kills, "the reader got {answers} answers only");
-    eprintln!("{kills} kills, {restarts} broker restarts, {sent} messages, {answers} reads: lost 0, doubled 0, disagreements 0");
+    eprintln!(
+        "{kills} kills, {restarts} broker restarts, {sent} messages, {answers} reads: lost 0, doubled 0, disagreements 0"
+    );
 }
 
 fn verify(server: &Server, sent: u64) {

@@ -8,8 +8,8 @@ mod harness;
 
 mod bad_messages;
 mod demo;
-mod http_interface;
 mod house;
+mod http_interface;
 mod kill_loop;
 mod oracle_sql;
 mod owner_pipeline;

@@ -50,7 +50,10 @@ fn scripts_answer_as_clickhouse_does() {
                 same += 1;
             } else {
                 let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                differing.push(format!("{file}: {sql}\n   ClickHouse: {expected:?}\n   Pumphouse:  {found:?} {}", if code.is_some() { answer.text() } else { String::new() }));
+                differing.push(format!(
+                    "{file}: {sql}\n   ClickHouse: {expected:?}\n   Pumphouse:  {found:?} {}",
+                    if code.is_some() { answer.text() } else { String::new() }
+                ));
             }
         }
     }

@@ -57,11 +57,7 @@ fn three_statements_verbatim() {
         &expected,
         Duration::from_secs(180),
     );
-    server.until(
-        "SELECT sum(lag) FROM system.kafka_consumers",
-        "0",
-        Duration::from_secs(30),
-    );
+    server.until("SELECT sum(lag) FROM system.kafka_consumers", "0", Duration::from_secs(30));
     let offsets = server.sql("SELECT sum(next_offset) FROM system.kafka_offsets");
     assert_eq!(offsets, messages.to_string());
 }
@@ -100,15 +96,18 @@ fn four_consumers_one_insert_or_parallel_ones() {
             assert!(
                 began.elapsed() < Duration::from_secs(180),
                 "{name} stands still: {}",
-                server.sql("SELECT table, state, paused_reason, last_error FROM system.kafka_consumers")
+                server.sql(
+                    "SELECT table, state, paused_reason, last_error FROM system.kafka_consumers"
+                )
             );
         }
         let found = server.sql(&format!(
             "SELECT count(), uniqExact(key), sum(value), uniqExact(p, o) FROM {name}.dst"
         ));
         assert_eq!(found, format!("{messages}\t{messages}\t{sum}\t{messages}"), "{name}");
-        let consumers_seen =
-            server.number(&format!("SELECT count() FROM system.kafka_consumers WHERE database = '{name}'"));
+        let consumers_seen = server.number(&format!(
+            "SELECT count() FROM system.kafka_consumers WHERE database = '{name}'"
+        ));
         assert_eq!(consumers_seen, consumers, "{name}");
         eprintln!("{name}: at most {together} consumers inserting at once");
         server.sql(&format!("DROP DATABASE {name}"));

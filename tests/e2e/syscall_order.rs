@@ -43,7 +43,15 @@ fn parts_then_folder_then_log_then_answer() {
     server.sql("SYSTEM STOP MERGES");
     let trace = server.data_dir.with_extension("strace");
     let mut strace = Command::new("strace")
-        .args(["-f", "-y", "-s", "40", "-e", "trace=fsync,fdatasync,write,writev,sendto,sendmsg", "-o"])
+        .args([
+            "-f",
+            "-y",
+            "-s",
+            "40",
+            "-e",
+            "trace=fsync,fdatasync,write,writev,sendto,sendmsg",
+            "-o",
+        ])
         .arg(&trace)
         .args(["-p", &server.pid().to_string()])
         .stderr(Stdio::null())

@@ -23,7 +23,7 @@ SELECT arrayJoin([3, 1, 2]) AS x ORDER BY x;
 SELECT page, row_number() OVER (PARTITION BY page ORDER BY t) AS r FROM hits WHERE user = 5 ORDER BY page, r LIMIT 5;
 SELECT number, number * 2 AS twice, twice + 1 FROM numbers(3);
 SELECT sum(number) FROM numbers(1000000);
-SELECT max(page), argMax(page, ms), anyLast(status) >= 200 FROM hits;
+SELECT max(page), argMax(page, t), anyLast(status) >= 200 FROM hits;
 SELECT groupArray(number) FROM numbers(5);
 SELECT count() FROM hits WHERE not_there = 1;
 SELECT user, count() FROM hits;

@@ -181,14 +181,14 @@ fn described(columns: &[pumphouse_storage::log::ColumnDefinition]) -> Vec<[Strin
                 Some(d) => (default_kind_name(d.kind).to_string(), d.expression.clone()),
                 None => (String::new(), String::new()),
             };
-            let codec = c.codec.trim_start_matches("CODEC(").trim_end_matches(')').to_string();
+            let codec = c.codec.strip_prefix("CODEC(").and_then(|t| t.strip_suffix(')'));
             [
                 c.name.clone(),
                 c.data_type.to_string(),
                 kind,
                 expression,
                 c.comment.clone(),
-                codec,
+                codec.unwrap_or_default().to_string(),
                 c.ttl.clone(),
             ]
         })

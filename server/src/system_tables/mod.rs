@@ -48,6 +48,36 @@ const FILLERS: &[(&str, Filler)] = &[
     ("users", introspection::users),
 ];
 
+/// `system.query_log`: ClickHouse makes it on first use, so that it is in no list of its columns.
+const QUERY_LOG_COLUMNS: &[(&str, &str)] = &[
+    (
+        "type",
+        "Enum8('QueryStart' = 1, 'QueryFinish' = 2, 'ExceptionBeforeStart' = 3, 'ExceptionWhileProcessing' = 4)",
+    ),
+    ("event_date", "Date"),
+    ("event_time", "DateTime"),
+    ("event_time_microseconds", "DateTime64(6)"),
+    ("query_start_time", "DateTime"),
+    ("query_start_time_microseconds", "DateTime64(6)"),
+    ("query_duration_ms", "UInt64"),
+    ("read_rows", "UInt64"),
+    ("read_bytes", "UInt64"),
+    ("written_rows", "UInt64"),
+    ("written_bytes", "UInt64"),
+    ("result_rows", "UInt64"),
+    ("result_bytes", "UInt64"),
+    ("memory_usage", "UInt64"),
+    ("current_database", "LowCardinality(String)"),
+    ("query", "String"),
+    ("query_kind", "LowCardinality(String)"),
+    ("exception_code", "Int32"),
+    ("exception", "String"),
+    ("is_initial_query", "UInt8"),
+    ("user", "LowCardinality(String)"),
+    ("query_id", "String"),
+    ("initial_query_id", "String"),
+];
+
 /// Tables and columns of our own, beside ClickHouse's: `(table, column, type)`.
 const OWN_COLUMNS: &[(&str, &str, &str)] = &[
     ("kafka_consumers", "state", "String"),
@@ -105,6 +135,7 @@ pub fn is_virtual_database(name: &str) -> bool {
 pub fn table_names() -> Vec<&'static str> {
     let mut names: Vec<&str> = columns_file().map(|(table, _, _)| table).collect();
     names.extend(OWN_COLUMNS.iter().map(|(table, _, _)| *table));
+    names.push("query_log");
     names.sort_unstable();
     names.dedup();
     names
@@ -121,6 +152,7 @@ fn columns_file() -> impl Iterator<Item = (&'static str, &'static str, &'static 
 pub fn schema_of(table: &str) -> Vec<(String, DataType)> {
     columns_file()
         .chain(OWN_COLUMNS.iter().copied())
+        .chain(QUERY_LOG_COLUMNS.iter().map(|(name, data_type)| ("query_log", *name, *data_type)))
         .filter(|(t, _, _)| *t == table)
         .map(|(_, name, data_type)| {
             // A type that we do not have yet is shown as text.

@@ -40,7 +40,8 @@ impl Broker {
              log.segment.bytes=268435456\n",
             folder.0.join("logs").display()
         );
-        std::fs::write(folder.0.join("server.properties"), properties).map_err(|e| e.to_string())?;
+        std::fs::write(folder.0.join("server.properties"), properties)
+            .map_err(|e| e.to_string())?;
         let format = java(&libs, &folder.0)
             .args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"])
             .arg(folder.0.join("server.properties"))
@@ -77,7 +78,8 @@ impl Broker {
             .create()
             .expect("an admin client");
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
         let created = runtime
             .block_on(admin.create_topics(&[topic], &AdminOptions::new()))
             .expect("topics are created");
@@ -137,7 +139,10 @@ fn find_or_fetch() -> Result<PathBuf, String> {
     if let Some(folder) = std::env::var_os("PUMPHOUSE_KAFKA_LIBS") {
         return Ok(folder.into());
     }
-    Command::new("java").arg("-version").output().map_err(|_| "no java on this machine".to_string())?;
+    Command::new("java")
+        .arg("-version")
+        .output()
+        .map_err(|_| "no java on this machine".to_string())?;
     let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("kafka-{KAFKA_VERSION}"));
     let libs = home.join("libs");
     if home.join("complete").exists() {
@@ -157,7 +162,10 @@ fn find_or_fetch() -> Result<PathBuf, String> {
         .output()
         .map_err(|_| "no mvn on this machine to fetch Apache Kafka with".to_string())?;
     if !fetched.status.success() {
-        return Err(format!("mvn could not fetch Apache Kafka: {}", String::from_utf8_lossy(&fetched.stdout)));
+        return Err(format!(
+            "mvn could not fetch Apache Kafka: {}",
+            String::from_utf8_lossy(&fetched.stdout)
+        ));
     }
     std::fs::write(home.join("complete"), "").map_err(|e| e.to_string())?;
     Ok(libs)

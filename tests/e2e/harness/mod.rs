@@ -14,9 +14,13 @@ pub struct TestFolder(pub PathBuf);
 
 impl TestFolder {
     pub fn new(name: &str) -> TestFolder {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("{name}-{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir_all(&path).expect("a test folder can be made below the build directory");
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!(
+            "{name}-{}-{}",
+            std::process::id(),
+            uuid::Uuid::new_v4().simple()
+        ));
+        std::fs::create_dir_all(&path)
+            .expect("a test folder can be made below the build directory");
         TestFolder(path)
     }
 }
