@@ -13,7 +13,7 @@ use super::connection::Connection;
 /// Quick statements show nothing.
 const FIRST_AFTER: Duration = Duration::from_millis(400);
 const EVERY: Duration = Duration::from_millis(200);
-const BAR_WIDTH: u64 = 30;
+const BAR_WIDTH: u64 = 20;
 
 /// A line that lives as long as this value.
 pub struct Line {
@@ -96,7 +96,7 @@ fn line(rows: u64, bytes: u64, total: u64, memory: u64, seconds: f64) -> String 
         String::new()
     };
     format!(
-        "Progress: {} rows, {} ({} rows/s), memory {}, {seconds:.1} s{bar}",
+        "{} rows, {} ({} rows/s), memory {}, {seconds:.1} s{bar}",
         short(rows as f64),
         bytes_text(bytes),
         short(rows as f64 / seconds.max(0.001)),
