@@ -269,3 +269,42 @@ fn golden_answers() {
     eprintln!("{count} queries, {} differ", failed.len());
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
+
+/// Deep queries are answered or refused; they never overflow a 2 MiB stack.
+#[test]
+fn depth_is_bounded() {
+    let catalog = tables();
+    let sums = format!("SELECT {} FROM t", vec!["a"; 400].join(" + "));
+    let nested = |n: usize| format!("SELECT {}a{} FROM t", "abs(".repeat(n), ")".repeat(n));
+    let subqueries =
+        |n: usize| format!("{}SELECT a FROM t{}", "SELECT a FROM (".repeat(n), ")".repeat(n));
+    let scalars = |n: usize| format!("SELECT {}1{}", "(SELECT ".repeat(n), ")".repeat(n));
+    let lambdas =
+        |n: usize| format!("SELECT {}[1]{}", "arrayMap(x -> x, ".repeat(n), ")".repeat(n));
+    let aliases: Vec<String> = (1..300).map(|i| format!("a{} + 1 AS a{i}", i - 1)).collect();
+    let aliases = format!("SELECT 0 AS a0, {} FROM t", aliases.join(", "));
+    let ctes: Vec<String> =
+        (1..40).map(|i| format!("c{i} AS (SELECT * FROM c{p}, c{p} AS q)", p = i - 1)).collect();
+    let ctes = format!("WITH c0 AS (SELECT 1 AS x), {} SELECT count() FROM c39", ctes.join(", "));
+    let ors = vec!["a = 1"; 2000].join(" OR ");
+    let ors = format!("SELECT a FROM t WHERE {ors}");
+    let mut texts = vec![sums, aliases, ctes, ors];
+    for n in [10, 100, 250, 1000] {
+        texts.extend([nested(n), subqueries(n), scalars(n), lambdas(n)]);
+    }
+    for text in texts {
+        eprintln!("{}", &text[..text.len().min(60)]);
+        let done = std::thread::scope(|threads| {
+            std::thread::Builder::new()
+                .stack_size(2 << 20)
+                .spawn_scoped(threads, || answer(&text, &catalog).map_err(|e| e.code()))
+                .expect("a thread")
+                .join()
+                .expect("no panic")
+        });
+        if let Err(code) = done {
+            let refused = [306, 167, 168, 62].contains(&code);
+            assert!(refused, "{code} for {}", &text[..text.len().min(80)]);
+        }
+    }
+}

@@ -134,7 +134,17 @@ impl Frame<'_> {
         }
     }
 
+    /// The way down; small frames, because expressions may nest by hundreds.
     fn argument(&self, expr: &BoundExpr) -> Result<Argument> {
+        match expr {
+            BoundExpr::Call { function, arguments, data_type } => {
+                self.call(function, arguments, data_type)
+            }
+            other => self.other(other),
+        }
+    }
+
+    fn other(&self, expr: &BoundExpr) -> Result<Argument> {
         match expr {
             BoundExpr::Column { index, .. } => Ok(Argument::Column(self.column(*index)?)),
             BoundExpr::LambdaParameter { depth, index, .. } => {
@@ -179,12 +189,25 @@ impl Frame<'_> {
         arguments: &[BoundExpr],
         data_type: &DataType,
     ) -> Result<Argument> {
-        let arguments = arguments.iter().map(|a| self.argument(a)).collect::<Result<Vec<_>>>()?;
+        // A plain loop: an iterator's frames are deep.
+        let mut values = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            values.push(self.argument(argument)?);
+        }
+        self.apply(function, &values, data_type)
+    }
+
+    fn apply(
+        &self,
+        function: &Arc<dyn functions::ScalarFunction>,
+        arguments: &[Argument],
+        data_type: &DataType,
+    ) -> Result<Argument> {
         let constant = function.deterministic()
             && !arguments.is_empty()
             && arguments.iter().all(|a| matches!(a, Argument::Constant(_)));
         let rows = if constant { 1 } else { self.rows };
-        let column = functions::call(function, self.ctx, &arguments, data_type, rows)?;
+        let column = functions::call(function, self.ctx, arguments, data_type, rows)?;
         Ok(if constant { Argument::Constant(column) } else { Argument::Column(column) })
     }
 
