@@ -337,6 +337,7 @@ pub(super) fn describe(tree: &Node) -> String {
         }
         Kind::Scalar(_) => "scalar".into(),
         Kind::Grouping(_) => "grouping".into(),
+        Kind::Lookup(_) => "subquery".into(),
     }
 }
 
@@ -346,6 +347,12 @@ pub(super) fn not_placed(missing: &Missing, scope: &Scope, aggregated: bool) -> 
         Kind::Column { name, .. } => name.clone(),
         Kind::Grouping(_) => {
             return Error::new(codes::NOT_IMPLEMENTED, "Function grouping is not supported here");
+        }
+        Kind::Lookup(_) => {
+            return Error::new(
+                codes::NOT_IMPLEMENTED,
+                "A correlated subquery is not supported in this place",
+            );
         }
         _ => describe(&missing.0),
     };

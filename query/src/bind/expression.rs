@@ -78,7 +78,8 @@ impl Binder<'_> {
         let mut outer = false;
         while let Some(at) = here {
             if let Some(tree) = self.resolve_here(parts, at)? {
-                if outer && (tree.has.column || tree.has.aggregate || tree.has.lambda_parameter) {
+                let foreign = tree.has.column || tree.has.aggregate || tree.has.lambda_parameter;
+                if outer && foreign && !self.note_outer(&tree) {
                     return Err(error_in(
                         scope,
                         codes::NOT_IMPLEMENTED,

@@ -11,6 +11,7 @@ use pumphouse_storage::{DataType, Value};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Binder;
+use super::correlated::Use;
 use super::names::{error_in, with_scope};
 use super::place::{Available, place};
 use super::scope::Scope;
@@ -77,7 +78,10 @@ impl Binder<'_> {
     }
 
     fn in_subquery(&self, left: Tree, query: &Query, negated: bool, scope: &Scope) -> Result<Tree> {
-        let plan = self.query(query, Some(scope))?;
+        let (plan, correlation) = self.correlated_query(query, scope, Use::In)?;
+        if let Some(correlation) = correlation {
+            return self.correlated_in(left, plan, correlation, negated);
+        }
         let width = plan.schema.len();
         let types = left_types(&left.data_type, width);
         if types.len() != width {
@@ -102,7 +106,7 @@ impl Binder<'_> {
 
     /// The subquery's columns as the left side's types; what does not fit becomes NULL, which no set
     /// holds.
-    fn set_plan(&self, plan: Plan, types: &[DataType]) -> Result<Plan> {
+    pub(super) fn set_plan(&self, plan: Plan, types: &[DataType]) -> Result<Plan> {
         let same = |own: &DataType, want: &DataType| own.inner() == want;
         if plan.schema.iter().zip(types).all(|((_, own), want)| same(own, want)) {
             return Ok(plan);
@@ -317,7 +321,7 @@ fn set_of_values(left: Tree, rows: Vec<Vec<Value>>, negated: bool) -> Tree {
 }
 
 /// Element types of the left side: those of a tuple's elements, or the one type; never Nullable.
-fn element_types(left: &DataType) -> Vec<DataType> {
+pub(super) fn element_types(left: &DataType) -> Vec<DataType> {
     match left.inner() {
         DataType::Tuple(elements) => {
             elements.iter().map(|e: &TupleElement| e.data_type.inner().clone()).collect()

@@ -15,6 +15,7 @@ mod aliases;
 mod array_join;
 mod call;
 mod compiled;
+mod correlated;
 mod expression;
 mod fold;
 mod from;
@@ -108,6 +109,8 @@ pub(crate) struct Binder<'a> {
     next_column: Cell<u32>,
     /// Scalar subqueries that were already run, by scope and text.
     scalars: RefCell<HashMap<(usize, String), tree::Tree>>,
+    /// Subqueries being bound that may read outer columns, innermost last.
+    correlations: RefCell<Vec<correlated::Correlation>>,
     /// Recursive common table expressions being evaluated: their rows so far.
     working: RefCell<Vec<subquery::WorkingTable>>,
 }
@@ -137,6 +140,7 @@ impl<'a> Binder<'a> {
             selects: Cell::new(0),
             next_column: Cell::new(0),
             scalars: RefCell::default(),
+            correlations: RefCell::default(),
             working: RefCell::default(),
         }
     }

@@ -84,6 +84,7 @@ fn place_in(
         | Kind::Aggregate { .. }
         | Kind::Window(_)
         | Kind::ArrayJoin(_)
+        | Kind::Lookup(_)
         | Kind::Grouping(_) => return Err(Missing(tree.clone())),
     })
 }

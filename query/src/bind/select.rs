@@ -21,16 +21,16 @@ use crate::sql::ast::*;
 type Placed<T> = std::result::Result<T, Missing>;
 
 /// All clauses of a SELECT, bound.
-struct Clauses {
-    items: Vec<Item>,
-    filters: Vec<Tree>,
-    grouping: Option<Grouping>,
+pub(super) struct Clauses {
+    pub items: Vec<Item>,
+    pub filters: Vec<Tree>,
+    pub grouping: Option<Grouping>,
     having: Option<Tree>,
     qualify: Option<Tree>,
     distinct: bool,
-    order: Vec<OrderKey>,
-    limit_by: Option<LimitByKeys>,
-    limit: LimitNumbers,
+    pub order: Vec<OrderKey>,
+    pub limit_by: Option<LimitByKeys>,
+    pub limit: LimitNumbers,
 }
 
 /// A plan and which trees its output holds.
@@ -64,7 +64,8 @@ impl Binder<'_> {
         if let Some(clause) = &select.array_join {
             self.array_join(clause, &mut source, &mut scope)?;
         }
-        let clauses = self.clauses(select, &scope)?;
+        let mut clauses = self.clauses(select, &scope)?;
+        self.correlate(select, &mut clauses)?;
         let stage = Stage { plan: source.plan, available: source.available };
         self.stack(stage, clauses, &scope)
     }
@@ -152,7 +153,7 @@ impl Binder<'_> {
 
 impl Clauses {
     /// Every tree that is computed after aggregation.
-    fn readers(&self) -> Vec<&Tree> {
+    pub fn readers(&self) -> Vec<&Tree> {
         let mut trees: Vec<&Tree> = self.items.iter().map(|i| &i.tree).collect();
         trees.extend(self.having.iter().chain(&self.qualify));
         trees.extend(self.order.iter().map(|k| &k.tree));
@@ -201,7 +202,9 @@ impl Stage {
     }
 
     /// One ArrayJoin node for every `arrayJoin(…)` in `trees` that is not there yet, inner ones first.
+    /// Also one join for every correlated subquery.
     pub fn unfold(mut self, trees: &[Tree]) -> Result<Stage> {
+        self = self.lookups(trees)?;
         let mut calls = vec![];
         for tree in trees.iter().filter(|t| t.has.array_join) {
             let wanted = |n: &super::tree::Node| matches!(n.kind, Kind::ArrayJoin(_));

@@ -7,6 +7,7 @@ use pumphouse_storage::types::TupleElement;
 use pumphouse_storage::{Block, DataType, Value};
 
 use super::Binder;
+use super::correlated::Use;
 use super::scope::Scope;
 use super::tree::{self, Tree};
 use crate::error::{Error, Result, codes};
@@ -28,7 +29,12 @@ impl Binder<'_> {
         if let Some(tree) = self.scalars.borrow().get(&key) {
             return Ok(tree.clone());
         }
-        let plan = self.query(query, Some(scope))?;
+        let (plan, correlation) = self.correlated_query(query, scope, Use::Scalar)?;
+        if let Some(correlation) = correlation {
+            let tree = self.correlated_scalar(plan, correlation)?;
+            self.scalars.borrow_mut().insert(key, tree.clone());
+            return Ok(tree);
+        }
         let data_type = scalar_type(&plan.schema)?;
         let tree = if self.analyze_only {
             let subquery = PlannedScalar { plan, built: OnceLock::new() };
@@ -46,7 +52,10 @@ impl Binder<'_> {
         let Some(ExprKind::Subquery(query)) = call.arguments.first().map(|a| &a.kind) else {
             return Err(Error::new(codes::BAD_ARGUMENTS, "EXISTS requires a subquery"));
         };
-        let plan = self.query(query, Some(scope))?;
+        let (plan, correlation) = self.correlated_query(query, scope, Use::Exists)?;
+        if let Some(correlation) = correlation {
+            return self.correlated_exists(plan, correlation);
+        }
         if self.analyze_only {
             let column = tree::constant(Value::UInt(1), DataType::UInt8);
             return Ok(column);
@@ -92,7 +101,7 @@ fn first_rows(plan: Plan, rows: u64) -> Plan {
 }
 
 /// One column: Nullable where that is possible, because there may be no row. Several: a named tuple.
-fn scalar_type(schema: &[(String, DataType)]) -> Result<DataType> {
+pub(super) fn scalar_type(schema: &[(String, DataType)]) -> Result<DataType> {
     match schema {
         [] => Err(Error::new(
             codes::INCORRECT_RESULT_OF_SCALAR_SUBQUERY,

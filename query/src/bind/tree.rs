@@ -8,12 +8,13 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use pumphouse_storage::{DataType, Value};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::aggregates::AggregateFunction;
 use crate::functions::ScalarFunction;
-use crate::plan::{PlannedScalar, PlannedSet};
+use crate::plan::{Plan, PlannedScalar, PlannedSet};
 use crate::sql::ast::WindowFrame;
 
 /// A shared, immutable bound expression.
@@ -41,6 +42,7 @@ pub struct Has {
     /// A call whose value may differ from row to row or query to query.
     pub volatile: bool,
     pub grouping: bool,
+    pub lookup: bool,
 }
 
 impl Has {
@@ -53,6 +55,7 @@ impl Has {
             lambda_parameter: self.lambda_parameter | other.lambda_parameter,
             volatile: self.volatile | other.volatile,
             grouping: self.grouping | other.grouping,
+            lookup: self.lookup | other.lookup,
         }
     }
 }
@@ -95,8 +98,22 @@ pub enum Kind {
     },
     /// A scalar subquery that has not been run.
     Scalar(Arc<PlannedScalar>),
+    /// A correlated subquery's value for a row: see [`Lookup`].
+    Lookup(Lookup),
     /// `grouping(keys…)`: bit i is set if key i is not part of the row's grouping set.
     Grouping(Vec<Tree>),
+}
+
+/// The first column of the row of `plan` whose columns `right_keys` equal `keys` (and for which
+/// `residual` holds); NULL if there is none. The plan is taken when the lookup is placed.
+pub struct Lookup {
+    pub plan: Mutex<Option<Plan>>,
+    pub keys: Vec<Tree>,
+    pub right_keys: Vec<usize>,
+    /// Over outer columns and `outputs`.
+    pub residual: Vec<Tree>,
+    /// The trees in the plan's columns, from the second on.
+    pub outputs: Vec<Tree>,
 }
 
 /// One window function call.
@@ -307,6 +324,15 @@ pub fn scalar(subquery: Arc<PlannedScalar>, data_type: DataType, id: u32) -> Tre
     Arc::new(node(Kind::Scalar(subquery), data_type, hasher.finish(), own, []))
 }
 
+/// `id` makes it different from every other lookup.
+pub fn lookup(lookup: Lookup, data_type: DataType, id: u32) -> Tree {
+    let mut hasher = Hasher::new(12);
+    hasher.number(id as u64);
+    let own = Has { lookup: true, column: true, ..Has::default() };
+    let children = lookup.keys.clone();
+    Arc::new(node(Kind::Lookup(lookup), data_type, hasher.finish(), own, &children))
+}
+
 pub fn grouping(keys: Vec<Tree>) -> Tree {
     let mut hasher = Hasher::new(11);
     hasher.trees(&keys);
@@ -333,6 +359,7 @@ impl Node {
                 arguments.iter().collect()
             }
             Kind::Grouping(keys) => keys.iter().collect(),
+            Kind::Lookup(lookup) => lookup.keys.iter().collect(),
             Kind::Lambda { body, .. } => vec![body],
             Kind::ArrayJoin(array) => vec![array],
             Kind::InSet { expr, .. } => vec![expr],
