@@ -19,6 +19,8 @@ mod distinct;
 mod fill;
 mod join;
 mod limit;
+#[cfg(test)]
+mod model_tests;
 mod pipeline;
 mod scan;
 mod set;
@@ -207,7 +209,7 @@ fn drive_aggregate(
     base: usize,
     consumer: &dyn Consumer,
 ) -> Result<Driven> {
-    let PlanNode::Aggregate { input, keys, aggregates, grouping_sets, with_totals, groups_max: _ } =
+    let PlanNode::Aggregate { input, keys, aggregates, grouping_sets, with_totals, groups_max } =
         &plan.node
     else {
         return Err(Error::new(codes::LOGICAL_ERROR, "not an aggregation"));
@@ -218,6 +220,7 @@ fn drive_aggregate(
         aggregates,
         grouping_sets,
         with_totals: *with_totals,
+        groups_max: *groups_max,
         having,
     };
     node.drive(input, env, base, consumer)

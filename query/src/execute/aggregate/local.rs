@@ -39,6 +39,11 @@ impl Table {
         Table { keys: grouped.then(|| KeyTable::new(key_types)), states, rows: 0 }
     }
 
+    /// A finished table of these keys and states.
+    pub fn of(keys: KeyTable, states: Vec<Box<dyn Accumulator>>) -> Table {
+        Table { keys: Some(keys), states, rows: 0 }
+    }
+
     pub fn groups(&self) -> usize {
         self.keys.as_ref().map_or(1, KeyTable::len)
     }

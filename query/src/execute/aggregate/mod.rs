@@ -5,12 +5,15 @@
 //! WITH TOTALS merges the states of the groups that pass HAVING (of the first set, which has all keys).
 //! Output: keys, then aggregates, then (if the schema has a column more) the number of the grouping set.
 
+mod capped;
+mod distinct_count;
 mod local;
 
 use arrow_array::BooleanArray;
 use parking_lot::Mutex;
 use pumphouse_storage::{Block, Column, DataType, Value};
 
+use self::capped::{CAPPED_GROUPS_MAX, Capped};
 use self::local::{Local, PARTITIONS, Sealed, Table};
 use super::expression::{evaluate_all, evaluate_mask};
 use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Worker, emit_in_order, supply};
@@ -30,6 +33,8 @@ pub(super) struct AggregateNode<'a> {
     pub aggregates: &'a [BoundAggregate],
     pub grouping_sets: &'a [Vec<usize>],
     pub with_totals: bool,
+    /// No more groups than this are needed, any of them.
+    pub groups_max: Option<u64>,
     pub having: Option<&'a BoundExpr>,
 }
 
@@ -69,9 +74,38 @@ impl AggregateNode<'_> {
         base: usize,
         consumer: &dyn Consumer,
     ) -> Result<Driven> {
-        let sink = Collect { node: self, env, sets: self.sets(), done: Mutex::new(vec![]) };
+        if let Some(keys) = distinct_count::counted(self) {
+            return distinct_count::drive(self, keys, input, env, base, consumer);
+        }
+        if let Some(most) = self.groups_max.filter(|n| *n <= CAPPED_GROUPS_MAX)
+            && !self.keys.is_empty()
+            && self.grouping_sets.is_empty()
+            && !self.with_totals
+            && self.having.is_none()
+        {
+            return self.drive_capped(most as usize, input, env, base, consumer);
+        }
+        if let Some(distinct) = distinct_count::grouped(self) {
+            return distinct_count::drive_grouped(self, &distinct, input, env, base, consumer);
+        }
+        let sink = self.collect(env);
         drive(input, env, 0, &sink)?;
-        let Collect { sets, done, .. } = sink;
+        self.finish(sink, env, base, consumer)
+    }
+
+    fn collect<'b>(&'b self, env: &'b Env) -> Collect<'b> {
+        Collect { node: self, env, sets: self.sets(), done: Mutex::new(vec![]) }
+    }
+
+    /// Pushes the groups of what was collected.
+    fn finish(
+        &self,
+        collected: Collect,
+        env: &Env,
+        base: usize,
+        consumer: &dyn Consumer,
+    ) -> Result<Driven> {
+        let Collect { sets, done, .. } = collected;
         let mut threads = done.into_inner();
         let totals = self.with_totals.then(|| Mutex::new(self.accumulators()));
         let mut morsels = 0;
@@ -94,6 +128,24 @@ impl AggregateNode<'_> {
             None => None,
         };
         Ok(Driven { morsels, totals })
+    }
+
+    fn drive_capped(
+        &self,
+        most: usize,
+        input: &Plan,
+        env: &Env,
+        base: usize,
+        consumer: &dyn Consumer,
+    ) -> Result<Driven> {
+        let sets = self.sets();
+        let capped = Capped::new(self, env, &sets[0].types, most)?;
+        drive(input, env, 0, &capped)?;
+        let (table, groups, memory) = capped.into_table()?;
+        let blocks = self.blocks(&sets[0], table, groups, env, None)?;
+        let morsels = emit_in_order(&env.ctx, blocks.into_iter().map(Ok), base, consumer)?;
+        drop(memory);
+        Ok(Driven { morsels, totals: None })
     }
 
     fn accumulators(&self) -> Vec<Box<dyn Accumulator>> {
@@ -144,7 +196,8 @@ impl AggregateNode<'_> {
             for other in tables {
                 first.merge_all(&other, &mut numbers)?;
             }
-            let blocks = self.blocks(set, first, env, totals)?;
+            let groups = first.groups();
+            let blocks = self.blocks(set, first, groups, env, totals)?;
             return emit_in_order(&env.ctx, blocks.into_iter().map(Ok), base, consumer);
         }
         let sealed: Vec<Sealed> = locals.into_iter().map(Local::seal).collect();
@@ -161,7 +214,8 @@ impl AggregateNode<'_> {
                 let used = memory.bytes();
                 memory.grow_to(used + bytes)?;
             }
-            for block in self.blocks(set, table, env, totals)? {
+            let groups = table.groups();
+            for block in self.blocks(set, table, groups, env, totals)? {
                 if push(block)? == Flow::Enough {
                     break;
                 }
@@ -173,15 +227,15 @@ impl AggregateNode<'_> {
         })
     }
 
-    /// The rows of a merged table; HAVING applied if it is ours.
+    /// The first `groups` rows of a merged table; HAVING applied if it is ours.
     fn blocks(
         &self,
         set: &GroupingSet,
         mut table: Table,
+        groups: usize,
         env: &Env,
         totals: Option<&Mutex<Vec<Box<dyn Accumulator>>>>,
     ) -> Result<Vec<Block>> {
-        let groups = table.groups();
         let results =
             table.states.iter_mut().map(|s| s.finish()).collect::<Result<Vec<Column>>>()?;
         let mut blocks = vec![];

@@ -1,0 +1,134 @@
+//! GROUP BY below a LIMIT without ORDER BY: any so many groups will do, but each with all of its rows.
+//!
+//! The first keys met fix the groups, for all threads in one table; from then on rows of other keys
+//! are dropped after one lookup.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use pumphouse_storage::{Block, Column, DataType};
+
+use super::AggregateNode;
+use super::local::Table;
+use crate::aggregates::Accumulator;
+use crate::context::MemoryGuard;
+use crate::error::Result;
+use crate::execute::Env;
+use crate::execute::expression::evaluate_all;
+use crate::execute::key_table::KeyTable;
+use crate::execute::pipeline::{Consumer, Flow, Worker};
+
+/// Above this many groups the ordinary way is better.
+pub(super) const CAPPED_GROUPS_MAX: u64 = 1 << 16;
+
+/// Gathers input for at most `most` groups.
+pub(super) struct Capped<'a> {
+    node: &'a AggregateNode<'a>,
+    env: &'a Env,
+    most: usize,
+    keys: RwLock<KeyTable>,
+    full: AtomicBool,
+    done: Mutex<Vec<Vec<Box<dyn Accumulator>>>>,
+    memory: Mutex<MemoryGuard>,
+}
+
+impl<'a> Capped<'a> {
+    pub fn new(
+        node: &'a AggregateNode<'a>,
+        env: &'a Env,
+        key_types: &[DataType],
+        most: usize,
+    ) -> Result<Capped<'a>> {
+        Ok(Capped {
+            node,
+            env,
+            most,
+            keys: RwLock::new(KeyTable::new(key_types)),
+            full: AtomicBool::new(false),
+            done: Mutex::new(vec![]),
+            memory: Mutex::new(env.ctx.memory.reserve(0)?),
+        })
+    }
+
+    /// The groups, merged over all threads. The table may hold more keys than groups count.
+    pub fn into_table(self) -> Result<(Table, usize, MemoryGuard)> {
+        let keys = self.keys.into_inner();
+        let groups = keys.len().min(self.most);
+        let numbers: Vec<u32> = (0..groups as u32).collect();
+        let mut threads = self.done.into_inner().into_iter();
+        let mut states = threads.next().unwrap_or_else(|| self.node.accumulators());
+        for (i, state) in states.iter_mut().enumerate() {
+            state.resize(groups);
+            for other in threads.as_slice() {
+                state.merge_rows(other[i].as_ref(), &numbers, &numbers)?;
+            }
+        }
+        Ok((Table::of(keys, states), groups, self.memory.into_inner()))
+    }
+
+    /// Group numbers of the rows; those of dropped rows are `most` or more.
+    fn numbers(&self, columns: &[Column], rows: usize, out: &mut Vec<u32>) -> Result<()> {
+        if !self.full.load(Ordering::Acquire) {
+            let mut keys = self.keys.write();
+            if keys.len() < self.most {
+                keys.insert(columns, rows, out)?;
+                self.full.store(keys.len() >= self.most, Ordering::Release);
+                return Ok(());
+            }
+        }
+        self.keys.read().find(columns, rows, out);
+        Ok(())
+    }
+}
+
+impl Consumer for Capped<'_> {
+    fn worker(&self) -> Result<Box<dyn Worker + '_>> {
+        Ok(Box::new(CappedWorker {
+            shared: self,
+            states: self.node.accumulators(),
+            numbers: vec![],
+            bytes: 0,
+        }))
+    }
+}
+
+struct CappedWorker<'a> {
+    shared: &'a Capped<'a>,
+    states: Vec<Box<dyn Accumulator>>,
+    numbers: Vec<u32>,
+    bytes: usize,
+}
+
+impl Worker for CappedWorker<'_> {
+    fn push(&mut self, block: Block) -> Result<Flow> {
+        let (node, ctx, most) = (self.shared.node, &self.shared.env.ctx, self.shared.most);
+        let keys = evaluate_all(node.keys, &block, ctx)?;
+        self.shared.numbers(&keys, block.rows(), &mut self.numbers)?;
+        let kept: Vec<u32> = (0..block.rows() as u32)
+            .filter(|row| (self.numbers[*row as usize] as usize) < most)
+            .collect();
+        let block = if kept.len() == block.rows() {
+            block
+        } else {
+            let groups = kept.iter().map(|row| self.numbers[*row as usize]).collect();
+            self.numbers = groups;
+            block.take(&kept.into())
+        };
+        for (state, aggregate) in self.states.iter_mut().zip(node.aggregates) {
+            state.resize(most);
+            let arguments = evaluate_all(&aggregate.arguments, &block, ctx)?;
+            state.update(&self.numbers, &arguments)?;
+        }
+        let bytes: usize = self.states.iter().map(|s| s.memory_bytes()).sum();
+        let mut memory = self.shared.memory.lock();
+        let used = memory.bytes();
+        memory.grow_to(used + bytes - self.bytes.min(used + bytes))?;
+        self.bytes = bytes;
+        Ok(Flow::More)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.shared.done.lock().push(std::mem::take(&mut self.states));
+        Ok(())
+    }
+}
