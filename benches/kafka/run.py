@@ -3,6 +3,7 @@
 
 Both read the same messages of one topic (4 partitions, JSONEachRow, 10 fields, about 270 bytes a row)
 from one real Apache Kafka broker into a MergeTree table with the same columns and key; tries alternate.
+Where Debian's clickhouse-server is installed, its Kafka engine (of 2018) runs too.
 Counted are rows per second and per CPU-second (user + system of the whole consuming process) from the
 first poll until the last row can be read. Pumphouse syncs every part and its log; the peer syncs nothing.
 
@@ -211,6 +212,65 @@ def peer_try(broker, topic, n):
     return json.loads(out.splitlines()[-1])
 
 
+DEBIAN_CONFIG = """<yandex><logger><level>warning</level><log>{0}/log</log><errorlog>{0}/err</errorlog></logger>
+<http_port>{1}</http_port><tcp_port>{2}</tcp_port><interserver_http_port>{3}</interserver_http_port>
+<listen_host>127.0.0.1</listen_host><path>{0}/data/</path><tmp_path>{0}/tmp/</tmp_path><mark_cache_size>1000000000</mark_cache_size>
+<users_config>users.xml</users_config><default_profile>default</default_profile><default_database>default</default_database>
+<timezone>UTC</timezone></yandex>"""
+DEBIAN_USERS = """<yandex><profiles><default><max_memory_usage>10000000000</max_memory_usage></default></profiles>
+<users><default><password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></default></users>
+<quotas><default></default></quotas></yandex>"""
+
+
+def debian_try(broker, topic, n, consumers):
+    """The Kafka engine of Debian's clickhouse-server (18.16), or None where it is not installed or stands still."""
+    if not shutil.which("clickhouse-server"):
+        return None
+    folder, port = tempfile.mkdtemp(), free_port()
+    os.makedirs(folder + "/data")
+    os.makedirs(folder + "/tmp")
+    with open(folder + "/config.xml", "w") as f:
+        f.write(DEBIAN_CONFIG.format(folder, port, free_port(), free_port()))
+    with open(folder + "/users.xml", "w") as f:
+        f.write(DEBIAN_USERS)
+    out = open(folder + "/out", "w")
+    server = subprocess.Popen(["clickhouse-server", "--config-file=" + folder + "/config.xml"], stdout=out, stderr=out, cwd=folder)
+
+    def sql(text):
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{port}/", data=text.encode()).read().decode().rstrip("\n")
+        except urllib.error.HTTPError as e:
+            sys.exit(f"{text}: {e.read().decode()}")
+    try:
+        for _ in range(100):
+            try:
+                sql("SELECT 1")
+                break
+            except OSError:
+                time.sleep(0.1)
+        columns = COLUMNS.replace("LowCardinality(String)", "String")
+        sql(f"CREATE TABLE t ({columns}) ENGINE = MergeTree {ORDER}")
+        sql(f"CREATE TABLE q ({columns}) ENGINE = Kafka SETTINGS kafka_broker_list = '{broker.address}', kafka_topic_list = '{topic}', "
+            f"kafka_group_name = 'debian{random.random()}', kafka_format = 'JSONEachRow', kafka_row_delimiter = '\\n', kafka_num_consumers = {consumers}")
+        cpu, began = cpu_seconds(server.pid), time.time()
+        sql("CREATE MATERIALIZED VIEW mv TO t AS SELECT * FROM q")
+        rows, moved = 0, time.time()
+        while rows < n:
+            now = int(sql("SELECT count() FROM t"))
+            if now > rows:
+                rows, moved = now, time.time()
+            if time.time() - moved > 60:
+                print(f"       clickhouse-server 18.16 stands still at {rows} rows", flush=True)
+                return None
+            time.sleep(0.1)
+        return {"seconds": time.time() - began, "cpu": cpu_seconds(server.pid) - cpu, "rows": rows,
+                "check": sql("SELECT count(), sum(user_id), sum(duration_ms), uniqExact(session) FROM t")}
+    finally:
+        server.kill()
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def freshness(binary, broker, seconds, rate=20000):
     """p50 / p99 of the time from produced to visible, default settings."""
     from confluent_kafka import Producer
@@ -260,12 +320,16 @@ def main():
         broker.create_topic("bench")
         size = produce(broker, "bench", a.messages)
         print(f"{a.messages} messages of {size:.0f} bytes on average", flush=True)
-        ours, theirs = [], []
+        ours, theirs, debian = [], [], []
         for i in range(a.tries):
             ours.append(pumphouse_try(a.binary, broker, "bench", a.messages, a.consumers))
             theirs.append(peer_try(broker, "bench", a.messages))
             print(f"try {i + 1}: pumphouse {ours[-1]}\n       chdb {theirs[-1]}", flush=True)
             assert ours[-1]["check"] == theirs[-1]["check"], "the tables differ"
+            old = debian_try(broker, "bench", a.messages, a.consumers)
+            if old:
+                debian.append(old)
+                print(f"       clickhouse-server 18.16 {old}", flush=True)
         best = lambda tries, key: min(t[key] for t in tries)
         n = a.messages
         result = {
@@ -277,6 +341,9 @@ def main():
             "rows_per_cpu_s_vs_chdb_insert_only": round(best(theirs, "insert_cpu") / best(ours, "cpu"), 2),
             "disk_vs_chdb": round(ours[-1]["bytes"] / theirs[-1]["bytes"], 2),
         }
+        if debian:
+            result["debian_rows_per_cpu_s"] = round(n / best(debian, "cpu"))
+            result["rows_per_cpu_s_vs_debian"] = round(best(debian, "cpu") / best(ours, "cpu"), 2)
         if a.freshness_seconds:
             result["freshness"] = freshness(a.binary, broker, a.freshness_seconds)
         result["commit"] = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE).stdout.decode().strip()
