@@ -7,7 +7,6 @@ use pumphouse_storage::{DataType, Value};
 
 use super::Binder;
 use super::aliases;
-use super::expression::literal;
 use super::fold::argument_type;
 use super::names::{error_in, unknown_function, with_scope};
 use super::scope::Scope;
@@ -413,9 +412,4 @@ pub(super) fn first_aggregate(tree: &Tree) -> String {
         Some(Kind::Aggregate { text, .. }) => text.clone(),
         _ => String::new(),
     }
-}
-
-/// A literal number, for arguments that the binder adds by itself.
-pub(super) fn number(value: u64) -> Tree {
-    literal(&Value::UInt(value))
 }

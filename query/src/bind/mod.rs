@@ -41,6 +41,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use compiled::{SqlExpressions, bind_expression};
+pub use from::unknown_table_function;
 
 use crate::catalog::Catalog;
 use crate::context::QueryContext;

@@ -13,7 +13,7 @@ const SCOPE_TEXT_BYTES_MAX: usize = 4096;
 
 /// Names close enough to `name`, best first, at most two.
 pub fn similar<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Vec<String> {
-    let mistakes_max = (name.len() + 2) / 3;
+    let mistakes_max = name.len().div_ceil(3);
     let mut found: Vec<(usize, String)> = vec![];
     for candidate in known {
         let short = name.len() <= 2 && candidate.len() < name.len();

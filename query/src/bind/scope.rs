@@ -49,15 +49,6 @@ impl ScopeTable {
         self.index.get(name).map(|i| &self.columns[*i])
     }
 
-    pub fn column_index(&self, name: &str) -> Option<usize> {
-        self.index.get(name).copied()
-    }
-
-    pub fn push(&mut self, column: ScopeColumn) {
-        self.index.entry(column.name.clone()).or_insert(self.columns.len());
-        self.columns.push(column);
-    }
-
     /// How many leading `parts` name this table (`alias`, `name`, `database.name`), if any.
     pub fn qualifier_length(&self, parts: &[String]) -> Option<usize> {
         let is =

@@ -61,9 +61,8 @@ impl Has {
 }
 
 pub enum Kind {
-    /// A column of some table expression; `id` is unique in the query. `name` is for messages.
+    /// A column of some table expression, told from others by its node's key; `name` is for messages.
     Column {
-        id: u32,
         name: String,
     },
     Constant(Value),
@@ -187,7 +186,7 @@ pub fn column(id: u32, name: impl Into<String>, data_type: DataType) -> Tree {
     let mut hasher = Hasher::new(1);
     hasher.number(id as u64);
     let own = Has { column: true, ..Has::default() };
-    Arc::new(node(Kind::Column { id, name: name.into() }, data_type, hasher.finish(), own, []))
+    Arc::new(node(Kind::Column { name: name.into() }, data_type, hasher.finish(), own, []))
 }
 
 pub fn constant(value: Value, data_type: DataType) -> Tree {

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use pumphouse_storage::{DataType, Value};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::plan::{
-    BoundExpr, Plan, PlanNode, PlannedSet, SetSource, SortKey, WindowFunction, WindowKind,
-};
+use crate::plan::{BoundExpr, Plan, PlanNode, PlannedSet, SetSource, SortKey, WindowFunction};
 
 /// A plan to stand in a place for a moment.
 pub fn nothing() -> Plan {
@@ -296,11 +294,6 @@ fn hash(expr: &BoundExpr, hasher: &mut Xxh3) {
 /// `count()` and the like: aggregates without arguments that only count rows.
 pub fn is_plain_count(aggregate: &crate::plan::BoundAggregate) -> bool {
     aggregate.arguments.is_empty() && aggregate.function.name().eq_ignore_ascii_case("count")
-}
-
-/// Whether a window function's parts are all deterministic; for rules that move filters past it.
-pub fn is_aggregate_window(function: &WindowFunction) -> bool {
-    matches!(function.function, WindowKind::Aggregate(_))
 }
 
 /// The set's constant rows, if it is made of constants.
