@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pumphouse_query::bind::analyze_query;
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::ast::{
     ColumnDecl, CreateTable, CreateView, EngineClause, Query, QueryBody, Select, Statement,
@@ -120,8 +121,7 @@ impl Run<'_> {
             return Ok(());
         }
         let catalog = self.server.catalog();
-        let plan = prepare(&create.select, &catalog, self.context)?;
-        let schema = plan.schema.clone();
+        let schema = analyze_query(&create.select, &catalog, self.context)?.schema;
         if create.materialized {
             return self.create_materialized_view(create, schema);
         }

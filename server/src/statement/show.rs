@@ -1,11 +1,12 @@
 //! SHOW, DESCRIBE and EXISTS. Lists are queries over system tables.
 
+use pumphouse_query::bind::analyze_query;
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::ast::{
     ObjectKind, Query, QueryBody, Select, Show, ShowFilter, TableExpr, TableName,
 };
 use pumphouse_query::sql::{self, format};
-use pumphouse_query::{Error, Result, prepare};
+use pumphouse_query::{Error, Result};
 use pumphouse_storage::log::DefaultKind;
 use pumphouse_storage::{Block, Column, DataType, Value};
 
@@ -161,7 +162,7 @@ impl Run<'_> {
             ..Select::default()
         };
         let query = Query::new(QueryBody::Select(Box::new(select)));
-        let plan = prepare(&query, &self.server.catalog(), self.context)?;
+        let plan = analyze_query(&query, &self.server.catalog(), self.context)?;
         Ok(plan
             .schema
             .iter()
