@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, Float64Array};
 use arrow_buffer::i256;
 use arrow_schema::DataType as ArrowType;
 use pumphouse_storage::{Column, DataType};
-use std::sync::Arc;
 
 use crate::error::{Error, Result, codes};
 
@@ -77,10 +76,4 @@ pub(crate) fn floats(column: &Column) -> Result<Cow<'_, [f64]>> {
 /// Whether `floats` reads columns of this type.
 pub(crate) fn is_numeric(data_type: &DataType) -> bool {
     data_type.is_number() || matches!(data_type, DataType::Nothing)
-}
-
-/// A Float64 column.
-pub(crate) fn float_column(values: impl Iterator<Item = f64>) -> Column {
-    let array = Float64Array::from_iter_values(values);
-    Column { data_type: DataType::Float64, array: Arc::new(array) }
 }

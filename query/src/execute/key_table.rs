@@ -98,6 +98,32 @@ impl KeyTable {
         KeyTable { types: types.to_vec(), codec, layout, index, keys, words: vec![], wides: vec![] }
     }
 
+    /// Makes room for `keys` keys, so that the table does not grow step by step.
+    pub fn reserve(&mut self, keys: usize) {
+        if let Index::Hashed { slots, shift } = &mut self.index
+            && self.keys.is_empty()
+        {
+            let bits = (keys * 2).next_power_of_two().trailing_zeros().clamp(8, 30);
+            if slots.len() < 1 << bits {
+                *slots = vec![EMPTY; 1 << bits];
+                *shift = 32 - bits;
+            }
+        }
+        match &mut self.keys {
+            Keys::Word(k) => k.reserve(keys),
+            Keys::Wide(k) => k.reserve(keys),
+            Keys::Bytes { .. } => {}
+        }
+    }
+
+    /// A table of the first `count` keys only.
+    pub fn first_keys(&self, count: usize) -> KeyTable {
+        let mut first = KeyTable::new(&self.types);
+        let rows: Vec<u32> = (0..count.min(self.len()) as u32).collect();
+        first.insert_from(self, &rows, &mut vec![]);
+        first
+    }
+
     pub fn len(&self) -> usize {
         match &self.keys {
             Keys::Word(k) => k.len(),
@@ -318,11 +344,7 @@ impl KeyTable {
                 let hashes = wides.iter().map(|w| hash_u128(*w)).collect();
                 (Keys::Wide(wides), hashes)
             }
-            Layout::Text => {
-                let mut texts = Rows::default();
-                for_each_text(&columns[0], |text| texts.push(text));
-                hashed_rows(texts, rows)
-            }
+            Layout::Text => return partition_texts(&columns[0], rows, partitions),
             Layout::Encoded => hashed_rows(self.codec.encode(columns, rows), rows),
         };
         let (starts, order) = partition_order(&hashes, partitions);
@@ -408,6 +430,14 @@ impl PackedKeys {
 }
 
 impl Keys {
+    fn is_empty(&self) -> bool {
+        match self {
+            Keys::Word(k) => k.is_empty(),
+            Keys::Wide(k) => k.is_empty(),
+            Keys::Bytes { ends, .. } => ends.is_empty(),
+        }
+    }
+
     fn memory_bytes(&self) -> usize {
         match self {
             Keys::Word(k) => k.capacity() * 8,
@@ -419,6 +449,25 @@ impl Keys {
     }
 }
 
+/// Strings go from the column to their places directly: they are most of the bytes.
+fn partition_texts(column: &Column, rows: usize, partitions: usize) -> (PackedKeys, Vec<u32>) {
+    let mut hashes = Vec::with_capacity(rows);
+    let mut bytes = 0;
+    for_each_text(column, |text| {
+        hashes.push(hash_bytes(text));
+        bytes += text.len();
+    });
+    let (starts, order) = partition_order(&hashes, partitions);
+    let array = column.array.as_binary::<i32>();
+    let mut sorted = Rows { data: Vec::with_capacity(bytes), ends: Vec::with_capacity(rows) };
+    order.iter().for_each(|r| sorted.push(array.value(*r as usize)));
+    let hashes = order.iter().map(|r| hashes[*r as usize]).collect();
+    (
+        PackedKeys { keys: Keys::Bytes { data: sorted.data, ends: sorted.ends, hashes }, starts },
+        order,
+    )
+}
+
 fn hashed_rows(encoded: Rows, rows: usize) -> (Keys, Vec<u64>) {
     let hashes = (0..rows).map(|row| hash_bytes(encoded.row(row))).collect();
     (Keys::Bytes { data: encoded.data, ends: encoded.ends, hashes: vec![] }, hashes)
@@ -426,9 +475,10 @@ fn hashed_rows(encoded: Rows, rows: usize) -> (Keys, Vec<u64>) {
 
 /// Rows sorted by partition (stable), and where each partition begins.
 fn partition_order(hashes: &[u64], partitions: usize) -> (Vec<u32>, Vec<u32>) {
+    let mask = partitions.next_power_of_two() - 1;
     let mut starts = vec![0u32; partitions + 1];
     for hash in hashes {
-        starts[*hash as usize % partitions + 1] += 1;
+        starts[(*hash as usize & mask) + 1] += 1;
     }
     for p in 0..partitions {
         starts[p + 1] += starts[p];
@@ -436,7 +486,7 @@ fn partition_order(hashes: &[u64], partitions: usize) -> (Vec<u32>, Vec<u32>) {
     let mut cursors = starts.clone();
     let mut order = vec![0u32; hashes.len()];
     for (row, hash) in hashes.iter().enumerate() {
-        let cursor = &mut cursors[*hash as usize % partitions];
+        let cursor = &mut cursors[*hash as usize & mask];
         order[*cursor as usize] = row as u32;
         *cursor += 1;
     }
@@ -662,10 +712,7 @@ fn unpack<P: Packed>(types: &[DataType], shapes: &[Shape], keys: &[P]) -> Result
             other => (other, false),
         };
         let width = inner.width().unwrap_or(0);
-        let mut bytes = Vec::with_capacity(keys.len() * width);
-        for key in keys {
-            bytes.extend_from_slice(&key.get(shift).to_le_bytes()[..width]);
-        }
+        let buffer = unpack_values(keys, shift, width);
         shift += width * 8;
         let mut nulls = None;
         if nullable {
@@ -673,22 +720,44 @@ fn unpack<P: Packed>(types: &[DataType], shapes: &[Shape], keys: &[P]) -> Result
             nulls = nulls_of(&valid);
             shift += 1;
         }
-        let array = fixed_array(data_type, bytes, nulls, keys.len())?;
+        let array = fixed_array(data_type, buffer, nulls, keys.len())?;
         columns.push(Column { data_type: data_type.clone(), array });
     }
     Ok(columns)
 }
 
+/// The values of `width` bytes at bit `shift` of every key.
+fn unpack_values<P: Packed>(keys: &[P], shift: usize, width: usize) -> Buffer {
+    macro_rules! words {
+        ($native:ty) => {
+            Buffer::from_vec(keys.iter().map(|k| k.get(shift) as $native).collect::<Vec<_>>())
+        };
+    }
+    match width {
+        1 => words!(u8),
+        2 => words!(u16),
+        4 => words!(u32),
+        8 => words!(u64),
+        _ => {
+            let mut bytes = Vec::with_capacity(keys.len() * width);
+            for key in keys {
+                bytes.extend_from_slice(&key.get(shift).to_le_bytes()[..width]);
+            }
+            Buffer::from_vec(bytes)
+        }
+    }
+}
+
 /// An array of a fixed-width type from its little-endian bytes.
-pub(crate) fn fixed_array(
+fn fixed_array(
     data_type: &DataType,
-    bytes: Vec<u8>,
+    bytes: Buffer,
     nulls: Option<NullBuffer>,
     rows: usize,
 ) -> Result<ArrayRef> {
     let data = ArrayData::builder(data_type.arrow())
         .len(rows)
-        .add_buffer(Buffer::from_vec(bytes))
+        .add_buffer(bytes)
         .nulls(nulls)
         .align_buffers(true)
         .build()

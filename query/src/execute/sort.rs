@@ -1,10 +1,11 @@
 //! ORDER BY: every thread gathers its blocks with their encoded keys and sorts them; the sorted runs
-//! are merged while the result is emitted, in order.
+//! are merged, large ones in ranges on all threads, and emitted in order.
 //!
 //! With a limit only the best rows are kept: when a thread holds a few times as many it sorts and
 //! cuts, and later rows that cannot come before the worst kept one are dropped on arrival.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use arrow_array::{Array, UInt32Array};
 use parking_lot::Mutex;
@@ -12,7 +13,10 @@ use pumphouse_storage::{Block, Column};
 
 use super::expression::evaluate;
 use super::fill::fill_in;
-use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Worker, emit_in_order};
+use super::pipeline::{
+    CHUNK_ROWS, Consumer, Driven, Flow, Forward, PARALLEL_ROWS_MIN, Worker, emit_in_order,
+    for_each_index,
+};
 use super::sort_key::{KeyOrder, SortEncoder, SortKeys};
 use super::{Env, drive};
 use crate::context::MemoryGuard;
@@ -54,12 +58,16 @@ pub(super) fn drive_sort(
     let totals = drive(input, env, 0, &sorter)?.totals;
     let runs = sorter.runs.into_inner();
     let (runs, guards): (Vec<Run>, Vec<MemoryGuard>) = runs.into_iter().unzip();
-    let sorted = merged_blocks(&runs, keep);
+    let merge = Merge::new(&runs);
+    let rows: usize = runs.iter().map(|r| r.order.len()).sum();
     let morsels = if fills {
-        let filled = fill_in(sorted.collect::<Result<Vec<_>>>()?, keys, &input.schema, env)?;
+        let sorted = merge.all(None).collect::<Result<Vec<_>>>()?;
+        let filled = fill_in(sorted, keys, &input.schema, env)?;
         emit_in_order(&env.ctx, filled.into_iter().map(Ok), base, consumer)?
+    } else if keep.is_none() && env.threads > 1 && rows >= PARALLEL_ROWS_MIN {
+        merge.emit_in_waves(env, base, consumer)?
     } else {
-        emit_in_order(&env.ctx, sorted, base, consumer)?
+        emit_in_order(&env.ctx, merge.all(keep), base, consumer)?
     };
     drop(guards);
     Ok(Driven { morsels, totals })
@@ -97,12 +105,16 @@ impl Consumer for Sorter<'_> {
     }
 }
 
+const COARSE_ROWS: usize = 4096;
+
 /// Blocks, the keys of all their rows, and (once sorted) the order.
 #[derive(Default)]
 pub(super) struct Run {
     blocks: Vec<Block>,
     /// Number of the first row of each block.
     starts: Vec<usize>,
+    /// The block of every 4096th row, to find a row's block without a search.
+    coarse: Vec<u32>,
     keys: Option<SortKeys>,
     order: Vec<u32>,
 }
@@ -115,6 +127,8 @@ impl Run {
     fn push(&mut self, block: Block, keys: &SortKeys, rows: impl Iterator<Item = usize>) {
         self.starts.push(self.rows());
         self.keys.get_or_insert_with(|| keys.empty_like()).append(keys, rows);
+        let number = self.blocks.len() as u32;
+        self.coarse.resize(self.rows().div_ceil(COARSE_ROWS), number);
         self.blocks.push(block);
     }
 
@@ -129,7 +143,10 @@ impl Run {
     /// Block and row of row number `row`.
     fn place(&self, row: u32) -> (usize, usize) {
         let row = row as usize;
-        let block = self.starts.partition_point(|s| *s <= row) - 1;
+        let mut block = self.coarse[row / COARSE_ROWS] as usize;
+        while self.starts.get(block + 1).is_some_and(|next| *next <= row) {
+            block += 1;
+        }
         (block, row - self.starts[block])
     }
 }
@@ -181,9 +198,7 @@ impl Worker for SortWorker<'_> {
         }
         match &self.bound {
             Some(bound) => {
-                let better: Vec<u32> = (0..block.rows() as u32)
-                    .filter(|r| keys.compare(*r as usize, bound, 0) == Ordering::Less)
-                    .collect();
+                let better = keys.rows_below(bound);
                 if better.is_empty() {
                     return Ok(Flow::More);
                 }
@@ -230,38 +245,110 @@ pub(super) fn interleave(blocks: &[Block], places: &[(usize, usize)]) -> Result<
     Ok(out)
 }
 
-/// The rows of sorted runs in key order, at most `keep`.
-fn merged_blocks<'a>(
+/// Sorted runs, ready to be merged.
+struct Merge<'a> {
     runs: &'a [Run],
-    keep: Option<usize>,
-) -> impl Iterator<Item = Result<Block>> + 'a {
-    let blocks: Vec<Block> = runs.iter().flat_map(|r| r.blocks.iter().cloned()).collect();
-    let mut first_block = vec![0; runs.len()];
-    for i in 1..runs.len() {
-        first_block[i] = first_block[i - 1] + runs[i - 1].blocks.len();
-    }
-    let mut cursors = vec![0usize; runs.len()];
-    let mut left = keep.unwrap_or(usize::MAX);
-    std::iter::from_fn(move || {
-        let mut places = Vec::with_capacity(CHUNK_ROWS.min(left));
-        while places.len() < CHUNK_ROWS && places.len() < left {
-            let Some(best) = smallest(runs, &cursors) else { break };
-            let run = &runs[best];
-            let (block, row) = run.place(run.order[cursors[best]]);
-            places.push((first_block[best] + block, row));
-            cursors[best] += 1;
+    /// The blocks of all runs, and where each run's begin.
+    blocks: Vec<Block>,
+    first_block: Vec<usize>,
+}
+
+/// Ranges of the result that are merged at once, per thread.
+const RANGES_PER_THREAD: usize = 4;
+
+impl<'a> Merge<'a> {
+    fn new(runs: &'a [Run]) -> Merge<'a> {
+        let mut blocks = vec![];
+        let mut first_block = vec![];
+        for run in runs {
+            first_block.push(blocks.len());
+            blocks.extend(run.blocks.iter().cloned());
         }
-        left -= places.len();
-        (!places.is_empty()).then(|| interleave(&blocks, &places))
-    })
+        Merge { runs, blocks, first_block }
+    }
+
+    /// All rows in order, at most `keep`.
+    fn all(&self, keep: Option<usize>) -> impl Iterator<Item = Result<Block>> + '_ {
+        let range = self.runs.iter().map(|r| 0..r.order.len()).collect();
+        self.range(range, keep.unwrap_or(usize::MAX))
+    }
+
+    /// The rows in `range` (places in each run's order), at most `left`.
+    fn range(
+        &self,
+        mut range: Vec<Range<usize>>,
+        mut left: usize,
+    ) -> impl Iterator<Item = Result<Block>> + '_ {
+        std::iter::from_fn(move || {
+            let mut places = Vec::with_capacity(CHUNK_ROWS.min(left));
+            while places.len() < CHUNK_ROWS && places.len() < left {
+                let Some(best) = smallest(self.runs, &range) else { break };
+                let run = &self.runs[best];
+                let (block, row) = run.place(run.order[range[best].start]);
+                places.push((self.first_block[best] + block, row));
+                range[best].start += 1;
+            }
+            left -= places.len();
+            (!places.is_empty()).then(|| interleave(&self.blocks, &places))
+        })
+    }
+
+    /// Cuts the result into `count` ranges of about the same size, in order.
+    fn ranges(&self, count: usize) -> Vec<Vec<Range<usize>>> {
+        let longest = self.runs.iter().max_by_key(|r| r.order.len());
+        let Some((longest, splitters)) = longest.and_then(|r| Some((r, r.keys.as_ref()?))) else {
+            return vec![];
+        };
+        let mut from = vec![0; self.runs.len()];
+        let mut ranges = vec![];
+        for i in 1..=count {
+            let to: Vec<usize> = self
+                .runs
+                .iter()
+                .map(|run| match &run.keys {
+                    Some(keys) if i < count => {
+                        let at = longest.order[longest.order.len() * i / count] as usize;
+                        run.order.partition_point(|row| {
+                            keys.compare(*row as usize, splitters, at) == Ordering::Less
+                        })
+                    }
+                    _ => run.order.len(),
+                })
+                .collect();
+            ranges.push(from.iter().zip(&to).map(|(a, b)| *a..*b).collect());
+            from = to;
+        }
+        ranges
+    }
+
+    /// Merges ranges on all threads, and emits them in order: the consumer may depend on it.
+    fn emit_in_waves(&self, env: &Env, base: usize, consumer: &dyn Consumer) -> Result<usize> {
+        let ranges = self.ranges(env.threads * RANGES_PER_THREAD);
+        let mut forward = Forward::new(consumer, base)?;
+        'waves: for wave in ranges.chunks(env.threads) {
+            let merged: Vec<Mutex<Vec<Block>>> = wave.iter().map(|_| Mutex::new(vec![])).collect();
+            for_each_index(&env.ctx, wave.len(), env.threads, &|i| {
+                let blocks = self.range(wave[i].clone(), usize::MAX);
+                *merged[i].lock() = blocks.collect::<Result<Vec<Block>>>()?;
+                Ok(())
+            })?;
+            for block in merged.into_iter().flat_map(Mutex::into_inner) {
+                if forward.push(block)? == Flow::Enough {
+                    break 'waves;
+                }
+            }
+        }
+        forward.close()?;
+        Ok(1)
+    }
 }
 
 /// The run whose next row comes first.
-fn smallest(runs: &[Run], cursors: &[usize]) -> Option<usize> {
+fn smallest(runs: &[Run], ranges: &[Range<usize>]) -> Option<usize> {
     let mut best: Option<(usize, &SortKeys, usize)> = None;
-    for (i, run) in runs.iter().enumerate() {
-        let (Some(row), Some(keys)) = (run.order.get(cursors[i]), &run.keys) else { continue };
-        let row = *row as usize;
+    for (i, (run, range)) in runs.iter().zip(ranges).enumerate() {
+        let Some(keys) = run.keys.as_ref().filter(|_| !range.is_empty()) else { continue };
+        let row = run.order[range.start] as usize;
         if best.is_none_or(|(_, k, r)| keys.compare(row, k, r) == Ordering::Less) {
             best = Some((i, keys, row));
         }

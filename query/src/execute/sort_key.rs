@@ -44,6 +44,18 @@ impl SortKeys {
         }
     }
 
+    /// Rows whose key is smaller than the single key in `bound`.
+    pub fn rows_below(&self, bound: &SortKeys) -> Vec<u32> {
+        let rows = 0..self.len() as u32;
+        match (self, bound) {
+            (SortKeys::U64(keys), SortKeys::U64(bound)) => {
+                let bound = bound[0];
+                rows.filter(|r| keys[*r as usize] < bound).collect()
+            }
+            _ => rows.filter(|r| self.compare(*r as usize, bound, 0).is_lt()).collect(),
+        }
+    }
+
     fn bytes(&self, i: usize) -> &[u8] {
         match self {
             SortKeys::Bytes { data, ends } => &data[if i == 0 { 0 } else { ends[i - 1] }..ends[i]],

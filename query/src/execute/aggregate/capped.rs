@@ -72,7 +72,11 @@ impl<'a> Capped<'a> {
             let mut keys = self.keys.write();
             if keys.len() < self.most {
                 keys.insert(columns, rows, out)?;
-                self.full.store(keys.len() >= self.most, Ordering::Release);
+                if keys.len() >= self.most {
+                    // The block brought more keys than count; a small table is looked up faster.
+                    *keys = keys.first_keys(self.most);
+                    self.full.store(true, Ordering::Release);
+                }
                 return Ok(());
             }
         }

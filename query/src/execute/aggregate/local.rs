@@ -5,7 +5,9 @@
 //! on only scattered by the hash of their key ([`Scattered`]) and aggregated partition by partition at
 //! the end, each in a table that fits the cache.
 
-use arrow_array::UInt32Array;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, UInt32Array};
 use pumphouse_storage::{Column, DataType};
 
 use crate::aggregates::Accumulator;
@@ -51,6 +53,13 @@ impl Table {
     pub fn memory_bytes(&self) -> usize {
         self.keys.as_ref().map_or(0, KeyTable::memory_bytes)
             + self.states.iter().map(|s| s.memory_bytes()).sum::<usize>()
+    }
+
+    /// Makes room for so many groups.
+    pub fn reserve(&mut self, groups: usize) {
+        if let Some(keys) = &mut self.keys {
+            keys.reserve(groups);
+        }
     }
 
     /// Adds `rows` rows.
@@ -153,8 +162,18 @@ impl Scattered {
     fn new(table: &KeyTable, keys: &[Column], arguments: &[Vec<Column>], rows: usize) -> Scattered {
         let (keys, order) = table.partition_keys(keys, rows, PARTITIONS);
         let order = UInt32Array::from(order);
-        let arguments =
-            arguments.iter().map(|a| a.iter().map(|c| c.take(&order)).collect()).collect();
+        // Functions often share an argument: it is moved once.
+        let mut moved: Vec<(ArrayRef, Column)> = vec![];
+        let mut take = |column: &Column| {
+            let known = moved.iter().find(|(from, _)| Arc::ptr_eq(from, &column.array));
+            if let Some((_, taken)) = known {
+                return Column { data_type: column.data_type.clone(), array: taken.array.clone() };
+            }
+            let taken = column.take(&order);
+            moved.push((column.array.clone(), taken.clone()));
+            taken
+        };
+        let arguments = arguments.iter().map(|a| a.iter().map(&mut take).collect()).collect();
         Scattered { keys, arguments }
     }
 
@@ -280,6 +299,11 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
+    /// Scattered rows in partition `p`: no more groups than that come from them.
+    pub fn partition_rows(&self, p: usize) -> usize {
+        self.scattered.iter().map(|s| s.keys.range(p).len()).sum()
+    }
+
     /// Adds everything of partition `p` to `table`.
     pub fn add_partition(&self, p: usize, table: &mut Table, groups: &mut Vec<u32>) -> Result<()> {
         for frozen in &self.frozen {

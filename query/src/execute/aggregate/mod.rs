@@ -26,6 +26,9 @@ use crate::plan::{BoundAggregate, BoundExpr, Plan};
 /// From so many groups on tables are merged in partitions.
 const PARTITIONED_GROUPS_MIN: usize = 1 << 15;
 
+/// Groups that a partition's table is made for at once when it has as many rows.
+const RESERVED_GROUPS_MAX: usize = 1 << 16;
+
 /// An `Aggregate` node, with the HAVING above it if there are totals.
 pub(super) struct AggregateNode<'a> {
     pub schema: &'a [(String, DataType)],
@@ -205,6 +208,8 @@ impl AggregateNode<'_> {
         supply(&env.ctx, Some(PARTITIONS), env.threads, base, consumer, &|p, push| {
             let mut table = self.table(set);
             let mut numbers = vec![];
+            let rows: usize = sealed.iter().map(|s| s.partition_rows(p)).sum();
+            table.reserve(rows.min(RESERVED_GROUPS_MAX));
             for share in &sealed {
                 share.add_partition(p, &mut table, &mut numbers)?;
             }
