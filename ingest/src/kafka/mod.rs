@@ -35,5 +35,5 @@ pub use engine::KafkaEngine;
 pub use insert_step::StreamSink;
 pub use plan::KafkaEngineConfig;
 pub use settings::{KafkaSettings, NAMES, SECRET_NAMES, positional_arguments};
-pub use stream_source::stream_source;
 pub use status::{AssignmentStatus, ConsumerState, ConsumerStatus, ExceptionEntry};
+pub use stream_source::stream_source;

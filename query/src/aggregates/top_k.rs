@@ -107,7 +107,7 @@ impl Kernel for TopK {
     fn merge(&self, into: &mut Counters, from: &Counters) {
         into.merge(from);
         if into.counters.len() > self.capacity {
-            into.counters.sort_by(|a, b| b.count.cmp(&a.count));
+            into.counters.sort_by_key(|c| std::cmp::Reverse(c.count));
             into.counters.truncate(self.capacity);
             into.places =
                 into.counters.iter().enumerate().map(|(i, c)| (c.row.clone(), i)).collect();

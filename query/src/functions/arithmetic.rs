@@ -368,7 +368,7 @@ fn greatest_divisor(op: Op, call: &FunctionCall) -> Result<Column> {
             if op == Op::Gcd {
                 return p as i64;
             }
-            if p == 0 { 0 } else { (size(x) / p).wrapping_mul(size(y)) as i64 }
+            size(x).checked_div(p).map_or(0, |q| q.wrapping_mul(size(y)) as i64)
         })?,
     )
 }

@@ -261,7 +261,7 @@ fn range(call: &FunctionCall) -> Result<Column> {
     }
     let item = item_result(call)?;
     let items = with_native!(item, T => {
-        T::array(values.into_iter().map(|v| As::<T>::to(v)).collect())
+        T::array(values.into_iter().map(As::<T>::to).collect())
     }, else {
         super::wide::store_wide(
             item,

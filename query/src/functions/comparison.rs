@@ -331,15 +331,17 @@ fn numbers(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
             native(op, operand::<R>(call, 0)?, operand::<R>(call, 1)?, rows)
         }, else { mixed::by_value(op, call) });
     }
-    if call.is_constant(1) && !call.is_constant(0) {
-        if let Some(out) = column_and_constant(op, call, 0)? {
-            return Ok(out);
-        }
+    if call.is_constant(1)
+        && !call.is_constant(0)
+        && let Some(out) = column_and_constant(op, call, 0)?
+    {
+        return Ok(out);
     }
-    if call.is_constant(0) && !call.is_constant(1) {
-        if let Some(out) = column_and_constant(op.swapped(), call, 1)? {
-            return Ok(out);
-        }
+    if call.is_constant(0)
+        && !call.is_constant(1)
+        && let Some(out) = column_and_constant(op.swapped(), call, 1)?
+    {
+        return Ok(out);
     }
     let (wide_l, wide_r) = (width_class(&l.data_type), width_class(&r.data_type));
     match (wide_l, wide_r) {

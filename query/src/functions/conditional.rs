@@ -75,7 +75,7 @@ fn if_type(a: &Args) -> Result<DataType> {
 }
 
 fn multi_if_type(a: &Args) -> Result<DataType> {
-    if a.len() % 2 == 0 {
+    if a.len().is_multiple_of(2) {
         return Err(Error::new(
             codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
             format!("Invalid number of arguments for function {}", a.function),
@@ -143,10 +143,11 @@ pub(super) fn select(mask: &BooleanArray, a: &Column, b: &Column) -> Result<Colu
 
 fn select_flagged(mask: &BooleanArray, a: (&Column, bool), b: (&Column, bool)) -> Result<Column> {
     let data_type = a.0.data_type.clone();
-    if a.0.array.nulls().is_none() && b.0.array.nulls().is_none() {
-        if let Some(array) = select_native(mask, a, b) {
-            return Ok(Column { data_type, array });
-        }
+    if a.0.array.nulls().is_none()
+        && b.0.array.nulls().is_none()
+        && let Some(array) = select_native(mask, a, b)
+    {
+        return Ok(Column { data_type, array });
     }
     let failed = |e: arrow_schema::ArrowError| Error::new(codes::ILLEGAL_COLUMN, e.to_string());
     let array = match (a.1, b.1) {

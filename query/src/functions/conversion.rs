@@ -75,14 +75,22 @@ impl Target {
     }
 
     fn data_type(&self, a: &Args) -> Result<DataType> {
+        // What is given as a zone must be known beforehand.
         let zone_at = |index: usize| -> Result<_> {
-            Ok(match a.constant(index) {
-                Some(Value::String(_)) => Some(parse_zone(&a.constant_text(index)?)?),
-                _ => explicit_zone(a.get(0)),
-            })
+            match a.items.get(index) {
+                Some(item) if item.data_type.is_string() => {
+                    Ok(Some(parse_zone(&a.constant_text(index)?)?))
+                }
+                _ => Ok(explicit_zone(a.get(0))),
+            }
         };
         Ok(match self {
-            Target::Plain(t) => t.clone(),
+            Target::Plain(t) => {
+                if a.len() > 1 && a.get(1).is_string() {
+                    parse_zone(&a.constant_text(1)?)?;
+                }
+                t.clone()
+            }
             Target::DateTime => DataType::DateTime(zone_at(1)?),
             Target::DateTime64 => {
                 DataType::DateTime64(small_constant(a, 1, 9, Some(3))?, zone_at(2)?)
@@ -145,7 +153,17 @@ pub(super) fn add(r: &mut Registry) {
         )
         .own_nulls();
     }
-    r.add("toString", 1..=2, |_| Ok(DataType::String), to_string);
+    r.add(
+        "toString",
+        1..=2,
+        |a| {
+            if a.len() > 1 {
+                parse_zone(&a.constant_text(1)?)?;
+            }
+            Ok(DataType::String)
+        },
+        to_string,
+    );
     r.add("toFixedString", 2..=2, fixed_string_type, |c| run(c, Mode::CAST));
     r.add("toStringCutToZero", 1..=1, |a| a.string(0).map(|_| DataType::String), cut_to_zero);
     for name in ["CAST", "_CAST", "accurateCast", "accurateCastOrNull", "accurateCastOrDefault"] {

@@ -86,6 +86,9 @@ fn timestamps(r: &mut Registry) {
         1..=2,
         |a| {
             a.require(0, |t| t.is_date_or_time() || t.is_string() || *t == DataType::Nothing)?;
+            if a.len() > 1 {
+                parse_zone(&a.constant_text(1)?)?;
+            }
             Ok(DataType::UInt32)
         },
         |c| {

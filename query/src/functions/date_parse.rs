@@ -76,7 +76,8 @@ fn nullable_if(failure: OnFailure, data_type: DataType) -> DataType {
 fn precise_type(a: &Args) -> Result<DataType> {
     a.string(0)?;
     let precision = match a.constant(1) {
-        None => 3,
+        None if a.len() < 2 => 3,
+        None => return Err(super::type_rule::illegal_column("the precision must be constant")),
         Some(v) => v.as_u64().filter(|p| *p <= 9).ok_or_else(|| a.illegal(1))? as u8,
     };
     let zone = if a.len() > 2 { Some(parse_zone(&a.constant_text(2)?)?) } else { None };

@@ -248,18 +248,14 @@ fn instants(r: &mut Registry) {
                 let zone = c.zone(0, 1)?;
                 let (ticks, precision) = super::interval::to_ticks(&c.column(0)?, zone)?;
                 let power = 10i64.pow(precision as u32) * seconds;
-                // Hours are cut at the zone's own hour marks.
+                // Hours of zones that are off by a part of an hour count from a day before the epoch.
+                let start = offset_at(zone, 0) as i64;
+                let shift = if seconds == 3600 && start % 3600 != 0 { 86_400 - start } else { 0 };
+                let shift = shift * 10i64.pow(precision as u32);
                 c.finish_numbers(
                     ticks
                         .into_iter()
-                        .map(|t| {
-                            let skew = if seconds == 3600 {
-                                offset_at(zone, t.div_euclid(power) * 3600) as i64 % 3600
-                            } else {
-                                0
-                            };
-                            (t + skew * power / 3600).div_euclid(power) as u32
-                        })
+                        .map(|t| (t + shift).div_euclid(power) as u32)
                         .collect::<Vec<_>>(),
                 )
             },

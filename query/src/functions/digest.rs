@@ -89,7 +89,7 @@ fn prime_roots(count: usize, cube: bool) -> Vec<u64> {
     let mut primes = vec![];
     let mut n = 2u128;
     while primes.len() < count {
-        if primes.iter().all(|p| n % p != 0) {
+        if primes.iter().all(|p| !n.is_multiple_of(*p)) {
             primes.push(n);
         }
         n += 1;

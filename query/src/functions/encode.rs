@@ -164,7 +164,7 @@ fn base64(text: &[u8], out: &mut Vec<u8>, alphabet: &[u8; 64], padded: bool) {
 /// False if the text is no base64.
 fn undo_base64(text: &[u8], out: &mut Vec<u8>, url: bool) -> bool {
     let trimmed = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
-    if !url && text.len() % 4 != 0 || trimmed.len() % 4 == 1 {
+    if !url && !text.len().is_multiple_of(4) || trimmed.len() % 4 == 1 {
         return false;
     }
     let alphabet = if url { URL_SAFE } else { STANDARD };

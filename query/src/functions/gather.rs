@@ -93,10 +93,6 @@ impl ArrayArgument {
     pub fn range(&self, row: usize) -> std::ops::Range<usize> {
         self.offsets[row] as usize..self.offsets[row + 1] as usize
     }
-
-    pub fn rows(&self) -> usize {
-        self.offsets.len() - 1
-    }
 }
 
 impl FunctionCall<'_> {

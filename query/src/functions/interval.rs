@@ -70,10 +70,6 @@ impl Unit {
         UNITS.iter().find(|u| u.1 == name).map(|u| u.0)
     }
 
-    pub fn name(self) -> &'static str {
-        UNITS[self as usize].1
-    }
-
     /// The unit as users write it in dateDiff, dateTrunc and INTERVAL: any case, plural, short forms.
     pub fn parse(text: &str) -> Option<Unit> {
         use Unit::*;
@@ -160,7 +156,12 @@ pub(super) fn add(r: &mut Registry) {
             move |c| shift_function(c, unit, -1),
         );
     }
-    for (name, op) in [("addInterval", Op::Plus), ("subtractInterval", Op::Minus)] {
+    for (name, op) in [
+        ("addInterval", Op::Plus),
+        ("subtractInterval", Op::Minus),
+        ("addDate", Op::Plus),
+        ("subDate", Op::Minus),
+    ] {
         r.add(
             name,
             2..=2,

@@ -172,8 +172,14 @@ fn propagate(function: &Arc<dyn ScalarFunction>, call: &FunctionCall) -> Result<
     for argument in call.arguments {
         match argument {
             Argument::Constant(c) if c.data_type.is_nullable() => {
-                if c.is_null(0) {
+                if c.is_null(0) && call.result.is_nullable() {
                     return Ok(Column::default_values(call.result.clone(), call.rows));
+                }
+                if c.is_null(0) {
+                    // A result that cannot be NULL is computed from the default instead.
+                    let default = Column::default_values(c.data_type.without_nullable(), 1);
+                    plain.push(Argument::Constant(default));
+                    continue;
                 }
                 plain.push(Argument::Constant(without_nulls(c)));
             }

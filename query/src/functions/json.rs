@@ -55,7 +55,7 @@ pub(super) fn add(r: &mut Registry) {
             numbers(c, |row| find(row).and_then(|v| u64::try_from(number(v)?.as_integer()?).ok()))
         });
         path_function(r, both!("JSONExtractFloat"), Float64, any_case, |c, find| {
-            numbers(c, |row| find(row).and_then(|v| number(v)).map(|n| n.as_float()))
+            numbers(c, |row| find(row).and_then(number).map(|n| n.as_float()))
         });
         path_function(r, both!("JSONExtractBool"), UInt8, any_case, |c, find| {
             numbers(c, |row| {

@@ -130,7 +130,7 @@ fn parse(path: &str) -> Result<Vec<Step>> {
         if let Some(after) = rest.strip_prefix('.') {
             if let Some(quoted) = after.strip_prefix('"') {
                 let end = quoted.find('"').ok_or_else(error)?;
-                steps.push(Step::Member(quoted[..end].as_bytes().to_vec()));
+                steps.push(Step::Member(quoted.as_bytes()[..end].to_vec()));
                 rest = &quoted[end + 1..];
                 continue;
             }
@@ -138,7 +138,7 @@ fn parse(path: &str) -> Result<Vec<Step>> {
             if end == 0 {
                 return Err(error());
             }
-            steps.push(Step::Member(after[..end].as_bytes().to_vec()));
+            steps.push(Step::Member(after.as_bytes()[..end].to_vec()));
             rest = &after[end..];
             continue;
         }

@@ -248,11 +248,12 @@ pub(super) fn unescape(raw: &[u8]) -> Vec<u8> {
                 let first = unit(i).unwrap_or(0xFFFD);
                 i += 4;
                 let mut code = first;
-                if (0xD800..0xDC00).contains(&first) && inner.get(i..i + 2) == Some(b"\\u") {
-                    if let Some(second @ 0xDC00..0xE000) = unit(i + 2) {
-                        code = 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
-                        i += 6;
-                    }
+                if (0xD800..0xDC00).contains(&first)
+                    && inner.get(i..i + 2) == Some(b"\\u")
+                    && let Some(second @ 0xDC00..0xE000) = unit(i + 2)
+                {
+                    code = 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+                    i += 6;
                 }
                 let c = char::from_u32(code).unwrap_or('\u{FFFD}');
                 out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());

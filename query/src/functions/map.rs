@@ -154,7 +154,7 @@ fn one_map<'a>(a: &'a Args, index: usize) -> Result<(&'a DataType, &'a DataType)
 }
 
 fn map_type(a: &Args) -> Result<DataType> {
-    if a.len() % 2 != 0 {
+    if !a.len().is_multiple_of(2) {
         return Err(Error::new(
             codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
             "Function map requires an even number of arguments",

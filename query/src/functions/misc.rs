@@ -38,6 +38,20 @@ pub(super) fn add(r: &mut Registry) {
     )
     .own_types();
     r.add(
+        "rowNumberInBlock",
+        0..=0,
+        |_| Ok(DataType::UInt64),
+        |c| c.finish_numbers((0..c.rows as u64).collect::<Vec<_>>()),
+    )
+    .not_deterministic();
+    r.add(
+        "blockSize",
+        0..=0,
+        |_| Ok(DataType::UInt64),
+        |c| c.finish_numbers(vec![c.rows as u64; c.rows]),
+    )
+    .not_deterministic();
+    r.add(
         "isConstant",
         1..=1,
         |_| Ok(DataType::UInt8),
@@ -47,6 +61,7 @@ pub(super) fn add(r: &mut Registry) {
     r.add("byteSize", 0..=usize::MAX, |_| Ok(DataType::UInt64), byte_size).own_types();
     r.add("greatest", 1..=usize::MAX, extreme_type, |c| extreme(c, true)).own_nulls();
     r.add("least", 1..=usize::MAX, extreme_type, |c| extreme(c, false)).own_nulls();
+    r.add("clamp", 3..=3, extreme_type, clamp).own_nulls();
     r.add("transform", 3..=4, transform_type, transform).own_nulls();
     r.add("throwIf", 1..=3, |a| a.number(0).map(|_| DataType::UInt8), throw_if).not_deterministic();
     r.add(
@@ -243,6 +258,31 @@ fn parts_as_int128(call: &FunctionCall) -> Result<Option<Column>> {
         .map(|i| super::cast::cast_column(&call.column(i)?, &to, call.context))
         .collect::<Result<Vec<_>>>()?;
     Ok(Some(Column::concat(&parts)?))
+}
+
+fn clamp(call: &FunctionCall) -> Result<Column> {
+    let all = (0..3)
+        .map(|i| super::cast::cast_column(&call.column(i)?, call.result, call.context))
+        .collect::<Result<Vec<_>>>()?;
+    let rows = call.rows;
+    let joined = Column::concat(&all)?;
+    let compare = identity::order(&joined);
+    let mut picks = Vec::with_capacity(rows);
+    for row in 0..rows {
+        let (value, low, high) = (row, rows + row, 2 * rows + row);
+        if compare(low, high).is_gt() {
+            return Err(bad_argument("The minimum value cannot be greater than the maximum value"));
+        }
+        picks.push(if compare(value, low).is_lt() {
+            low as u32
+        } else if compare(value, high).is_gt() {
+            high as u32
+        } else {
+            value as u32
+        });
+    }
+    drop(compare);
+    call.finish(joined.take(&arrow_array::UInt32Array::from(picks)).array)
 }
 
 fn transform_type(a: &Args) -> Result<DataType> {

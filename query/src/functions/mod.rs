@@ -60,12 +60,14 @@ mod random;
 mod readable;
 mod regexp;
 mod registry;
+mod reinterpret;
 mod replace;
 mod round;
 mod search;
 mod sip;
 mod special;
 mod split;
+mod states;
 mod string;
 mod string_search;
 mod strings;
@@ -76,6 +78,7 @@ mod type_rule;
 mod unary;
 mod url;
 mod utf8;
+mod vector;
 mod wide;
 mod zone;
 
@@ -114,6 +117,9 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
     text::add,
     url::add,
     utf8::add,
+    states::add,
+    reinterpret::add,
+    vector::add,
     interval::add,
     logical::add,
     string::add,

@@ -350,8 +350,8 @@ pub fn literal_type(value: &Value) -> DataType {
 fn unsigned_literal(v: u64) -> DataType {
     match v {
         0..=0xFF => DataType::UInt8,
-        0..=0xFFFF => DataType::UInt16,
-        0..=0xFFFF_FFFF => DataType::UInt32,
+        0x100..=0xFFFF => DataType::UInt16,
+        0x1_0000..=0xFFFF_FFFF => DataType::UInt32,
         _ => DataType::UInt64,
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn add(r: &mut Registry) {
         1..=3,
         |a| {
             a.number(0)?;
-            a.strings(1)?;
+            (1..a.len()).try_for_each(|i| a.constant_text(i).map(|_| ()))?;
             Ok(DataType::String)
         },
         time_delta,
@@ -82,8 +82,8 @@ fn scaled(v: f64, base: f64, units: &[&str], space: bool) -> String {
 
 /// Names and lengths in seconds, from long to short; months and years are 30.5 and 365 days.
 const SPANS: &[(&str, f64)] = &[
-    ("year", 31_557_600.0),
-    ("month", 2_629_800.0),
+    ("year", 31_536_000.0),
+    ("month", 2_635_200.0),
     ("day", 86_400.0),
     ("hour", 3_600.0),
     ("minute", 60.0),

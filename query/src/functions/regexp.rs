@@ -274,7 +274,7 @@ fn regexp_extract(call: &FunctionCall) -> Result<Column> {
     call.finish(out.finish()?)
 }
 
-const INDEX_OF_POSITIONAL_ARGUMENT_IS_OUT_OF_RANGE: u32 = 127;
+const INDEX_OF_POSITIONAL_ARGUMENT_IS_OUT_OF_RANGE: u32 = 353;
 
 /// A replacement: texts and numbers of groups.
 enum Piece {
@@ -349,36 +349,46 @@ fn replace(call: &FunctionCall, all: bool) -> Result<Column> {
 }
 
 fn replace_one(regex: &Regex, text: &[u8], pieces: &[Piece], all: bool, out: &mut Vec<u8>) {
+    if regex.as_str().is_empty() {
+        out.extend_from_slice(text);
+        return;
+    }
     let plain = pieces.iter().all(|p| matches!(p, Piece::Text(_) | Piece::Group(0)));
-    let limit = if all { usize::MAX } else { 1 };
-    let mut done = 0;
-    if plain {
-        for m in regex.find_iter(text).take(limit) {
-            out.extend_from_slice(&text[done..m.start()]);
-            for piece in pieces {
-                match piece {
-                    Piece::Text(t) => out.extend_from_slice(t),
-                    Piece::Group(_) => out.extend_from_slice(m.as_bytes()),
+    let mut locations = regex.capture_locations();
+    let (mut done, mut at) = (0, 0);
+    // An empty match may follow right behind another one, so that the search is by hand.
+    while at <= text.len() {
+        let found = if plain {
+            regex.find_at(text, at).map(|m| m.range())
+        } else {
+            regex.captures_read_at(&mut locations, text, at).map(|m| m.range())
+        };
+        let Some(range) = found else { break };
+        out.extend_from_slice(&text[done..range.start]);
+        for piece in pieces {
+            match piece {
+                Piece::Text(t) => out.extend_from_slice(t),
+                Piece::Group(0) => out.extend_from_slice(&text[range.clone()]),
+                Piece::Group(g) => {
+                    out.extend_from_slice(locations.get(*g).map_or(&[], |(a, b)| &text[a..b]));
                 }
             }
-            done = m.end();
         }
-    } else {
-        for captures in regex.captures_iter(text).take(limit) {
-            let whole = captures.get(0).map_or(0..0, |m| m.range());
-            out.extend_from_slice(&text[done..whole.start]);
-            for piece in pieces {
-                match piece {
-                    Piece::Text(t) => out.extend_from_slice(t),
-                    Piece::Group(g) => {
-                        out.extend_from_slice(captures.get(*g).map_or(&[], |m| m.as_bytes()));
-                    }
-                }
-            }
-            done = whole.end;
+        done = range.end;
+        at = range.end;
+        if range.is_empty() {
+            // A character is copied, so that the next match is further on.
+            let step = 1 + text[at..].iter().skip(1).take_while(|b| **b & 0xC0 == 0x80).count();
+            let next = (at + step).min(text.len());
+            out.extend_from_slice(&text[at..next]);
+            done = next;
+            at += step;
+        }
+        if !all {
+            break;
         }
     }
-    out.extend_from_slice(&text[done..]);
+    out.extend_from_slice(&text[done.min(text.len())..]);
 }
 
 fn patterns_type(a: &Args) -> Result<()> {

@@ -48,7 +48,17 @@ pub(super) fn add(r: &mut Registry) {
             ngrams(c, size)
         },
     );
-    r.add("tokens", 1..=4, list_type, tokens);
+    r.add(
+        "tokens",
+        1..=4,
+        |a| {
+            if a.len() > 1 {
+                a.constant_text(1)?;
+            }
+            list_type(a)
+        },
+        tokens,
+    );
     r.add("extractKeyValuePairs", 1..=5, pairs_type, pairs);
 }
 
@@ -218,6 +228,7 @@ fn by_any(call: &FunctionCall, separators: &[Vec<u8>]) -> Result<Column> {
 
 fn pairs_type(a: &Args) -> Result<DataType> {
     a.strings(0)?;
+    (1..a.len()).try_for_each(|i| a.constant_text(i).map(|_| ()))?;
     Ok(DataType::Map(Box::new(DataType::String), Box::new(DataType::String)))
 }
 

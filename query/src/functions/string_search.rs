@@ -116,7 +116,52 @@ pub(super) fn add(r: &mut Registry) {
             },
         );
     }
+    for (name, all) in [("hasAnyTokens", false), ("hasAllTokens", true)] {
+        r.add(
+            name,
+            2..=3,
+            |a| {
+                a.string(0)?;
+                a.require(1, |t| {
+                    t.is_string() || matches!(t, DataType::Array(i) if i.is_string())
+                })?;
+                Ok(DataType::UInt8)
+            },
+            move |c| tokens_in(c, all),
+        );
+    }
     multi(r);
+}
+
+/// The tokens of a text.
+fn tokens_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|b| !is_token_byte(*b)).filter(|t| !t.is_empty())
+}
+
+/// Whether some (or all) of the wanted tokens are tokens of the text.
+fn tokens_in(call: &FunctionCall, all: bool) -> Result<Column> {
+    let texts = call.strings(0)?;
+    let list = match call.data_type(1)? {
+        DataType::Array(_) => Some(call.array(1)?),
+        _ => None,
+    };
+    let items = list.as_ref().map(|l| Strings::of(l.items.array.as_ref())).transpose()?;
+    let single = if list.is_none() { Some(call.strings(1)?) } else { None };
+    let mut out = Vec::with_capacity(call.rows);
+    for row in 0..call.rows {
+        let present: std::collections::HashSet<&[u8]> = tokens_of(texts.get(row)).collect();
+        let wanted: Vec<&[u8]> = match (&list, &items, &single) {
+            (Some(list), Some(items), _) => list.range(row).map(|i| items.get(i)).collect(),
+            (_, _, Some(text)) => tokens_of(text.get(row)).collect(),
+            _ => vec![],
+        };
+        out.push(u8::from(if all {
+            wanted.iter().all(|w| present.contains(w))
+        } else {
+            wanted.iter().any(|w| present.contains(w))
+        }));
+    }
+    call.finish_numbers(out)
 }
 
 /// `f(text, needle)` for each row, both folded.

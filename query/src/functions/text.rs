@@ -42,9 +42,6 @@ pub(super) fn add(r: &mut Registry) {
             move |c| substring_index(c, points),
         );
     }
-    r.measure("countDigits", DataType::UInt8, |t| {
-        t.iter().filter(|b| b.is_ascii_digit()).count() as u8
-    });
     r.measure("stringBytesUniq", DataType::UInt16, |t| {
         let mut seen = [false; 256];
         t.iter().for_each(|b| seen[*b as usize] = true);

@@ -4,7 +4,7 @@ use pumphouse_storage::{Column, DataType};
 
 use super::FunctionCall;
 use super::decimal;
-use super::native::{As, Native, values, with_native};
+use super::native::{As, values, with_native};
 use super::promote::{bits, integer_type};
 use super::registry::Registry;
 use super::type_rule::Args;

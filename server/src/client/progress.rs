@@ -88,12 +88,13 @@ fn watch(options: &ClientOptions, query_id: &str, stop: &AtomicBool, shown: &Ato
 }
 
 fn line(rows: u64, bytes: u64, total: u64, memory: u64, seconds: f64) -> String {
-    let bar = if total > 0 {
-        let filled = (rows.min(total) * BAR_WIDTH / total) as usize;
-        let percent = rows.min(total) * 100 / total;
-        format!(" {}{} {percent}%", "█".repeat(filled), "░".repeat(BAR_WIDTH as usize - filled))
-    } else {
-        String::new()
+    let done = |of: u64| (rows.min(total) * of).checked_div(total);
+    let bar = match (done(BAR_WIDTH), done(100)) {
+        (Some(filled), Some(percent)) => {
+            let open = (BAR_WIDTH - filled) as usize;
+            format!(" {}{} {percent}%", "█".repeat(filled as usize), "░".repeat(open))
+        }
+        _ => String::new(),
     };
     format!(
         "{} rows, {} ({} rows/s), memory {}, {seconds:.1} s{bar}",

@@ -10,7 +10,7 @@ use pumphouse_storage::{Column, DataType};
 
 use super::super::decimal::{Word, scale_of, store, store_256};
 use super::super::invoke::set_nulls;
-use super::super::native::{As, Native, load, values, with_native};
+use super::super::native::{Native, load, values, with_native};
 use super::super::strings::Validity;
 use super::super::wide::{f64_to_i256, is_wide, load_i128, load_wide, store_wide};
 use super::{Mode, OnFailure, fill_defaults, not_safe, unsupported};

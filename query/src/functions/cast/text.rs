@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
 use arrow_array::builder::FixedSizeBinaryBuilder;
-use arrow_array::{Array, ArrayRef};
 use pumphouse_storage::types::EnumValues;
 use pumphouse_storage::{Column, DataType, Value};
 

@@ -35,10 +35,8 @@ impl Printer {
                         self.line();
                     }
                 }
-                (TokenKind::Symbol, ")") => {
-                    if broken.pop() == Some(true) {
-                        self.indent -= 1;
-                    }
+                (TokenKind::Symbol, ")") if broken.pop() == Some(true) => {
+                    self.indent -= 1;
                 }
                 (TokenKind::Symbol, ",") if broken.last() == Some(&true) => {
                     self.word(&text[copied..token.end]);

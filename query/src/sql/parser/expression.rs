@@ -415,10 +415,10 @@ impl<'a> Parser<'a> {
             return self.counted(|p| p.number(true, start));
         }
         let next = self.ahead(1);
-        if next.kind != TokenKind::Symbol || !matches!(self.text_of(next), "(" | ".") {
-            if let Some(literal) = self.word_literal(true, start) {
-                return Ok(literal);
-            }
+        if (next.kind != TokenKind::Symbol || !matches!(self.text_of(next), "(" | "."))
+            && let Some(literal) = self.word_literal(true, start)
+        {
+            return Ok(literal);
         }
         let operand = self.binary(13)?;
         self.grow()?;
