@@ -7,6 +7,7 @@
 
 mod defaults;
 pub mod pressure;
+mod session;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use pumphouse_storage::{Block, Store};
 use uuid::Uuid;
 
 pub use defaults::{complete_block, fill_defaults, stored_schema};
+pub use session::InsertSession;
 
 use crate::block_builder::OffsetRange;
 use crate::kafka::virtual_columns;
@@ -130,8 +132,28 @@ impl Inserter {
         token: Option<&str>,
         ctx: &Arc<QueryContext>,
     ) -> Result<InsertOutcome> {
-        let block = complete_block(&target.definition, block.clone(), ctx)?;
         let rows = block.rows() as u64;
+        let mut outputs = self.run_block(state, target, block, ctx)?;
+        let mut edits = vec![];
+        if let Some(token) = token {
+            let (table, token) = (target.definition.uuid, token.to_string());
+            outputs.preconditions.push(Precondition::TokenAbsent { table, token: token.clone() });
+            edits.push(Edit::Token { table, token });
+        }
+        let mut outcome = self.write_and_commit(outputs, edits)?;
+        outcome.rows = rows;
+        Ok(outcome)
+    }
+
+    /// What `block` becomes in the table and in all that its views feed.
+    fn run_block(
+        &self,
+        state: &Arc<State>,
+        target: &Arc<Table>,
+        block: &Block,
+        ctx: &Arc<QueryContext>,
+    ) -> Result<ViewOutputs> {
+        let block = complete_block(&target.definition, block.clone(), ctx)?;
         let runner = ViewRunner { store: &self.store, state, extra: &self.extra, ctx };
         let columns = materialized_view::source_columns(&target.definition);
         let blocks = std::slice::from_ref(&block);
@@ -142,15 +164,7 @@ impl Inserter {
         };
         outputs.blocks.insert(0, (target.clone(), block));
         refuse_when_too_many_parts(&outputs)?;
-        let mut edits = vec![];
-        if let Some(token) = token {
-            let (table, token) = (target.definition.uuid, token.to_string());
-            outputs.preconditions.push(Precondition::TokenAbsent { table, token: token.clone() });
-            edits.push(Edit::Token { table, token });
-        }
-        let mut outcome = self.write_and_commit(outputs, edits)?;
-        outcome.rows = rows;
-        Ok(outcome)
+        Ok(outputs)
     }
 
     /// Runs the views of a stream table over `blocks` and commits their rows together with the

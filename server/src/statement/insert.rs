@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pumphouse_ingest::format::{self, InputColumn, ParseError, ParsedRows};
-use pumphouse_ingest::insert::fill_defaults;
+use pumphouse_ingest::insert::{InsertSession, fill_defaults};
 use pumphouse_query::error::codes;
 use pumphouse_query::functions::cast::cast_column;
 use pumphouse_query::sql::ast::{Expr, ExprKind, Insert, InsertSource};
@@ -169,21 +169,22 @@ impl Run<'_> {
         if rows > 0 {
             blocks.push(Block::concat(&pending)?);
         }
+        let mut inserted = Blocks::new(self, definition);
         for block in blocks {
             let cast = block
                 .columns
                 .iter()
                 .zip(columns)
-                .map(|(c, to)| cast_column(c, &to.data_type, self.context))
+                .map(|(c, to)| cast_column(c, &to.data_type, inserted.run.context))
                 .collect::<Result<Vec<_>>>()?;
             let rows =
                 ParsedRows { rows: block.rows(), present: vec![None; cast.len()], columns: cast };
-            self.insert_rows(definition, columns, rows)?;
+            inserted.push(columns, rows)?;
         }
-        Ok(())
+        inserted.finish()
     }
 
-    /// Reads the request piece by piece; every full block is one commit.
+    /// Reads the request piece by piece; all of it is one commit.
     fn insert_stream(
         &mut self,
         definition: &Arc<TableDefinition>,
@@ -196,44 +197,26 @@ impl Run<'_> {
         reader.set_evaluator(evaluator(self.context.clone()));
         let rows_max = self.context.settings.u64("max_insert_block_size", BLOCK_ROWS_MAX) as usize;
         let mut buffer = input.text.split_off(data_offset.min(input.text.len()));
+        let mut blocks = Blocks::new(self, definition);
         let mut ended = false;
         loop {
-            self.context.check()?;
+            blocks.run.context.check()?;
             let used = reader
                 .read_stream(&buffer, ended, rows_max.max(1))
                 .map_err(|e| parse_error(e, format_name))?;
             let unread = buffer.len() - used;
-            if reader.rows() >= rows_max
-                || reader.bytes() >= BLOCK_BYTES_MAX
-                || ended && unread == 0
-            {
-                let rows = reader.take()?;
-                if rows.rows > 0 {
-                    self.insert_rows(definition, columns, rows)?;
-                }
+            let last = ended && (unread == 0 || used == 0);
+            if reader.rows() >= rows_max || reader.bytes() >= BLOCK_BYTES_MAX || last {
+                blocks.push(columns, reader.take()?)?;
             }
-            if ended && (unread == 0 || used == 0) {
-                return Ok(());
+            if last {
+                return blocks.finish();
             }
             buffer.drain(..used);
             if !ended && used < CHUNK_BYTES {
                 ended = !read_chunk(&mut input.rest, &mut buffer)?;
             }
         }
-    }
-
-    /// Completes rows of `columns` to whole rows of the table and inserts them.
-    fn insert_rows(
-        &mut self,
-        definition: &Arc<TableDefinition>,
-        columns: &[InputColumn],
-        rows: ParsedRows,
-    ) -> Result<()> {
-        if rows.rows == 0 {
-            return Ok(());
-        }
-        let block = fill_defaults(definition, columns, rows, self.context)?;
-        self.insert_whole(definition, block)
     }
 
     /// Inserts a block whose columns are matched to the table's by name, the rest by defaults.
@@ -252,23 +235,71 @@ impl Run<'_> {
         }
         let rows =
             ParsedRows { rows: block.rows(), present: vec![None; values.len()], columns: values };
-        self.insert_rows(definition, &columns, rows)
+        let mut blocks = Blocks::new(self, definition);
+        blocks.push(&columns, rows)?;
+        blocks.finish()
+    }
+}
+
+/// The blocks of one INSERT on their way. A lone block is tried again when a table or view changes
+/// meanwhile; several are written one by one and committed together.
+struct Blocks<'r, 'a> {
+    run: &'r Run<'a>,
+    definition: Arc<TableDefinition>,
+    first: Option<Block>,
+    session: Option<InsertSession<'a>>,
+    rows: u64,
+    bytes: u64,
+}
+
+impl<'r, 'a> Blocks<'r, 'a> {
+    fn new(run: &'r Run<'a>, definition: &Arc<TableDefinition>) -> Blocks<'r, 'a> {
+        let definition = definition.clone();
+        Blocks { run, definition, first: None, session: None, rows: 0, bytes: 0 }
     }
 
-    fn insert_whole(&mut self, definition: &Arc<TableDefinition>, block: Block) -> Result<()> {
-        let (rows, bytes) = (block.rows() as u64, block.memory_bytes() as u64);
-        let token =
-            self.context.settings.get("insert_deduplication_token").filter(|t| !t.is_empty());
-        self.server.inserter.insert(
-            &definition.database,
-            &definition.name,
-            block,
-            token,
-            self.context,
-        )?;
-        self.context.progress.written_rows.fetch_add(rows, Ordering::Relaxed);
-        self.context.progress.written_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.server.merges.wake();
+    /// Completes rows of `columns` to whole rows of the table and takes them in.
+    fn push(&mut self, columns: &[InputColumn], rows: ParsedRows) -> Result<()> {
+        if rows.rows == 0 {
+            return Ok(());
+        }
+        let context = self.run.context;
+        let block = fill_defaults(&self.definition, columns, rows, context)?;
+        self.rows += block.rows() as u64;
+        self.bytes += block.memory_bytes() as u64;
+        if self.session.is_none() && self.first.is_none() {
+            self.first = Some(block);
+            return Ok(());
+        }
+        let session = match &mut self.session {
+            Some(session) => session,
+            None => {
+                let (database, name) = (&self.definition.database, &self.definition.name);
+                self.session.insert(self.run.server.inserter.begin(database, name)?)
+            }
+        };
+        if let Some(first) = self.first.take() {
+            session.add(&first, context)?;
+        }
+        session.add(&block, context)
+    }
+
+    fn finish(self) -> Result<()> {
+        let (server, context) = (self.run.server, self.run.context);
+        let token = context.settings.get("insert_deduplication_token").filter(|t| !t.is_empty());
+        match (self.session, self.first) {
+            (Some(session), _) => {
+                session.commit(token)?;
+            }
+            (None, Some(block)) => {
+                let (database, name) = (&self.definition.database, &self.definition.name);
+                server.inserter.insert(database, name, block, token, context)?;
+            }
+            (None, None) => return Ok(()),
+        }
+        context.progress.written_rows.fetch_add(self.rows, Ordering::Relaxed);
+        context.progress.written_bytes.fetch_add(self.bytes, Ordering::Relaxed);
+        server.merges.wake();
         Ok(())
     }
 }

@@ -1,0 +1,99 @@
+//! An insert of many blocks that becomes visible as one: parts are written block by block and committed
+//! together at the end, so that memory stays bounded and a failure on the way leaves nothing behind.
+//!
+//! All blocks run on the snapshot of the beginning. If a table or view is changed meanwhile the commit
+//! is refused: the blocks are gone by then, so the sender has to send them again.
+
+use std::sync::Arc;
+
+use pumphouse_query::context::QueryContext;
+use pumphouse_query::error::{Error, Result, codes};
+use pumphouse_storage::Block;
+use pumphouse_storage::log::{Commit, Edit, Precondition, Rejection, State, Table};
+use pumphouse_storage::part::PendingPart;
+
+use super::{InsertOutcome, Inserter, is_change, not_enough_space, resolve};
+
+/// Parts of one insert that wait for its commit.
+const PENDING_PARTS_MAX: usize = 10_000;
+
+/// Begun by [`Inserter::begin`]; dropped without [`InsertSession::commit`] it leaves nothing.
+pub struct InsertSession<'i> {
+    inserter: &'i Inserter,
+    state: Arc<State>,
+    target: Arc<Table>,
+    preconditions: Vec<Precondition>,
+    parts: Vec<PendingPart>,
+    rows: u64,
+}
+
+impl Inserter {
+    /// Begins an insert of several blocks into `database.table`.
+    pub fn begin(&self, database: &str, table: &str) -> Result<InsertSession<'_>> {
+        let state = self.store.snapshot();
+        let target = resolve(&state, database, table)?;
+        Ok(InsertSession {
+            inserter: self,
+            state,
+            target,
+            preconditions: vec![],
+            parts: vec![],
+            rows: 0,
+        })
+    }
+}
+
+impl InsertSession<'_> {
+    /// Writes the parts of `block` in the table and in all that its views feed.
+    pub fn add(&mut self, block: &Block, ctx: &Arc<QueryContext>) -> Result<()> {
+        ctx.check()?;
+        if !self.inserter.store.has_free_space()? {
+            return Err(not_enough_space());
+        }
+        let outputs = self.inserter.run_block(&self.state, &self.target, block, ctx)?;
+        if self.preconditions.is_empty() {
+            // The same for every block of one snapshot.
+            self.preconditions = outputs.preconditions;
+        }
+        self.parts.extend(self.inserter.write_parts(outputs.blocks)?);
+        self.rows += block.rows() as u64;
+        if self.parts.len() > PENDING_PARTS_MAX {
+            return Err(Error::new(
+                codes::TOO_MANY_PARTS,
+                format!("One insert may make {PENDING_PARTS_MAX} parts at most; send it in pieces"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Makes all of it visible at once. A `token` that is in already makes it a success of 0 rows.
+    pub fn commit(self, token: Option<&str>) -> Result<InsertOutcome> {
+        let mut outcome = InsertOutcome {
+            rows: self.rows,
+            rows_written: self.parts.iter().map(|p| p.meta.rows).sum(),
+            bytes_written: self.parts.iter().map(|p| p.meta.bytes).sum(),
+            parts: self.parts.len(),
+            version: 0,
+        };
+        let mut commit = Commit { preconditions: self.preconditions, edits: vec![] };
+        if let Some(token) = token {
+            let (table, token) = (self.target.definition.uuid, token.to_string());
+            commit.preconditions.push(Precondition::TokenAbsent { table, token: token.clone() });
+            commit.edits.push(Edit::Token { table, token });
+        }
+        match self.inserter.store.commit(commit, self.parts) {
+            Ok(version) => outcome.version = version,
+            Err(pumphouse_storage::Error::Rejected(Rejection::DuplicateToken(_))) => {
+                return Ok(InsertOutcome::default());
+            }
+            Err(pumphouse_storage::Error::Rejected(r)) if is_change(&r) => {
+                return Err(Error::new(
+                    codes::ABORTED,
+                    format!("{r} while the insert ran; nothing of it is in, send it again"),
+                ));
+            }
+            Err(e) => return Err(e.into()),
+        }
+        Ok(outcome)
+    }
+}
