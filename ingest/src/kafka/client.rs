@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
@@ -29,6 +29,8 @@ use super::settings::KafkaSettings;
 use super::status::{AssignmentStatus, ConsumerShared, ConsumerState};
 use super::watermarks;
 
+/// How long a member that leaves its group serves the revocation.
+const LEAVE_WAIT: Duration = Duration::from_millis(300);
 /// How long a question to the broker may take.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a revocation waits for the running insert.
@@ -293,10 +295,11 @@ impl Client {
     pub(super) fn new(
         settings: &KafkaSettings,
         client_id: &str,
+        instance_id: &str,
         context: Context,
         polling: Polling,
     ) -> KafkaResult<Client> {
-        let config = super::client_properties::consumer(settings, client_id);
+        let config = super::client_properties::consumer(settings, client_id, instance_id);
         Ok(Client { consumer: config.create_with_context(context)?, polling })
     }
 
@@ -321,6 +324,17 @@ impl Client {
     pub(super) fn subscribe(&self, topics: &[String]) -> KafkaResult<()> {
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         self.consumer.subscribe(&topics)
+    }
+
+    /// Leaves the group, so that other members get the partitions at once. A member with an instance id
+    /// stays in it when its client just ends; only an unsubscription that is carried out ends it.
+    pub(super) fn leave_group(&self) {
+        self.consumer.unsubscribe();
+        let until = Instant::now() + LEAVE_WAIT;
+        while Instant::now() < until {
+            // Serves the revocation; messages that still come are read again by whoever is next.
+            let _ = self.consumer.poll(Duration::from_millis(20));
+        }
     }
 
     /// Takes these partitions in addition, without a group.

@@ -8,7 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 
 use pumphouse_query::error::{Error, Result, codes};
 
-use super::settings::KafkaSettings;
+use super::settings::{Assignment, KafkaSettings};
 
 /// Properties that users cannot set: offsets are ours, a reset must be seen, records are checked.
 const FIXED: &[(&str, &str)] = &[
@@ -26,6 +26,9 @@ const RESERVED: &[&str] =
 
 const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
     ("statistics.interval.ms", "1000"),
+    // A server that is gone for good is given up after this long, not after librdkafka's 45 s.
+    ("session.timeout.ms", "10000"),
+    ("heartbeat.interval.ms", "2000"),
     ("queued.min.messages", "100000"),
     ("queued.max.messages.kbytes", "65536"),
     ("fetch.queue.backoff.ms", "20"),
@@ -73,11 +76,19 @@ fn base(settings: &KafkaSettings, client_id: &str) -> ClientConfig {
     config
 }
 
-/// Properties of one consumer.
-pub(super) fn consumer(settings: &KafkaSettings, client_id: &str) -> ClientConfig {
+/// Properties of one consumer. `instance_id` names it across restarts: after a crash it takes its place
+/// in the group again at once, instead of waiting until the broker gives the dead member up.
+pub(super) fn consumer(
+    settings: &KafkaSettings,
+    client_id: &str,
+    instance_id: &str,
+) -> ClientConfig {
     let mut config = base(settings, client_id);
     for (name, value) in CONSUMER_DEFAULTS {
         config.set(*name, *value);
+    }
+    if settings.assignment == Assignment::Group {
+        config.set("group.instance.id", instance_id);
     }
     for (name, value) in &settings.properties {
         config.set(name, value);

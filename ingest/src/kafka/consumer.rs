@@ -74,9 +74,14 @@ impl ConsumerThread {
             forward_to: Default::default(),
         };
         let client_id = self.plan.client_id(self.number);
-        let client =
-            Client::new(&self.plan.settings, &client_id, context, self.plan.config.polling)
-                .map_err(|e| format!("cannot create a Kafka client: {e}"))?;
+        let client = Client::new(
+            &self.plan.settings,
+            &client_id,
+            &self.plan.instance_id(self.number),
+            context,
+            self.plan.config.polling,
+        )
+        .map_err(|e| format!("cannot create a Kafka client: {e}"))?;
         let mut session = Session::new(self, &client)?;
         session.join()?;
         let mut turn: Option<(Slot, Instant)> = None;

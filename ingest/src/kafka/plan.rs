@@ -146,6 +146,11 @@ impl TablePlan {
         virtual_columns::used_by(&self.virtuals, texts)
     }
 
+    /// What consumer `number` of this table is called in its group, for as long as the table lives.
+    pub(super) fn instance_id(&self, number: usize) -> String {
+        format!("pumphouse-{}-{number}", self.table.definition.uuid)
+    }
+
     /// The client's id of consumer `number`.
     pub(super) fn client_id(&self, number: usize) -> String {
         let definition = &self.table.definition;

@@ -458,6 +458,9 @@ impl<'a> Session<'a> {
             self.thread.shared.invalidate();
         }
         self.advise();
+        if self.thread.plan.settings.assignment == Assignment::Group {
+            self.client.leave_group();
+        }
     }
 }
 

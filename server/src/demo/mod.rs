@@ -86,7 +86,8 @@ fn demo(options: &DemoOptions) -> Result<(), String> {
     summary
 }
 
-/// The owner's pipeline, and one of web events with a raw table and an aggregating view.
+/// The owner's pipeline, and one of web events with a raw table and an aggregating view. The latter
+/// needs no group: the embedded broker's groups take long to settle on a busy machine.
 fn pipelines(brokers: &str) -> Vec<String> {
     vec![
         "CREATE DATABASE test".into(),
@@ -99,7 +100,8 @@ fn pipelines(brokers: &str) -> Vec<String> {
         format!(
             "CREATE TABLE demo.events_queue (ts DateTime64(3), user_id UInt64, page String, country LowCardinality(String), device LowCardinality(String), duration_ms UInt32, status UInt16) \
              ENGINE = Kafka SETTINGS kafka_broker_list = '{brokers}', kafka_topic_list = 'web_events', \
-             kafka_group_name = 'demo', kafka_format = 'JSONEachRow', kafka_num_consumers = 2, kafka_thread_per_consumer = 1"
+             kafka_group_name = 'demo', kafka_format = 'JSONEachRow', kafka_num_consumers = 2, kafka_thread_per_consumer = 1, \
+             kafka_assignment = 'static'"
         ),
         "CREATE TABLE demo.events (ts DateTime64(3), user_id UInt64, page LowCardinality(String), country LowCardinality(String), device LowCardinality(String), duration_ms UInt32, status UInt16) \
          ENGINE = MergeTree PARTITION BY toYYYYMMDD(ts) ORDER BY (page, ts)"
