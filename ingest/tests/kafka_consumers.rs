@@ -243,7 +243,11 @@ impl Rig {
     }
 
     fn start_polling(&self, polling: Polling) -> Arc<KafkaEngine> {
-        let config = KafkaEngineConfig { reader: lines, polling, ..KafkaEngineConfig::default() };
+        self.start_config(KafkaEngineConfig { polling, ..KafkaEngineConfig::default() })
+    }
+
+    fn start_config(&self, config: KafkaEngineConfig) -> Arc<KafkaEngine> {
+        let config = KafkaEngineConfig { reader: lines, ..config };
         KafkaEngine::start(self.store.clone(), self.keeper.clone(), config)
     }
 
@@ -603,7 +607,10 @@ fn a_cooperative_group_keeps_what_stays() {
     rig.produce(0..2000, 4);
     let engine = rig.start();
     rig.wait_for("first rows", || rig.count() >= 500);
-    let second = rig.start();
+    let second = rig.start_config(KafkaEngineConfig {
+        instance: "second".into(),
+        ..KafkaEngineConfig::default()
+    });
     rig.wait_for("a rebalance", || second.consumers().iter().any(|c| !c.assignments.is_empty()));
     rig.produce(2000..6000, 4);
     rig.wait_for("all rows", || rig.count() >= 6000);

@@ -33,6 +33,9 @@ pub struct KafkaEngineConfig {
     /// Charged for the views' queries.
     pub memory: Option<Arc<MemoryTracker>>,
     pub polling: Polling,
+    /// What consumers of this engine are called in their groups, before the table and their number;
+    /// two engines on one store need two names.
+    pub instance: String,
     /// Makes the reader of a format.
     pub reader: fn(&str, &[InputColumn], &FormatOptions) -> Result<Box<dyn FormatReader>>,
 }
@@ -45,6 +48,7 @@ impl Default for KafkaEngineConfig {
             time_zone: TimeZone::UTC,
             memory: None,
             polling: Polling::default(),
+            instance: "pumphouse".into(),
             reader: crate::format::reader,
         }
     }
@@ -148,7 +152,7 @@ impl TablePlan {
 
     /// What consumer `number` of this table is called in its group, for as long as the table lives.
     pub(super) fn instance_id(&self, number: usize) -> String {
-        format!("pumphouse-{}-{number}", self.table.definition.uuid)
+        format!("{}-{}-{number}", self.config.instance, self.table.definition.uuid)
     }
 
     /// The client's id of consumer `number`.
