@@ -226,6 +226,9 @@ fn division(op: Op, call: &FunctionCall) -> Result<Column> {
             )
         }};
     }
+    if signed && !modulo && l.is_signed_integer() != r.is_signed_integer() {
+        return mixed_quotient(op, call);
+    }
     if op == Op::PositiveModulo && signed {
         return divide_in!(i64, i64::wrapping_div, |x: i64, y: i64| {
             let rest = x.wrapping_rem(y);
@@ -240,6 +243,12 @@ fn division(op: Op, call: &FunctionCall) -> Result<Column> {
             // An unsigned dividend keeps its value; the divisor's sign does not matter.
             divide_in!(u64, |x, y| x / y, |x: u64, y: u64| x % (y as i64).unsigned_abs())
         }
+        (true, false) if modulo && *r == DataType::UInt64 => {
+            divide_in!(i64, i64::wrapping_div, |x: i64, y: i64| {
+                let rest = (x.unsigned_abs() % y as u64) as i64;
+                if x < 0 { rest.wrapping_neg() } else { rest }
+            })
+        }
         (true, false) => {
             check_minimum_division(op, call)?;
             divide_in!(i64, i64::wrapping_div, i64::wrapping_rem)
@@ -251,6 +260,22 @@ fn division(op: Op, call: &FunctionCall) -> Result<Column> {
         }
         Ok(column)
     })
+}
+
+/// intDiv of a signed and an unsigned integer: the dividend is taken as signed in its own width, the
+/// divisor in the wider of both, as the engine does it, so that 200 of UInt8 counts as -56.
+fn mixed_quotient(op: Op, call: &FunctionCall) -> Result<Column> {
+    let signed = |i: usize| -> Result<u32> { Ok(64 - bits(call.data_type(i)?).min(64)) };
+    let (up_a, up_b) = (signed(0)?, signed(0)?.min(signed(1)?));
+    let (a, b) = (operand::<i64>(call, 0)?, operand::<i64>(call, 1)?);
+    if op == Op::IntDiv && has_zero(&b, call.rows)? {
+        return Err(division_by_zero());
+    }
+    let quotients = zip(a, b, call.rows, |x, y| {
+        let (x, y) = (x << up_a >> up_a, y << up_b >> up_b);
+        if y == 0 { 0 } else { x.wrapping_div(y) }
+    })?;
+    store_as(call, quotients)
 }
 
 /// Error 153 where the least signed number of the left type is divided by minus one.
@@ -290,7 +315,8 @@ fn has_zero<T: Native>(b: &Operand<T>, rows: usize) -> Result<bool> {
 fn float_division(op: Op, call: &FunctionCall) -> Result<Column> {
     let (a, b) = (operand::<f64>(call, 0)?, operand::<f64>(call, 1)?);
     match op {
-        Op::Modulo => call.finish_numbers(zip(a, b, call.rows, |x, y| x % y)?),
+        // Adding 0 turns a negative zero into a plain one.
+        Op::Modulo => call.finish_numbers(zip(a, b, call.rows, |x, y| x % y + 0.0)?),
         Op::ModuloOrZero => {
             call.finish_numbers(zip(a, b, call.rows, |x, y| if y == 0.0 { 0.0 } else { x % y })?)
         }
@@ -299,9 +325,26 @@ fn float_division(op: Op, call: &FunctionCall) -> Result<Column> {
             if rest < 0.0 { rest + y.abs() } else { rest }
         })?),
         _ => {
-            let quotients = zip(a, b, call.rows, |x, y| x / y)?;
-            if op == Op::IntDiv && quotients.iter().any(|q| !q.is_finite()) {
-                return Err(division_by_zero());
+            let double = |i: usize| -> Result<bool> {
+                Ok(bits(call.data_type(i)?) > 32 && call.data_type(i)?.is_float())
+            };
+            let quotients = if double(0)? || double(1)? || is_wide(call.result) {
+                zip(a, b, call.rows, |x, y| x / y)?
+            } else {
+                // Without a Float64 the engine divides in 32 bit.
+                zip(a, b, call.rows, |x, y| (x as f32 / y as f32) as f64)?
+            };
+            let limit = 2f64.powi(bits(call.result) as i32 - 1);
+            let fits = |q: &f64| q.is_finite() && (-limit..limit).contains(&q.trunc());
+            if op == Op::IntDiv && !quotients.iter().all(fits) {
+                return Err(Error::new(
+                    codes::ILLEGAL_DIVISION,
+                    "Cannot perform integer division, because it will produce infinite or too large number",
+                ));
+            }
+            if is_wide(call.result) {
+                let words = quotients.into_iter().map(super::wide::f64_to_i256).collect();
+                return call.finish(store_wide(call.result, words));
             }
             store_as(call, quotients)
         }
@@ -385,7 +428,19 @@ fn wide(op: Op, call: &FunctionCall) -> Result<Column> {
             _ => x % y,
         })?);
     }
-    let (a, b) = (load_wide(&call.column(0)?)?, load_wide(&call.column(1)?)?);
+    let (l, r) = (call.data_type(0)?, call.data_type(1)?);
+    if matches!(op, Op::IntDiv | Op::IntDivOrZero) && (l.is_float() || r.is_float()) {
+        return float_division(op, call);
+    }
+    let (mut a, mut b) = (load_wide(&call.column(0)?)?, load_wide(&call.column(1)?)?);
+    if matches!(op, Op::IntDiv | Op::IntDivOrZero) && l.is_signed_integer() != r.is_signed_integer()
+    {
+        // As in `mixed_quotient`.
+        for (words, width) in [(&mut a, bits(l)), (&mut b, bits(l).max(bits(r)))] {
+            let up = (256 - width) as u8;
+            words.iter_mut().for_each(|w| *w = (*w << up) >> up);
+        }
+    }
     let mut words = Vec::with_capacity(call.rows);
     for (x, y) in a.into_iter().zip(b) {
         words.push(wide_one(op, x, y)?);

@@ -6,7 +6,7 @@ use pumphouse_storage::{Column, DataType, Value};
 
 use super::FunctionCall;
 use super::cast::{Mode, OnFailure, convert};
-use super::invoke::{can_be_nullable, is_null_type, null_type};
+use super::invoke::can_be_nullable;
 use super::registry::Registry;
 use super::type_rule::{Args, bad_argument};
 use super::zone::{explicit_zone, parse_zone};
@@ -292,7 +292,6 @@ fn cut_to_zero(call: &FunctionCall) -> Result<Column> {
 fn cast_type(a: &Args) -> Result<DataType> {
     let to = parse_data_type(&a.constant_text(1)?)?;
     match a.function {
-        "accurateCastOrNull" if is_null_type(a.get(0)) => Ok(null_type()),
         "accurateCastOrNull" if can_be_nullable(&to) => Ok(DataType::nullable(to)),
         _ => Ok(to),
     }
@@ -307,9 +306,6 @@ fn cast(name: &str, call: &FunctionCall) -> Result<Column> {
         }
         "accurateCastOrNull" => {
             let to = call.result.without_nullable();
-            if is_null_type(call.result) {
-                return Ok(Column::default_values(null_type(), call.rows));
-            }
             call.finish(convert(&column, &to, Mode::OR_NULL, call.context)?.array)
         }
         "accurateCastOrDefault" if call.arguments.len() == 3 => {

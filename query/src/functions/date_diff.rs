@@ -12,7 +12,7 @@ use super::registry::Registry;
 use super::type_rule::{Args, bad_argument};
 use super::zone::explicit_zone;
 use crate::error::Result;
-use crate::text::calendar::{offset_at, to_local};
+use crate::text::calendar::{offset_at, to_local, weekday};
 
 pub(super) fn add(r: &mut Registry) {
     r.add("dateDiff", 3..=4, diff_type, |c| measure(c, false));
@@ -90,8 +90,8 @@ fn place(unit: Unit, (seconds, nanos): (i64, i64), zone: TimeZone) -> i64 {
         Unit::Second => seconds,
         Unit::Minute => seconds.div_euclid(60),
         Unit::Hour => {
-            let skew = offset_at(zone, seconds) as i64 % 3600;
-            (seconds + skew).div_euclid(3600)
+            // Hours of zones are told apart by the zone's offset at the epoch, as the engine does.
+            (seconds + 86_400 - offset_at(zone, 0) as i64).div_euclid(3600)
         }
         Unit::Day => days() as i64,
         Unit::Week => relative_week(days()) as i64,
@@ -109,6 +109,9 @@ fn place(unit: Unit, (seconds, nanos): (i64, i64), zone: TimeZone) -> i64 {
 
 /// Whole units from `a` to `b`; negative if `b` is before.
 fn passed(unit: Unit, a: (i64, i64), zone_a: TimeZone, b: (i64, i64), zone_b: TimeZone) -> i64 {
+    if unit == Unit::Week {
+        return weeks_passed(a, zone_a, b, zone_b);
+    }
     if b < a {
         return -passed(unit, b, zone_b, a, zone_a);
     }
@@ -119,7 +122,14 @@ fn passed(unit: Unit, a: (i64, i64), zone_a: TimeZone, b: (i64, i64), zone_b: Ti
             let wide = |(s, n): (i64, i64)| s as i128 * 1_000_000_000 + n as i128;
             ((wide(b) - wide(a)) / nanos as i128) as i64
         }
-        Unit::Second | Unit::Minute | Unit::Hour | Unit::Day | Unit::Week => {
+        Unit::Hour => {
+            // Boundaries crossed, less one if the last is not reached within its hour.
+            let within =
+                |(s, n): (i64, i64), zone: TimeZone| (to_local(zone, s).rem_euclid(3600), n);
+            let count = place(unit, b, zone_b) - place(unit, a, zone_a);
+            count - i64::from(count > 0 && within(b, zone_b) < within(a, zone_a))
+        }
+        Unit::Second | Unit::Minute | Unit::Day => {
             let borrow = i64::from(b.1 < a.1);
             let seconds = if unit >= Unit::Day {
                 to_local(zone_b, b.0) - to_local(zone_a, a.0)
@@ -140,12 +150,24 @@ fn passed(unit: Unit, a: (i64, i64), zone_a: TimeZone, b: (i64, i64), zone_b: Ti
             let at = |n: i64| (shift_seconds(a.0, zone_a, unit, n), a.1);
             let clamped = civil(to_local(zone_a, at(count).0).div_euclid(86_400) as i32).2
                 != civil(to_local(zone_a, a.0).div_euclid(86_400) as i32).2;
-            if count > 0 && (at(count) > b || (clamped && day_before(a, b, zone_a, zone_b))) {
+            let same_month = place(Unit::Month, b, zone_b) == place(Unit::Month, at(count), zone_a);
+            let short = clamped && same_month && day_before(a, b, zone_a, zone_b);
+            if count > 0 && (at(count) > b || short) {
                 count -= 1;
             }
             count
         }
     }
+}
+
+/// Weeks begun, less one (towards 0) if `b` is earlier in its week than `a`, whichever comes first.
+fn weeks_passed(a: (i64, i64), zone_a: TimeZone, b: (i64, i64), zone_b: TimeZone) -> i64 {
+    let within = |(s, n): (i64, i64), zone: TimeZone| {
+        let local = to_local(zone, s);
+        (weekday(local.div_euclid(86_400) as i32), local.rem_euclid(86_400), n)
+    };
+    let count = place(Unit::Week, b, zone_b) - place(Unit::Week, a, zone_a);
+    if within(b, zone_b) < within(a, zone_a) { count - count.signum() } else { count }
 }
 
 /// Whether `b`'s day of the month is before `a`'s.

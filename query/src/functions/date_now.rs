@@ -102,6 +102,9 @@ fn timestamps(r: &mut Registry) {
             let zone = c.zone(0, 1)?;
             let (ticks, precision) = to_ticks(&column, zone)?;
             let power = 10i64.pow(precision as u32);
+            if precision > 0 && ticks.iter().any(|t| *t < 0) {
+                return Err(super::wide::overflow());
+            }
             c.finish_numbers(
                 ticks.into_iter().map(|t| t.div_euclid(power) as u32).collect::<Vec<_>>(),
             )
@@ -190,7 +193,10 @@ fn zones(r: &mut Registry) {
     r.add(
         "timezoneOffset",
         1..=2,
-        |a| a.date(0).map(|_| DataType::Int32),
+        |a| {
+            a.require(0, |t| matches!(t, DataType::DateTime(_) | DataType::DateTime64(..)))?;
+            Ok(DataType::Int32)
+        },
         |c| {
             let zone = c.zone(0, 1)?;
             let (ticks, precision) = to_ticks(&c.column(0)?, zone)?;

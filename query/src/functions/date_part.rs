@@ -158,7 +158,7 @@ pub(super) fn add(r: &mut Registry) {
         let (y, m, _) = civil(d);
         y as u32 * 12 + m
     });
-    day_part(r, "toRelativeWeekNum", UInt32, |d| relative_week(d) as u32);
+    day_part(r, "toRelativeWeekNum", UInt32, |d| relative_week(d).max(0) as u32);
     day_part(r, "toRelativeDayNum", UInt32, |d| d as u32);
     day_part(r, "toDaysSinceYearZero", UInt32, |d| (d + 719_528) as u32);
     time_part(r, "toHour", UInt8, true, |s| (s.rem_euclid(86_400) / 3600) as u8);
@@ -255,7 +255,7 @@ fn instants(r: &mut Registry) {
                 c.finish_numbers(
                     ticks
                         .into_iter()
-                        .map(|t| (t + shift).div_euclid(power) as u32)
+                        .map(|t| (t + shift).div_euclid(power).max(0) as u32)
                         .collect::<Vec<_>>(),
                 )
             },
@@ -304,7 +304,8 @@ pub(super) fn iso_week(days: i32) -> (i32, u32) {
 
 /// Weeks since the epoch; weeks begin on Monday.
 pub(super) fn relative_week(days: i32) -> i32 {
-    (days + 7 - (weekday(days) as i32 - 1)).div_euclid(7)
+    // Before the epoch the division cuts towards it, as the engine's does.
+    (days + 8 - weekday(days) as i32) / 7
 }
 
 /// Year and week by MySQL's modes 0 to 9 (bits: Monday first, year of week, first weekday).

@@ -36,7 +36,9 @@ pub(super) fn add(r: &mut Registry) {
             name,
             1..=2,
             |a| date_type(a, 1),
-            move |c| c.finish_numbers(map_days(&c.column(0)?, c.zone(0, 1)?, |d| f(d) as u16)?),
+            move |c| {
+                c.finish_numbers(map_days(&c.column(0)?, c.zone(0, 1)?, |d| f(d).max(0) as u16)?)
+            },
         );
     }
     r.add("toStartOfWeek", 1..=3, |a| date_type(a, 2), |c| week_day(c, 0));
@@ -126,7 +128,7 @@ fn start_of_day(call: &FunctionCall) -> Result<Column> {
         let cut = values::<u32>(&column).iter().map(|s| s - s % 86_400).collect();
         return call.finish_numbers::<u32>(cut);
     }
-    call.finish_numbers(map_days(&column, zone, |d| midnight(zone, d) as u32)?)
+    call.finish_numbers(map_days(&column, zone, |d| clamped(midnight(zone, d)))?)
 }
 
 /// Ticks (`power` a second) cut down to whole `seconds` of the wall clock.
@@ -140,7 +142,7 @@ fn cut_seconds(ticks: Vec<i64>, power: i64, seconds: i64, zone: TimeZone) -> Vec
                 .into_iter()
                 .map(|t| {
                     let s = t.div_euclid(power);
-                    (s - s.rem_euclid(seconds)) as u32
+                    clamped(s - s.rem_euclid(seconds))
                 })
                 .collect()
         };
@@ -151,7 +153,7 @@ fn cut_seconds(ticks: Vec<i64>, power: i64, seconds: i64, zone: TimeZone) -> Vec
             let utc = t.div_euclid(power);
             let local = to_local(zone, utc);
             // The offset of the moment holds for its own hour, even beside a transition.
-            (utc - local.rem_euclid(seconds)) as u32
+            clamped(utc - local.rem_euclid(seconds))
         })
         .collect()
 }
@@ -272,11 +274,14 @@ fn round_down(
 ) -> Result<Column> {
     let days = |f: &dyn Fn(i32) -> i32| -> Result<Vec<i32>> { map_days(column, zone, f) };
     let day_step = step.min(i32::MAX as i64) as i32;
+    // A Date32 before the epoch wraps, a DateTime64 becomes the epoch.
+    let floor = if column.data_type == DataType::Date32 { i32::MIN } else { 0 };
     let array = match unit {
         Unit::Year => store_days(
             days(&|d| {
                 days_from_civil(civil(d).0.div_euclid(day_step).saturating_mul(day_step), 1, 1)
             })?,
+            floor,
             result,
             zone,
         ),
@@ -289,6 +294,7 @@ fn round_down(
                     let start = index - index.rem_euclid(months) + FIRST_YEAR * 12;
                     days_from_civil(start.div_euclid(12) as i32, start.rem_euclid(12) as u32 + 1, 1)
                 })?,
+                floor,
                 result,
                 zone,
             )
@@ -299,25 +305,39 @@ fn round_down(
                 let week = (d - 4).div_euclid(7);
                 (week - week.rem_euclid(day_step)) * 7 + 4
             })?,
+            floor,
             result,
             zone,
         ),
-        Unit::Day => store_days(days(&|d| d - d.rem_euclid(day_step))?, result, zone),
+        Unit::Day => store_days(days(&|d| d - d.rem_euclid(day_step))?, floor, result, zone),
         _ => return fine_round_down(column, step, unit, zone, result),
     };
     Ok(Column::new(result.clone(), array))
 }
 
-fn store_days(days: Vec<i32>, result: &DataType, zone: TimeZone) -> arrow_array::ArrayRef {
+/// Day numbers as the result's type; none is before `floor`.
+fn store_days(
+    days: Vec<i32>,
+    floor: i32,
+    result: &DataType,
+    zone: TimeZone,
+) -> arrow_array::ArrayRef {
     match result {
-        DataType::Date => u16::array(days.into_iter().map(|d| d.max(0) as u16).collect()),
+        DataType::Date => u16::array(days.into_iter().map(|d| d.max(floor) as u16).collect()),
         DataType::Date32 => i32::array(days),
         DataType::DateTime64(p, _) => {
             let power = 10i64.pow(*p as u32);
             i64::array(days.into_iter().map(|d| midnight(zone, d).saturating_mul(power)).collect())
         }
-        _ => u32::array(days.into_iter().map(|d| midnight(zone, d) as u32).collect()),
+        _ => u32::array(
+            days.into_iter().map(|d| midnight(zone, d).max(floor as i64) as u32).collect(),
+        ),
     }
+}
+
+/// Seconds as DateTime holds them; before the epoch there is only the epoch.
+fn clamped(seconds: i64) -> u32 {
+    seconds.max(0) as u32
 }
 
 fn fine_round_down(
@@ -350,17 +370,18 @@ fn fine_round_down(
         .into_iter()
         .map(|t| {
             let utc = t.div_euclid(power);
+            if unit == Unit::Hour && 3600 % seconds != 0 {
+                // Hours count within the local day.
+                let local = to_local(zone, utc);
+                return local_to_utc(zone, local - local.rem_euclid(86_400) % seconds);
+            }
             if zone == TimeZone::UTC {
                 return utc - utc.rem_euclid(seconds);
             }
             if 3600 % seconds == 0 {
                 return utc - to_local(zone, utc).rem_euclid(seconds);
             }
-            // Whole hours count within the local day.
             let local = to_local(zone, utc);
-            if unit == Unit::Hour && 86_400 % seconds == 0 {
-                return utc - local.rem_euclid(86_400) % seconds;
-            }
             local_to_utc(zone, local - local.rem_euclid(seconds))
         })
         .collect();
@@ -369,7 +390,7 @@ fn fine_round_down(
             let power = 10i64.pow(*p as u32);
             i64::array(cut.into_iter().map(|s| s.saturating_mul(power)).collect())
         }
-        _ => u32::array(cut.into_iter().map(|s| s as u32).collect()),
+        _ => u32::array(cut.into_iter().map(clamped).collect()),
     };
     Ok(Column::new(result.clone(), array))
 }

@@ -38,6 +38,16 @@ pub(super) fn result_type(op: Op, a: &Args) -> Result<DataType> {
     ) {
         return Err(a.illegal_pair());
     }
+    if matches!(op, IntDiv | IntDivOrZero) {
+        let width = match parts(l).map(|(p, _)| width_precision(p)) {
+            None => super::promote::bits(l),
+            Some(9) => 32,
+            Some(18) => 64,
+            Some(38) => 128,
+            Some(_) => 256,
+        };
+        return super::promote::integer_type(true, width).ok_or_else(|| a.illegal_pair());
+    }
     if l.is_float() || r.is_float() {
         return Ok(DataType::Float64);
     }
@@ -51,14 +61,6 @@ pub(super) fn result_type(op: Op, a: &Args) -> Result<DataType> {
         Multiply => s + t,
         Divide if parts(l).is_none() => t,
         Divide => s,
-        IntDiv | IntDivOrZero => {
-            return Ok(match precision {
-                9 => DataType::Int32,
-                18 => DataType::Int64,
-                38 => DataType::Int128,
-                _ => DataType::Int256,
-            });
-        }
         _ => s.max(t),
     };
     if op == Divide && parts(l).is_some() && t > s {
@@ -78,7 +80,7 @@ pub(super) fn result_type(op: Op, a: &Args) -> Result<DataType> {
 
 pub(super) fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {
     let (l, r) = (call.data_type(0)?, call.data_type(1)?);
-    if call.result.is_float() {
+    if l.is_float() || r.is_float() {
         return in_floats(op, call);
     }
     let (s, t) = (scale_of(l) as u32, scale_of(r) as u32);
@@ -95,9 +97,13 @@ pub(super) fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {
     let wide = matches!(parts(l), Some((39.., _)))
         || matches!(parts(r), Some((39.., _)))
         || matches!(call.result, DataType::Int256);
-    if wide {
+    let integer = matches!(op, Op::IntDiv | Op::IntDivOrZero);
+    if wide || integer {
         let (a, b) = (load_wide(&call.column(0)?)?, load_wide(&call.column(1)?)?);
         let words = over(op, a, b, shift)?;
+        if integer {
+            return call.finish(super::wide::store_wide(call.result, words));
+        }
         return call.finish(store_256(call.result, words)?);
     }
     let (a, b) = (load_i128(&call.column(0)?)?, load_i128(&call.column(1)?)?);
@@ -113,7 +119,7 @@ fn in_floats(op: Op, call: &FunctionCall) -> Result<Column> {
     let call = FunctionCall { arguments: &arguments, ..*call };
     if op == Op::Modulo {
         let (a, b) = (operand::<f64>(&call, 0)?, operand::<f64>(&call, 1)?);
-        return call.finish_numbers(zip(a, b, call.rows, |x, y| x % y)?);
+        return call.finish_numbers(zip(a, b, call.rows, |x, y| x % y + 0.0)?);
     }
     numbers(op, &call)
 }

@@ -28,7 +28,8 @@ fn result_type(a: &Args) -> Result<DataType> {
     let (mut nullable, mut bool_) = (false, false);
     for (i, item) in a.items.iter().enumerate() {
         let plain = item.data_type.without_nullable();
-        if !plain.is_number() && plain != DataType::Nothing {
+        let decimal = matches!(plain, DataType::Decimal { .. });
+        if decimal || (!plain.is_number() && plain != DataType::Nothing) {
             return Err(a.illegal(i));
         }
         nullable |= item.data_type.is_nullable();

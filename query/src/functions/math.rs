@@ -75,10 +75,11 @@ pub(super) fn add(r: &mut Registry) {
         ("isFinite", f64::is_finite),
         ("isInfinite", f64::is_infinite),
     ] {
+        let fits = |t: &DataType| t.is_integer() || t.is_float() || *t == DataType::Nothing;
         r.add(
             name,
             1..=1,
-            |a| a.number(0).map(|_| DataType::UInt8),
+            move |a| a.require(0, fits).map(|_| DataType::UInt8),
             move |c| {
                 c.finish_numbers(
                     floats(c, 0)?.into_iter().map(|v| u8::from(f(v))).collect::<Vec<_>>(),

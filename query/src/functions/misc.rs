@@ -199,7 +199,11 @@ fn extreme_type(a: &Args) -> Result<DataType> {
     let plain: Vec<DataType> = types.iter().map(DataType::without_nullable).collect();
     let integers = plain.iter().all(DataType::is_integer);
     let result = match common_type(&types) {
+        Ok(DataType::Bool) => DataType::UInt8,
         Ok(t) => t,
+        Err(_) if integers && plain.iter().any(|t| super::promote::bits(t) != 64) => {
+            DataType::Int128
+        }
         // Two 64 bit integers of different sign: the smaller can only be signed, the larger unsigned.
         Err(_) if integers && a.function == "least" => DataType::Int64,
         Err(_) if integers => DataType::UInt64,

@@ -3,7 +3,7 @@
 //! A function sees its arguments as [`Argument`]s: a column, or a constant held as a column of one
 //! row. With [`Nulls::Propagate`] (the default) the framework strips Nullable from the arguments and
 //! masks the result, so most functions never see a NULL; LowCardinality is stripped always.
-
+//!
 //! Reads down: the trait here, [`registry`] (name → function), [`invoke`] (types and runs one call),
 //! [`promote`] (common types), [`cast`] (conversions), then the families.
 
@@ -124,6 +124,9 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
     logical::add,
     string::add,
 ];
+
+#[cfg(test)]
+mod oracle_test;
 
 pub use invoke::{call, resolve};
 pub use registry::{FunctionName, lookup, names};

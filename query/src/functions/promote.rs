@@ -144,20 +144,21 @@ fn common_map(types: &[DataType]) -> Result<DataType> {
 fn common_time(types: &[DataType]) -> Result<DataType> {
     use DataType::*;
     let (mut date32, mut date_time, mut zone, mut precision) = (false, false, None, None);
-    let mut wide = false;
+    let (mut wide, mut fine_zone) = (false, None);
     for t in types {
         match t {
             Date => {}
             Date32 => date32 = true,
             DateTime(z) => {
-                if !date_time && precision.is_none() {
+                if !date_time {
                     zone = *z;
                 }
                 date_time = true;
             }
             DateTime64(p, z) => {
-                if !date_time && precision.is_none() {
-                    zone = *z;
+                // The zone of the finest DateTime64 lasts.
+                if precision.is_none_or(|before| *p > before) {
+                    fine_zone = *z;
                 }
                 wide = true;
                 precision = Some(precision.unwrap_or(0).max(*p));
@@ -166,8 +167,8 @@ fn common_time(types: &[DataType]) -> Result<DataType> {
         }
     }
     Ok(match (wide, date_time, date32) {
-        (true, ..) => DateTime64(precision.unwrap_or(3), zone),
-        (false, true, true) => DateTime64(0, zone),
+        (true, ..) => DateTime64(precision.unwrap_or(3), fine_zone),
+        (false, true, true) => DateTime64(0, None),
         (false, true, false) => DateTime(zone),
         (false, false, true) => Date32,
         (false, false, false) => Date,

@@ -67,7 +67,7 @@ fn steps<T: Native>(call: &FunctionCall, f: impl Fn(f64) -> T) -> Result<Column>
 fn round_type(a: &Args) -> Result<DataType> {
     a.number(0)?;
     a.integer(1)?;
-    Ok(if *a.get(0) == DataType::Bool { DataType::UInt8 } else { a.get(0).clone() })
+    Ok(a.get(0).clone())
 }
 
 fn round(call: &FunctionCall, how: Rounding) -> Result<Column> {

@@ -197,6 +197,10 @@ fn convert_plain(
         (_, String) => text::to_text(column, context),
         (FixedString(_), FixedString(_)) => text::resize(column, to, mode),
         (String | FixedString(_), _) => text::from_text(column, to, mode, context),
+        (Bool | Enum8(_) | Enum16(_), FixedString(_)) => {
+            let text = Column { data_type: String, array: text::to_text(column, context)? };
+            text::from_text(&text, to, mode, context)
+        }
         (Array(_) | Tuple(_) | Map(..), _) => nested::convert(column, to, mode, context),
         (_, Date | Date32 | DateTime(_) | DateTime64(..)) => {
             time::to_time(column, to, mode, context)
@@ -207,7 +211,8 @@ fn convert_plain(
         (Enum8(_) | Enum16(_), Enum8(_) | Enum16(_)) => text::enum_to_enum(column, to),
         (_, Enum8(_) | Enum16(_)) if from.is_integer() => number::to_enum(column, to, mode),
         (Ipv4 | Ipv6 | Uuid, _) | (_, Ipv4 | Ipv6 | Uuid) => number::addresses(column, to, mode),
-        (Interval(_), Interval(_)) => Err(unsupported(from, to)),
+        (Date | Date32 | DateTime(_), Interval(_)) => time::to_number(column, &Int64, mode),
+        (Interval(x), Interval(y)) => number::interval(column, x, y),
         _ if is_numeric(from) && is_numeric(to) => number::convert(column, to, mode),
         _ => Err(unsupported(from, to)),
     }
@@ -218,12 +223,20 @@ fn is_numeric(data_type: &DataType) -> bool {
     data_type.is_number() || matches!(data_type, Enum8(_) | Enum16(_) | Interval(_))
 }
 
-/// Error 70: there is no conversion between these types.
+/// There is no conversion between these types: error 70, 53 to a composite type, 48 around addresses.
 fn unsupported(from: &DataType, to: &DataType) -> Error {
-    Error::new(
-        codes::CANNOT_CONVERT_TYPE,
-        format!("Conversion from {from} to {to} is not supported"),
-    )
+    use DataType::*;
+    let code = match (from, to) {
+        (Array(_) | Tuple(_) | Map(..), t) if !matches!(t, Array(_) | Tuple(_) | Map(..)) => {
+            codes::ILLEGAL_TYPE_OF_ARGUMENT
+        }
+        (_, Array(_) | Tuple(_) | Map(..)) => codes::TYPE_MISMATCH,
+        (_, Uuid | Ipv4 | Ipv6 | FixedString(_)) | (Uuid | Ipv4 | Ipv6, _) => {
+            codes::NOT_IMPLEMENTED
+        }
+        _ => codes::CANNOT_CONVERT_TYPE,
+    };
+    Error::new(code, format!("Conversion from {from} to {to} is not supported"))
 }
 
 /// Error 70 of accurateCast.

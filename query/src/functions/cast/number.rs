@@ -203,6 +203,37 @@ fn fits(word: i256, to: &DataType) -> bool {
     }
 }
 
+/// Intervals of one unit in another, where one holds a whole number of the other; cut to whole units.
+pub(super) fn interval(column: &Column, from: &str, to: &str) -> Result<ArrayRef> {
+    use super::super::interval::Unit;
+    let nanos = |name: &str| -> Option<i128> {
+        let unit = Unit::of_interval(name)?;
+        match unit {
+            Unit::Nanosecond | Unit::Microsecond | Unit::Millisecond => {
+                Some(10i128.pow(9 - unit.precision() as u32))
+            }
+            Unit::Month | Unit::Quarter | Unit::Year => None,
+            unit => Some(unit.seconds() as i128 * 1_000_000_000),
+        }
+    };
+    let months = |name: &str| -> Option<i128> {
+        match Unit::of_interval(name)? {
+            Unit::Month => Some(1),
+            Unit::Quarter => Some(3),
+            Unit::Year => Some(12),
+            _ => None,
+        }
+    };
+    let sizes = nanos(from).zip(nanos(to)).or_else(|| months(from).zip(months(to)));
+    let Some((a, b)) = sizes else {
+        return Err(Error::new(
+            codes::CANNOT_CONVERT_TYPE,
+            format!("Conversion between Interval{from} and Interval{to} is not supported"),
+        ));
+    };
+    Ok(i64::array(values::<i64>(column).iter().map(|v| (*v as i128 * a / b) as i64).collect()))
+}
+
 /// Integers to an Enum; a number that is none of its values is error 691.
 pub(super) fn to_enum(column: &Column, to: &DataType, mode: Mode) -> Result<ArrayRef> {
     let (DataType::Enum8(names) | DataType::Enum16(names)) = to else {

@@ -10,9 +10,10 @@ use pumphouse_storage::{Column, DataType};
 use super::super::decimal::{scale_of, to_floats};
 use super::super::interval::to_ticks;
 use super::super::native::{Native, load, values};
+use super::super::strings::Validity;
 use super::super::wide::{is_wide, load_i128};
 use super::super::zone::{explicit_zone, zone_of_type};
-use super::{Mode, not_safe, unsupported};
+use super::{Mode, OnFailure, not_safe, unsupported};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
 use crate::text::calendar::{local_to_utc, to_local};
@@ -26,10 +27,28 @@ const DATE_TIME64_SECONDS_MAX: i64 = 253_402_300_799;
 pub(super) fn to_time(
     column: &Column,
     to: &DataType,
-    _mode: Mode,
+    mode: Mode,
     context: &QueryContext,
 ) -> Result<ArrayRef> {
+    let as_number = match &column.data_type {
+        DataType::Enum8(_) => Some(DataType::Int8),
+        DataType::Enum16(_) => Some(DataType::Int16),
+        DataType::Interval(_) => Some(DataType::Int64),
+        _ => None,
+    };
+    if let Some(data_type) = as_number {
+        let column = Column { data_type, array: column.array.clone() };
+        return to_time(&column, to, mode, context);
+    }
+    if is_wide(&column.data_type) {
+        let narrow = super::number::convert(column, &DataType::Int64, Mode::CAST)?;
+        let column = Column { data_type: DataType::Int64, array: narrow };
+        return to_time(&column, to, mode, context);
+    }
     let from = &column.data_type;
+    if mode.accurate && from.is_number() {
+        return accurate(column, to, mode, context);
+    }
     let source_zone = explicit_zone(from);
     let zone = explicit_zone(to).or(source_zone).unwrap_or(context.time_zone);
     if from.is_date_or_time() {
@@ -68,6 +87,35 @@ pub(super) fn to_time(
         DataType::DateTime64(precision, _) => to_date_time64(column, *precision),
         _ => Err(unsupported(from, to)),
     }
+}
+
+/// Numbers that are no days or seconds of the type fail instead of being clamped.
+fn accurate(
+    column: &Column,
+    to: &DataType,
+    mode: Mode,
+    context: &QueryContext,
+) -> Result<ArrayRef> {
+    let most = match to {
+        DataType::Date | DataType::DateTime(_) => u32::MAX as f64,
+        _ => f64::MAX,
+    };
+    let least = if matches!(to, DataType::Date | DataType::DateTime(_)) { 0.0 } else { f64::MIN };
+    let mut valid = Validity::with_capacity(column.len());
+    for v in to_floats(column)? {
+        let whole = matches!(to, DataType::DateTime64(..)) || v.fract() == 0.0;
+        valid.push((least..=most).contains(&v) && whole);
+    }
+    let loose = Mode { accurate: false, ..mode };
+    let from = column.data_type.clone();
+    let array = match to_time(column, to, loose, context) {
+        Ok(array) => array,
+        Err(_) if mode.failure != OnFailure::Throw => {
+            Column::default_values(to.clone(), column.len()).array
+        }
+        Err(e) => return Err(e),
+    };
+    super::number::finish(array, to, mode, valid.finish(), || not_safe(&from, to))
 }
 
 /// Whole seconds (or days) of a number column.
@@ -124,7 +172,10 @@ fn to_date_time64(column: &Column, precision: u8) -> Result<ArrayRef> {
                 .collect(),
         ));
     }
-    Ok(i64::array(seconds(column)?.map_to(|v| limit(v).saturating_mul(power))))
+    Ok(i64::array(seconds(column)?.map_to(|v| {
+        let part = if v > DATE_TIME64_SECONDS_MAX { power - 1 } else { 0 };
+        limit(v).saturating_mul(power).saturating_add(part)
+    })))
 }
 
 /// One date or time type to another; `zone` is where days begin.
@@ -183,19 +234,14 @@ pub(super) fn to_number(column: &Column, to: &DataType, mode: Mode) -> Result<Ar
         }
         DataType::DateTime64(p, _) => {
             let decimal = DataType::Decimal { precision: 18, scale: *p };
-            let decimal = Column { data_type: decimal, array: column.array.clone() };
-            if to.is_float() || matches!(to, DataType::Decimal { .. }) {
-                decimal
-            } else {
-                let power = 10i64.pow(*p as u32);
-                let whole = values::<i64>(column).iter().map(|t| t / power).collect();
-                Column { data_type: DataType::Int64, array: i64::array(whole) }
-            }
+            Column { data_type: decimal, array: column.array.clone() }
         }
         _ => return Err(not_safe(from, to)),
     };
     if stored.data_type == *to {
         return Ok(stored.array);
     }
-    super::number::convert(&stored, to, mode)
+    // Days and seconds may wrap; only what is scaled is checked.
+    let accurate = mode.accurate && matches!(from, DataType::DateTime64(..));
+    super::number::convert(&stored, to, Mode { accurate, ..mode })
 }
