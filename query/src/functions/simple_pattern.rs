@@ -1,0 +1,465 @@
+//! Simple regular expressions on ASCII text, by hand: literals, classes, greedy `*`, `+` and `?`, groups
+//! that do not repeat, anchors. Most patterns in queries are of this kind, and a direct walk is several
+//! times faster than an automaton that tracks groups.
+//!
+//! The semantics are those of the full engine (leftmost, greedy first). Everything else, text beyond
+//! ASCII and rows that would take too many steps go to the full engine; the caller sees `Unknown` then.
+
+use std::ops::Range;
+
+use memchr::memmem::Finder;
+
+/// Groups kept, with the whole match.
+pub(super) const GROUPS_MAX: usize = 10;
+
+/// Where the groups matched; None for those that did not.
+pub(super) type Groups = [Option<(usize, usize)>; GROUPS_MAX];
+
+#[derive(Debug, Clone)]
+enum Element {
+    Literal(Vec<u8>),
+    /// The text, if it is there.
+    Optional(Vec<u8>),
+    /// Bytes of a set, as many as there are, at least `least` and at most `most`.
+    Set {
+        set: Box<[bool; 256]>,
+        only_not: Option<u8>,
+        least: usize,
+        most: usize,
+    },
+    Open(usize),
+    Close(usize),
+    Start,
+    End,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SimplePattern {
+    elements: Vec<Element>,
+    /// Finds where a match may begin, if it begins with a literal.
+    prefix: Option<Finder<'static>>,
+    anchored: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Match(Range<usize>),
+    None,
+    /// The full engine must say.
+    Unknown,
+}
+
+impl SimplePattern {
+    /// The pattern if it is simple.
+    pub fn parse(pattern: &[u8]) -> Option<SimplePattern> {
+        let mut parser = Parser { text: pattern, at: 0, elements: vec![], groups: 0 };
+        parser.sequence(0)?;
+        if parser.at != pattern.len() {
+            return None;
+        }
+        let elements = parser.elements;
+        let anchored = matches!(elements.first(), Some(Element::Start));
+        let prefix = match elements.iter().find(|e| !matches!(e, Element::Open(_))) {
+            Some(Element::Literal(text)) => Some(Finder::new(text).into_owned()),
+            _ => None,
+        };
+        Some(SimplePattern { elements, prefix, anchored })
+    }
+
+    /// The first match at or behind `from`, with its groups.
+    pub fn find(&self, text: &[u8], from: usize, groups: &mut Groups) -> Found {
+        let mut budget = 64 + text.len() * 8;
+        let mut start = from;
+        while start <= text.len() {
+            if let Some(finder) = &self.prefix {
+                match finder.find(&text[start..]) {
+                    Some(at) => start += at,
+                    None => return Found::None,
+                }
+            }
+            if self.anchored && start > 0 {
+                return Found::None;
+            }
+            *groups = [None; GROUPS_MAX];
+            match walk(&self.elements, text, start, groups, &mut budget) {
+                Some(Some(end)) => {
+                    groups[0] = Some((start, end));
+                    return Found::Match(start..end);
+                }
+                Some(None) => start += 1,
+                None => return Found::Unknown,
+            }
+        }
+        Found::None
+    }
+}
+
+/// The end of a match of `elements` at `at`; the outer None is an exhausted budget.
+fn walk(
+    elements: &[Element],
+    text: &[u8],
+    mut at: usize,
+    groups: &mut Groups,
+    budget: &mut usize,
+) -> Option<Option<usize>> {
+    for (i, element) in elements.iter().enumerate() {
+        *budget = budget.checked_sub(1)?;
+        match element {
+            Element::Literal(wanted) => {
+                if !text[at..].starts_with(wanted) {
+                    return Some(None);
+                }
+                at += wanted.len();
+            }
+            Element::Optional(wanted) => {
+                if text[at..].starts_with(wanted) {
+                    let before = *groups;
+                    let rest = &elements[i + 1..];
+                    if let Some(end) = walk(rest, text, at + wanted.len(), groups, budget)? {
+                        return Some(Some(end));
+                    }
+                    *groups = before;
+                }
+            }
+            Element::Set { set, only_not, least, most } => {
+                let run = match only_not {
+                    Some(byte) if *most == usize::MAX => {
+                        memchr::memchr(*byte, &text[at..]).unwrap_or(text.len() - at)
+                    }
+                    _ => text[at..].iter().take(*most).take_while(|b| set[**b as usize]).count(),
+                };
+                if run < *least {
+                    return Some(None);
+                }
+                let rest = &elements[i + 1..];
+                let before = *groups;
+                for taken in (*least..=run).rev() {
+                    *budget = budget.checked_sub(1)?;
+                    if let Some(Element::Literal(wanted)) = rest.first()
+                        && text.get(at + taken) != wanted.first()
+                    {
+                        continue;
+                    }
+                    if let Some(end) = walk(rest, text, at + taken, groups, budget)? {
+                        return Some(Some(end));
+                    }
+                    *groups = before;
+                }
+                return Some(None);
+            }
+            Element::Open(group) => groups[*group] = Some((at, at)),
+            Element::Close(group) => {
+                if let Some((_, end)) = &mut groups[*group] {
+                    *end = at;
+                }
+            }
+            Element::Start if at != 0 => return Some(None),
+            Element::End if at != text.len() => return Some(None),
+            Element::Start | Element::End => {}
+        }
+    }
+    Some(Some(at))
+}
+
+struct Parser<'a> {
+    text: &'a [u8],
+    at: usize,
+    elements: Vec<Element>,
+    groups: usize,
+}
+
+/// How often something stands.
+#[derive(PartialEq, Eq)]
+enum Repeat {
+    Once,
+    Optional,
+    Any,
+    Some,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    /// Elements up to the end or a closing parenthesis.
+    fn sequence(&mut self, depth: usize) -> Option<()> {
+        while let Some(b) = self.peek() {
+            self.at += 1;
+            match b {
+                b')' if depth > 0 => {
+                    self.at -= 1;
+                    return Some(());
+                }
+                b'(' => self.group(depth)?,
+                b'[' => {
+                    let set = self.class()?;
+                    self.set(set)?;
+                }
+                b'.' => self.set([true; 256])?,
+                b'^' if self.elements.iter().all(|e| matches!(e, Element::Open(_))) => {
+                    self.elements.insert(0, Element::Start);
+                }
+                b'$' => self.elements.push(Element::End),
+                b'\\' => match escape(self.peek()?)? {
+                    Escape::Byte(b) => {
+                        self.at += 1;
+                        self.literal(b)?;
+                    }
+                    Escape::Set(set) => {
+                        self.at += 1;
+                        self.set(set)?;
+                    }
+                },
+                b if b.is_ascii() && !b"*+?|){}^".contains(&b) => self.literal(b)?,
+                _ => return None,
+            }
+        }
+        (depth == 0).then_some(())
+    }
+
+    /// `( … )`, `(?: … )` or `(?: literal )?`.
+    fn group(&mut self, depth: usize) -> Option<()> {
+        if depth > 4 {
+            return None;
+        }
+        let plain = self.text[self.at..].starts_with(b"?:");
+        if plain {
+            self.at += 2;
+        } else if self.peek() == Some(b'?') {
+            return None;
+        }
+        let outer = std::mem::take(&mut self.elements);
+        let number = self.groups + 1;
+        if !plain {
+            self.groups += 1;
+            if self.groups >= GROUPS_MAX {
+                return None;
+            }
+        }
+        // Start goes to the front of everything, which only an outermost sequence can tell.
+        self.sequence(depth + 1)?;
+        self.at += 1;
+        let mut inner = std::mem::replace(&mut self.elements, outer);
+        if inner.iter().any(|e| matches!(e, Element::Start)) {
+            return None;
+        }
+        match self.repeat()? {
+            Repeat::Once => {
+                if !plain {
+                    self.elements.push(Element::Open(number));
+                }
+                self.elements.append(&mut inner);
+                if !plain {
+                    self.elements.push(Element::Close(number));
+                }
+            }
+            Repeat::Optional if plain => match &mut inner[..] {
+                [Element::Literal(text)] => {
+                    self.elements.push(Element::Optional(std::mem::take(text)));
+                }
+                _ => return None,
+            },
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn repeat(&mut self) -> Option<Repeat> {
+        let repeat = match self.peek() {
+            Some(b'*') => Repeat::Any,
+            Some(b'+') => Repeat::Some,
+            Some(b'?') => Repeat::Optional,
+            Some(b'{') => return None,
+            _ => return Some(Repeat::Once),
+        };
+        self.at += 1;
+        // Lazy and doubled repetitions are for the full engine.
+        if matches!(self.peek(), Some(b'?' | b'*' | b'+' | b'{')) { None } else { Some(repeat) }
+    }
+
+    fn literal(&mut self, byte: u8) -> Option<()> {
+        match self.repeat()? {
+            Repeat::Once => match self.elements.last_mut() {
+                Some(Element::Literal(text)) => text.push(byte),
+                _ => self.elements.push(Element::Literal(vec![byte])),
+            },
+            Repeat::Optional => self.elements.push(Element::Optional(vec![byte])),
+            repeat => {
+                let mut set = [false; 256];
+                set[byte as usize] = true;
+                self.push_set(set, &repeat);
+            }
+        }
+        Some(())
+    }
+
+    fn set(&mut self, set: [bool; 256]) -> Option<()> {
+        let repeat = self.repeat()?;
+        self.push_set(set, &repeat);
+        Some(())
+    }
+
+    fn push_set(&mut self, set: [bool; 256], repeat: &Repeat) {
+        let missing: Vec<u8> = (0..=255u8).filter(|b| b.is_ascii() && !set[*b as usize]).collect();
+        let only_not = match missing[..] {
+            [byte] => Some(byte),
+            _ => None,
+        };
+        let (least, most) = match repeat {
+            Repeat::Once => (1, 1),
+            Repeat::Optional => (0, 1),
+            Repeat::Any => (0, usize::MAX),
+            Repeat::Some => (1, usize::MAX),
+        };
+        self.elements.push(Element::Set { set: Box::new(set), only_not, least, most });
+    }
+
+    /// `[…]` behind its opening bracket.
+    fn class(&mut self) -> Option<[bool; 256]> {
+        let negated = self.peek() == Some(b'^');
+        self.at += usize::from(negated);
+        let mut set = [false; 256];
+        let mut first = true;
+        loop {
+            let b = self.peek()?;
+            self.at += 1;
+            let low = match b {
+                b']' if !first => break,
+                b'[' if self.peek() == Some(b':') => return None,
+                b'\\' => {
+                    let next = escape(self.peek()?)?;
+                    self.at += 1;
+                    match next {
+                        Escape::Byte(b) => b,
+                        Escape::Set(other) => {
+                            set.iter_mut().zip(other).for_each(|(s, o)| *s |= o);
+                            first = false;
+                            continue;
+                        }
+                    }
+                }
+                b if b.is_ascii() => b,
+                _ => return None,
+            };
+            first = false;
+            let mut high = low;
+            if self.peek() == Some(b'-') && self.text.get(self.at + 1).is_some_and(|b| *b != b']') {
+                high = self.text[self.at + 1];
+                if high == b'\\' || !high.is_ascii() || high < low {
+                    return None;
+                }
+                self.at += 2;
+            }
+            (low..=high).for_each(|b| set[b as usize] = true);
+        }
+        if negated {
+            set.iter_mut().for_each(|s| *s = !*s);
+        }
+        Some(set)
+    }
+}
+
+enum Escape {
+    Byte(u8),
+    Set([bool; 256]),
+}
+
+fn escape(b: u8) -> Option<Escape> {
+    let set = |f: fn(u8) -> bool| Escape::Set(std::array::from_fn(|b| f(b as u8)));
+    Some(match b {
+        b'd' => set(|b| b.is_ascii_digit()),
+        b'D' => set(|b| !b.is_ascii_digit()),
+        b'w' => set(|b| b.is_ascii_alphanumeric() || b == b'_'),
+        b'W' => set(|b| !(b.is_ascii_alphanumeric() || b == b'_')),
+        b's' => set(|b| matches!(b, b'\t' | b'\n' | 0x0C | b'\r' | b' ')),
+        b'S' => set(|b| !matches!(b, b'\t' | b'\n' | 0x0C | b'\r' | b' ')),
+        b't' => Escape::Byte(b'\t'),
+        b'n' => Escape::Byte(b'\n'),
+        b'r' => Escape::Byte(b'\r'),
+        b if b.is_ascii_punctuation() => Escape::Byte(b),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pattern::compile;
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_full_engine() {
+        let patterns = [
+            r"^https?://(?:www\.)?([^/]+)/.*$",
+            r"id=([0-9]+)",
+            r"a+b*c?",
+            r"(a)(b+)c",
+            r"([a-z]+)([0-9]*)",
+            r"^abc$",
+            r"[^a]+a",
+            r".*x",
+            r"x.y",
+            r"\w+@\w+\.com",
+            r"(\d+)-(\d+)",
+            r"a*a*a*b",
+            r"(x?)y",
+            r"",
+            r"$",
+            r"^",
+            r"[\w.-]+",
+            r"/([^/?#]*)\??",
+        ];
+        let texts = [
+            "",
+            "a",
+            "abc",
+            "aaaab",
+            "https://www.example.com/path/x?id=17",
+            "http://x.y/",
+            "https://www.a",
+            "mail me@site.com now",
+            "10-20-30",
+            "xay",
+            "y",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac",
+            "no match\nhere x",
+        ];
+        for pattern in patterns {
+            let simple =
+                SimplePattern::parse(pattern.as_bytes()).unwrap_or_else(|| panic!("{pattern}"));
+            let full = compile(pattern.as_bytes(), false).unwrap();
+            for text in texts.map(str::as_bytes) {
+                for from in 0..=text.len() {
+                    let mut groups = [None; GROUPS_MAX];
+                    let mut locations = full.capture_locations();
+                    let wanted = full.captures_read_at(&mut locations, text, from);
+                    match simple.find(text, from, &mut groups) {
+                        Found::Unknown => {}
+                        Found::None => assert!(wanted.is_none(), "{pattern} {from}"),
+                        Found::Match(range) => {
+                            assert_eq!(wanted.map(|m| m.range()), Some(range), "{pattern} {from}");
+                            for group in 1..full.captures_len() {
+                                assert_eq!(
+                                    groups[group],
+                                    locations.get(group),
+                                    "{pattern} {group}"
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn leaves_the_rest_to_the_full_engine() {
+        for pattern in ["a|b", "a{2}", "(ab)+", "a*?", "(?i)a", "é", r"\bx", "[[:alpha:]]", "a**"]
+        {
+            assert!(SimplePattern::parse(pattern.as_bytes()).is_none(), "{pattern}");
+        }
+        let slow = SimplePattern::parse(b"a*a*a*a*b").unwrap();
+        let text = vec![b'a'; 2000];
+        assert_eq!(slow.find(&text, 0, &mut [None; GROUPS_MAX]), Found::Unknown);
+    }
+}
