@@ -7,13 +7,13 @@ use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Column, DataType};
 
 use super::FunctionCall;
-use super::date_part::{day_of_year, iso_week};
+use super::date_part::{civil, day_of_year, iso_week};
 use super::interval::to_ticks;
 use super::registry::Registry;
 use super::strings::StringsBuilder;
 use super::type_rule::{Args, bad_argument};
 use crate::error::{Error, Result, codes};
-use crate::text::calendar::{Civil, civil_from_local_seconds, offset_at, to_local, weekday};
+use crate::text::calendar::{Civil, offset_at, to_local, weekday};
 
 pub(super) const MONTHS: [&str; 12] = [
     "January",
@@ -346,9 +346,12 @@ fn moments(call: &FunctionCall, index: usize, zone: TimeZone) -> Result<Vec<Mome
         .map(|t| {
             let utc = t.div_euclid(power);
             let local = to_local(zone, utc);
+            let (days, rest) = (local.div_euclid(86_400) as i32, local.rem_euclid(86_400) as u32);
+            let (year, month, day) = civil(days);
+            let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
             Moment {
-                civil: civil_from_local_seconds(local),
-                days: local.div_euclid(86_400) as i32,
+                civil: Civil { year, month, day, hour, minute, second },
+                days,
                 utc,
                 fraction: t.rem_euclid(power),
                 precision,
@@ -371,9 +374,15 @@ fn digits(out: &mut Vec<u8>, v: u32, width: usize) {
         out.extend_from_slice(&[b'0' + (v / 10) as u8, b'0' + (v % 10) as u8]);
         return;
     }
-    let text = v.to_string();
-    out.extend(std::iter::repeat_n(b'0', width.saturating_sub(text.len())));
-    out.extend_from_slice(text.as_bytes());
+    // From the last digit on, into a buffer that is filled with zeros.
+    let mut text = [b'0'; 20];
+    let (mut rest, mut at) = (v, text.len());
+    while rest > 0 || at == text.len() {
+        at -= 1;
+        text[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&text[at.min(text.len() - width.min(text.len()))..]);
 }
 
 fn write(pieces: &[Piece], m: &Moment, zone: TimeZone, out: &mut Vec<u8>) {

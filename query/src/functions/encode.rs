@@ -79,7 +79,15 @@ fn digits(call: &FunctionCall, base: u32) -> Result<Column> {
         }
     };
     if let Ok(strings) = Strings::of(column.array.as_ref()) {
+        out.bytes.reserve(strings.total(call.rows) * if base == 16 { 2 } else { 8 });
         for row in 0..call.rows {
+            if base == 16 {
+                let pairs = strings.get(row).iter();
+                out.bytes
+                    .extend(pairs.flat_map(|b| [HEX[(b >> 4) as usize], HEX[(b & 15) as usize]]));
+                out.end_row();
+                continue;
+            }
             put(&mut strings.get(row).iter().copied(), &mut out.bytes);
             out.end_row();
         }

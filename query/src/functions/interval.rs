@@ -15,9 +15,7 @@ use super::registry::Registry;
 use super::type_rule::Args;
 use super::zone::zone_of_type;
 use crate::error::{Error, Result, codes};
-use crate::text::calendar::{
-    civil_from_days, days_from_civil, days_in_month, local_to_utc, to_local,
-};
+use crate::text::calendar::{days_from_civil, days_in_month, local_to_utc, to_local};
 
 /// A calendar unit, from fine to coarse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -214,7 +212,8 @@ pub(super) fn shift_days(days: i64, unit: Unit, count: i64) -> i64 {
         Unit::Day => days.wrapping_add(count),
         Unit::Week => days.wrapping_add(count.wrapping_mul(7)),
         _ => {
-            let (year, month, day) = civil_from_days(days.clamp(-800_000_000, 800_000_000) as i32);
+            let (year, month, day) =
+                super::date_part::civil(days.clamp(-800_000_000, 800_000_000) as i32);
             let months = (year as i64 * 12 + month as i64 - 1)
                 .saturating_add(count.saturating_mul(unit.months()))
                 .clamp(-12 * 1_000_000, 12 * 1_000_000);

@@ -10,7 +10,7 @@ use pumphouse_storage::types::{EnumValues, TupleElement, parse_data_type};
 use pumphouse_storage::{Column, DataType, Value};
 
 use super::FunctionCall;
-use super::json_text::{Kind, Step, check, compact, find, kind, parts, unescape};
+use super::json_text::{Kind, Step, check, check_and_find, compact, find, kind, parts, unescape};
 use super::json_value::{extract, number};
 use super::native::{Native, Numbers};
 use super::regexp::StringLists;
@@ -271,9 +271,14 @@ fn path_function(
         move |c| {
             let texts = c.strings(0)?;
             let paths = Paths::of(c, 1, c.arguments.len())?;
+            // A path of constants is the same for all rows.
+            let constant = (1..c.arguments.len()).all(|i| c.is_constant(i)) && c.rows > 0;
+            let fixed = if constant { paths.at(0) } else { vec![] };
             run(c, &|row| {
-                let document = check(texts.get(row))?;
-                Some(find(document, &paths.at(row), any_case)?.1)
+                if constant {
+                    return check_and_find(texts.get(row), &fixed, any_case)?;
+                }
+                check_and_find(texts.get(row), &paths.at(row), any_case)?
             })
         },
     );

@@ -136,6 +136,83 @@ pub(super) fn check(text: &[u8]) -> Option<&[u8]> {
     (spaces(text, end) == text.len()).then(|| &text[start..end])
 }
 
+/// Checks a whole document and finds the value at a path in the same pass. The outer None is an invalid
+/// document.
+pub(super) fn check_and_find<'a>(
+    text: &'a [u8],
+    path: &[Step],
+    any_case: bool,
+) -> Option<Option<&'a [u8]>> {
+    if path.iter().any(|s| matches!(s, Step::Index(n) if *n < 1)) {
+        // Positions from the end need the count first.
+        let document = check(text)?;
+        return Some(find(document, path, any_case).map(|(_, value)| value));
+    }
+    let mut found = None;
+    let start = spaces(text, 0);
+    let end = walk(text, start, 0, path, any_case, &mut found)?;
+    (spaces(text, end) == text.len()).then_some(found)
+}
+
+/// The end of the value at `at`, all checked; what lies on the path goes into `found`.
+fn walk<'a>(
+    text: &'a [u8],
+    at: usize,
+    depth: usize,
+    path: &[Step],
+    any_case: bool,
+    found: &mut Option<&'a [u8]>,
+) -> Option<usize> {
+    let (Some(step), Some(b'{' | b'[')) = (path.first(), text.get(at)) else {
+        let end = value_end(text, at, depth)?;
+        if path.is_empty() {
+            *found = Some(&text[at..end]);
+        }
+        return Some(end);
+    };
+    let object = text[at] == b'{';
+    let close = if object { b'}' } else { b']' };
+    let mut i = spaces(text, at + 1);
+    if text.get(i) == Some(&close) {
+        return Some(i + 1);
+    }
+    let mut position = 0;
+    let mut taken = false;
+    loop {
+        let mut key: &[u8] = &[];
+        if object {
+            if text.get(i) != Some(&b'"') {
+                return None;
+            }
+            let end = string_end(text, i)?;
+            key = &text[i..end];
+            i = spaces(text, end);
+            if text.get(i) != Some(&b':') {
+                return None;
+            }
+            i = spaces(text, i + 1);
+        }
+        position += 1;
+        let wanted = !taken
+            && match step {
+                Step::Key(name) => object && key_is(key, name, any_case),
+                Step::Index(n) => *n == position,
+            };
+        let end = if wanted {
+            taken = true;
+            walk(text, i, depth + 1, &path[1..], any_case, found)?
+        } else {
+            value_end(text, i, depth + 1)?
+        };
+        i = spaces(text, end);
+        match text.get(i)? {
+            b',' => i = spaces(text, i + 1),
+            c if *c == close => return Some(i + 1),
+            _ => return None,
+        }
+    }
+}
+
 /// The members of a checked object (raw keys with quotes) or the items of a checked array.
 pub(super) struct Parts<'a> {
     text: &'a [u8],

@@ -81,6 +81,17 @@ pub(super) fn decimals(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
         return zip(a, b, call.rows, |x, y| u8::from(op.holds(Some(x.cmp(&y)))));
     }
     let scale = s.max(t);
+    let small = |t: &DataType| narrow(t) || (t.is_integer() && super::promote::bits(t) <= 64);
+    if small(&l.data_type) && small(&r.data_type) {
+        // Words of 64 bit and a power of ten of at most 18 digits fit 128 bit.
+        let (up_a, up_b) = (10i128.pow((scale - s) as u32), 10i128.pow((scale - t) as u32));
+        let (a, b) = (super::wide::load_i128(&l)?, super::wide::load_i128(&r)?);
+        return Ok(a
+            .into_iter()
+            .zip(b)
+            .map(|(x, y)| u8::from(op.holds(Some((x * up_a).cmp(&(y * up_b))))))
+            .collect());
+    }
     let power = |up: u8| i256::from_i128(10).wrapping_pow(up as u32);
     let (up_a, up_b) = (power(scale - s), power(scale - t));
     let (a, b) = (load_wide(&l)?, load_wide(&r)?);

@@ -64,6 +64,7 @@ mod reinterpret;
 mod replace;
 mod round;
 mod search;
+mod simple_pattern;
 mod sip;
 mod special;
 mod split;

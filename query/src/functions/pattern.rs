@@ -5,11 +5,13 @@
 //! linear as RE2's.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::simple_pattern::{Found, GROUPS_MAX, Groups, SimplePattern};
 use crate::error::{Error, Result, codes};
 
 /// Patterns kept; when full, all are dropped.
@@ -17,7 +19,71 @@ const CACHE_MAX: usize = 1024;
 /// Bytes that one compiled pattern may take.
 const PROGRAM_BYTES_MAX: usize = 32 << 20;
 
-type Cache = Mutex<HashMap<(String, bool), Arc<Regex>>>;
+/// A compiled pattern: the full engine, and a simple form for what it can do.
+pub(super) struct Compiled {
+    regex: Regex,
+    simple: Option<SimplePattern>,
+}
+
+impl std::ops::Deref for Compiled {
+    type Target = Regex;
+    fn deref(&self) -> &Regex {
+        &self.regex
+    }
+}
+
+impl Compiled {
+    /// The search in one text.
+    pub fn search<'a>(&'a self, text: &'a [u8]) -> Search<'a> {
+        let simple = self.simple.as_ref().filter(|_| text.is_ascii());
+        Search { pattern: self, simple, text, groups: [None; GROUPS_MAX] }
+    }
+
+    /// Whether the text matches.
+    pub fn matches(&self, text: &[u8]) -> bool {
+        self.search(text).find(0, false).is_some()
+    }
+}
+
+/// Matches in one text, from place to place.
+pub(super) struct Search<'a> {
+    pattern: &'a Compiled,
+    simple: Option<&'a SimplePattern>,
+    text: &'a [u8],
+    /// Of the last match, if they were asked for.
+    pub groups: Groups,
+}
+
+impl Search<'_> {
+    /// The first match at or behind `from`; with its groups if `grouped`.
+    pub fn find(&mut self, from: usize, grouped: bool) -> Option<Range<usize>> {
+        if let Some(simple) = self.simple {
+            match simple.find(self.text, from, &mut self.groups) {
+                Found::Match(range) => return Some(range),
+                Found::None => return None,
+                Found::Unknown => self.simple = None,
+            }
+        }
+        if !grouped {
+            let found = self.pattern.regex.find_at(self.text, from)?.range();
+            self.groups[0] = Some((found.start, found.end));
+            return Some(found);
+        }
+        let mut locations = self.pattern.regex.capture_locations();
+        let found = self.pattern.regex.captures_read_at(&mut locations, self.text, from)?;
+        for (group, slot) in self.groups.iter_mut().enumerate() {
+            *slot = if group < locations.len() { locations.get(group) } else { None };
+        }
+        Some(found.range())
+    }
+
+    /// The text of a group of the last match.
+    pub fn group(&self, group: usize) -> &[u8] {
+        self.groups.get(group).copied().flatten().map_or(&[], |(a, b)| &self.text[a..b])
+    }
+}
+
+type Cache = Mutex<HashMap<(String, bool), Arc<Compiled>>>;
 
 fn cache() -> &'static Cache {
     static CACHE: std::sync::OnceLock<Cache> = std::sync::OnceLock::new();
@@ -25,7 +91,7 @@ fn cache() -> &'static Cache {
 }
 
 /// The compiled pattern; error 427 if it is none.
-pub(super) fn compile(pattern: &[u8], any_case: bool) -> Result<Arc<Regex>> {
+pub(super) fn compile(pattern: &[u8], any_case: bool) -> Result<Arc<Compiled>> {
     let text = String::from_utf8_lossy(pattern).into_owned();
     if let Some(found) = cache().lock().get(&(text.clone(), any_case)) {
         return Ok(found.clone());
@@ -41,7 +107,8 @@ pub(super) fn compile(pattern: &[u8], any_case: bool) -> Result<Arc<Regex>> {
                 format!("OptimizedRegularExpression: cannot compile re2: {text}, error: {e}"),
             )
         })?;
-    let compiled = Arc::new(compiled);
+    let simple = if any_case { None } else { SimplePattern::parse(pattern) };
+    let compiled = Arc::new(Compiled { regex: compiled, simple });
     let mut cache = cache().lock();
     if cache.len() >= CACHE_MAX {
         cache.clear();

@@ -9,7 +9,7 @@ use super::FunctionCall;
 use super::gather::array_of;
 use super::lists;
 use super::native::Native;
-use super::pattern::compile;
+use super::pattern::{Compiled, compile};
 use super::registry::Registry;
 use super::strings::{Strings, StringsBuilder};
 use super::type_rule::{Args, bad_argument};
@@ -87,7 +87,7 @@ pub(super) fn add(r: &mut Registry) {
 }
 
 /// The pattern of a row, compiled.
-fn regex_at(patterns: &Strings, row: usize, any_case: bool) -> Result<Arc<Regex>> {
+fn regex_at(patterns: &Strings, row: usize, any_case: bool) -> Result<Arc<Compiled>> {
     compile(patterns.get(row), any_case)
 }
 
@@ -95,7 +95,7 @@ fn regex_at(patterns: &Strings, row: usize, any_case: bool) -> Result<Arc<Regex>
 fn rows<T: Native>(
     call: &FunctionCall,
     any_case: bool,
-    f: impl Fn(&Regex, &[u8]) -> T,
+    f: impl Fn(&Compiled, &[u8]) -> T,
 ) -> Result<Column> {
     let (texts, patterns) = (call.strings(0)?, call.strings(1)?);
     let mut out = Vec::with_capacity(call.rows);
@@ -112,7 +112,7 @@ fn visit(
     patterns: &Strings,
     rows: usize,
     any_case: bool,
-    mut f: impl FnMut(&Regex, &[u8]) -> Result<()>,
+    mut f: impl FnMut(&Compiled, &[u8]) -> Result<()>,
 ) -> Result<()> {
     if rows == 0 {
         return Ok(());
@@ -142,12 +142,10 @@ fn extract(call: &FunctionCall) -> Result<Column> {
     let (texts, patterns) = (call.strings(0)?, call.strings(1)?);
     let mut out = StringsBuilder::with_capacity(call.rows, texts.total(call.rows) / 2);
     visit(&texts, &patterns, call.rows, false, |regex, text| {
-        let found = if wanted_group(regex) == 0 {
-            regex.find(text)
-        } else {
-            regex.captures(text).and_then(|c| c.get(1))
-        };
-        out.push(found.map_or(&[], |m| m.as_bytes()));
+        let group = wanted_group(regex);
+        let mut search = regex.search(text);
+        let found = search.find(0, group > 0).is_some();
+        out.push(if found { search.group(group) } else { &[] });
         Ok(())
     })?;
     call.finish(out.finish()?)
@@ -348,30 +346,24 @@ fn replace(call: &FunctionCall, all: bool) -> Result<Column> {
     call.finish(out.finish()?)
 }
 
-fn replace_one(regex: &Regex, text: &[u8], pieces: &[Piece], all: bool, out: &mut Vec<u8>) {
+fn replace_one(regex: &Compiled, text: &[u8], pieces: &[Piece], all: bool, out: &mut Vec<u8>) {
     if regex.as_str().is_empty() {
         out.extend_from_slice(text);
         return;
     }
     let plain = pieces.iter().all(|p| matches!(p, Piece::Text(_) | Piece::Group(0)));
-    let mut locations = regex.capture_locations();
+    let mut search = regex.search(text);
     let (mut done, mut at) = (0, 0);
     // An empty match may follow right behind another one, so that the search is by hand.
     while at <= text.len() {
-        let found = if plain {
-            regex.find_at(text, at).map(|m| m.range())
-        } else {
-            regex.captures_read_at(&mut locations, text, at).map(|m| m.range())
-        };
+        let found = search.find(at, !plain);
         let Some(range) = found else { break };
         out.extend_from_slice(&text[done..range.start]);
         for piece in pieces {
             match piece {
                 Piece::Text(t) => out.extend_from_slice(t),
                 Piece::Group(0) => out.extend_from_slice(&text[range.clone()]),
-                Piece::Group(g) => {
-                    out.extend_from_slice(locations.get(*g).map_or(&[], |(a, b)| &text[a..b]));
-                }
+                Piece::Group(g) => out.extend_from_slice(search.group(*g)),
             }
         }
         done = range.end;
@@ -412,7 +404,7 @@ fn each_row(call: &FunctionCall, mut visit: impl FnMut(&[bool])) -> Result<()> {
     for row in 0..call.rows {
         let range = patterns.range(if constant { 0 } else { row });
         let hits: Vec<bool> =
-            compiled[range].iter().map(|regex| regex.is_match(texts.get(row))).collect();
+            compiled[range].iter().map(|regex| regex.matches(texts.get(row))).collect();
         visit(&hits);
     }
     Ok(())

@@ -231,6 +231,11 @@ fn fold_all(texts: &Strings, rows: usize, case: Case) -> Result<arrow_array::Arr
     out.finish()
 }
 
+/// All rows with ASCII letters in lower case.
+pub(super) fn fold_ascii(texts: &Strings, rows: usize) -> Result<arrow_array::ArrayRef> {
+    fold_all(texts, rows, Case::Ascii)
+}
+
 fn count(call: &FunctionCall, case: Case) -> Result<Column> {
     let (texts, needles) = (call.strings(0)?, call.strings(1)?);
     let starts = call.numbers_or::<i64>(2, 1)?;

@@ -131,13 +131,15 @@ fn domain(url: &[u8], rfc: bool) -> &[u8] {
             return memchr::memchr(b']', rest).map_or(&[], |e| &rest[..=e]);
         }
     }
-    let mut dot = false;
-    for (i, b) in rest.iter().enumerate() {
-        match b {
-            b'.' => dot = true,
+    // Most bytes of a name are plain, so that the rest is looked at byte by byte only where it stops.
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    let mut from = 0;
+    while let Some(step) = rest[from..].iter().position(|b| !plain(b)) {
+        let i = from + step;
+        match rest[i] {
             b':' | b'/' | b'?' | b'#' => {
                 // `host:` must be followed by a port, else the colon belongs to a user.
-                if *b == b':' && !rfc {
+                if rest[i] == b':' && !rfc {
                     let port = &rest[i + 1..];
                     let end = port
                         .iter()
@@ -147,13 +149,15 @@ fn domain(url: &[u8], rfc: bool) -> &[u8] {
                         return &[];
                     }
                 }
-                return if dot { &rest[..i] } else { &[] };
+                let host = &rest[..i];
+                return if memchr::memchr(b'.', host).is_some() { host } else { &[] };
             }
             b'@' | b' ' | b'\t' | b'<' | b'>' | b'%' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'~'
             | b'[' | b']' | b';' | b'=' | b'&' => return &[],
-            _ => {}
+            _ => from = i + 1,
         }
     }
+    let dot = memchr::memchr(b'.', rest).is_some();
     if dot { rest } else { &[] }
 }
 
