@@ -45,10 +45,11 @@ impl Number {
 
 fn number_text(text: &[u8]) -> Option<Number> {
     let text = std::str::from_utf8(text).ok()?;
-    if let Ok(v) = text.parse::<i128>()
-        && i64::try_from(v).is_ok() | u64::try_from(v).is_ok()
-    {
-        return Some(Number::Integer(v));
+    if let Ok(v) = text.parse::<i64>() {
+        return Some(Number::Integer(v as i128));
+    }
+    if let Ok(v) = text.parse::<u64>() {
+        return Some(Number::Integer(v as i128));
     }
     text.parse().ok().map(Number::Float)
 }
