@@ -197,6 +197,7 @@ fn definition(name: &str, engine: &str) -> TableDefinition {
         source: None,
         comment: String::new(),
         create_query: String::new(),
+        clauses: Default::default(),
     }
 }
 

@@ -83,6 +83,7 @@ fn definition(name: &str, engine: &str, column_text: &str) -> TableDefinition {
         source: None,
         comment: String::new(),
         create_query: String::new(),
+        clauses: Default::default(),
     }
 }
 

@@ -144,6 +144,7 @@ fn definition(key: &[&str]) -> TableDefinition {
         source: None,
         comment: String::new(),
         create_query: String::new(),
+        clauses: Default::default(),
     }
 }
 

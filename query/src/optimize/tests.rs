@@ -105,6 +105,7 @@ fn table(sorting_key: &[&str], partition_key: &[&str]) -> TableDefinition {
         source: None,
         comment: String::new(),
         create_query: String::new(),
+        clauses: Default::default(),
     }
 }
 

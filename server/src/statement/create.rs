@@ -231,6 +231,7 @@ impl Run<'_> {
             source: None,
             comment: create.comment.clone().unwrap_or_default(),
             create_query: String::new(),
+            clauses: Default::default(),
         })
     }
 

@@ -7,11 +7,15 @@ use pumphouse_ingest::kafka;
 use pumphouse_query::bind::bind_expression;
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::ast::{
-    CallForm, ColumnDecl, CreateTable, EngineClause, Expr, ExprKind, Setting, Statement,
+    CallForm, ColumnDecl, CreateTable, EngineClause, Expr, ExprKind, Setting, Statement, TtlAction,
+    TtlItem,
 };
 use pumphouse_query::sql::format;
 use pumphouse_query::{Error, Result};
-use pumphouse_storage::log::{ColumnDefault, ColumnDefinition, DefaultKind, TableDefinition};
+use pumphouse_storage::log::{
+    ColumnDefault, ColumnDefinition, ConstraintDefinition, DefaultKind, IndexDefinition,
+    ProjectionDefinition, TableClauses, TableDefinition, TtlRule, TtlRuleAction,
+};
 use pumphouse_storage::types::parse_data_type;
 use pumphouse_storage::{DataType, Value};
 use uuid::Uuid;
@@ -50,6 +54,7 @@ impl Run<'_> {
             _ => {}
         }
         let keys = self.keys(&create, &engine, &columns)?;
+        let clauses = table_clauses(&create);
         create.if_not_exists = false;
         create.or_replace = false;
         create.uuid = None;
@@ -70,6 +75,7 @@ impl Run<'_> {
             source: None,
             comment: create.comment.clone().unwrap_or_default(),
             create_query: create_text(create, &engine),
+            clauses,
         })
     }
 
@@ -217,6 +223,63 @@ fn key_list(expr: &Expr) -> Vec<String> {
         }
         _ => vec![format::expr(expr)],
     }
+}
+
+/// The clauses behind ENGINE, and the indexes, projections and constraints of the column list.
+fn table_clauses(create: &CreateTable) -> TableClauses {
+    let arguments = create.engine.arguments.iter().flatten();
+    TableClauses {
+        engine_arguments: match create.engine.name.as_deref() {
+            // Its arguments are settings, some of them secret.
+            Some("Kafka") => vec![],
+            _ => arguments.map(format::expr).collect(),
+        },
+        sample_by: create.engine.sample_by.as_ref().map(format::expr),
+        ttl: create.engine.ttl.iter().map(ttl_rule).collect(),
+        indexes: create
+            .indexes
+            .iter()
+            .map(|index| IndexDefinition {
+                name: index.name.clone(),
+                expression: format::expr(&index.expr),
+                index_type: format::expr(&index.index_type),
+                granularity: index.granularity.unwrap_or(1).max(1),
+            })
+            .collect(),
+        projections: create
+            .projections
+            .iter()
+            .map(|(name, query)| ProjectionDefinition {
+                name: name.clone(),
+                select: format::query(query, false),
+            })
+            .collect(),
+        constraints: create
+            .constraints
+            .iter()
+            .map(|(name, assume, expr)| ConstraintDefinition {
+                name: name.clone(),
+                assume: *assume,
+                expression: format::expr(expr),
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn ttl_rule(item: &TtlItem) -> TtlRule {
+    let action = match &item.action {
+        TtlAction::Delete { where_ } => {
+            TtlRuleAction::Delete { condition: where_.as_ref().map(format::expr) }
+        }
+        TtlAction::ToDisk(name) => TtlRuleAction::Move { target: format!("DISK '{name}'") },
+        TtlAction::ToVolume(name) => TtlRuleAction::Move { target: format!("VOLUME '{name}'") },
+        TtlAction::Recompress(codec) => TtlRuleAction::Recompress { codec: format::expr(codec) },
+        TtlAction::GroupBy { keys, set } => TtlRuleAction::GroupBy {
+            keys: keys.iter().map(format::expr).collect(),
+            set: set.iter().map(|(name, expr)| (name.clone(), format::expr(expr))).collect(),
+        },
+    };
+    TtlRule { expression: format::expr(&item.expr), action }
 }
 
 fn settings_map(settings: &[Setting]) -> BTreeMap<String, String> {

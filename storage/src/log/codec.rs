@@ -7,15 +7,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::codec_clauses::{read_clauses, read_mask, write_clauses, write_mask};
 use super::edit::{
-    ColumnDefault, ColumnDefinition, DefaultKind, Edit, PartId, PartMeta, TableDefinition,
+    ColumnDefault, ColumnDefinition, DefaultKind, Edit, PartId, PartMeta, TableClauses,
+    TableDefinition,
 };
 use super::wire::{Reader, WireResult, Writer};
 use crate::error::{Error, Result};
 use crate::types::parse_data_type;
 
-/// The format that this program writes, and the newest that it reads.
-pub const FORMAT: u8 = 1;
+/// The format that this program writes, and the newest that it reads. Format 1 has no clauses behind
+/// a definition, and no data version, mask and TTL behind a part.
+pub const FORMAT: u8 = 2;
 
 /// The payload of a frame, growing commit by commit.
 #[derive(Debug)]
@@ -87,9 +90,12 @@ pub fn decode_edits(payload: &[u8]) -> WireResult<Vec<Edit>> {
 
 pub(super) fn read_format(r: &mut Reader) -> WireResult<()> {
     match r.u8()? {
-        FORMAT => Ok(()),
+        format @ 1..=FORMAT => {
+            r.format = format;
+            Ok(())
+        }
         other => r.error(format!(
-            "log format {other}; this program reads format {FORMAT}: it was written by another version"
+            "log format {other}; this program reads formats 1 to {FORMAT}: it was written by another version"
         )),
     }
 }
@@ -218,12 +224,12 @@ fn read_edit(r: &mut Reader) -> WireResult<Edit> {
     })
 }
 
-fn write_part_id(w: &mut Writer, id: PartId) {
+pub(super) fn write_part_id(w: &mut Writer, id: PartId) {
     w.uint(u64::from(id.epoch));
     w.uint(u64::from(id.number));
 }
 
-fn read_part_id(r: &mut Reader) -> WireResult<PartId> {
+pub(super) fn read_part_id(r: &mut Reader) -> WireResult<PartId> {
     Ok(PartId { epoch: r.u32()?, number: r.u32()? })
 }
 
@@ -239,10 +245,16 @@ pub(super) fn write_part(w: &mut Writer, part: &PartMeta) {
     w.uint(part.max_block);
     w.uint(u64::from(part.level));
     w.uint(part.created_us);
+    w.uint(part.data_version);
+    w.option(part.mask.as_ref(), write_mask);
+    w.option(part.ttl_seconds, |w, (first, last)| {
+        w.int(first);
+        w.int(last);
+    });
 }
 
 pub(super) fn read_part(r: &mut Reader) -> WireResult<PartMeta> {
-    Ok(PartMeta {
+    let mut part = PartMeta {
         id: read_part_id(r)?,
         table: r.uuid()?,
         partition_id: r.text()?,
@@ -254,7 +266,16 @@ pub(super) fn read_part(r: &mut Reader) -> WireResult<PartMeta> {
         max_block: r.uint()?,
         level: r.u32()?,
         created_us: r.uint()?,
-    })
+        data_version: 0,
+        mask: None,
+        ttl_seconds: None,
+    };
+    if r.format >= 2 {
+        part.data_version = r.uint()?;
+        part.mask = r.option(read_mask)?;
+        part.ttl_seconds = r.option(|r| Ok((r.int()?, r.int()?)))?;
+    }
+    Ok(part)
 }
 
 pub(super) fn write_definition(w: &mut Writer, d: &TableDefinition) {
@@ -275,6 +296,7 @@ pub(super) fn write_definition(w: &mut Writer, d: &TableDefinition) {
     w.option(d.source.as_ref(), write_pair);
     w.text(&d.comment);
     w.text(&d.create_query);
+    write_clauses(w, &d.clauses);
 }
 
 pub(super) fn read_definition(r: &mut Reader) -> WireResult<TableDefinition> {
@@ -293,6 +315,7 @@ pub(super) fn read_definition(r: &mut Reader) -> WireResult<TableDefinition> {
         source: r.option(read_pair)?,
         comment: r.text()?,
         create_query: r.text()?,
+        clauses: if r.format >= 2 { read_clauses(r)? } else { TableClauses::default() },
     })
 }
 

@@ -202,6 +202,23 @@ pub struct PartMeta {
     /// How many merges deep.
     pub level: u32,
     pub created_us: u64,
+    /// The newest mutation (by its number) that its rows have been through; 0 for none.
+    pub data_version: u64,
+    /// Rows deleted since the file was written, in an immutable file beside it.
+    pub mask: Option<MaskMeta>,
+    /// Earliest and latest second at which a TTL of its rows runs out; None without a TTL.
+    pub ttl_seconds: Option<(i64, i64)>,
+}
+
+/// A file that says which rows of a part are deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaskMeta {
+    /// The file's name; drawn from the same numbers as parts.
+    pub id: PartId,
+    pub deleted_rows: u64,
+    pub bytes: u64,
+    /// Hash of the whole file.
+    pub hash: u64,
 }
 
 impl PartMeta {
@@ -247,6 +264,73 @@ pub struct TableDefinition {
     pub comment: String,
     /// The canonical CREATE statement, for SHOW CREATE (secrets hidden).
     pub create_query: String,
+    /// What only some engines have.
+    pub clauses: TableClauses,
+}
+
+/// The clauses of CREATE TABLE that only some engines have. Expressions are canonical texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableClauses {
+    /// `ver, is_deleted` of `ReplacingMergeTree(ver, is_deleted)`.
+    pub engine_arguments: Vec<String>,
+    pub sample_by: Option<String>,
+    pub ttl: Vec<TtlRule>,
+    pub indexes: Vec<IndexDefinition>,
+    pub projections: Vec<ProjectionDefinition>,
+    pub constraints: Vec<ConstraintDefinition>,
+}
+
+/// One item of a table's TTL clause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TtlRule {
+    /// When: a Date or DateTime expression.
+    pub expression: String,
+    pub action: TtlRuleAction,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TtlRuleAction {
+    Delete {
+        condition: Option<String>,
+    },
+    /// `CODEC(...)`.
+    Recompress {
+        codec: String,
+    },
+    GroupBy {
+        keys: Vec<String>,
+        set: Vec<(String, String)>,
+    },
+    /// TO DISK or TO VOLUME, as written; kept, without effect on one disk.
+    Move {
+        target: String,
+    },
+}
+
+/// A skip index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexDefinition {
+    pub name: String,
+    pub expression: String,
+    /// `minmax`, `set(100)`, `bloom_filter(0.01)` …
+    pub index_type: String,
+    /// Granules of the table per granule of the index.
+    pub granularity: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectionDefinition {
+    pub name: String,
+    /// The SELECT, canonical, without FROM.
+    pub select: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConstraintDefinition {
+    pub name: String,
+    /// ASSUME (believed by the optimizer) rather than CHECK (tested on insert).
+    pub assume: bool,
+    pub expression: String,
 }
 
 impl TableDefinition {

@@ -7,6 +7,7 @@
 //! numbered objects in an object store.
 
 pub mod codec;
+mod codec_clauses;
 pub mod committer;
 pub mod edit;
 pub mod frame;
@@ -20,8 +21,9 @@ mod wire;
 mod tests;
 
 pub use edit::{
-    ColumnDefault, ColumnDefinition, Commit, DefaultKind, Edit, PartId, PartMeta, Precondition,
-    Rejection, TableDefinition, part_path,
+    ColumnDefault, ColumnDefinition, Commit, ConstraintDefinition, DefaultKind, Edit,
+    IndexDefinition, MaskMeta, PartId, PartMeta, Precondition, ProjectionDefinition, Rejection,
+    TableClauses, TableDefinition, TtlRule, TtlRuleAction, part_path,
 };
 pub use state::{Database, State, StreamGap, StreamOffset, StreamPartition, Table};
 pub use wire::WireError;

@@ -81,11 +81,13 @@ impl Writer {
 pub struct Reader<'a> {
     bytes: &'a [u8],
     position: usize,
+    /// The payload's format number, once it has been read.
+    pub format: u8,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { bytes, position: 0 }
+        Reader { bytes, position: 0, format: 0 }
     }
 
     pub fn error<T>(&self, what: impl Into<String>) -> WireResult<T> {

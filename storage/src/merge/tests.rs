@@ -28,6 +28,9 @@ fn meta(number: u32, partition: &str, bytes: u64, created_us: u64) -> Arc<PartMe
         max_block: number as u64,
         level: 0,
         created_us,
+        data_version: 0,
+        mask: None,
+        ttl_seconds: None,
     })
 }
 

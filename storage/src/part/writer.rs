@@ -267,6 +267,9 @@ impl PartWriter {
             max_block: self.identity.max_block,
             level: self.identity.level,
             created_us: self.identity.created_us,
+            data_version: 0,
+            mask: None,
+            ttl_seconds: None,
         }
     }
 }

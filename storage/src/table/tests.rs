@@ -51,6 +51,7 @@ pub(crate) fn definition(
         source: None,
         comment: String::new(),
         create_query: String::new(),
+        clauses: Default::default(),
     }
 }
 

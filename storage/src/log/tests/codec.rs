@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::fixture::*;
 use crate::disk::Random;
-use crate::log::codec::{Payload, decode_edits};
+use crate::log::codec::{FORMAT, Payload, decode_edits};
 use crate::log::snapshot::{decode_state, encode_state};
-use crate::log::{Edit, PartId, State, TableDefinition};
+use crate::log::{Edit, MaskMeta, PartId, PartMeta, State, TableClauses, TableDefinition};
 use crate::types::DataType;
 
 /// One of each kind.
@@ -18,6 +18,17 @@ fn all_edits() -> Vec<Edit> {
     view.target = Some(("d".into(), "t".into()));
     view.source = Some(("d".into(), "s".into()));
     let text = |t: &str| t.to_string();
+    let masked = PartMeta {
+        data_version: 3,
+        mask: Some(MaskMeta {
+            id: PartId { epoch: 1, number: 77 },
+            deleted_rows: 2,
+            bytes: 30,
+            hash: 5,
+        }),
+        ttl_seconds: Some((-1, 1_700_000_000)),
+        ..part_meta(table, 15)
+    };
     vec![
         Edit::Epoch { epoch: 3, wall_us: u64::MAX },
         Edit::CreateDatabase {
@@ -28,6 +39,7 @@ fn all_edits() -> Vec<Edit> {
         Edit::CreateTable { definition: Arc::new(definition(7, "d", "t")) },
         Edit::CreateTable { definition: Arc::new(view) },
         Edit::AlterTable { definition: Arc::new(definition(7, "d", "renamed")) },
+        Edit::AddPart { part: Arc::new(masked) },
         Edit::DetachTable { table },
         Edit::AttachTable { table },
         Edit::AddPart { part: Arc::new(part_meta(table, 12)) },
@@ -122,6 +134,19 @@ fn hostile_bytes_are_errors() {
         let _ = decode_state(&bytes);
     }
     let mut newer = payload(&all_edits());
-    newer[0] = 2;
+    newer[0] = FORMAT + 1;
     assert!(decode_edits(&newer).unwrap_err().what.contains("another version"));
+}
+
+#[test]
+fn format_1_still_reads() {
+    let mut plain = definition(7, "d", "t");
+    plain.clauses = TableClauses::default();
+    let created = Edit::CreateTable { definition: Arc::new(plain) };
+    let mut old = payload(std::slice::from_ref(&created));
+    // Format 1 ended before the clauses: five empty lists and an absent text.
+    old.truncate(old.len() - 6);
+    old[0] = 1;
+    let read = decode_edits(&old).unwrap();
+    assert_eq!(format!("{read:?}"), format!("{:?}", [created]));
 }

@@ -10,8 +10,9 @@ use crate::clock::ManualClock;
 use crate::disk::Disk;
 use crate::expression::ColumnNames;
 use crate::log::{
-    ColumnDefault, ColumnDefinition, Commit, DefaultKind, Edit, PartMeta, Precondition,
-    TableDefinition,
+    ColumnDefault, ColumnDefinition, Commit, ConstraintDefinition, DefaultKind, Edit,
+    IndexDefinition, PartMeta, Precondition, ProjectionDefinition, TableClauses, TableDefinition,
+    TtlRule, TtlRuleAction,
 };
 use crate::part::PendingPart;
 use crate::store::{Store, StoreConfig, StoreOptions};
@@ -72,6 +73,40 @@ pub fn definition(number: u128, database: &str, name: &str) -> TableDefinition {
         source: None,
         comment: "a \u{2192} b".into(),
         create_query: format!("CREATE TABLE {database}.{name}"),
+        clauses: clauses(),
+    }
+}
+
+/// One of each.
+fn clauses() -> TableClauses {
+    let rule = |action| TtlRule { expression: "time + 1".into(), action };
+    TableClauses {
+        engine_arguments: vec!["version".into()],
+        sample_by: Some("key".into()),
+        ttl: vec![
+            rule(TtlRuleAction::Delete { condition: Some("key = 2".into()) }),
+            rule(TtlRuleAction::Recompress { codec: "CODEC(ZSTD(3))".into() }),
+            rule(TtlRuleAction::Move { target: "DISK 'cold'".into() }),
+            rule(TtlRuleAction::GroupBy {
+                keys: vec!["key".into()],
+                set: vec![("flag".into(), "any(flag)".into())],
+            }),
+        ],
+        indexes: vec![IndexDefinition {
+            name: "i".into(),
+            expression: "flag".into(),
+            index_type: "bloom_filter(0.01)".into(),
+            granularity: 4,
+        }],
+        projections: vec![ProjectionDefinition {
+            name: "p".into(),
+            select: "SELECT key ORDER BY flag".into(),
+        }],
+        constraints: vec![ConstraintDefinition {
+            name: "c".into(),
+            assume: true,
+            expression: "key > 0".into(),
+        }],
     }
 }
 
@@ -131,5 +166,8 @@ pub fn part_meta(table: Uuid, rows: u64) -> PartMeta {
         max_block: 0,
         level: 0,
         created_us: 1_700_000_000_000_000,
+        data_version: 0,
+        mask: None,
+        ttl_seconds: None,
     }
 }
