@@ -3,6 +3,11 @@
 //!
 //! Marks and ranges stay the bytes they are in the file and are looked at in place, so that opening
 //! a part costs one read and one hash.
+//!
+//! To add something to parts (an index, a statistic): pick a tag in [`section`], give the writer the
+//! bytes with `PartWriter::add_section`, and take them back with `PartReader::section`. Small things
+//! (up to some KiB) lie in the section itself, which is read when the part is opened; what is larger
+//! goes to the body with `PartWriter::add_blob` and is read by `PartReader::blob`, checksummed.
 
 use uuid::Uuid;
 
@@ -16,14 +21,37 @@ use crate::error::Result;
 use crate::log::PartId;
 use crate::types::{DataType, parse_data_type};
 
-pub(crate) const HEADER: [u8; 16] = *b"PUMPHOUSE PART\x01\n";
-pub(crate) const TAIL_MAGIC: [u8; 8] = *b"PUMPEND\x01";
+/// The version of the format that is written. Version 1 had no sections; it is still read.
+pub(crate) const VERSION: u8 = 2;
+pub(crate) const HEADER: [u8; 16] = *b"PUMPHOUSE PART\x02\n";
+pub(crate) const TAIL_MAGIC: [u8; 8] = *b"PUMPEND\x02";
+/// Where in header and tail magic the version stands.
+pub(crate) const HEADER_VERSION_AT: usize = 14;
+pub(crate) const TAIL_VERSION_AT: usize = 7;
 /// Footer offset, length, hash, a hash of those three, magic.
 pub(crate) const TAIL_BYTES: usize = 40;
 pub(crate) const FOOTER_BYTES_MAX: u64 = 1 << 30;
 const MARK_BYTES: usize = 24;
 /// More rows than any granule holds.
 const GRANULE_ROWS_MAX: u32 = 1 << 20;
+
+/// Tags of the footer's sections. Numbers are part of the file format and never used anew.
+pub(crate) mod section {
+    /// The codec of each column as its text.
+    pub(crate) const CODECS: u32 = 1;
+
+    /// Tags that this version reads; a part with another one that is marked as required is refused.
+    pub(super) const KNOWN: &[u32] = &[CODECS];
+}
+
+/// Something in the footer that has its own format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Section {
+    pub(crate) tag: u32,
+    /// Whether a reader that does not know the tag must refuse the part; else it skips the section.
+    pub(crate) required: bool,
+    pub(crate) bytes: Vec<u8>,
+}
 
 /// Where a granule of a column lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +83,9 @@ pub(crate) struct FooterHead {
     pub(crate) sorting_key: Vec<String>,
     /// The value at each granule's first row, then the value at the last row.
     pub(crate) primary_index: Vec<KeyColumn>,
+    /// Bytes of the body that are not granules, by number.
+    pub(crate) blobs: Vec<Mark>,
+    pub(crate) sections: Vec<Section>,
 }
 
 /// A column's directory entry being written.
@@ -89,8 +120,68 @@ impl FooterHead {
         put_key(&self.primary_index, encoder, &mut out)?;
         put_u32(&mut out, columns.len() as u32);
         columns.iter().for_each(|column| column.serialize(&mut out));
+        put_u32(&mut out, self.blobs.len() as u32);
+        self.blobs.iter().for_each(|mark| mark.serialize(&mut out));
+        put_u32(&mut out, self.sections.len() as u32);
+        for section in &self.sections {
+            put_u32(&mut out, section.tag);
+            out.push(section.required as u8);
+            put_bytes(&mut out, &section.bytes);
+        }
         Ok(out)
     }
+}
+
+impl Mark {
+    fn serialize(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.file_offset);
+        put_u32(out, self.length);
+        put_u32(out, self.decoded);
+        put_u64(out, self.hash);
+    }
+
+    /// The mark whose bytes begin at `at`.
+    fn at(bytes: &[u8], at: usize) -> Mark {
+        Mark {
+            file_offset: u64_at(bytes, at),
+            length: u32_at(bytes, at + 8),
+            decoded: u32_at(bytes, at + 12),
+            hash: u64_at(bytes, at + 16),
+        }
+    }
+
+    fn check_inside(&self, body_end: u64) -> Decoded<()> {
+        let end = self.file_offset.checked_add(self.length as u64);
+        if self.file_offset < HEADER.len() as u64 || end.is_none_or(|end| end > body_end) {
+            return Err(Malformed("a mark inside the file"));
+        }
+        Ok(())
+    }
+}
+
+fn read_blobs(cursor: &mut Cursor<'_>, body_end: u64) -> Decoded<Vec<Mark>> {
+    let blobs = count(cursor, MARK_BYTES)?;
+    (0..blobs)
+        .map(|_| {
+            let mark = Mark::at(cursor.take(MARK_BYTES)?, 0);
+            mark.check_inside(body_end)?;
+            Ok(mark)
+        })
+        .collect()
+}
+
+fn read_sections(cursor: &mut Cursor<'_>) -> Decoded<Vec<Section>> {
+    let sections = count(cursor, 9)?;
+    (0..sections)
+        .map(|_| {
+            let (tag, required) = (cursor.u32()?, cursor.u8()? != 0);
+            let bytes = cursor.bytes()?.to_vec();
+            if required && !section::KNOWN.contains(&tag) {
+                return Err(Malformed("sections that this version of the program knows"));
+            }
+            Ok(Section { tag, required, bytes })
+        })
+        .collect()
 }
 
 fn put_key(key: &[KeyColumn], encoder: &mut Encoder, out: &mut Vec<u8>) -> Result<()> {
@@ -166,12 +257,7 @@ impl ColumnWriter {
         put_u64(out, self.content_hash);
         put_u64(out, self.decoded_bytes);
         out.push(self.ranges.kind() as u8);
-        for mark in &self.marks {
-            put_u64(out, mark.file_offset);
-            put_u32(out, mark.length);
-            put_u32(out, mark.decoded);
-            put_u64(out, mark.hash);
-        }
+        self.marks.iter().for_each(|mark| mark.serialize(out));
         self.nulls.iter().for_each(|n| put_u32(out, *n));
         self.ranges.finish(out);
     }
@@ -199,13 +285,7 @@ pub(crate) struct ColumnEntry {
 
 impl ColumnEntry {
     pub(crate) fn mark(&self, granule: usize) -> Mark {
-        let at = granule * MARK_BYTES;
-        Mark {
-            file_offset: u64_at(&self.marks, at),
-            length: u32_at(&self.marks, at + 8),
-            decoded: u32_at(&self.marks, at + 12),
-            hash: u64_at(&self.marks, at + 16),
-        }
+        Mark::at(&self.marks, granule * MARK_BYTES)
     }
 
     pub(crate) fn nulls(&self, granule: usize) -> u32 {
@@ -235,19 +315,15 @@ impl ColumnEntry {
             nulls,
         };
         for granule in 0..granules {
-            let mark = entry.mark(granule);
-            let end = mark.file_offset.checked_add(mark.length as u64);
-            if mark.file_offset < HEADER.len() as u64 || end.is_none_or(|end| end > body_end) {
-                return Err(Malformed("a mark inside the file"));
-            }
+            entry.mark(granule).check_inside(body_end)?;
         }
         Ok(entry)
     }
 }
 
 impl Footer {
-    /// Parses a footer whose hash was checked. `body_end` is its own file offset.
-    pub(crate) fn parse(bytes: &[u8], body_end: u64) -> Decoded<Footer> {
+    /// Parses a footer of `version` whose hash was checked. `body_end` is its own file offset.
+    pub(crate) fn parse(bytes: &[u8], body_end: u64, version: u8) -> Decoded<Footer> {
         let mut cursor = Cursor::new(bytes);
         let table = Uuid::from_slice(cursor.take(16)?).map_err(|_| Malformed("a uuid"))?;
         let id = PartId { epoch: cursor.u32()?, number: cursor.u32()? };
@@ -264,11 +340,24 @@ impl Footer {
         let columns = (0..columns)
             .map(|_| ColumnEntry::read(&mut cursor, granules, body_end))
             .collect::<Decoded<Vec<_>>>()?;
+        let (blobs, sections) = match version {
+            1 => (vec![], vec![]),
+            _ => (read_blobs(&mut cursor, body_end)?, read_sections(&mut cursor)?),
+        };
         if cursor.remaining() > 0 {
             return Err(Malformed("the end of the footer"));
         }
         let rows = granule_rows.iter().map(|r| *r as u64).sum();
-        let head = FooterHead { table, id, granule_rows, partition, sorting_key, primary_index };
+        let head = FooterHead {
+            table,
+            id,
+            granule_rows,
+            partition,
+            sorting_key,
+            primary_index,
+            blobs,
+            sections,
+        };
         Ok(Footer { head, rows, columns })
     }
 }

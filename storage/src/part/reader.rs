@@ -10,7 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::decode::{Scratch, Sink};
 use super::footer::{
-    ColumnEntry, FOOTER_BYTES_MAX, Footer, HEADER, KeyColumn, Mark, TAIL_BYTES, TAIL_MAGIC,
+    ColumnEntry, FOOTER_BYTES_MAX, Footer, HEADER, HEADER_VERSION_AT, KeyColumn, Mark, TAIL_BYTES,
+    TAIL_MAGIC, TAIL_VERSION_AT, VERSION,
 };
 use super::statistics::Range;
 use super::wire::{Cursor, u64_at};
@@ -57,13 +58,18 @@ impl PartReader {
         }
         let mut header = [0; HEADER.len()];
         file.read_at(0, &mut header)?;
-        if header != HEADER {
+        let version = header[HEADER_VERSION_AT];
+        let mut expected = HEADER;
+        expected[HEADER_VERSION_AT] = version;
+        if header != expected || !(1..=VERSION).contains(&version) {
             return Err(damaged(0, "the header of a part"));
         }
         let tail_offset = length - TAIL_BYTES as u64;
         let mut tail = [0; TAIL_BYTES];
         file.read_at(tail_offset, &mut tail)?;
-        if tail[32..] != TAIL_MAGIC || u64_at(&tail, 24) != xxh3_64(&tail[..24]) {
+        let mut magic = TAIL_MAGIC;
+        magic[TAIL_VERSION_AT] = version;
+        if tail[32..] != magic || u64_at(&tail, 24) != xxh3_64(&tail[..24]) {
             return Err(damaged(tail_offset, "the tail of a part"));
         }
         let (footer_offset, footer_length) = (u64_at(&tail, 0), u64_at(&tail, 8));
@@ -79,8 +85,8 @@ impl PartReader {
         if xxh3_64(&bytes) != footer_hash {
             return Err(damaged(footer_offset, "a footer of its recorded hash"));
         }
-        let footer =
-            Footer::parse(&bytes, footer_offset).map_err(|e| damaged(footer_offset, e.0))?;
+        let footer = Footer::parse(&bytes, footer_offset, version)
+            .map_err(|e| damaged(footer_offset, e.0))?;
         let mut granule_starts = vec![0];
         let mut row = 0;
         granule_starts.extend(footer.head.granule_rows.iter().map(|rows| {
@@ -141,6 +147,26 @@ impl PartReader {
     /// Where the column of that id stands in the part, or None if the part lacks it.
     pub fn column_index(&self, id: u32) -> Option<usize> {
         self.footer.columns.iter().position(|c| c.id == id)
+    }
+
+    /// The bytes of the footer's section of that tag, if the part has it.
+    pub(crate) fn section(&self, tag: u32) -> Option<&[u8]> {
+        self.footer.head.sections.iter().find(|s| s.tag == tag).map(|s| &s.bytes[..])
+    }
+
+    /// The blob of that number, verified.
+    pub(crate) fn blob(&self, number: usize) -> Result<Vec<u8>> {
+        let mark = *self.footer.head.blobs.get(number).ok_or_else(|| Error::Damaged {
+            path: self.path.clone(),
+            file_offset: 0,
+            what: format!("expected a blob {number}"),
+        })?;
+        let mut bytes = vec![0; mark.length as usize];
+        self.file.read_at(mark.file_offset, &mut bytes)?;
+        if xxh3_64(&bytes) != mark.hash {
+            return Err(self.damaged(mark, "bytes of their recorded hash"));
+        }
+        Ok(bytes)
     }
 
     pub(crate) fn column(&self, index: usize) -> &ColumnEntry {
@@ -298,16 +324,15 @@ impl PartReader {
     pub fn verify_all(&self) -> Result<()> {
         let mut bytes = vec![];
         let mut covered = (HEADER.len() + TAIL_BYTES) as u64;
-        for entry in &self.footer.columns {
-            for granule in 0..self.granules() {
-                let mark = entry.mark(granule);
-                bytes.resize(mark.length as usize, 0);
-                self.file.read_at(mark.file_offset, &mut bytes)?;
-                if xxh3_64(&bytes) != mark.hash {
-                    return Err(self.damaged(mark, "bytes of their recorded hash"));
-                }
-                covered += mark.length as u64;
+        let granules =
+            self.footer.columns.iter().flat_map(|c| (0..self.granules()).map(|g| c.mark(g)));
+        for mark in granules.chain(self.footer.head.blobs.iter().copied()) {
+            bytes.resize(mark.length as usize, 0);
+            self.file.read_at(mark.file_offset, &mut bytes)?;
+            if xxh3_64(&bytes) != mark.hash {
+                return Err(self.damaged(mark, "bytes of their recorded hash"));
             }
+            covered += mark.length as u64;
         }
         let mut tail = [0; TAIL_BYTES];
         self.file.read_at(self.file.len() - TAIL_BYTES as u64, &mut tail)?;

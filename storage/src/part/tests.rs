@@ -258,6 +258,16 @@ fn encodings_are_chosen_where_they_win() {
 }
 
 fn write_part(disk: &Arc<dyn Disk>, columns: &[Column], granularity: usize) -> PendingPart {
+    write_part_with(disk, columns, granularity, |_| {})
+}
+
+/// A part of `columns`, with what `more` adds to it.
+fn write_part_with(
+    disk: &Arc<dyn Disk>,
+    columns: &[Column],
+    granularity: usize,
+    more: impl FnOnce(&mut PartWriter),
+) -> PendingPart {
     let names: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
     let described: Vec<PartColumn<'_>> = columns
         .iter()
@@ -285,7 +295,48 @@ fn write_part(disk: &Arc<dyn Disk>, columns: &[Column], granularity: usize) -> P
             Ok(vec![crate::table::insert::one_row(&columns[0], row)])
         })
         .unwrap();
+    more(&mut writer);
     writer.finish().unwrap()
+}
+
+/// A part written by version 1 of the format: 300 rows in granules of 64.
+#[test]
+fn a_part_of_version_1_still_opens() {
+    let types =
+        ["UInt32", "UInt64", "Nullable(String)", "Array(Int16)", "Float64", "Map(String, UInt64)"];
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    disk.create("old").unwrap().append(include_bytes!("testdata/version_1.part")).unwrap();
+    let reader = PartReader::open(&disk, "old").unwrap();
+    reader.verify_all().unwrap();
+    for (i, name) in types.iter().enumerate() {
+        let data_type = parse_data_type(name).unwrap();
+        let (_, values) = shapes(&data_type, 300, 21).swap_remove([5, 4, 2, 2, 0, 1][i]);
+        let column = Column::from_values(data_type, &values).unwrap();
+        assert_eq!(text(&reader.read_column(i, &[0, 1, 2, 3, 4]).unwrap()), text(&column));
+    }
+}
+
+#[test]
+fn sections_and_blobs_come_back() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let column = Column::from_values(DataType::UInt8, &[Value::UInt(1)]).unwrap();
+    let write = |required: bool| {
+        let part = write_part_with(&disk, std::slice::from_ref(&column), 10, |writer| {
+            assert_eq!(writer.add_blob(vec![7; 5000]), 0);
+            assert_eq!(writer.add_blob(vec![]), 1);
+            writer.add_section(9999, required, b"later".to_vec());
+        });
+        PartReader::open(&disk, &part.keep().path())
+    };
+    let reader = write(false).unwrap();
+    reader.verify_all().unwrap();
+    assert_eq!(reader.section(9999), Some(&b"later"[..]));
+    assert_eq!(reader.section(9998), None);
+    assert_eq!(reader.blob(0).unwrap(), vec![7; 5000]);
+    assert_eq!(reader.blob(1).unwrap(), Vec::<u8>::new());
+    assert!(reader.blob(2).is_err());
+    disk.remove(&part_path(PartId { epoch: 1, number: 1 })).unwrap();
+    assert!(matches!(write(true), Err(Error::Damaged { .. })));
 }
 
 #[test]

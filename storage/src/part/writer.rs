@@ -13,7 +13,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::PendingPart;
 use super::content_hash::{row_hashes, sum};
 use super::encode::{Encoder, decoded_bytes};
-use super::footer::{ColumnWriter, FooterHead, HEADER, KeyColumn, Mark, TAIL_BYTES, TAIL_MAGIC};
+use super::footer::{
+    ColumnWriter, FooterHead, HEADER, KeyColumn, Mark, Section, TAIL_BYTES, TAIL_MAGIC,
+};
 use super::layout::Layout;
 use super::wire::put_u64;
 use crate::block::Column;
@@ -69,6 +71,9 @@ pub(crate) struct PartWriter {
     /// First rows of granules (and the last row of the last one), per primary key expression.
     index_rows: Vec<Vec<Column>>,
     hashes: Vec<u64>,
+    /// What goes between the last granule and the footer.
+    blobs: Vec<Vec<u8>>,
+    sections: Vec<Section>,
     file: Option<Box<dyn WriteFile>>,
     file_offset: u64,
 }
@@ -89,6 +94,8 @@ impl PartWriter {
             granule_rows: vec![],
             index_rows: vec![vec![]; keys.primary_key.len()],
             hashes: vec![],
+            blobs: vec![],
+            sections: vec![],
             file: None,
             file_offset: 0,
             identity,
@@ -98,6 +105,20 @@ impl PartWriter {
 
     pub(crate) fn rows(&self) -> u64 {
         self.granule_rows.iter().map(|r| *r as u64).sum()
+    }
+
+    /// Adds bytes to the body, before the footer; a section names them by the number given back.
+    /// They stay in memory until the part is finished.
+    pub(crate) fn add_blob(&mut self, bytes: Vec<u8>) -> u32 {
+        self.blobs.push(bytes);
+        self.blobs.len() as u32 - 1
+    }
+
+    /// Adds a section to the footer. A reader that does not know the tag refuses the part if it is
+    /// `required`, and else skips it. A tag is added once.
+    pub(crate) fn add_section(&mut self, tag: u32, required: bool, bytes: Vec<u8>) {
+        debug_assert!(self.sections.iter().all(|s| s.tag != tag), "section {tag} twice");
+        self.sections.push(Section { tag, required, bytes });
     }
 
     /// Content hash per column so far, in the order of the columns.
@@ -219,9 +240,11 @@ impl PartWriter {
         if rows == 0 {
             return Err(Error::Column("a part holds at least one row".into()));
         }
-        let mut body = self.take_group(1 << 16);
+        let blob_bytes: usize = self.blobs.iter().map(Vec::len).sum();
+        let mut body = self.take_group(blob_bytes + (1 << 16));
+        let blobs = self.take_blobs(&mut body)?;
         let body_end = self.file_offset + body.len() as u64;
-        let footer = self.footer()?;
+        let footer = self.footer(blobs)?;
         let footer_hash = xxh3_64(&footer);
         body.extend_from_slice(&footer);
         put_tail(&mut body, body_end, footer.len() as u64, footer_hash);
@@ -236,7 +259,22 @@ impl PartWriter {
         Ok(pending)
     }
 
-    fn footer(&mut self) -> Result<Vec<u8>> {
+    /// Appends the blobs to the last bytes of the body; their marks.
+    fn take_blobs(&mut self, body: &mut Vec<u8>) -> Result<Vec<Mark>> {
+        std::mem::take(&mut self.blobs)
+            .into_iter()
+            .map(|blob| {
+                let length = u32::try_from(blob.len()).map_err(|_| {
+                    Error::LimitExceeded(format!("{} bytes beside the rows of a part", blob.len()))
+                })?;
+                let file_offset = self.file_offset + body.len() as u64;
+                body.extend_from_slice(&blob);
+                Ok(Mark { file_offset, length, decoded: length, hash: xxh3_64(&blob) })
+            })
+            .collect()
+    }
+
+    fn footer(&mut self, blobs: Vec<Mark>) -> Result<Vec<u8>> {
         let mut primary_index = vec![];
         for ((text, data_type), rows) in self.keys.primary_key.iter().zip(&self.index_rows) {
             let mut column = Column::concat(rows)?;
@@ -250,6 +288,8 @@ impl PartWriter {
             partition: std::mem::take(&mut self.keys.partition),
             sorting_key: std::mem::take(&mut self.keys.sorting_key),
             primary_index,
+            blobs,
+            sections: std::mem::take(&mut self.sections),
         };
         head.serialize(&self.columns, &mut self.encoder)
     }
