@@ -161,7 +161,8 @@ def pumphouse_try(binary, broker, topic, n, consumers):
             time.sleep(0.1)
         seconds, cpu = time.time() - began, cpu_seconds(server.process.pid) - cpu
         check = server.sql("SELECT count(), sum(user_id), sum(duration_ms), uniqExact(session) FROM t")
-        parts = server.sql("SELECT count(), sum(bytes_on_disk) FROM system.parts WHERE table = 't'").split("\t")
+        server.sql("OPTIMIZE TABLE t FINAL")  # sizes are compared in the same state: one part
+        parts = server.sql("SELECT count(), sum(bytes_on_disk) FROM system.parts WHERE table = 't' AND active").split("\t")
         return {"seconds": seconds, "cpu": cpu, "check": check, "parts": int(parts[0]), "bytes": int(parts[1])}
     finally:
         server.stop()
@@ -198,6 +199,7 @@ while rows < n:
         pending = []
 seconds, used = time.time() - began, cpu() - cpu0
 check = str(session.query("SELECT count(), sum(user_id), sum(duration_ms), uniqExact(session) FROM d.t", "TSV")).strip()
+session.query("OPTIMIZE TABLE d.t FINAL")
 size = str(session.query("SELECT sum(bytes_on_disk) FROM system.parts WHERE table = 't' AND active", "TSV")).strip()
 print(json.dumps({"seconds": seconds, "cpu": used, "insert_cpu": insert_cpu, "check": check, "bytes": int(size)}))
 consumer.close()

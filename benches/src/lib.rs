@@ -1,1 +1,3 @@
+//! What the benchmarks share: the generated data sets.
 
+pub mod hits;

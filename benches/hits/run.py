@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""The hits bench: 43 analytical queries over a table of 70 columns, against ClickHouse (chdb) and DuckDB.
+
+The same generated rows are loaded into all three (each on two threads, one part, warm cache, result caches
+off); then every query runs in turn on each engine, several tries, the fastest counts. Our times include HTTP.
+The ratio of a query is our time to the better peer's, both plus 10 ms; their geometric mean is what counts.
+
+  python3 benches/hits/run.py [--rows 10000000] [--tries 3] [--only 5,21] [--other-shape] [--engines pumphouse,chdb,duckdb]
+
+Needs: release builds of pumphouse and hits_generate, and the Python packages chdb and duckdb. Data is kept
+below target/hits-<rows> for the next run; remove it to load anew.
+"""
+import argparse, json, math, os, re, shutil, signal, socket, subprocess, sys, time, urllib.parse, urllib.request
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
+BINARY = os.environ.get("PUMPHOUSE_BINARY", os.path.join(TARGET, "release", "pumphouse"))
+GENERATOR = os.environ.get("HITS_GENERATE", os.path.join(TARGET, "release", "hits_generate"))
+THREADS = 2
+
+
+def cpu_seconds(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_bytes(pid):
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def reset_peak(pid):
+    try:
+        open(f"/proc/{pid}/clear_refs", "w").write("5")
+    except OSError:
+        pass
+
+
+def folder_bytes(path):
+    return sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(path) for f in files)
+
+
+class Pumphouse:
+    name = "pumphouse"
+
+    def __init__(self, data, fresh):
+        self.data = os.path.join(data, "pumphouse")
+        if fresh:
+            shutil.rmtree(self.data, ignore_errors=True)
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        os.makedirs(self.data, exist_ok=True)
+        self.process = subprocess.Popen(
+            [BINARY, "server", "--data-dir", self.data, "--http-port", str(self.port)],
+            stdout=subprocess.DEVNULL, stderr=open(os.path.join(data, "pumphouse.log"), "w"))
+        self.pid = self.process.pid
+        for _ in range(200):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping").read()
+                break
+            except OSError:
+                time.sleep(0.1)
+
+    def send(self, sql, body=None):
+        query = urllib.parse.urlencode({"query": sql, "max_threads": THREADS, "use_query_cache": 0})
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/?{query}", data=body if body is not None else b"")
+        try:
+            return urllib.request.urlopen(request, timeout=3600).read()
+        except urllib.error.HTTPError as e:
+            raise RuntimeError(e.read().decode(errors="replace")[:300]) from None
+
+    def is_loaded(self):
+        return b"1" == self.send("EXISTS TABLE hits").strip() and self.send("SELECT count() FROM hits").strip() != b"0"
+
+    def load(self, ddl, file):
+        self.send("DROP TABLE IF EXISTS hits")
+        self.send(ddl)
+        with open(file, "rb") as lines:
+            while True:
+                chunk = lines.read(256 << 20)
+                if not chunk:
+                    break
+                chunk += lines.readline()
+                self.send("INSERT INTO hits FORMAT TabSeparated", chunk)
+
+    def optimize(self):
+        self.send("OPTIMIZE TABLE hits FINAL")
+
+    def disk(self):
+        return int(self.send("SELECT sum(bytes_on_disk) FROM system.parts WHERE table = 'hits' AND active"))
+
+    def query(self, sql):
+        began = time.perf_counter()
+        text = self.send(sql + " FORMAT TabSeparated")
+        return time.perf_counter() - began, [line.split("\t") for line in text.decode(errors="replace").splitlines()]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+
+# A peer runs in a process of its own, so that its memory and CPU time are its own: a JSON line in, one out.
+PEER = r'''
+import json, sys, time, os, shutil
+kind, folder = sys.argv[1], sys.argv[2]
+if kind == "chdb":
+    from chdb.session import Session
+    session = Session(folder)
+    session.query("CREATE DATABASE IF NOT EXISTS d; USE d; SET max_threads = %s" % sys.argv[3])
+    def run(sql):
+        return [l.split("\t") for l in str(session.query(sql, "TSV")).splitlines()]
+else:
+    import duckdb
+    os.makedirs(folder, exist_ok=True)
+    con = duckdb.connect(os.path.join(folder, "hits.duckdb"))
+    con.execute("SET threads = %s; SET TimeZone = 'UTC'" % sys.argv[3])
+    def run(sql):
+        return [["" if v is None else str(v) for v in row] for row in con.execute(sql).fetchall()]
+for line in sys.stdin:
+    began = time.perf_counter()
+    try:
+        rows = run(json.loads(line))
+        print(json.dumps({"s": time.perf_counter() - began, "rows": rows[:2000]}), flush=True)
+    except Exception as e:
+        print(json.dumps({"error": str(e)[:300]}), flush=True)
+'''
+
+
+class Peer:
+    def __init__(self, name, data, fresh):
+        self.name, self.folder = name, os.path.join(data, name)
+        if fresh:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.process = subprocess.Popen([sys.executable, "-c", PEER, name, self.folder, str(THREADS)], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pid = self.process.pid
+
+    def query(self, sql):
+        self.process.stdin.write(json.dumps(sql) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        if "error" in answer:
+            raise RuntimeError(f"{self.name}: {answer['error']}")
+        return answer["s"], answer["rows"]
+
+    def is_loaded(self):
+        try:
+            return self.query("SELECT count(*) FROM hits")[1][0][0] != "0"
+        except RuntimeError:
+            return False
+
+    def load(self, ddl, file):
+        columns = re.findall(r"^    (\w+) (\S+?),?$", ddl, re.M)
+        self.query("DROP TABLE IF EXISTS hits")
+        if self.name == "chdb":
+            self.query(ddl)
+            structure = ", ".join(f"{n} {t}" for n, t in columns)
+            self.query(f"INSERT INTO hits SELECT * FROM file('{file}', 'TabSeparated', '{structure}')")
+            return
+        names = {"UInt8": "UTINYINT", "UInt16": "USMALLINT", "UInt32": "UINTEGER", "UInt64": "UBIGINT", "Int8": "TINYINT",
+                 "Int16": "SMALLINT", "Int32": "INTEGER", "Int64": "BIGINT", "DateTime": "TIMESTAMP", "Date": "DATE"}
+        typed = ", ".join(f"'{n}': '{names.get(t, 'VARCHAR')}'" for n, t in columns)
+        # Sorted as the others' key sorts, so that its zone maps can prune as theirs do.
+        self.query("CREATE TABLE hits AS SELECT * FROM read_csv('%s', delim='\t', quote='', escape='', header=false, nullstr='\x01', columns={%s})"
+                   " ORDER BY CounterID, EventDate, UserID, EventTime, WatchID" % (file, typed))
+        self.query("CHECKPOINT")
+
+    def optimize(self):
+        if self.name == "chdb":
+            self.query("OPTIMIZE TABLE hits FINAL")
+
+    def disk(self):
+        if self.name == "chdb":
+            return int(self.query("SELECT sum(bytes_on_disk) FROM system.parts WHERE table = 'hits' AND active")[1][0][0])
+        return folder_bytes(self.folder)
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+def read_queries():
+    queries = []
+    for line in open(os.path.join(ROOT, "benches", "hits", "queries.sql")):
+        line = line.strip()
+        if line.startswith("-- duckdb: "):
+            queries[-1]["duckdb"] = line[len("-- duckdb: "):]
+        elif line == "{sums}":
+            queries.append({"": "SELECT " + ", ".join(f"sum(ResolutionWidth + {i})" for i in range(90)) + " FROM hits"})
+        elif line and not line.startswith("--"):
+            queries.append({"": line})
+    return queries
+
+
+def cell(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def same(a, b):
+    if isinstance(a, float) and isinstance(b, float):
+        return abs(a - b) <= 1e-9 * max(abs(a), abs(b), 1)
+    return a == b
+
+
+def compare(ours, theirs):
+    """`equal`, `ties` (only rows that the order leaves open differ), or `DIFFERENT`."""
+    if len(ours) != len(theirs):
+        return "DIFFERENT"
+    def rows_same(x, y):
+        return all(len(a) == len(b) and all(same(cell(p), cell(q)) for p, q in zip(a, b)) for a, b in zip(x, y))
+    if rows_same(ours, theirs) or rows_same(sorted(ours), sorted(theirs)):
+        return "equal"
+    def numbers(rows):
+        return [[c for c in map(cell, row) if isinstance(c, float)][-1:] for row in rows]
+    return "ties" if all(same(a[0], b[0]) for a, b in zip(numbers(ours), numbers(theirs)) if a and b) else "DIFFERENT"
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--rows", type=int, default=10_000_000)
+    p.add_argument("--tries", type=int, default=3)
+    p.add_argument("--only", help="numbers of queries, from 1")
+    p.add_argument("--engines", default="pumphouse,chdb,duckdb")
+    p.add_argument("--other-shape", action="store_true", help="the second data set: other seed, other skew")
+    p.add_argument("--reload", action="store_true")
+    p.add_argument("--load-only", action="store_true")
+    p.add_argument("--no-record", action="store_true")
+    a = p.parse_args()
+    data = os.path.join(TARGET, f"hits-{a.rows}" + ("-other" if a.other_shape else ""))
+    os.makedirs(data, exist_ok=True)
+    ddl = subprocess.run([GENERATOR, "--ddl"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    file = os.path.join(data, "hits.tsv")
+    engines, load = [], {}
+    for name in a.engines.split(","):
+        engines.append(Pumphouse(data, a.reload) if name == "pumphouse" else Peer(name, data, a.reload))
+    for engine in engines:
+        if engine.is_loaded():
+            continue
+        if not os.path.exists(file):
+            print("generating", a.rows, "rows", flush=True)
+            with open(file + ".part", "wb") as out:
+                subprocess.run([GENERATOR, "--rows", str(a.rows)] + (["--other-shape"] if a.other_shape else []), check=True, stdout=out)
+            os.rename(file + ".part", file)
+        def timed(what):
+            cpu, began = cpu_seconds(engine.pid), time.time()
+            what()
+            return {"s": round(time.time() - began, 2), "cpu_s": round(cpu_seconds(engine.pid) - cpu, 2)}
+        insert, merge = timed(lambda: engine.load(ddl, file)), timed(engine.optimize)
+        load[engine.name] = {"insert": insert, "optimize": merge, "disk": engine.disk()}
+        print(engine.name, json.dumps(load[engine.name]), flush=True)
+    if load:
+        with open(os.path.join(data, "load.json"), "w") as out:
+            json.dump(load, out)
+    if a.load_only:
+        for engine in engines:
+            engine.stop()
+        return
+    pick = engines[0].query("SELECT any(UserID) FROM (SELECT UserID, count(*) AS c FROM hits GROUP BY UserID HAVING c BETWEEN 3 AND 10 ORDER BY UserID LIMIT 1)"
+                            if engines[0].name != "duckdb" else "SELECT any_value(UserID) FROM hits")[1][0][0]
+    page = engines[0].query("SELECT URLHash FROM hits WHERE CounterID = 85 GROUP BY URLHash ORDER BY count(*) DESC, URLHash LIMIT 1")[1][0][0]
+    referer = engines[0].query("SELECT RefererHash FROM hits WHERE CounterID = 85 AND RefererHash <> 0 GROUP BY RefererHash ORDER BY count(*) DESC, RefererHash LIMIT 1")[1][0][0]
+    only = set(map(int, a.only.split(","))) if a.only else None
+    results, wins, logs, bad = [], 0, [], []
+    for number, texts in enumerate(read_queries(), 1):
+        if only and number not in only:
+            continue
+        best, answers, peaks = {}, {}, {}
+        for attempt in range(a.tries):
+            for engine in engines:
+                sql = texts.get(engine.name, texts[""]).replace("{user}", pick).replace("{url_hash}", page).replace("{referer_hash}", referer)
+                reset_peak(engine.pid)
+                try:
+                    seconds, rows = engine.query(sql)
+                except Exception as e:
+                    seconds, rows = math.inf, [[f"error: {e}"]]
+                if attempt == 0:
+                    answers[engine.name] = rows
+                peaks[engine.name] = max(peaks.get(engine.name, 0), peak_bytes(engine.pid))
+                best[engine.name] = min(best.get(engine.name, math.inf), seconds)
+        line = {"q": number, **{n: round(s * 1000, 1) for n, s in best.items()}}
+        ours = best.get("pumphouse")
+        peers = {n: s for n, s in best.items() if n != "pumphouse"}
+        if ours is not None and peers:
+            ratio = (ours + 0.01) / (min(peers.values()) + 0.01)
+            line["ratio"] = round(ratio, 2)
+            logs.append(math.log(ratio) if math.isfinite(ratio) else math.log(100))
+            wins += ratio <= 1
+            line["answer"] = compare(answers["pumphouse"], answers[next(iter(peers))])
+            if line["answer"] == "DIFFERENT":
+                bad.append((number, answers["pumphouse"][:3], answers[next(iter(peers))][:3]))
+        line["peak_mb"] = {n: b >> 20 for n, b in peaks.items()}
+        results.append(line)
+        print(json.dumps(line), flush=True)
+    for number, ours, theirs in bad:
+        print(f"Q{number} differs:\n  {ours}\n  {theirs}")
+    for engine in engines:
+        engine.stop()
+    if logs:
+        saved = os.path.join(data, "load.json")
+        loads = json.load(open(saved)) if os.path.exists(saved) else {}
+        record = {"bench": "hits", "rows": a.rows, "other_shape": a.other_shape, "tries": a.tries,
+                  "geomean_vs_best": round(math.exp(sum(logs) / len(logs)), 3), "wins": wins, "queries": len(logs),
+                  "worst": max(r["ratio"] for r in results), "different": [b[0] for b in bad], "load": loads}
+        if "pumphouse" in loads and "chdb" in loads:
+            record["disk_vs_clickhouse"] = round(loads["pumphouse"]["disk"] / loads["chdb"]["disk"], 3)
+        record["times"] = results
+        record["commit"] = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
+        record["date"] = time.strftime("%Y-%m-%d")
+        print(json.dumps({k: v for k, v in record.items() if k != "times"}, indent=1))
+        if not a.no_record and not only:
+            with open(os.path.join(ROOT, "benches", "results", "hits.jsonl"), "a") as out:
+                out.write(json.dumps(record) + "\n")
+
+
+if __name__ == "__main__":
+    main()
