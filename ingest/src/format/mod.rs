@@ -4,6 +4,7 @@
 //! many rows a call straight into column builders and keep their state between calls (nothing is
 //! rebuilt per message).
 
+mod blocks;
 mod columns;
 mod csv;
 mod fields;
@@ -15,6 +16,7 @@ mod json_rows;
 mod json_skip;
 mod json_value;
 mod markdown;
+pub mod native;
 mod plain;
 mod pretty;
 mod registry;

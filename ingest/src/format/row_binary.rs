@@ -30,7 +30,7 @@ impl RowBinaryWriter {
     }
 }
 
-fn write_varint(mut n: u64, out: &mut Vec<u8>) {
+pub(super) fn write_varint(mut n: u64, out: &mut Vec<u8>) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;
@@ -38,13 +38,13 @@ fn write_varint(mut n: u64, out: &mut Vec<u8>) {
     out.push(n as u8);
 }
 
-fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     write_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
 /// A UUID's two halves are little-endian numbers each; the same turns it back.
-fn swap_uuid(bytes: &[u8]) -> [u8; 16] {
+pub(super) fn swap_uuid(bytes: &[u8]) -> [u8; 16] {
     let mut swapped = [0; 16];
     swapped.copy_from_slice(bytes);
     swapped[..8].reverse();
@@ -153,6 +153,8 @@ impl FormatWriter for RowBinaryWriter {
 pub struct RowBinaryReader {
     rows: RowBuilder,
     header: Header,
+    /// A flag before each value says that it is the column's default and does not follow.
+    defaults: bool,
     options: FormatOptions,
     fields: Option<FieldColumns>,
     /// Fields of the input that no column wants are read into these and dropped.
@@ -161,23 +163,23 @@ pub struct RowBinaryReader {
 }
 
 /// Why a value could not be read.
-enum Stop {
+pub(super) enum Stop {
     /// The input ends within it.
     Cut,
     Bad(u32, String),
 }
 
-type Read<T> = std::result::Result<T, Stop>;
+pub(super) type Read<T> = std::result::Result<T, Stop>;
 
 /// The input and how far it is read.
-struct Source<'a> {
-    bytes: &'a [u8],
-    at: usize,
+pub(super) struct Source<'a> {
+    pub bytes: &'a [u8],
+    pub at: usize,
 }
 
 impl<'a> Source<'a> {
     #[inline]
-    fn take(&mut self, count: usize) -> Read<&'a [u8]> {
+    pub fn take(&mut self, count: usize) -> Read<&'a [u8]> {
         let end = self.at.checked_add(count).ok_or(Stop::Cut)?;
         let taken = self.bytes.get(self.at..end).ok_or(Stop::Cut)?;
         self.at = end;
@@ -185,14 +187,14 @@ impl<'a> Source<'a> {
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
+    pub fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
         let mut out = [0; N];
         out.copy_from_slice(self.take(N)?);
         Ok(out)
     }
 
     #[inline]
-    fn varint(&mut self) -> Read<usize> {
+    pub fn varint(&mut self) -> Read<usize> {
         let mut n = 0u64;
         for shift in (0..64).step_by(7) {
             let [b] = self.array()?;
@@ -204,7 +206,7 @@ impl<'a> Source<'a> {
         Err(Stop::Bad(codes::INCORRECT_DATA, "a length of more than ten bytes".into()))
     }
 
-    fn string(&mut self) -> Read<&'a [u8]> {
+    pub fn string(&mut self) -> Read<&'a [u8]> {
         let length = self.varint()?;
         if length > super::ROW_BYTES_MAX {
             let message = format!("a string of {length} bytes is longer than a row may be");
@@ -304,10 +306,12 @@ impl RowBinaryReader {
         columns: &[InputColumn],
         options: &FormatOptions,
         header: Header,
+        defaults: bool,
     ) -> Result<Box<dyn FormatReader>> {
         Ok(Box::new(RowBinaryReader {
             rows: RowBuilder::new(columns, options.time_zone),
             header,
+            defaults,
             options: options.clone(),
             fields: None,
             unwanted: vec![],
@@ -355,6 +359,9 @@ impl RowBinaryReader {
         let row = self.rows.rows();
         let mut seen = 0;
         for (i, column) in fields.iter().enumerate() {
+            if self.defaults && source.array()? != [0u8] {
+                continue;
+            }
             match column {
                 Some(c) => {
                     let slot = &mut self.rows.slots[*c];
@@ -423,7 +430,7 @@ impl RowBinaryReader {
 }
 
 #[cold]
-fn binary_error(stop: Stop, at: usize, row: usize, what: &str) -> ParseError {
+pub(super) fn binary_error(stop: Stop, at: usize, row: usize, what: &str) -> ParseError {
     let (code, message) = match stop {
         Stop::Cut => (
             codes::CANNOT_READ_ALL_DATA,

@@ -48,7 +48,7 @@ TOTALS = "SELECT number%2 AS k, count() AS c FROM numbers(5) GROUP BY k WITH TOT
 HEADERS = ["", "WithNames", "WithNamesAndTypes"]
 FORMATS = (
     [f + h for f in ["TabSeparated", "TSVRaw", "CSV", "JSONCompactEachRow", "JSONCompactStringsEachRow", "RowBinary"] for h in HEADERS]
-    + ["TSVWithNamesAndTypes", "JSON", "JSONStrings", "JSONCompact", "JSONCompactStrings", "JSONColumns", "JSONCompactColumns",
+    + ["Native", "TSVWithNamesAndTypes", "JSON", "JSONStrings", "JSONCompact", "JSONCompactStrings", "JSONColumns", "JSONCompactColumns",
        "JSONColumnsWithMetadata", "JSONEachRow", "JSONStringsEachRow", "PrettyJSONEachRow", "JSONObjectEachRow", "Values", "SQLInsert",
        "Vertical", "XML", "Markdown", "TSKV", "Null", "LineAsString", "Pretty", "PrettyCompact", "PrettySpace"]
 )
@@ -60,6 +60,8 @@ def writers():
             for fmt in FORMATS:
                 if (case, fmt) == ("escapes", "PrettySpace"):
                     continue  # the width of a tab depends on where it stands
+                if fmt == "Native" and case in ("values", "tables"):
+                    continue  # what lies under a NULL there is what the query had computed
                 text = query(sql, fmt)
                 assert isinstance(text, bytes), (case, fmt, text)
                 # What a clock and a plan decide.
