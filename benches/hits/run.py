@@ -10,7 +10,7 @@ The ratio of a query is our time to the better peer's, both plus 10 ms; their ge
 Needs: release builds of pumphouse and hits_generate, and the Python packages chdb and duckdb. Data is kept
 below target/hits-<rows> for the next run; remove it to load anew.
 """
-import argparse, json, math, os, re, shutil, signal, socket, subprocess, sys, time, urllib.parse, urllib.request
+import argparse, atexit, json, math, os, re, shutil, signal, socket, subprocess, sys, time, urllib.parse, urllib.request
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
@@ -57,7 +57,10 @@ class Pumphouse:
             [BINARY, "server", "--data-dir", self.data, "--http-port", str(self.port)],
             stdout=subprocess.DEVNULL, stderr=open(os.path.join(data, "pumphouse.log"), "w"))
         self.pid = self.process.pid
-        for _ in range(200):
+        atexit.register(self.process.kill)
+        for _ in range(600):
+            if self.process.poll() is not None:
+                sys.exit(open(os.path.join(data, "pumphouse.log")).read())
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping").read()
                 break
@@ -116,7 +119,7 @@ else:
     import duckdb
     os.makedirs(folder, exist_ok=True)
     con = duckdb.connect(os.path.join(folder, "hits.duckdb"))
-    con.execute("SET threads = %s; SET TimeZone = 'UTC'" % sys.argv[3])
+    con.execute("SET enable_progress_bar = false; SET threads = %s; SET TimeZone = 'UTC'" % sys.argv[3])
     def run(sql):
         return [["" if v is None else str(v) for v in row] for row in con.execute(sql).fetchall()]
 for line in sys.stdin:
@@ -137,6 +140,7 @@ class Peer:
         self.process = subprocess.Popen([sys.executable, "-c", PEER, name, self.folder, str(THREADS)], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pid = self.process.pid
+        atexit.register(self.process.kill)
 
     def query(self, sql):
         self.process.stdin.write(json.dumps(sql) + "\n")
@@ -208,17 +212,28 @@ def same(a, b):
     return a == b
 
 
-def compare(ours, theirs):
-    """`equal`, `ties` (only rows that the order leaves open differ), or `DIFFERENT`."""
+def order_column(sql):
+    """Where the first ORDER BY column stands in the SELECT list; None if it is not there."""
+    found = re.search(r"ORDER BY (\w+)", sql)
+    items = re.sub(r"\([^()]*\)", "", re.sub(r"\([^()]*\)", "", sql.split(" FROM ")[0])).split(",")
+    names = [item.split()[-1] for item in items]
+    return names.index(found[1]) if found and found[1] in names else None
+
+
+def compare(sql, ours, theirs):
+    """`equal`; `ties` or `open` if only rows differ that the query's order leaves open; `DIFFERENT`."""
     if len(ours) != len(theirs):
         return "DIFFERENT"
     def rows_same(x, y):
         return all(len(a) == len(b) and all(same(cell(p), cell(q)) for p, q in zip(a, b)) for a, b in zip(x, y))
     if rows_same(ours, theirs) or rows_same(sorted(ours), sorted(theirs)):
         return "equal"
-    def numbers(rows):
-        return [[c for c in map(cell, row) if isinstance(c, float)][-1:] for row in rows]
-    return "ties" if all(same(a[0], b[0]) for a, b in zip(numbers(ours), numbers(theirs)) if a and b) else "DIFFERENT"
+    if "ORDER BY" not in sql and "LIMIT" in sql:
+        return "open"
+    key = order_column(sql)
+    if key is None:
+        return "DIFFERENT"
+    return "ties" if all(same(cell(a[key]), cell(b[key])) for a, b in zip(ours, theirs)) else "DIFFERENT"
 
 
 def main():
@@ -291,7 +306,7 @@ def main():
             line["ratio"] = round(ratio, 2)
             logs.append(math.log(ratio) if math.isfinite(ratio) else math.log(100))
             wins += ratio <= 1
-            line["answer"] = compare(answers["pumphouse"], answers[next(iter(peers))])
+            line["answer"] = compare(texts[""], answers["pumphouse"], answers[next(iter(peers))])
             if line["answer"] == "DIFFERENT":
                 bad.append((number, answers["pumphouse"][:3], answers[next(iter(peers))][:3]))
         line["peak_mb"] = {n: b >> 20 for n, b in peaks.items()}
