@@ -21,7 +21,7 @@ use crate::log::committer::{Committer, FailureHook};
 use crate::log::manifest::{Manifest, ManifestOptions};
 use crate::log::recovery::{self, Recovered};
 use crate::log::{Commit, Edit, PartId, PartMeta, State};
-use crate::part::{PartReader, PendingPart};
+use crate::part::{PartReader, PendingPart, RowMask};
 
 /// What a store stands on.
 pub struct StoreOptions {
@@ -96,6 +96,7 @@ pub struct Store {
     next_part: AtomicU64,
     quarantined: Mutex<BTreeMap<PartId, String>>,
     open_parts: Mutex<OpenParts>,
+    masks: Mutex<HashMap<PartId, Arc<RowMask>>>,
     parts_removed: AtomicU64,
     repairs: Vec<String>,
     committer: Committer,
@@ -134,6 +135,7 @@ impl Store {
             next_part: AtomicU64::new(1),
             quarantined: Mutex::new(quarantined),
             open_parts: Mutex::new(OpenParts::new(config.open_parts_max)),
+            masks: Mutex::default(),
             parts_removed: AtomicU64::new(0),
             repairs,
             committer,
@@ -208,20 +210,39 @@ impl Store {
         }
     }
 
+    /// Which rows of the part are left; None if all are.
+    pub fn mask(&self, meta: &PartMeta) -> Result<Option<Arc<RowMask>>> {
+        let Some(mask) = &meta.mask else { return Ok(None) };
+        if let Some(read) = self.masks.lock().get(&mask.id) {
+            return Ok(Some(read.clone()));
+        }
+        let read = Arc::new(RowMask::read(&self.disk, mask, meta.rows)?);
+        let mut masks = self.masks.lock();
+        if masks.len() >= self.config.open_parts_max {
+            // Any may go; they are small and read again at once.
+            masks.clear();
+        }
+        masks.insert(mask.id, read.clone());
+        Ok(Some(read))
+    }
+
     /// Removes the files of parts that left the state and that no snapshot holds any more; gives how
     /// many. Commits do it too; a timer should, for snapshots that were held for long.
     pub fn collect_garbage(&self) -> Result<usize> {
         let mut parts = self.committer.take_unpinned();
         let count = parts.len();
-        while let Some(part) = parts.pop() {
-            self.open_parts.lock().remove(part.id);
-            self.quarantined.lock().remove(&part.id);
-            if let Err(e) = self.disk.remove(&part.path()) {
-                parts.push(part);
+        while let Some(removed) = parts.pop() {
+            if removed.is_part() {
+                self.open_parts.lock().remove(removed.meta.id);
+                self.quarantined.lock().remove(&removed.meta.id);
+            }
+            let outcome = removed.paths().iter().try_for_each(|path| self.disk.remove(path));
+            if let Err(e) = outcome {
+                parts.push(removed);
                 self.committer.put_back(parts);
                 return Err(e);
             }
-            self.parts_removed.fetch_add(1, Ordering::Relaxed);
+            self.parts_removed.fetch_add(u64::from(removed.is_part()), Ordering::Relaxed);
         }
         Ok(count)
     }
@@ -288,7 +309,7 @@ fn verify_parts(
     state: &State,
     config: &StoreConfig,
 ) -> BTreeMap<PartId, String> {
-    let mut parts: Vec<&Arc<PartMeta>> = state.tables.values().flat_map(|t| &t.parts).collect();
+    let mut parts: Vec<&Arc<PartMeta>> = state.all_parts().collect();
     parts.sort_by_key(|p| std::cmp::Reverse(p.id));
     let mut bytes_left = config.verify_bytes_max;
     let jobs: Vec<(&Arc<PartMeta>, bool)> = parts
@@ -301,7 +322,11 @@ fn verify_parts(
         .collect();
     let verify = |(part, whole): &(&Arc<PartMeta>, bool)| {
         let outcome = open_part(disk, part)
-            .and_then(|reader| if *whole { reader.verify_all() } else { Ok(()) });
+            .and_then(|reader| if *whole { reader.verify_all() } else { Ok(()) })
+            .and_then(|()| match &part.mask {
+                Some(mask) => RowMask::read(disk, mask, part.rows).map(|_| ()),
+                None => Ok(()),
+            });
         outcome.err().map(|e| {
             tracing::error!("part {} is quarantined: {e}", part.id);
             (part.id, e.to_string())

@@ -104,7 +104,7 @@ impl Inserter {
                 let rows = crate::kafka::produce::produce(&target, &block, ctx)?;
                 return Ok(InsertOutcome { rows, version: state.version, ..Default::default() });
             }
-            if token.is_some_and(|t| target.tokens.iter().any(|k| **k == *t)) {
+            if token.is_some_and(|t| target.tokens.contains(t)) {
                 return Ok(InsertOutcome { version: state.version, ..InsertOutcome::default() });
             }
             match self.try_insert(&state, &target, &block, token, ctx) {

@@ -226,7 +226,7 @@ impl TableSource for StoredSource {
     }
 
     fn row_count(&self) -> Option<u64> {
-        Some(self.table.parts.iter().map(|p| p.rows).sum())
+        Some(self.table.parts.iter().map(|p| p.rows_live()).sum())
     }
 
     fn sorting_key(&self) -> &[String] {

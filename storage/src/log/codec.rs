@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::codec_changes::{TAGS, read_change, write_change};
 use super::codec_clauses::{read_clauses, read_mask, write_clauses, write_mask};
 use super::edit::{
     ColumnDefault, ColumnDefinition, DefaultKind, Edit, PartId, PartMeta, TableClauses,
@@ -17,8 +18,9 @@ use crate::error::{Error, Result};
 use crate::types::parse_data_type;
 
 /// The format that this program writes, and the newest that it reads. Format 1 has no clauses behind
-/// a definition, and no data version, mask and TTL behind a part.
-pub const FORMAT: u8 = 2;
+/// a definition, and no data version, mask and TTL behind a part; before format 3 snapshots had no
+/// sections at their end.
+pub const FORMAT: u8 = 3;
 
 /// The payload of a frame, growing commit by commit.
 #[derive(Debug)]
@@ -113,6 +115,7 @@ fn check_definition(definition: &TableDefinition) -> Result<()> {
 
 fn write_edit(w: &mut Writer, edit: &Edit) {
     match edit {
+        Edit::Change(change) => write_change(w, change),
         Edit::Epoch { epoch, wall_us } => {
             w.u8(1);
             w.uint(u64::from(*epoch));
@@ -220,6 +223,7 @@ fn read_edit(r: &mut Reader) -> WireResult<Edit> {
         },
         14 => Edit::Token { table: r.uuid()?, token: r.text()? },
         15 => Edit::PauseStream { table: r.uuid()?, paused: r.bool()? },
+        tag if TAGS.contains(&tag) => Edit::Change(read_change(r, tag)?),
         other => return r.error(format!("unknown edit {other}")),
     })
 }

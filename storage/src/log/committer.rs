@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::codec::Payload;
 use super::edit::{Commit, Edit, PartMeta, Rejection};
+use super::removed::{Removed, collect_removed};
 use super::state::State;
 use super::{AppendFailure, CommitLog};
 use crate::disk::Disk;
@@ -56,7 +57,7 @@ pub struct Committer {
     log: Mutex<Box<dyn CommitLog>>,
     state: RwLock<Arc<State>>,
     /// Parts no longer in the newest state, whose files are still there.
-    removed: Mutex<Vec<Arc<PartMeta>>>,
+    removed: Mutex<Vec<Removed>>,
     hook: OnceLock<FailureHook>,
     pub counts: CommitCounts,
 }
@@ -98,7 +99,7 @@ struct Group {
     next: State,
     payload: Payload,
     accepted: Vec<Entry>,
-    removed: Vec<Arc<PartMeta>>,
+    removed: Vec<Removed>,
     has_parts: bool,
 }
 
@@ -327,14 +328,12 @@ impl Committer {
     }
 
     /// Parts that left the state and that nobody reads any more; the caller removes their files.
-    pub fn take_unpinned(&self) -> Vec<Arc<PartMeta>> {
-        let mut removed = self.removed.lock();
-        // A count of one is ours; nobody else can make another of it.
-        removed.extract_if(.., |part| Arc::strong_count(part) == 1).collect()
+    pub fn take_unpinned(&self) -> Vec<Removed> {
+        super::removed::take_unpinned(&mut self.removed.lock())
     }
 
     /// Parts whose files could not be removed, for another try.
-    pub fn put_back(&self, parts: Vec<Arc<PartMeta>>) {
+    pub fn put_back(&self, parts: Vec<Removed>) {
         self.removed.lock().extend(parts);
     }
 
@@ -376,29 +375,12 @@ impl Group {
         }
         self.payload.push(&edits, COMMIT_BYTES_MAX)?;
         for edit in &edits {
-            self.collect_removed(edit);
+            collect_removed(&self.next, edit, &mut self.removed);
+            self.has_parts |= super::removed::names_files(edit);
             self.next.apply(version, edit);
         }
         self.has_parts |= !entry.parts.is_empty();
         Ok(())
-    }
-
-    fn collect_removed(&mut self, edit: &Edit) {
-        let tables = &self.next.tables;
-        match edit {
-            Edit::RemovePart { table, part } => {
-                let parts = tables.get(table).map(|t| &t.parts[..]).unwrap_or_default();
-                self.removed.extend(parts.iter().filter(|p| p.id == *part).cloned());
-            }
-            Edit::DropTable { table } => {
-                self.removed.extend(tables.get(table).iter().flat_map(|t| t.parts.iter().cloned()));
-            }
-            Edit::DropDatabase { name } => {
-                let dropped = tables.values().filter(|t| t.definition.database == *name);
-                self.removed.extend(dropped.flat_map(|t| t.parts.iter().cloned()));
-            }
-            _ => {}
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::change::Change;
 use crate::types::DataType;
 
 /// One atomic change of the server's state.
@@ -89,6 +90,8 @@ pub enum Edit {
         table: Uuid,
         paused: bool,
     },
+    /// Masks, mutations, partition operations, tables dropped and taken back.
+    Change(Change),
 }
 
 /// What must still hold when the committer reaches the commit; else the whole commit is rejected.
@@ -134,10 +137,28 @@ pub enum Precondition {
         table: Uuid,
         token: String,
     },
-    /// All these parts are live (merges, mutations).
+    /// All these parts are live, whatever their masks.
     PartsLive {
         table: Uuid,
         parts: Vec<PartId>,
+    },
+    /// All these parts are live with these masks and data versions (merges, mutations, deletes).
+    PartsAs {
+        table: Uuid,
+        parts: Vec<Arc<PartMeta>>,
+    },
+    /// Every part has been through every mutation.
+    MutationsDone {
+        table: Uuid,
+    },
+    /// The table was dropped and can still be taken back.
+    TableDropped {
+        table: Uuid,
+    },
+    /// The part is among the table's detached ones.
+    PartDetached {
+        table: Uuid,
+        part: PartId,
     },
 }
 
@@ -167,6 +188,8 @@ pub enum Rejection {
     DuplicateToken(String),
     #[error("part {0} was replaced meanwhile")]
     PartGone(PartId),
+    #[error("table {0} has mutations that are not done yet")]
+    MutationsPending(String),
 }
 
 /// Identifies a part for ever: the epoch of the process that wrote it and a counter. Never reused,
@@ -222,9 +245,20 @@ pub struct MaskMeta {
 }
 
 impl PartMeta {
-    /// The name ClickHouse would show: `<partition>_<min>_<max>_<level>`.
+    /// The name ClickHouse would show: `<partition>_<min>_<max>_<level>`, and the number of the
+    /// newest mutation where it is younger than the part's first block.
     pub fn name(&self) -> String {
-        format!("{}_{}_{}_{}", self.partition_id, self.min_block, self.max_block, self.level)
+        let name =
+            format!("{}_{}_{}_{}", self.partition_id, self.min_block, self.max_block, self.level);
+        if self.data_version > self.min_block {
+            return format!("{name}_{}", self.data_version);
+        }
+        name
+    }
+
+    /// Rows that are not deleted.
+    pub fn rows_live(&self) -> u64 {
+        self.rows - self.mask.as_ref().map_or(0, |m| m.deleted_rows.min(self.rows))
     }
 
     /// Path below the data directory.
@@ -236,6 +270,11 @@ impl PartMeta {
 /// Path of a part's file below the data directory.
 pub fn part_path(id: PartId) -> String {
     format!("parts/{id}.part")
+}
+
+/// Path of a mask's file below the data directory.
+pub fn mask_path(id: PartId) -> String {
+    format!("parts/{id}.mask")
 }
 
 /// A table's definition, whatever its engine. Immutable; a change is a new one.

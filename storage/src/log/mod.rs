@@ -6,26 +6,32 @@
 //! appends and publishes. The committer sees the log as a [`CommitLog`], so that it can later be
 //! numbered objects in an object store.
 
+pub mod change;
 pub mod codec;
+mod codec_changes;
 mod codec_clauses;
 pub mod committer;
 pub mod edit;
 pub mod frame;
 pub mod manifest;
 pub mod recovery;
+mod removed;
 pub mod snapshot;
 pub mod state;
+mod tokens;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
+pub use change::{Change, DroppedTable, Mutation, MutationAction, MutationCommand, TableChanges};
 pub use edit::{
     ColumnDefault, ColumnDefinition, Commit, ConstraintDefinition, DefaultKind, Edit,
     IndexDefinition, MaskMeta, PartId, PartMeta, Precondition, ProjectionDefinition, Rejection,
-    TableClauses, TableDefinition, TtlRule, TtlRuleAction, part_path,
+    TableClauses, TableDefinition, TtlRule, TtlRuleAction, mask_path, part_path,
 };
 pub use state::{Database, State, StreamGap, StreamOffset, StreamPartition, Table};
+pub use tokens::Tokens;
 pub use wire::WireError;
 
 /// Where frames become durable, one after the other.

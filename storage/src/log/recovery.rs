@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::codec::decode_edits;
-use super::edit::PartId;
+use super::edit::{PartId, mask_path, part_path};
 use super::frame::{ALIGNMENT, FrameHeader, FrameKind, HEADER_BYTES, decode_header, has_magic};
 use super::manifest::{
     COPIES, CURRENT, CURRENT_NEXT, Position, current_text, manifest_generation, manifest_path,
@@ -385,8 +385,11 @@ fn remove_other_generations(disk: &dyn Disk, current: u64) -> Result<()> {
 /// Removes part files that the state does not list: those of commits that never happened, and of
 /// parts removed just before the end. Gives how many.
 pub fn remove_orphans(disk: &dyn Disk, state: &State) -> Result<usize> {
-    let live: HashSet<PartId> =
-        state.tables.values().flat_map(|t| t.parts.iter().map(|p| p.id)).collect();
+    let live: HashSet<String> = state
+        .all_parts()
+        .flat_map(|p| [Some(part_path(p.id)), p.mask.as_ref().map(|m| mask_path(m.id))])
+        .flatten()
+        .collect();
     let mut orphans = vec![];
     for name in disk.list(PARTS)? {
         let Some(id) = part_id_of(&name) else {
@@ -404,7 +407,7 @@ pub fn remove_orphans(disk: &dyn Disk, state: &State) -> Result<usize> {
                 ),
             ));
         }
-        if !live.contains(&id) {
+        if !live.contains(&format!("{PARTS}/{name}")) {
             orphans.push(name);
         }
     }
@@ -415,7 +418,8 @@ pub fn remove_orphans(disk: &dyn Disk, state: &State) -> Result<usize> {
 }
 
 fn part_id_of(name: &str) -> Option<PartId> {
-    let hex = name.strip_suffix(".part").filter(|hex| hex.len() == 16)?;
+    let hex = name.strip_suffix(".part").or_else(|| name.strip_suffix(".mask"));
+    let hex = hex.filter(|hex| hex.len() == 16)?;
     let epoch = u32::from_str_radix(hex.get(..8)?, 16).ok()?;
     let number = u32::from_str_radix(hex.get(8..)?, 16).ok()?;
     let id = PartId { epoch, number };

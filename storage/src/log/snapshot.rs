@@ -6,12 +6,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::change::TableChanges;
 use super::codec::{
     FORMAT, read_definition, read_format, read_pair, read_part, write_definition, write_pair,
     write_part,
 };
+use super::codec_changes::{read_dropped, read_table_changes, write_dropped, write_table_changes};
 use super::state::{Database, State, StreamGap, StreamOffset, StreamPartition, Table};
+use super::tokens::Tokens;
 use super::wire::{Reader, WireResult, Writer};
+
+const SECTION_END: u8 = 0;
+const SECTION_CHANGES: u8 = 20;
 
 pub fn encode_state(state: &State) -> Vec<u8> {
     let mut w = Writer::default();
@@ -24,7 +30,45 @@ pub fn encode_state(state: &State) -> Vec<u8> {
         write_pair(w, name);
         w.uint(*version);
     });
+    write_sections(&mut w, state);
     w.bytes
+}
+
+/// Tagged sections: what came after the first formats. Each has its number, and all are read in the
+/// order of their numbers, so a part of the state needs no new format to be added.
+fn write_sections(w: &mut Writer, state: &State) {
+    w.u8(SECTION_CHANGES);
+    w.list(state.tables.values(), |w, table| write_table_changes(w, &table.changes));
+    w.list(state.dropped.values(), |w, dropped| {
+        write_dropped(w, dropped);
+        write_table_changes(w, &dropped.table.changes);
+    });
+    w.u8(SECTION_END);
+}
+
+fn read_sections(r: &mut Reader, state: &mut State) -> WireResult<()> {
+    loop {
+        match r.u8()? {
+            SECTION_END => return Ok(()),
+            SECTION_CHANGES => {
+                let changes = r.list(read_table_changes)?;
+                if changes.len() != state.tables.len() {
+                    return r.error("changes of other tables than there are");
+                }
+                for (table, changes) in state.tables.values_mut().zip(changes) {
+                    Arc::make_mut(table).changes = changes;
+                }
+                let dropped = r.list(|r| {
+                    let mut dropped = read_dropped(r)?;
+                    Arc::make_mut(&mut dropped.table).changes = read_table_changes(r)?;
+                    Ok(dropped)
+                })?;
+                state.dropped =
+                    dropped.into_iter().map(|d| (d.table.definition.uuid, Arc::new(d))).collect();
+            }
+            other => return r.error(format!("unknown section {other}")),
+        }
+    }
 }
 
 pub fn decode_state(payload: &[u8]) -> WireResult<State> {
@@ -34,14 +78,19 @@ pub fn decode_state(payload: &[u8]) -> WireResult<State> {
     let databases = r.list(read_database)?;
     let tables = r.list(read_table)?;
     let views_versions = r.list(|r| Ok((read_pair(r)?, r.uint()?)))?;
-    r.end()?;
-    Ok(State {
+    let mut state = State {
         version,
         epoch,
         databases: databases.into_iter().map(|d| (d.name.clone(), Arc::new(d))).collect(),
         tables: tables.into_iter().map(|t| (t.definition.uuid, Arc::new(t))).collect(),
         views_versions: BTreeMap::from_iter(views_versions),
-    })
+        dropped: BTreeMap::new(),
+    };
+    if r.format >= 3 {
+        read_sections(&mut r, &mut state)?;
+    }
+    r.end()?;
+    Ok(state)
 }
 
 fn write_database(w: &mut Writer, database: &Database) {
@@ -60,7 +109,7 @@ fn read_database(r: &mut Reader) -> WireResult<Database> {
     Ok(Database { name, engine, comment, tables: BTreeMap::from_iter(tables) })
 }
 
-fn write_table(w: &mut Writer, table: &Table) {
+pub(super) fn write_table(w: &mut Writer, table: &Table) {
     write_definition(w, &table.definition);
     w.uint(table.definition_version);
     w.bool(table.detached);
@@ -79,12 +128,14 @@ fn write_table(w: &mut Writer, table: &Table) {
         w.text(&gap.reason);
     });
     w.bool(table.paused);
-    w.list(&table.tokens, |w, token| w.text(token));
+    w.list(table.tokens.in_order(), |w, token| w.text(&token));
 }
 
-fn read_table(r: &mut Reader) -> WireResult<Table> {
+pub(super) fn read_table(r: &mut Reader) -> WireResult<Table> {
+    let definition = Arc::new(read_definition(r)?);
+    let next_column_id = definition.columns.iter().map(|c| c.id.saturating_add(1)).max();
     Ok(Table {
-        definition: Arc::new(read_definition(r)?),
+        definition,
         definition_version: r.uint()?,
         detached: r.bool()?,
         parts: r.list(|r| Ok(Arc::new(read_part(r)?)))?,
@@ -92,7 +143,12 @@ fn read_table(r: &mut Reader) -> WireResult<Table> {
         offsets: BTreeMap::from_iter(r.list(read_offset)?),
         gaps: r.list(read_gap)?,
         paused: r.bool()?,
-        tokens: r.list(|r| Ok(r.text()?.into()))?.into_iter().collect(),
+        tokens: Tokens::from_order(r.list(Reader::text)?),
+        // Formats before 3 had no more than this; later ones have a section of it.
+        changes: TableChanges {
+            next_column_id: next_column_id.unwrap_or(0),
+            ..TableChanges::default()
+        },
     })
 }
 

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::change::{DroppedTable, TableChanges};
 use super::edit::{Edit, PartMeta, Precondition, Rejection, TableDefinition};
+use super::tokens::Tokens;
 
-/// Deduplication tokens kept per table.
+/// Deduplication tokens kept per table; `non_replicated_deduplication_window` may make it fewer.
 pub const TOKENS_MAX: usize = 10_000;
 
 /// Everything the server knows, at one version.
@@ -23,6 +25,8 @@ pub struct State {
     pub tables: BTreeMap<Uuid, Arc<Table>>,
     /// Version at which the set of views reading from `(database, name)` last changed.
     pub views_versions: BTreeMap<(String, String), u64>,
+    /// Tables that were dropped and are kept for a while, by uuid.
+    pub dropped: BTreeMap<Uuid, Arc<DroppedTable>>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,8 +52,9 @@ pub struct Table {
     pub offsets: BTreeMap<StreamPartition, StreamOffset>,
     pub gaps: Vec<StreamGap>,
     pub paused: bool,
-    /// The last [`TOKENS_MAX`] insert tokens, oldest first.
-    pub tokens: Vec<Arc<str>>,
+    /// The newest insert tokens.
+    pub tokens: Tokens,
+    pub changes: TableChanges,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,7 +176,7 @@ impl State {
                 }
             }
             Precondition::TokenAbsent { table, token } => {
-                if live(table)?.tokens.iter().any(|t| **t == **token) {
+                if live(table)?.tokens.contains(token) {
                     return Err(Rejection::DuplicateToken(token.clone()));
                 }
             }
@@ -181,6 +186,23 @@ impl State {
                     if !t.parts.iter().any(|p| p.id == *part) {
                         return Err(Rejection::PartGone(*part));
                     }
+                }
+            }
+            Precondition::PartsAs { table, parts } => live(table)?.check_parts(parts)?,
+            Precondition::MutationsDone { table } => {
+                let t = live(table)?;
+                if !t.mutations_done() {
+                    return Err(Rejection::MutationsPending(t.definition.full_name()));
+                }
+            }
+            Precondition::TableDropped { table } => {
+                if !self.dropped.contains_key(table) {
+                    return Err(Rejection::UnknownTable(table.to_string()));
+                }
+            }
+            Precondition::PartDetached { table, part } => {
+                if !live(table)?.changes.detached_parts.iter().any(|p| p.id == *part) {
+                    return Err(Rejection::PartGone(*part));
                 }
             }
         }
@@ -212,6 +234,7 @@ impl State {
                 for table in owned {
                     self.drop_table(version, table);
                 }
+                self.dropped.retain(|_, d| d.table.definition.database != *name);
                 self.databases.remove(name);
             }
             Edit::RenameDatabase { from, to } => self.rename_database(version, from, to),
@@ -227,11 +250,18 @@ impl State {
                     offsets: BTreeMap::new(),
                     gaps: vec![],
                     paused: false,
-                    tokens: vec![],
+                    tokens: Tokens::default(),
+                    changes: TableChanges {
+                        next_column_id: next_column_id(definition),
+                        ..TableChanges::default()
+                    },
                 };
                 self.tables.insert(definition.uuid, Arc::new(table));
             }
-            Edit::DropTable { table } => self.drop_table(version, *table),
+            Edit::DropTable { table } => {
+                self.drop_table(version, *table);
+                self.dropped.remove(table);
+            }
             Edit::AlterTable { definition } => {
                 if let Some(old) = self.tables.get(&definition.uuid).map(|t| t.definition.clone()) {
                     self.touch_views(version, &old);
@@ -240,23 +270,17 @@ impl State {
                     self.link(definition);
                 }
                 self.with_table(&definition.uuid, |t| {
+                    t.changes.next_column_id =
+                        t.changes.next_column_id.max(next_column_id(definition));
                     t.definition = definition.clone();
                     t.definition_version = version;
                 });
             }
             Edit::DetachTable { table } => self.set_detached(version, *table, true),
             Edit::AttachTable { table } => self.set_detached(version, *table, false),
-            Edit::AddPart { part } => self.with_table(&part.table, |t| {
-                let mut part = part.clone();
-                if part.level == 0 && part.min_block == 0 {
-                    let numbered = Arc::make_mut(&mut part);
-                    numbered.min_block = t.next_block;
-                    numbered.max_block = t.next_block;
-                    t.next_block += 1;
-                }
-                let at = t.parts.partition_point(|p| p.min_block < part.min_block);
-                t.parts.insert(at, part);
-            }),
+            Edit::AddPart { part } => {
+                self.with_table(&part.table, |t| t.insert_part(part.clone()));
+            }
             Edit::RemovePart { table, part } => {
                 self.with_table(table, |t| t.parts.retain(|p| p.id != *part));
             }
@@ -283,30 +307,30 @@ impl State {
                 });
             }
             Edit::Token { table, token } => self.with_table(table, |t| {
-                if t.tokens.len() >= TOKENS_MAX {
-                    t.tokens.remove(0);
-                }
-                t.tokens.push(token.as_str().into());
+                let window = t.definition.settings.get("non_replicated_deduplication_window");
+                let window = window.and_then(|text| text.parse().ok()).filter(|n| *n > 0);
+                t.tokens.add(token, window.unwrap_or(TOKENS_MAX).min(TOKENS_MAX));
             }),
+            Edit::Change(change) => self.apply_change(version, change),
             Edit::PauseStream { table, paused } => {
                 self.with_table(table, |t| t.paused = *paused);
             }
         }
     }
 
-    fn with_table(&mut self, table: &Uuid, change: impl FnOnce(&mut Table)) {
+    pub(super) fn with_table(&mut self, table: &Uuid, change: impl FnOnce(&mut Table)) {
         if let Some(t) = self.tables.get_mut(table) {
             change(Arc::make_mut(t));
         }
     }
 
-    fn touch_views(&mut self, version: u64, definition: &TableDefinition) {
+    pub(super) fn touch_views(&mut self, version: u64, definition: &TableDefinition) {
         if let Some(source) = &definition.source {
             self.views_versions.insert(source.clone(), version);
         }
     }
 
-    fn link(&mut self, definition: &TableDefinition) {
+    pub(super) fn link(&mut self, definition: &TableDefinition) {
         if let Some(db) = self.databases.get_mut(&definition.database) {
             Arc::make_mut(db).tables.insert(definition.name.clone(), definition.uuid);
         }
@@ -321,7 +345,7 @@ impl State {
         }
     }
 
-    fn drop_table(&mut self, version: u64, table: Uuid) {
+    pub(super) fn drop_table(&mut self, version: u64, table: Uuid) {
         if let Some(t) = self.tables.remove(&table) {
             self.touch_views(version, &t.definition);
             self.unlink(&t.definition);
@@ -349,7 +373,9 @@ impl State {
         let mut db = (*db).clone();
         db.name = to.to_string();
         self.databases.insert(to.to_string(), Arc::new(db));
-        for table in self.tables.values_mut().filter(|t| t.definition.database == from) {
+        let dropped = self.dropped.values_mut().map(|d| &mut Arc::make_mut(d).table);
+        let all = self.tables.values_mut().chain(dropped);
+        for table in all.filter(|t| t.definition.database == from) {
             let table = Arc::make_mut(table);
             let mut definition = (*table.definition).clone();
             definition.database = to.to_string();
@@ -357,4 +383,9 @@ impl State {
             table.definition_version = version;
         }
     }
+}
+
+/// Larger than every id of the definition's columns.
+fn next_column_id(definition: &TableDefinition) -> u32 {
+    definition.columns.iter().map(|c| c.id.saturating_add(1)).max().unwrap_or(0)
 }

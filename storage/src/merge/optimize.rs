@@ -25,7 +25,9 @@ pub fn optimize(store: &Arc<Store>, database: &str, table: &str, final_: bool) -
     loop {
         let current = current(store, database, table)?;
         let Some(parts) = choose(store, &current, final_, upto) else { return Ok(()) };
-        let Some(_claim) = Claim::take(store, &parts) else {
+        // A lone part waits for a mutation to bring its neighbours to its version.
+        let claim = if parts.len() > 1 || !final_ { Claim::take(store, &parts) } else { None };
+        let Some(_claim) = claim else {
             if Instant::now() > deadline {
                 return Err(Error::LimitExceeded(
                     "background merges held the parts for too long".into(),
@@ -64,14 +66,12 @@ fn choose(store: &Arc<Store>, table: &Table, final_: bool, upto: u64) -> Option<
         if !seen.insert(part.partition_id.as_str()) {
             continue;
         }
-        let parts: Vec<PartId> = table
-            .parts
-            .iter()
-            .filter(|p| p.partition_id == part.partition_id && p.min_block < upto)
-            .map(|p| p.id)
-            .collect();
-        if parts.len() > 1 {
-            return Some(parts.into_iter().take(PARTS_PER_STEP).collect());
+        let parts = || {
+            table.parts.iter().filter(|p| p.partition_id == part.partition_id && p.min_block < upto)
+        };
+        if parts().count() > 1 {
+            let alike = parts().take_while(|p| p.data_version == part.data_version);
+            return Some(alike.map(|p| p.id).take(PARTS_PER_STEP).collect());
         }
     }
     None

@@ -90,7 +90,9 @@ fn pick_in_partition(
         let (mut cost, mut bytes, mut largest) = (0u64, 0u64, 0u64);
         for (last, part) in parts.iter().enumerate().skip(first).take(limits.parts_max) {
             bytes = bytes.saturating_add(part.bytes);
-            if busy.contains(&part.id) || bytes > limits.merge_bytes_max {
+            // Rows that have been through different mutations do not mix.
+            let other = part.data_version != parts[first].data_version;
+            if other || busy.contains(&part.id) || bytes > limits.merge_bytes_max {
                 break;
             }
             let size = part.bytes.saturating_add(PART_COST_BYTES);

@@ -6,7 +6,6 @@
 
 use std::cmp::Ordering;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, make_array};
 use arrow_data::ArrayData;
@@ -15,8 +14,8 @@ use arrow_data::transform::MutableArrayData;
 use crate::block::{Block, Column};
 use crate::error::{Error, Result};
 use crate::log::ColumnDefinition;
-use crate::part::PartReader;
-use crate::scan::read_or_default;
+use crate::scan::OpenPart;
+use crate::table::column_reader::ColumnReader;
 use crate::table::key::{TableKeys, evaluate};
 use crate::table::order::SortKeys;
 
@@ -33,7 +32,7 @@ struct Batch {
 }
 
 struct Source {
-    reader: Arc<PartReader>,
+    part: OpenPart,
     next_granule: usize,
     batch: Option<Rc<Batch>>,
     /// The next row of the batch.
@@ -50,6 +49,7 @@ struct Run {
 /// Merged rows of several parts.
 pub(super) struct MergeStream<'a> {
     columns: &'a [&'a ColumnDefinition],
+    reader: ColumnReader,
     keys: &'a TableKeys,
     sources: Vec<Source>,
     /// Positions of the sources with rows left, a binary heap by key and position.
@@ -58,18 +58,19 @@ pub(super) struct MergeStream<'a> {
 }
 
 impl<'a> MergeStream<'a> {
-    /// Streams all rows of `readers`, each sorted by `keys`; outputs have `output_rows` rows.
+    /// Streams all rows that are left of `parts`, each sorted by `keys`; outputs have `output_rows` rows.
     pub(super) fn new(
-        readers: Vec<Arc<PartReader>>,
+        parts: Vec<OpenPart>,
+        reader: ColumnReader,
         columns: &'a [&'a ColumnDefinition],
         keys: &'a TableKeys,
         output_rows: usize,
     ) -> Result<MergeStream<'a>> {
-        let sources = readers
+        let sources = parts
             .into_iter()
-            .map(|reader| Source { reader, next_granule: 0, batch: None, row: 0 })
+            .map(|part| Source { part, next_granule: 0, batch: None, row: 0 })
             .collect::<Vec<_>>();
-        let mut stream = MergeStream { columns, keys, sources, heap: vec![], output_rows };
+        let mut stream = MergeStream { columns, reader, keys, sources, heap: vec![], output_rows };
         for i in 0..stream.sources.len() {
             if stream.load(i)? {
                 stream.heap.push(i);
@@ -191,32 +192,51 @@ impl<'a> MergeStream<'a> {
         }
     }
 
-    /// Decodes the source's next granule; false at its end.
+    /// Decodes the source's next granule that has rows left; false at its end.
     fn load(&mut self, i: usize) -> Result<bool> {
         let source = &mut self.sources[i];
         source.batch = None;
         source.row = 0;
-        if source.next_granule == source.reader.granules() {
-            return Ok(false);
+        loop {
+            if source.next_granule == source.part.reader.granules() {
+                return Ok(false);
+            }
+            let granule = source.next_granule;
+            source.next_granule += 1;
+            let live = source.part.live(granule);
+            if live.as_ref().is_some_and(|live| live.true_count() == 0) {
+                continue;
+            }
+            let columns = self
+                .columns
+                .iter()
+                .map(|definition| {
+                    let column = self.reader.read(&source.part.reader, definition, &[granule])?;
+                    Ok(live.as_ref().map_or(column.clone(), |live| column.filter(live)))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            source.batch = Some(Rc::new(batch(self.columns, self.keys, columns, &source.part)?));
+            return Ok(true);
         }
-        let granule = source.next_granule;
-        source.next_granule += 1;
-        let rows = source.reader.granule_rows(granule);
-        let columns = self
-            .columns
-            .iter()
-            .map(|definition| read_or_default(&source.reader, definition, &[granule]))
-            .collect::<Result<Vec<_>>>()?;
-        let bytes: usize = columns.iter().map(Column::memory_bytes).sum();
-        let names = self.columns.iter().map(|c| c.name.clone());
-        let block = Block::new(names.zip(columns.iter().cloned()).collect());
-        let keys = SortKeys::encode(&evaluate(&self.keys.sorting, &block)?, rows);
-        if !keys.is_sorted() {
-            return Err(Error::Column(format!("part {} is not in key order", source.reader.id())));
-        }
-        source.batch = Some(Rc::new(Batch { columns, keys, bytes_per_row: bytes.div_ceil(rows) }));
-        Ok(true)
     }
+}
+
+/// Decoded rows with their keys; an error if they are not in order.
+fn batch(
+    definitions: &[&ColumnDefinition],
+    keys: &TableKeys,
+    columns: Vec<Column>,
+    part: &OpenPart,
+) -> Result<Batch> {
+    let rows = columns.first().map_or(0, Column::len);
+    let bytes: usize = columns.iter().map(Column::memory_bytes).sum();
+    let names = definitions.iter().map(|c| c.name.clone());
+    let block = Block::new(names.zip(columns.iter().cloned()).collect());
+    let keys = SortKeys::encode(&evaluate(&keys.sorting, &block)?, rows);
+    if !keys.is_sorted() {
+        return Err(Error::Column(format!("part {} is not in key order", part.reader.id())));
+    }
+    Ok(Batch { columns, keys, bytes_per_row: bytes.div_ceil(rows.max(1)) })
 }
 
 fn drained() -> Error {

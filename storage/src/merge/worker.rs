@@ -8,8 +8,10 @@ use super::stream::MergeStream;
 use crate::block::{Block, Column};
 use crate::error::{Error, Result};
 use crate::log::{self, ColumnDefinition, Commit, Edit, PartId, PartMeta, Precondition};
-use crate::part::{Layout, PartIdentity, PartReader, PartWriter, row_hashes, sum_hashes};
+use crate::part::{Layout, PartIdentity, PartWriter, row_hashes, sum_hashes};
+use crate::scan::OpenPart;
 use crate::store::Store;
+use crate::table::column_reader::ColumnReader;
 use crate::table::insert::part_writer;
 use crate::table::key::{TableKeys, evaluate};
 use crate::table::{index_granularity, stored_columns};
@@ -34,14 +36,17 @@ pub(super) fn merge_with(
     progress: &Progress,
 ) -> Result<u64> {
     let sources = sources(table, parts)?;
-    let readers = sources.iter().map(|meta| store.part(meta)).collect::<Result<Vec<_>>>()?;
+    let open =
+        || sources.iter().map(|meta| OpenPart::open(store, meta)).collect::<Result<Vec<_>>>();
+    let parts_open = open()?;
     let keys = TableKeys::of(&table.definition, store.compiler().as_ref())?;
     let texts: Vec<String> = keys.sorting.iter().map(|e| e.text.clone()).collect();
-    if let Some(other) = readers.iter().find(|r| r.sorting_key() != texts) {
+    // Expressions appended to the key are constant in parts that were written before them.
+    if let Some(other) = parts_open.iter().find(|p| !texts.starts_with(p.reader.sorting_key())) {
         return Err(Error::Column(format!(
             "part {} is sorted by ({}), the table by ({})",
-            other.id(),
-            other.sorting_key().join(", "),
+            other.reader.id(),
+            other.reader.sorting_key().join(", "),
             texts.join(", ")
         )));
     }
@@ -55,10 +60,11 @@ pub(super) fn merge_with(
         level: sources.iter().map(|p| p.level).max().unwrap_or(0) + 1,
         created_us: store.clock().now_us(),
     };
-    let partition = readers[0].partition().iter().map(|k| k.column.clone()).collect();
+    let partition = parts_open[0].reader.partition().iter().map(|k| k.column.clone()).collect();
     let mut writer = part_writer(store.disk(), &table.definition, &keys, identity, partition);
     let granularity = index_granularity(&table.definition);
-    let mut stream = MergeStream::new(readers.clone(), &columns, &keys, granularity)?;
+    let reader = ColumnReader::new(&table.definition, store.compiler());
+    let mut stream = MergeStream::new(open()?, reader, &columns, &keys, granularity)?;
     while let Some(rows) = stream.next()? {
         if progress.cancel.load(Ordering::Relaxed) {
             return Err(Error::Closed("the merge was cancelled".into()));
@@ -66,22 +72,30 @@ pub(super) fn merge_with(
         push(&mut writer, &columns, &rows, &keys, granularity)?;
         progress.rows_done.fetch_add(rows[0].len() as u64, Ordering::Relaxed);
     }
-    check_conserved(&readers, &columns, &writer)?;
-    let merged = writer.finish()?;
+    let reader = ColumnReader::new(&table.definition, store.compiler());
+    check_conserved(&parts_open, &reader, &columns, &writer)?;
+    let merged = match writer.rows() {
+        0 => vec![],
+        _ => {
+            let mut merged = writer.finish()?;
+            merged.meta.data_version = sources[0].data_version;
+            vec![merged]
+        }
+    };
     let commit = Commit {
         preconditions: vec![
             Precondition::TableUnchanged {
                 table: table.definition.uuid,
                 definition_version: table.definition_version,
             },
-            Precondition::PartsLive { table: table.definition.uuid, parts: parts.to_vec() },
+            Precondition::PartsAs { table: table.definition.uuid, parts: sources },
         ],
         edits: parts
             .iter()
             .map(|part| Edit::RemovePart { table: table.definition.uuid, part: *part })
             .collect(),
     };
-    store.commit(commit, vec![merged])
+    store.commit(commit, merged)
 }
 
 /// The parts' entries, checked to be neighbours of one partition in block order.
@@ -96,6 +110,9 @@ fn sources(table: &log::Table, parts: &[PartId]) -> Result<Vec<Arc<PartMeta>>> {
         partition[at..].iter().take(parts.len()).map(|p| (*p).clone()).collect();
     if !found.iter().map(|p| p.id).eq(parts.iter().copied()) {
         return refuse("they are not neighbours of one partition");
+    }
+    if found.iter().any(|p| p.data_version != found[0].data_version) {
+        return refuse("they have been through different mutations");
     }
     Ok(found)
 }
@@ -118,11 +135,12 @@ fn push(
 
 /// Rows and the content hash of every column must be those of the sources.
 fn check_conserved(
-    readers: &[Arc<PartReader>],
+    parts: &[OpenPart],
+    reader: &ColumnReader,
     columns: &[&ColumnDefinition],
     writer: &PartWriter,
 ) -> Result<()> {
-    let rows: u64 = readers.iter().map(|r| r.rows()).sum();
+    let rows: u64 = parts.iter().map(OpenPart::rows_live).sum();
     if rows != writer.rows() {
         return Err(Error::Column(format!(
             "a merge of {rows} rows wrote {} rows; nothing was changed",
@@ -130,13 +148,10 @@ fn check_conserved(
         )));
     }
     for (definition, written) in columns.iter().zip(writer.content_hashes()) {
-        let expected = readers
-            .iter()
-            .map(|r| match r.column_index(definition.id) {
-                Some(index) => r.content_hash(index),
-                None => default_hash(definition).wrapping_mul(r.rows()),
-            })
-            .fold(0u64, u64::wrapping_add);
+        let mut expected = 0u64;
+        for part in parts {
+            expected = expected.wrapping_add(content_hash(part, reader, definition)?);
+        }
         if expected != written {
             return Err(Error::Column(format!(
                 "a merge changed values of column {}; nothing was committed",
@@ -147,9 +162,30 @@ fn check_conserved(
     Ok(())
 }
 
-fn default_hash(definition: &ColumnDefinition) -> u64 {
-    let column = Column::default_values(definition.data_type.clone(), 1);
+/// Hash of the values that are left of a column: the part's own where it has them all as the table
+/// does, else counted anew.
+fn content_hash(
+    part: &OpenPart,
+    reader: &ColumnReader,
+    definition: &ColumnDefinition,
+) -> Result<u64> {
+    if part.mask.is_none()
+        && ColumnReader::is_as_defined(&part.reader, definition)
+        && let Some(index) = part.reader.column_index(definition.id)
+    {
+        return Ok(part.reader.content_hash(index));
+    }
+    let layout = Layout::of(&definition.data_type);
+    let mut sum = 0u64;
     let mut hashes = vec![];
-    row_hashes(&Layout::of(&definition.data_type), column.array.as_ref(), &mut hashes);
-    sum_hashes(&hashes)
+    for granule in 0..part.reader.granules() {
+        let mut column = reader.read(&part.reader, definition, &[granule])?;
+        if let Some(live) = part.live(granule) {
+            column = column.filter(&live);
+        }
+        hashes.clear();
+        row_hashes(&layout, column.array.as_ref(), &mut hashes);
+        sum = sum.wrapping_add(sum_hashes(&hashes));
+    }
+    Ok(sum)
 }

@@ -12,6 +12,7 @@ mod decode;
 mod encode;
 mod footer;
 mod layout;
+mod mask;
 mod reader;
 mod statistics;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub(crate) use content_hash::{row_hashes, sum as sum_hashes};
 pub(crate) use encode::number_buffer;
 pub(crate) use footer::KeyColumn;
 pub(crate) use layout::{Layout, Order};
+pub use mask::{PendingMask, RowMask};
 pub use reader::PartReader;
 pub(crate) use statistics::Range;
 pub(crate) use word::{Word, with_word};

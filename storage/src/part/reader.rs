@@ -173,6 +173,11 @@ impl PartReader {
         &self.footer.columns[index]
     }
 
+    /// The type of the column at `index` as the part holds it.
+    pub(crate) fn data_type(&self, index: usize) -> &DataType {
+        &self.footer.columns[index].data_type
+    }
+
     pub(crate) fn partition(&self) -> &[KeyColumn] {
         &self.footer.head.partition
     }

@@ -9,7 +9,7 @@ pub(crate) mod tests;
 
 use std::ops::Bound;
 
-pub(crate) use open::read_or_default;
+pub(crate) use open::OpenPart;
 pub use open::{MORSEL_ROWS, Scan, open};
 pub use prune::{PruningReport, PruningStage, PruningStep};
 

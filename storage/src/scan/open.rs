@@ -1,7 +1,8 @@
 //! A scan: the parts and granules that pruning left, cut into morsels, and reading them.
 //!
 //! Takes a pinned state, so the files stay while the scan lives. Reads only the columns asked for;
-//! columns that a part lacks (added later) are filled with the type's default.
+//! columns that a part lacks or has in another type go through [`ColumnReader`]. Deleted rows never
+//! leave: a morsel's rows are those that its part's mask leaves.
 
 use std::sync::Arc;
 
@@ -9,11 +10,12 @@ use arrow_array::{Array, BooleanArray};
 
 use super::ColumnCondition;
 use super::prune::{Condition, PruningReport, Tally, prune};
-use crate::block::{Block, Column};
+use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::log::{self, ColumnDefinition, State};
-use crate::part::PartReader;
+use crate::part::{PartReader, RowMask};
 use crate::store::Store;
+use crate::table::column_reader::ColumnReader;
 use crate::table::stored_columns;
 
 /// Rows of a morsel, at most.
@@ -25,16 +27,46 @@ const MORSEL_BYTES: u64 = 128 << 20;
 pub struct Scan {
     pub report: PruningReport,
     table: Arc<log::Table>,
-    parts: Vec<Arc<PartReader>>,
+    columns: ColumnReader,
+    parts: Vec<OpenPart>,
     morsels: Vec<Morsel>,
     /// Keeps the parts' files.
     _state: Arc<State>,
 }
 
+/// A part as a scan reads it.
+pub(crate) struct OpenPart {
+    pub(crate) reader: Arc<PartReader>,
+    pub(crate) mask: Option<Arc<RowMask>>,
+}
+
+impl OpenPart {
+    /// Opens the part of `meta` and its mask.
+    pub(crate) fn open(store: &Store, meta: &Arc<log::PartMeta>) -> Result<OpenPart> {
+        Ok(OpenPart { reader: store.part(meta)?, mask: store.mask(meta)? })
+    }
+
+    /// Rows that are left.
+    pub(crate) fn rows_live(&self) -> u64 {
+        self.reader.rows() - self.mask.as_ref().map_or(0, |m| m.deleted_rows() as u64)
+    }
+
+    /// One flag per row of the granule; None if all its rows are left.
+    pub(crate) fn live(&self, granule: usize) -> Option<BooleanArray> {
+        let (from, rows) =
+            (self.reader.granule_start(granule) as usize, self.reader.granule_rows(granule));
+        let mask = self.mask.as_ref().filter(|mask| mask.touches(from, rows))?;
+        Some(mask.live(from, rows))
+    }
+}
+
 struct Morsel {
     part: usize,
     granules: Vec<usize>,
+    /// Rows that the mask leaves.
     rows: usize,
+    /// One flag per row of the granules; None if all are left.
+    live: Option<BooleanArray>,
 }
 
 /// Chooses what to read of `table` at `state`. `columns` are those that will be read (they only
@@ -46,8 +78,10 @@ pub fn open(
     columns: &[String],
     conditions: &[ColumnCondition],
 ) -> Result<Scan> {
-    let parts = table.parts.iter().map(|meta| store.part(meta)).collect::<Result<Vec<_>>>()?;
-    Scan::over(state, table, parts, columns, conditions)
+    let parts =
+        table.parts.iter().map(|meta| OpenPart::open(store, meta)).collect::<Result<Vec<_>>>()?;
+    let reader = ColumnReader::new(&table.definition, store.compiler());
+    Scan::over(state, table, reader, parts, columns, conditions)
 }
 
 impl Scan {
@@ -55,7 +89,8 @@ impl Scan {
     pub(crate) fn over(
         state: Arc<State>,
         table: &Arc<log::Table>,
-        parts: Vec<Arc<PartReader>>,
+        reader: ColumnReader,
+        parts: Vec<OpenPart>,
         columns: &[String],
         conditions: &[ColumnCondition],
     ) -> Result<Scan> {
@@ -67,14 +102,14 @@ impl Scan {
             .iter()
             .map(|condition| Condition {
                 condition,
-                column_id: column_of(table, &condition.column).ok().map(|c| c.id),
+                column: column_of(table, &condition.column).ok(),
             })
             .collect();
         let mut tally = Tally::default();
         let mut morsels = vec![];
         let mut kept = vec![];
         for part in parts {
-            let granules = prune(&part, &bound, &mut tally);
+            let granules = prune(&part.reader, &bound, &mut tally);
             if !granules.is_empty() {
                 cut_morsels(&part, kept.len(), &granules, &ids, &mut morsels);
                 kept.push(part);
@@ -83,6 +118,7 @@ impl Scan {
         Ok(Scan {
             report: tally.report(),
             table: table.clone(),
+            columns: reader,
             parts: kept,
             morsels,
             _state: state,
@@ -102,7 +138,7 @@ impl Scan {
     pub fn read(&self, i: usize, columns: &[String], keep: Option<&BooleanArray>) -> Result<Block> {
         let morsel = &self.morsels[i];
         let part = &self.parts[morsel.part];
-        let plan = ReadPlan::new(part, morsel, keep)?;
+        let plan = ReadPlan::new(&part.reader, morsel, keep)?;
         if columns.is_empty() {
             return Ok(Block::of_rows(plan.rows));
         }
@@ -110,7 +146,7 @@ impl Scan {
             .iter()
             .map(|name| {
                 let definition = column_of(&self.table, name)?;
-                let column = read_or_default(part, definition, &plan.granules)?;
+                let column = self.columns.read(&part.reader, definition, &plan.granules)?;
                 let column = match &plan.mask {
                     Some(mask) => column.filter(mask),
                     None => column,
@@ -133,7 +169,11 @@ struct ReadPlan {
 
 impl ReadPlan {
     fn new(part: &PartReader, morsel: &Morsel, keep: Option<&BooleanArray>) -> Result<ReadPlan> {
-        let all = || ReadPlan { granules: morsel.granules.clone(), mask: None, rows: morsel.rows };
+        let all = || ReadPlan {
+            granules: morsel.granules.clone(),
+            mask: morsel.live.clone(),
+            rows: morsel.rows,
+        };
         let Some(keep) = keep else { return Ok(all()) };
         if keep.len() != morsel.rows {
             return Err(Error::Column(format!(
@@ -146,6 +186,9 @@ impl ReadPlan {
         if wanted == morsel.rows {
             return Ok(all());
         }
+        // `keep` counts the rows that the mask leaves; from here on all rows count.
+        let spread = morsel.live.as_ref().map(|live| spread(keep, live));
+        let keep = spread.as_ref().unwrap_or(keep);
         let (mut granules, mut pieces, mut row) = (vec![], vec![], 0);
         for granule in &morsel.granules {
             let rows = part.granule_rows(*granule);
@@ -160,6 +203,18 @@ impl ReadPlan {
         let mask = (mask.true_count() < mask.len()).then_some(mask);
         Ok(ReadPlan { granules, mask, rows: wanted })
     }
+}
+
+/// The flags of `keep`, one per true of `live`, at the places of those; false elsewhere.
+fn spread(keep: &BooleanArray, live: &BooleanArray) -> BooleanArray {
+    let mut flags = arrow_array::builder::BooleanBufferBuilder::new(live.len());
+    flags.append_n(live.len(), false);
+    for (flag, row) in live.values().set_indices().enumerate() {
+        if keep.is_valid(flag) && keep.value(flag) {
+            flags.set_bit(row, true);
+        }
+    }
+    BooleanArray::new(flags.finish(), None)
 }
 
 fn join_masks(pieces: &[BooleanArray]) -> BooleanArray {
@@ -181,55 +236,44 @@ fn column_of<'a>(table: &'a log::Table, name: &str) -> Result<&'a ColumnDefiniti
     })
 }
 
-/// `granules` of a column, or defaults if the part was written before the column was added.
-pub(crate) fn read_or_default(
-    part: &PartReader,
-    definition: &ColumnDefinition,
-    granules: &[usize],
-) -> Result<Column> {
-    let Some(index) = part.column_index(definition.id) else {
-        let rows = granules.iter().map(|g| part.granule_rows(*g)).sum();
-        return Ok(Column::default_values(definition.data_type.clone(), rows));
-    };
-    let column = part.read_column(index, granules)?;
-    if column.data_type == definition.data_type {
-        return Ok(column);
-    }
-    if *column.array.data_type() != definition.data_type.arrow() {
-        return Err(Error::Column(format!(
-            "column {} is of type {} in a part and {} in the table",
-            definition.name, column.data_type, definition.data_type
-        )));
-    }
-    Ok(Column { data_type: definition.data_type.clone(), array: column.array })
-}
-
 fn cut_morsels(
-    part: &PartReader,
+    open: &OpenPart,
     at: usize,
     granules: &[usize],
     column_ids: &[u32],
     out: &mut Vec<Morsel>,
 ) {
+    let part = &open.reader;
     let indices: Vec<usize> = column_ids.iter().filter_map(|id| part.column_index(*id)).collect();
     let bytes_of = |granule: usize| -> u64 {
         indices.iter().map(|i| part.column(*i).mark(granule).decoded as u64).sum()
     };
-    let mut morsel = Morsel { part: at, granules: vec![], rows: 0 };
-    let mut bytes = 0;
+    let (mut chosen, mut rows, mut bytes) = (vec![], 0, 0);
     for granule in granules {
-        let (rows, more) = (part.granule_rows(*granule), bytes_of(*granule));
-        let full = morsel.rows + rows > MORSEL_ROWS || bytes + more > MORSEL_BYTES;
-        if full && morsel.rows > 0 {
-            let next = Morsel { part: at, granules: vec![], rows: 0 };
-            out.push(std::mem::replace(&mut morsel, next));
-            bytes = 0;
+        let (more_rows, more) = (part.granule_rows(*granule), bytes_of(*granule));
+        let full = rows + more_rows > MORSEL_ROWS || bytes + more > MORSEL_BYTES;
+        if full && rows > 0 {
+            out.extend(morsel(open, at, std::mem::take(&mut chosen)));
+            (rows, bytes) = (0, 0);
         }
-        morsel.granules.push(*granule);
-        morsel.rows += rows;
+        chosen.push(*granule);
+        rows += more_rows;
         bytes += more;
     }
-    if morsel.rows > 0 {
-        out.push(morsel);
-    }
+    out.extend(morsel(open, at, chosen));
+}
+
+/// The morsel of these granules; None if no row of theirs is left.
+fn morsel(open: &OpenPart, part: usize, granules: Vec<usize>) -> Option<Morsel> {
+    let total = granules.iter().map(|g| open.reader.granule_rows(*g)).sum();
+    let masks: Vec<Option<BooleanArray>> = granules.iter().map(|g| open.live(*g)).collect();
+    let live = masks.iter().any(Option::is_some).then(|| {
+        let all = granules.iter().zip(&masks).map(|(granule, mask)| match mask {
+            Some(mask) => mask.clone(),
+            None => BooleanArray::from(vec![true; open.reader.granule_rows(*granule)]),
+        });
+        join_masks(&all.collect::<Vec<_>>())
+    });
+    let rows = live.as_ref().map_or(total, BooleanArray::true_count);
+    (rows > 0).then_some(Morsel { part, granules, rows, live })
 }

@@ -4,7 +4,9 @@
 //! part; the sparse primary index; each granule's minima and maxima. All are necessary conditions
 //! only: a granule that is kept may still hold nothing.
 
+use crate::log::ColumnDefinition;
 use crate::part::{PartReader, Range};
+use crate::table::column_reader::ColumnReader;
 use crate::types::{DataType, Value};
 
 use super::ColumnCondition;
@@ -55,10 +57,10 @@ const STAGES: [PruningStage; 4] = [
     PruningStage::GranuleMinMax,
 ];
 
-/// A condition and the id of the column that it is on, if it is on a column.
+/// A condition and the column that it is on, if it is on a column.
 pub(crate) struct Condition<'a> {
     pub(crate) condition: &'a ColumnCondition,
-    pub(crate) column_id: Option<u32>,
+    pub(crate) column: Option<&'a ColumnDefinition>,
 }
 
 /// Gathers a report over parts.
@@ -177,7 +179,9 @@ impl<'a> Bound<'a> {
                     *part.primary_index()[*at].column.data_type.inner() != DataType::UInt256
                 });
             bound.index.extend(index.map(|at| (i, at)));
-            let column = c.column_id.and_then(|id| part.column_index(id));
+            // Minima and maxima of another type would be compared wrongly.
+            let column = c.column.filter(|column| ColumnReader::is_as_defined(part, column));
+            let column = column.and_then(|column| part.column_index(column.id));
             let ranged = column.filter(|at| part.column(*at).ranges.known());
             bound.columns.extend(ranged.map(|at| (i, at)));
         }

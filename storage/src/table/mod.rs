@@ -1,6 +1,7 @@
 //! Tables: their keys ([`key`]), the order of rows ([`order`]) and how a block becomes parts
-//! ([`insert`]).
+//! ([`insert`]); how columns are read from parts of earlier definitions ([`column_reader`]).
 
+pub mod column_reader;
 pub mod insert;
 pub mod key;
 pub(crate) mod order;

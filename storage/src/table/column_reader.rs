@@ -1,0 +1,149 @@
+//! Reading a table's columns from parts that were written under earlier definitions.
+//!
+//! A column that a part lacks takes its DEFAULT (or MATERIALIZED) expression, evaluated over the
+//! part's other columns; one that is there in another type is cast. Both go through the compiler, once
+//! per column and type. Nothing is written: merges and mutations are what makes it last.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::stored_columns;
+use crate::block::{Block, Column};
+use crate::error::{Error, Result};
+use crate::expression::{CompiledExpression, ExpressionCompiler};
+use crate::log::{ColumnDefinition, TableDefinition};
+use crate::part::PartReader;
+use crate::types::DataType;
+
+/// How deep defaults may lead to columns that are missing too.
+const DEPTH_MAX: usize = 32;
+
+/// The columns of one definition, as parts can give them. Cheap to make and to share.
+pub struct ColumnReader {
+    definition: Arc<TableDefinition>,
+    compiler: Arc<dyn ExpressionCompiler>,
+    compiled: Mutex<HashMap<(u32, Option<String>), Arc<dyn CompiledExpression>>>,
+}
+
+impl ColumnReader {
+    pub fn new(
+        definition: &Arc<TableDefinition>,
+        compiler: &Arc<dyn ExpressionCompiler>,
+    ) -> ColumnReader {
+        ColumnReader {
+            definition: definition.clone(),
+            compiler: compiler.clone(),
+            compiled: Mutex::default(),
+        }
+    }
+
+    /// Whether `part` holds the column as the table has it, so that its statistics can be used.
+    pub(crate) fn is_as_defined(part: &PartReader, column: &ColumnDefinition) -> bool {
+        let stored = part.column_index(column.id).map(|i| part.data_type(i));
+        stored.is_some_and(|stored| *stored == column.data_type)
+    }
+
+    /// `granules` of a column.
+    pub(crate) fn read(
+        &self,
+        part: &PartReader,
+        column: &ColumnDefinition,
+        granules: &[usize],
+    ) -> Result<Column> {
+        self.read_within(part, column, granules, DEPTH_MAX)
+    }
+
+    fn read_within(
+        &self,
+        part: &PartReader,
+        column: &ColumnDefinition,
+        granules: &[usize],
+        depth: usize,
+    ) -> Result<Column> {
+        let Some(index) = part.column_index(column.id) else {
+            return self.default(part, column, granules, depth);
+        };
+        let stored = part.read_column(index, granules)?;
+        if stored.data_type == column.data_type {
+            return Ok(stored);
+        }
+        self.convert(stored, column)
+    }
+
+    /// The column's default for the rows of `granules`.
+    pub(crate) fn default(
+        &self,
+        part: &PartReader,
+        column: &ColumnDefinition,
+        granules: &[usize],
+        depth: usize,
+    ) -> Result<Column> {
+        let rows = granules.iter().map(|g| part.granule_rows(*g)).sum();
+        let text = column.default.as_ref().map_or("", |d| d.expression.as_str());
+        if text.is_empty() {
+            return Ok(Column::default_values(column.data_type.clone(), rows));
+        }
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(Error::Column(format!(
+                "the defaults of columns lead too deep, or in a circle, at {}",
+                column.name
+            )));
+        };
+        let compiled = self.compile(column, None, text, &self.schema(column))?;
+        let mut block = Block::of_rows(rows);
+        for name in compiled.inputs() {
+            let other = self.definition.columns.iter().find(|c| c.name == *name);
+            let Some(other) = other else {
+                return Err(Error::Column(format!("the default of {} needs {name}", column.name)));
+            };
+            block.push(name.clone(), self.read_within(part, other, granules, depth)?);
+        }
+        let values = compiled.evaluate(&block)?;
+        if values.data_type == column.data_type {
+            return Ok(values);
+        }
+        self.convert(values, column)
+    }
+
+    /// What expressions over the table's columns may name.
+    fn schema(&self, besides: &ColumnDefinition) -> Vec<(String, DataType)> {
+        let others = stored_columns(&self.definition).filter(|c| c.id != besides.id);
+        others.map(|c| (c.name.clone(), c.data_type.clone())).collect()
+    }
+
+    /// `values` in the column's type.
+    fn convert(&self, values: Column, column: &ColumnDefinition) -> Result<Column> {
+        let quoted = format!("`{}`", column.name.replace('\\', "\\\\").replace('`', "\\`"));
+        let target = column.data_type.to_string().replace('\\', "\\\\").replace('\'', "\\'");
+        let text = format!("CAST({quoted}, '{target}')");
+        let from = values.data_type.clone();
+        let schema = [(column.name.clone(), from.clone())];
+        let compiled = self.compile(column, Some(from.to_string()), &text, &schema)?;
+        let cast = compiled.evaluate(&Block::new(vec![(column.name.clone(), values)]))?;
+        if cast.array.data_type() != &column.data_type.arrow() {
+            return Err(Error::Column(format!(
+                "column {} of type {from} cannot be read as {}",
+                column.name, column.data_type
+            )));
+        }
+        Ok(Column { data_type: column.data_type.clone(), array: cast.array })
+    }
+
+    fn compile(
+        &self,
+        column: &ColumnDefinition,
+        from: Option<String>,
+        text: &str,
+        schema: &[(String, DataType)],
+    ) -> Result<Arc<dyn CompiledExpression>> {
+        let key = (column.id, from);
+        if let Some(compiled) = self.compiled.lock().get(&key) {
+            return Ok(compiled.clone());
+        }
+        let compiled = self.compiler.compile(text, schema)?;
+        self.compiled.lock().insert(key, compiled.clone());
+        Ok(compiled)
+    }
+}
