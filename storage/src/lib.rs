@@ -15,6 +15,7 @@ pub mod error;
 pub mod expression;
 pub mod log;
 pub mod merge;
+pub mod mutation;
 pub mod part;
 pub mod scan;
 pub mod store;

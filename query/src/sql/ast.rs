@@ -673,6 +673,18 @@ pub enum AlterCommand {
         first: bool,
         after: Option<String>,
     },
+    AddIndex {
+        index: IndexDecl,
+        if_not_exists: bool,
+        first: bool,
+        after: Option<String>,
+    },
+    AddConstraint {
+        name: String,
+        assume: bool,
+        expr: Expr,
+        if_not_exists: bool,
+    },
     /// Anything else: parsed for validity of its words, kept as text.
     Other(String),
 }

@@ -74,3 +74,70 @@ fn walk(expr: &mut Expr, f: &mut dyn FnMut(&mut Query)) {
         _ => {}
     }
 }
+
+/// Puts `f(name)` in the place of each bare name in `expr` for which it gives something. Parameters of
+/// lambdas and what stands inside subqueries keep their meaning.
+pub fn replace_names(expr: &mut Expr, f: &dyn Fn(&str) -> Option<Expr>) {
+    match &mut expr.kind {
+        ExprKind::Identifier(parts) => {
+            if let Some(mut new) = f(&parts.join(".")) {
+                new.alias = expr.alias.take();
+                *expr = new;
+            }
+        }
+        ExprKind::Lambda { parameters, body } => {
+            let own = parameters.clone();
+            replace_names(body, &|name| if own.iter().any(|p| p == name) { None } else { f(name) });
+        }
+        ExprKind::Call(call) => {
+            for argument in call.parameters.iter_mut().flatten().chain(&mut call.arguments) {
+                replace_names(argument, f);
+            }
+            if let Some(filter) = &mut call.filter {
+                replace_names(filter, f);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The bare names in `expr`, outside of subqueries.
+pub fn names_in(expr: &Expr) -> Vec<String> {
+    let names = std::cell::RefCell::new(vec![]);
+    replace_names(&mut expr.clone(), &|name| {
+        names.borrow_mut().push(name.to_string());
+        None
+    });
+    names.into_inner()
+}
+
+/// Calls `f` with every subquery in `expr`, which `f` may replace by what it is worth. The flag says
+/// whether it stands behind IN.
+pub fn replace_subqueries<E>(
+    expr: &mut Expr,
+    f: &mut dyn FnMut(&mut Expr, bool) -> Result<(), E>,
+) -> Result<(), E> {
+    replace_within(expr, false, f)
+}
+
+fn replace_within<E>(
+    expr: &mut Expr,
+    is_set: bool,
+    f: &mut dyn FnMut(&mut Expr, bool) -> Result<(), E>,
+) -> Result<(), E> {
+    if matches!(expr.kind, ExprKind::Subquery(_)) {
+        return f(expr, is_set);
+    }
+    match &mut expr.kind {
+        ExprKind::Lambda { body, .. } => replace_within(body, false, f),
+        ExprKind::Call(call) => {
+            let name = call.name.to_ascii_lowercase();
+            let takes_set = ["in", "notin", "globalin", "globalnotin"].contains(&name.as_str());
+            for (i, argument) in call.arguments.iter_mut().enumerate() {
+                replace_within(argument, takes_set && i == 1, f)?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}

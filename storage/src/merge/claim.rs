@@ -13,7 +13,7 @@ use crate::store::Store;
 static CLAIMED: Mutex<Option<HashSet<(usize, PartId)>>> = Mutex::new(None);
 
 /// Holds parts against other merges until dropped.
-pub(super) struct Claim {
+pub(crate) struct Claim {
     store: Arc<Store>,
     parts: Vec<PartId>,
 }
@@ -24,7 +24,7 @@ fn address(store: &Arc<Store>) -> usize {
 
 impl Claim {
     /// Claims all `parts`, or None if another merge has one of them.
-    pub(super) fn take(store: &Arc<Store>, parts: &[PartId]) -> Option<Claim> {
+    pub(crate) fn take(store: &Arc<Store>, parts: &[PartId]) -> Option<Claim> {
         let mut claimed = CLAIMED.lock();
         let claimed = claimed.get_or_insert_default();
         let at = address(store);
@@ -37,7 +37,7 @@ impl Claim {
     }
 
     /// The parts of `store` that are claimed.
-    pub(super) fn busy(store: &Arc<Store>) -> HashSet<PartId> {
+    pub(crate) fn busy(store: &Arc<Store>) -> HashSet<PartId> {
         let at = address(store);
         let claimed = CLAIMED.lock();
         claimed.iter().flatten().filter(|(s, _)| *s == at).map(|(_, part)| *part).collect()

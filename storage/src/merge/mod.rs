@@ -7,7 +7,7 @@
 //! Rules: a merge changes no row (rows and content hashes are conserved, or it fails); its result
 //! appears in the same commit in which its sources go.
 
-mod claim;
+pub(crate) mod claim;
 mod optimize;
 pub mod picker;
 mod pool;

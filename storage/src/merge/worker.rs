@@ -117,7 +117,7 @@ fn sources(table: &log::Table, parts: &[PartId]) -> Result<Vec<Arc<PartMeta>>> {
     Ok(found)
 }
 
-fn push(
+pub(crate) fn push(
     writer: &mut PartWriter,
     columns: &[&ColumnDefinition],
     rows: &[Column],

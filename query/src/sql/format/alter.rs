@@ -79,7 +79,7 @@ impl Printer {
         }
     }
 
-    fn alter_command(&mut self, command: &AlterCommand) {
+    pub(super) fn alter_command(&mut self, command: &AlterCommand) {
         match command {
             AlterCommand::AddColumn { column, if_not_exists, first, after } => {
                 self.word("ADD COLUMN ");
@@ -182,6 +182,19 @@ impl Printer {
                 self.name(name);
                 self.projection(query);
                 self.place(*first, after);
+            }
+            AlterCommand::AddIndex { index, if_not_exists, first, after } => {
+                self.word("ADD INDEX ");
+                self.maybe(*if_not_exists, "IF NOT EXISTS ");
+                self.word(&super::index_body(index));
+                self.place(*first, after);
+            }
+            AlterCommand::AddConstraint { name, assume, expr, if_not_exists } => {
+                self.word("ADD CONSTRAINT ");
+                self.maybe(*if_not_exists, "IF NOT EXISTS ");
+                self.name(name);
+                self.word(if *assume { " ASSUME " } else { " CHECK " });
+                self.expr(expr);
             }
             AlterCommand::Other(text) => self.word(text),
             _ => {}

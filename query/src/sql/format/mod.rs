@@ -12,7 +12,7 @@ mod query;
 mod quote;
 mod statement;
 
-use super::ast::{Expr, IndexDecl, Query, Statement};
+use super::ast::{AlterCommand, Expr, IndexDecl, Query, Statement};
 use super::parser::ParsedStatement;
 
 pub use expr::literal_value;
@@ -50,6 +50,13 @@ pub fn expr(expr: &Expr) -> String {
 pub fn index_body(index: &IndexDecl) -> String {
     let mut printer = Printer::new(false);
     printer.index_body(index);
+    printer.out
+}
+
+/// A command of ALTER, as `system.mutations` shows it, without parentheses.
+pub fn alter_command(command: &AlterCommand) -> String {
+    let mut printer = Printer::new(true);
+    printer.alter_command(command);
     printer.out
 }
 

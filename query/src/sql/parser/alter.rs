@@ -102,39 +102,23 @@ impl Parser<'_> {
             return Err(self.unexpected());
         };
         let if_not_exists = self.if_not_exists();
-        let mut text = format!("ADD {kind} {}", if if_not_exists { "IF NOT EXISTS " } else { "" });
         match kind {
             "INDEX" => {
-                let index = self.index_declaration()?;
-                let index = index.ok_or_else(|| self.unexpected())?;
-                text += &format::index_body(&index);
+                let index = self.index_declaration()?.ok_or_else(|| self.unexpected())?;
+                let (first, after) = self.column_place()?;
+                Ok(AlterCommand::AddIndex { index, if_not_exists, first, after })
             }
             "PROJECTION" => {
                 let (name, query) = self.projection()?;
                 let (first, after) = self.column_place()?;
-                return Ok(AlterCommand::AddProjection {
-                    name,
-                    query,
-                    if_not_exists,
-                    first,
-                    after,
-                });
+                Ok(AlterCommand::AddProjection { name, query, if_not_exists, first, after })
             }
             "CONSTRAINT" => {
                 let (name, assume, expr) = self.constraint()?;
-                let word = if assume { "ASSUME" } else { "CHECK" };
-                text += &format!("{} {word} {}", format::quote_name(&name), format::expr(&expr));
+                Ok(AlterCommand::AddConstraint { name, assume, expr, if_not_exists })
             }
-            _ => return self.other_command("ADD STATISTICS"),
+            _ => self.other_command("ADD STATISTICS"),
         }
-        let (first, after) = self.column_place()?;
-        if first {
-            text += " FIRST";
-        }
-        if let Some(after) = after {
-            text += &format!(" AFTER {}", format::quote_name(&after));
-        }
-        Ok(AlterCommand::Other(text))
     }
 
     /// `FIRST`, `AFTER name`.
