@@ -133,6 +133,91 @@ pub(crate) fn city_hash_64(s: &[u8]) -> u64 {
     )
 }
 
+/// CityHash128 of version 1.0.2: its low and its high half.
+pub fn city_hash_128(s: &[u8]) -> (u64, u64) {
+    let n = s.len();
+    if n >= 16 {
+        return seeded_128(&s[16..], fetch64(s, 0) ^ K3, fetch64(s, 8));
+    }
+    if n >= 8 {
+        let (a, b) = (fetch64(s, 0), fetch64(s, n - 8));
+        return seeded_128(&[], a ^ (n as u64).wrapping_mul(K0), b ^ K1);
+    }
+    seeded_128(s, K0, K1)
+}
+
+fn seeded_128(s: &[u8], a: u64, b: u64) -> (u64, u64) {
+    if s.len() < 128 { short_128(s, a, b) } else { long_128(s, a, b) }
+}
+
+fn short_128(s: &[u8], a: u64, b: u64) -> (u64, u64) {
+    let n = s.len();
+    let (mut a, mut b) = (a, b);
+    let (mut c, mut d);
+    if n <= 16 {
+        a = shift_mix(a.wrapping_mul(K1)).wrapping_mul(K1);
+        c = b.wrapping_mul(K1).wrapping_add(up_to_16(s));
+        d = shift_mix(a.wrapping_add(if n >= 8 { fetch64(s, 0) } else { c }));
+    } else {
+        c = fold(fetch64(s, n - 8).wrapping_add(K1), a);
+        d = fold(b.wrapping_add(n as u64), c.wrapping_add(fetch64(s, n - 16)));
+        a = a.wrapping_add(d);
+        let mix = |word: u64| shift_mix(word.wrapping_mul(K1)).wrapping_mul(K1);
+        for at in (0..n - 16).step_by(16) {
+            a = (a ^ mix(fetch64(s, at))).wrapping_mul(K1);
+            b ^= a;
+            c = (c ^ mix(fetch64(s, at + 8))).wrapping_mul(K1);
+            d ^= c;
+        }
+    }
+    let (a, b) = (fold(a, c), fold(d, b));
+    (a ^ b, fold(b, a))
+}
+
+fn long_128(s: &[u8], a: u64, b: u64) -> (u64, u64) {
+    let n = s.len();
+    let (mut x, mut y, mut z) = (a, b, (n as u64).wrapping_mul(K1));
+    let first = (y ^ K1).rotate_right(49).wrapping_mul(K1).wrapping_add(fetch64(s, 0));
+    let second = first.rotate_right(42).wrapping_mul(K1).wrapping_add(fetch64(s, 8));
+    let mut v = (first, second);
+    let mut w = (
+        y.wrapping_add(z).rotate_right(35).wrapping_mul(K1).wrapping_add(x),
+        x.wrapping_add(fetch64(s, 88)).rotate_right(53).wrapping_mul(K1),
+    );
+    // Two steps of 64 bytes a round.
+    let end = n / 128 * 128;
+    for at in (0..end).step_by(64) {
+        x = x
+            .wrapping_add(y)
+            .wrapping_add(v.0)
+            .wrapping_add(fetch64(s, at + 16))
+            .rotate_right(37)
+            .wrapping_mul(K1);
+        y = y.wrapping_add(v.1).wrapping_add(fetch64(s, at + 48)).rotate_right(42).wrapping_mul(K1);
+        x ^= w.1;
+        y ^= v.0;
+        z = (z ^ w.0).rotate_right(33);
+        v = weak(s, at, v.1.wrapping_mul(K1), x.wrapping_add(w.0));
+        w = weak(s, at + 32, z.wrapping_add(w.1), y);
+        std::mem::swap(&mut z, &mut x);
+    }
+    y = y.wrapping_add(w.0.rotate_right(37).wrapping_mul(K0)).wrapping_add(z);
+    x = x.wrapping_add(v.0.wrapping_add(z).rotate_right(49).wrapping_mul(K0));
+    // What is left goes in pieces of 32 bytes from the end, the last of which may reach back.
+    let mut done = 0;
+    while done < n - end {
+        done += 32;
+        y = y.wrapping_sub(x).rotate_right(42).wrapping_mul(K0).wrapping_add(v.1);
+        w.0 = w.0.wrapping_add(fetch64(s, n - done + 16));
+        x = x.rotate_right(49).wrapping_mul(K0).wrapping_add(w.0);
+        w.0 = w.0.wrapping_add(v.0);
+        v = weak(s, n - done, v.0, v.1);
+    }
+    x = fold(x, v.0);
+    y = fold(y, w.0);
+    (fold(x.wrapping_add(v.1), w.1).wrapping_add(y), fold(x.wrapping_add(w.1), y.wrapping_add(v.1)))
+}
+
 /// The finalizer that intHash64 is.
 pub(crate) fn int_hash_64(x: u64) -> u64 {
     let mut x = x ^ 0x4CF2_D2BA_AE6D_A887;

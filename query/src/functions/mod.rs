@@ -20,7 +20,7 @@ mod array;
 mod array_lambda;
 mod array_search;
 pub mod cast;
-pub(crate) mod city;
+pub mod city;
 mod comparison;
 mod conditional;
 mod conversion;

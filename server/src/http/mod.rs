@@ -6,6 +6,7 @@
 
 mod authentication;
 mod body;
+pub mod compression;
 mod error_text;
 mod output;
 mod pages;

@@ -12,6 +12,7 @@ use pumphouse_query::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::ResponsePiece;
+use super::compression::Packer;
 use super::error_text::mid_stream_block;
 use crate::statement::Output;
 
@@ -26,6 +27,8 @@ pub struct ResultHead {
     pub format: String,
     pub content_type: &'static str,
     pub time_zone: String,
+    /// `Content-Encoding`, if the body is packed.
+    pub encoding: Option<&'static str>,
 }
 
 /// How a statement's response begins.
@@ -55,6 +58,7 @@ pub struct HttpOutput {
     /// Hold everything back until the end (`wait_end_of_query`).
     hold_all: bool,
     tag: String,
+    packer: Packer,
 }
 
 impl HttpOutput {
@@ -64,9 +68,10 @@ impl HttpOutput {
         context: Arc<OnceLock<Arc<QueryContext>>>,
         hold_all: bool,
         tag: String,
+        packer: Packer,
     ) -> HttpOutput {
         let begin = Some(begin);
-        HttpOutput { head: None, held: vec![], begin, pieces, context, hold_all, tag }
+        HttpOutput { head: None, held: vec![], begin, pieces, context, hold_all, tag, packer }
     }
 
     /// Ends the response with the statement's outcome.
@@ -74,25 +79,41 @@ impl HttpOutput {
         let summary = self.summary();
         match (self.begin.take(), outcome) {
             (Some(begin), Ok(())) => {
-                let bytes = Bytes::from(std::mem::take(&mut self.held));
-                let _ = begin.send(Begin::Whole { head: self.head, bytes, summary });
+                let held = std::mem::take(&mut self.held);
+                let _ = begin.send(match self.packed(held, true) {
+                    Ok(bytes) => Begin::Whole { head: self.head, bytes, summary },
+                    Err(e) => Begin::Failed(e),
+                });
             }
             (Some(begin), Err(e)) => {
                 let _ = begin.send(Begin::Failed(e));
             }
             (None, Ok(())) => {
-                let _ = self.send_held();
+                let _ = self.send_held(true);
             }
             (None, Err(e)) => {
-                let _ = self.send_held();
-                let block = Bytes::from(mid_stream_block(&e, &self.tag));
-                let _ = self.pieces.blocking_send(ResponsePiece::Failed(block));
+                let _ = self.send_held(false);
+                if let Ok(block) = self.packed(mid_stream_block(&e, &self.tag).into(), true) {
+                    let _ = self.pieces.blocking_send(ResponsePiece::Failed(block));
+                }
             }
         }
     }
 
-    fn send_held(&mut self) -> Result<()> {
-        let mut rest = Bytes::from(std::mem::take(&mut self.held));
+    /// Bytes as the client wants them. A statement without a result has a body of no bytes at all.
+    fn packed(&mut self, bytes: Vec<u8>, last: bool) -> Result<Bytes> {
+        if self.packer.is_plain() || self.head.is_none() {
+            return Ok(Bytes::from(bytes));
+        }
+        let packed = self.packer.pack(bytes, last).map_err(|e| {
+            Error::new(codes::LOGICAL_ERROR, format!("Cannot compress the result: {e}"))
+        })?;
+        Ok(Bytes::from(packed))
+    }
+
+    fn send_held(&mut self, last: bool) -> Result<()> {
+        let held = std::mem::take(&mut self.held);
+        let mut rest = self.packed(held, last)?;
         while !rest.is_empty() {
             let piece = rest.split_to(rest.len().min(PIECE_BYTES));
             self.pieces.blocking_send(ResponsePiece::Data(piece)).map_err(|_| {
@@ -112,23 +133,32 @@ impl HttpOutput {
 
 impl Output for HttpOutput {
     fn begin(&mut self, format: &str, content_type: &'static str, time_zone: &str) -> Result<()> {
-        self.head =
-            Some(ResultHead { format: format.into(), content_type, time_zone: time_zone.into() });
+        let encoding = self.packer.encoding_name();
+        let (format, time_zone) = (format.into(), time_zone.into());
+        self.head = Some(ResultHead { format, content_type, time_zone, encoding });
         Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.held.extend_from_slice(bytes);
         if self.begin.is_none() {
-            return if self.held.len() >= PIECE_BYTES { self.send_held() } else { Ok(()) };
+            return if self.held.len() >= PIECE_BYTES { self.send_held(false) } else { Ok(()) };
         }
         if self.held.len() < HELD_BYTES_MAX || self.hold_all {
             return Ok(());
         }
         let summary = self.summary();
         if let (Some(head), Some(begin)) = (self.head.clone(), self.begin.take()) {
-            let first = Bytes::from(std::mem::take(&mut self.held));
-            let _ = begin.send(Begin::Streaming { head, first, summary });
+            let held = std::mem::take(&mut self.held);
+            match self.packed(held, false) {
+                Ok(first) => {
+                    let _ = begin.send(Begin::Streaming { head, first, summary });
+                }
+                Err(e) => {
+                    self.begin = Some(begin);
+                    return Err(e);
+                }
+            }
         }
         Ok(())
     }

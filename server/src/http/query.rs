@@ -20,6 +20,8 @@ use uuid::Uuid;
 use super::Peer;
 use super::authentication::authenticate;
 use super::body::{BodyReader, CancelOnDrop, ResponseBody};
+use super::compression::encodings::Encoding;
+use super::compression::{self, Packer};
 use super::error_text::{error_line, status_of};
 use super::output::{Begin, HttpOutput, ResultHead};
 use super::parameters::Parameters;
@@ -76,17 +78,23 @@ async fn run(
 ) -> Result<(Begin, Rest)> {
     let headers = &parts.headers;
     let user = authenticate(&server.config, headers, parameters, peer.0.ip().is_loopback())?;
-    check_encoding(headers)?;
     let request = request(parts, parameters, user.clone(), query_id)?;
     let session = session_wish(parameters)?;
     let query = parameters.get("query").map(str::to_string);
     let hold_all = parameters.flag("wait_end_of_query")
         || request.settings.bool("http_wait_end_of_query", false);
-    let reader = BodyReader::start(body);
+    let reader = compression::unpacked(
+        Box::new(BodyReader::start(body)),
+        header_text(headers, "content-encoding"),
+        parameters.flag("decompress"),
+        !request.settings.bool("http_native_compression_disable_checksumming_on_decompress", false),
+    )?;
+    let packer = packer(headers, parameters, &request.settings)?;
     let (begin_sender, begin) = oneshot::channel();
     let (piece_sender, pieces) = mpsc::channel(PIECES_MAX);
     let context = Arc::new(OnceLock::new());
-    let output = HttpOutput::new(begin_sender, piece_sender, context.clone(), hold_all, tag);
+    let output =
+        HttpOutput::new(begin_sender, piece_sender, context.clone(), hold_all, tag, packer);
     let mut cancel = CancelOnDrop { context: context.clone(), done: false };
     let server = server.clone();
     tokio::task::spawn_blocking(move || {
@@ -108,7 +116,7 @@ fn run_statement(
     request: Request,
     session: Option<SessionWish>,
     query: Option<String>,
-    mut reader: BodyReader,
+    mut reader: Box<dyn Read + Send>,
     output: &mut HttpOutput,
     context: &Arc<OnceLock<Arc<pumphouse_query::context::QueryContext>>>,
 ) -> Result<()> {
@@ -124,14 +132,14 @@ fn run_statement(
     let mut nothing = SessionState::default();
     let state = guard.as_mut().map_or(&mut nothing, |g| &mut g.state);
     let text = statement_text(query, &mut reader)?;
-    let input = Input { text, rest: Box::new(reader) };
+    let input = Input { text, rest: reader };
     statement::execute(server, request, state, input, output, |started| {
         let _ = context.set(started.clone());
     })
 }
 
 /// The URL's query, a newline and the beginning of the body, as far as the parser may need it.
-fn statement_text(query: Option<String>, reader: &mut BodyReader) -> Result<Vec<u8>> {
+fn statement_text(query: Option<String>, reader: &mut Box<dyn Read + Send>) -> Result<Vec<u8>> {
     let mut text = match query {
         Some(query) => {
             if query.len() > QUERY_BYTES_MAX {
@@ -157,14 +165,13 @@ fn too_large() -> Error {
     )
 }
 
-fn check_encoding(headers: &HeaderMap) -> Result<()> {
-    match header_text(headers, "content-encoding") {
-        None | Some("" | "identity") => Ok(()),
-        Some(other) => Err(Error::new(
-            codes::NOT_IMPLEMENTED,
-            format!("Unknown compression method: {other}. Send the body uncompressed"),
-        )),
-    }
+/// What packs the response as the client wants it.
+fn packer(headers: &HeaderMap, parameters: &Parameters, settings: &Settings) -> Result<Packer> {
+    let accepted = header_text(headers, "accept-encoding")
+        .filter(|_| settings.bool("enable_http_compression", true));
+    let level = settings.u64("http_zlib_compression_level", 3).min(22) as u32;
+    Packer::new(parameters.flag("compress"), accepted.and_then(Encoding::chosen), level)
+        .map_err(|e| Error::new(codes::LOGICAL_ERROR, format!("Cannot compress: {e}")))
 }
 
 fn request(
@@ -176,6 +183,9 @@ fn request(
     let mut settings = Settings::default();
     for (name, value) in parameters.settings()? {
         settings.set(name, value);
+    }
+    if let Some(revision) = parameters.get("client_protocol_version") {
+        settings.set("client_protocol_version", revision);
     }
     let header = |name: &str| header_text(&parts.headers, name).map(str::to_string);
     Ok(Request {
@@ -298,10 +308,13 @@ fn result_headers(
     head: Option<&ResultHead>,
 ) -> axum::http::response::Builder {
     match head {
-        Some(head) => builder
-            .header(header::CONTENT_TYPE, head.content_type)
-            .header("X-ClickHouse-Format", &head.format)
-            .header("X-ClickHouse-Timezone", &head.time_zone),
+        Some(head) => match head.encoding {
+            Some(name) => builder.header(header::CONTENT_ENCODING, name),
+            None => builder,
+        }
+        .header(header::CONTENT_TYPE, head.content_type)
+        .header("X-ClickHouse-Format", &head.format)
+        .header("X-ClickHouse-Timezone", &head.time_zone),
         None => builder.header(header::CONTENT_TYPE, "text/plain; charset=UTF-8"),
     }
 }
