@@ -4,6 +4,7 @@
 //! step. A message counts as consumed (its range advances) exactly when its rows are in, it has none,
 //! or the error mode lets it pass. Payloads are parsed where they lie, never copied.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use pumphouse_query::error::Result;
 use pumphouse_storage::{Block, Column, DataType};
 
 use crate::format::{FormatReader, ParseError};
+use crate::kafka::dead_letters::DeadLetter;
+use crate::kafka::message_rows;
 use crate::kafka::settings::ErrorMode;
 use crate::kafka::virtual_columns::VirtualBuilder;
 
@@ -45,6 +48,20 @@ pub struct BuiltBlock {
     pub bytes: u64,
     pub skipped: u64,
     pub broken: u64,
+    /// What goes to the dead letters in the same commit.
+    pub letters: Vec<DeadLetter>,
+    /// Every message and its rows, if the builder keeps them.
+    pub kept: Vec<KeptMessage>,
+}
+
+/// A message of a block with its payload: kept only while a failure is being narrowed down.
+#[derive(Debug, Clone)]
+pub struct KeptMessage {
+    pub letter: DeadLetter,
+    /// Rows of the block that it gave.
+    pub rows: Range<usize>,
+    /// It is an `_error` row: `rows` counts from behind the good rows until the block is taken.
+    broken: bool,
 }
 
 /// When a block is full.
@@ -82,6 +99,8 @@ pub struct BuilderOptions {
     pub skip_broken_messages: u64,
     /// Bytes dropped from the head of each message.
     pub skip_bytes: usize,
+    /// The name of the reader's format: whether bad rows of a message can be told from good ones.
+    pub format: String,
 }
 
 /// The builder of one consumer.
@@ -95,6 +114,11 @@ pub struct BlockBuilder {
     messages: u64,
     payload_bytes: u64,
     skipped: u64,
+    letters: Vec<DeadLetter>,
+    letter_bytes: usize,
+    /// Whether messages are kept beside their rows.
+    keep: bool,
+    kept: Vec<KeptMessage>,
 }
 
 impl BlockBuilder {
@@ -108,6 +132,18 @@ impl BlockBuilder {
             messages: 0,
             payload_bytes: 0,
             skipped: 0,
+            letters: vec![],
+            letter_bytes: 0,
+            keep: false,
+            kept: vec![],
+        }
+    }
+
+    /// Keeps messages beside their rows from the next block on, or no more. Takes effect only while
+    /// the builder is empty.
+    pub fn keep_messages(&mut self, keep: bool) {
+        if self.is_empty() {
+            self.keep = keep;
         }
     }
 
@@ -122,7 +158,7 @@ impl BlockBuilder {
 
     /// Bytes held, roughly.
     pub fn bytes(&self) -> usize {
-        self.reader.bytes() + self.options.virtuals.bytes()
+        self.reader.bytes() + self.options.virtuals.bytes() + self.letter_bytes
     }
 
     /// Age of the oldest message at `now` (of the monotonic clock).
@@ -146,9 +182,13 @@ impl BlockBuilder {
     ) -> std::result::Result<(), ParseError> {
         let payload = message.payload().unwrap_or_default();
         if !payload.is_empty() {
+            let before = self.reader.rows();
             match self.parse(payload) {
                 Ok(rows) => self.options.virtuals.message(rows, topic, message),
                 Err(error) => self.pass_broken(topic, message, error)?,
+            }
+            if self.keep {
+                self.keep_message(topic, message, before);
             }
         }
         self.messages += 1;
@@ -175,6 +215,44 @@ impl BlockBuilder {
         if body.is_empty() { Ok(0) } else { self.reader.read_message(body) }
     }
 
+    #[cold]
+    fn keep_message<M: IncomingMessage>(&mut self, topic: &Arc<str>, message: &M, before: usize) {
+        let payload = message.payload().unwrap_or_default();
+        let letter = DeadLetter::of(topic, message, payload, String::new());
+        self.letter_bytes += letter.bytes();
+        let mut kept = KeptMessage { letter, rows: before..self.reader.rows(), broken: false };
+        let broken = self.kept.iter().filter(|k| k.broken).count();
+        if self.options.virtuals.broken_rows() > broken {
+            kept.rows = broken..broken + 1;
+            kept.broken = true;
+        }
+        self.kept.push(kept);
+    }
+
+    /// A message that cannot be parsed becomes a dead letter; of one with several rows only those
+    /// that are bad.
+    fn set_aside<M: IncomingMessage>(&mut self, topic: &Arc<str>, message: &M, error: ParseError) {
+        let payload = message.payload().unwrap_or_default();
+        let body = payload.get(self.options.skip_bytes..).unwrap_or_default();
+        let first = self.letters.len();
+        match message_rows::split(&self.options.format, body) {
+            None => self.letters.push(DeadLetter::of(topic, message, payload, error.message)),
+            Some(pieces) => {
+                let mut rows = 0;
+                for piece in pieces {
+                    match self.reader.read_message(piece) {
+                        Ok(n) => rows += n,
+                        Err(e) => {
+                            self.letters.push(DeadLetter::of(topic, message, piece, e.message));
+                        }
+                    }
+                }
+                self.options.virtuals.message(rows, topic, message);
+            }
+        }
+        self.letter_bytes += self.letters[first..].iter().map(DeadLetter::bytes).sum::<usize>();
+    }
+
     /// Lets a broken message pass if the mode allows.
     #[cold]
     fn pass_broken<M: IncomingMessage>(
@@ -185,6 +263,7 @@ impl BlockBuilder {
     ) -> std::result::Result<(), ParseError> {
         match self.options.error_mode {
             ErrorMode::Stream => self.options.virtuals.broken(topic, message, error.message),
+            ErrorMode::DeadLetter => self.set_aside(topic, message, error),
             ErrorMode::Default if self.skipped < self.options.skip_broken_messages => {
                 self.skipped += 1;
             }
@@ -235,7 +314,14 @@ impl BlockBuilder {
         }
         named.extend(self.options.virtuals.take(parsed.rows));
         let block = if named.is_empty() { Block::of_rows(parsed.rows) } else { Block::new(named) };
+        let mut kept = std::mem::take(&mut self.kept);
+        for message in kept.iter_mut().filter(|k| k.broken) {
+            message.rows.start += parsed.rows;
+            message.rows.end += parsed.rows;
+        }
         let built = BuiltBlock {
+            letters: std::mem::take(&mut self.letters),
+            kept,
             block,
             offsets: std::mem::take(&mut self.ranges),
             messages: self.messages,
@@ -257,6 +343,9 @@ impl BlockBuilder {
     }
 
     fn start_anew(&mut self) {
+        self.letters.clear();
+        self.kept.clear();
+        self.letter_bytes = 0;
         self.last_range = 0;
         self.began = None;
         self.messages = 0;
@@ -343,6 +432,7 @@ mod tests {
             error_mode,
             skip_broken_messages: skip,
             skip_bytes: 0,
+            format: "JSONEachRow".into(),
         };
         BlockBuilder::new(Box::new(Lines::default()), options)
     }
@@ -403,6 +493,31 @@ mod tests {
         assert_eq!(cell(&built.block, "_error", 1), Value::string("not a number"));
         assert_eq!(cell(&built.block, "_raw_message", 1), Value::string("x"));
         assert_eq!(cell(&built.block, "_offset", 1), Value::UInt(1));
+    }
+
+    #[test]
+    fn dead_letters_and_kept_messages() {
+        let topic: Arc<str> = "t".into();
+        let now = Duration::ZERO;
+        let mut b = builder(ErrorMode::DeadLetter, 0);
+        b.keep_messages(true);
+        b.append(&topic, None, &Sent(0, 0, Some(b"1\n2")), now).unwrap();
+        b.append(&topic, None, &Sent(0, 1, Some(b"x")), now).unwrap();
+        b.append(&topic, None, &Sent(0, 2, Some(b"3")), now).unwrap();
+        let built = b.take().unwrap();
+        assert_eq!((built.block.rows(), built.offsets[0].next), (3, 3));
+        assert_eq!(built.letters.len(), 1);
+        assert_eq!((built.letters[0].kafka_offset, &built.letters[0].raw[..]), (1, &b"x"[..]));
+        assert_eq!(built.letters[0].error, "not a number");
+        let rows: Vec<_> = built.kept.iter().map(|k| k.rows.clone()).collect();
+        assert_eq!(rows, [0..2, 2..2, 2..3]);
+
+        let mut stream = builder(ErrorMode::Stream, 0);
+        stream.keep_messages(true);
+        stream.append(&topic, None, &Sent(0, 0, Some(b"x")), now).unwrap();
+        stream.append(&topic, None, &Sent(0, 1, Some(b"7")), now).unwrap();
+        let rows: Vec<_> = stream.take().unwrap().kept.iter().map(|k| k.rows.clone()).collect();
+        assert_eq!(rows, [1..2, 0..1], "error rows come behind the good ones");
     }
 
     #[test]

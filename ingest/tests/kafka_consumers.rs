@@ -10,12 +10,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use pumphouse_ingest::block_builder::OffsetRange;
 use pumphouse_ingest::format::{FormatOptions, FormatReader, InputColumn, ParseError, ParsedRows};
 use pumphouse_ingest::insert::{InsertOutcome, StreamError};
 use pumphouse_ingest::kafka::embedded::{EmbeddedBroker, Record};
-use pumphouse_ingest::kafka::{ConsumerState, KafkaEngine, KafkaEngineConfig, Polling, StreamSink};
-use pumphouse_query::catalog::SourceColumn;
+use pumphouse_ingest::kafka::{
+    ConsumerState, KafkaEngine, KafkaEngineConfig, Polling, StreamInput, StreamSink,
+};
 use pumphouse_query::context::QueryContext;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::clock::SystemClock;
@@ -25,7 +25,7 @@ use pumphouse_storage::log::{
     ColumnDefinition, Commit, Edit, Precondition, Rejection, Table, TableDefinition,
 };
 use pumphouse_storage::store::StoreOptions;
-use pumphouse_storage::{Block, Column, DataType, Store, Value};
+use pumphouse_storage::{Column, DataType, Store, Value};
 use uuid::Uuid;
 
 /// One UInt64 per line.
@@ -84,11 +84,10 @@ impl StreamSink for Keeper {
     fn insert_from_stream(
         &self,
         stream: &Arc<Table>,
-        _: &[SourceColumn],
-        blocks: &[Block],
-        offsets: &[OffsetRange],
+        input: &StreamInput<'_>,
         _: &Arc<QueryContext>,
     ) -> std::result::Result<InsertOutcome, StreamError> {
+        let (blocks, offsets) = (input.blocks, input.offsets);
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.running_max.fetch_max(running, Ordering::SeqCst);
         std::thread::sleep(self.delay);

@@ -10,6 +10,8 @@ mod bad_messages;
 mod demo;
 mod house;
 mod http_interface;
+mod kafka_control;
+mod kafka_dead_letters;
 mod kill_loop;
 mod oracle_sql;
 mod owner_pipeline;

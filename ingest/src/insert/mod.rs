@@ -8,11 +8,12 @@
 mod defaults;
 pub mod pressure;
 mod session;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pumphouse_query::catalog::{ExtraTables, SourceColumn};
+use pumphouse_query::catalog::ExtraTables;
 use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::clock::Clock;
@@ -23,9 +24,9 @@ use uuid::Uuid;
 
 pub use defaults::{complete_block, fill_defaults, stored_schema};
 pub use session::InsertSession;
+pub use stream::{Letters, StreamInput};
 
 use crate::block_builder::OffsetRange;
-use crate::kafka::virtual_columns;
 use crate::materialized_view::{self, ViewOutputs, ViewRunner, run_views};
 
 /// Attempts on ever new snapshots before an insert gives up.
@@ -167,52 +168,6 @@ impl Inserter {
         Ok(outputs)
     }
 
-    /// Runs the views of a stream table over `blocks` and commits their rows together with the
-    /// offsets, which must be what the log holds. `stream` is the table as the consumer knows it.
-    pub fn insert_from_stream(
-        &self,
-        stream: &Arc<Table>,
-        columns: &[SourceColumn],
-        blocks: &[Block],
-        offsets: &[OffsetRange],
-        ctx: &Arc<QueryContext>,
-    ) -> std::result::Result<InsertOutcome, StreamError> {
-        for _ in 0..ATTEMPTS_MAX {
-            let state = self.store.snapshot();
-            let source = current(&state, stream)?;
-            if lacks_columns(&state, source, columns, blocks) {
-                return Err(StreamError::Stale);
-            }
-            let runner = ViewRunner { store: &self.store, state: &state, extra: &self.extra, ctx };
-            let mut outputs = run_views(&runner, source, columns, blocks)?;
-            if outputs.views == 0 {
-                return Err(StreamError::SourceChanged);
-            }
-            let wall_us = self.clock.now_us();
-            let mut edits = vec![];
-            for range in offsets {
-                outputs.preconditions.push(offset_equals(stream.definition.uuid, range));
-                edits.push(advance(stream.definition.uuid, range, wall_us));
-            }
-            let mut outcome = match self.write_and_commit(outputs, edits) {
-                Ok(outcome) => outcome,
-                Err(Error::Storage(pumphouse_storage::Error::Rejected(r))) => match r {
-                    Rejection::OffsetMoved { topic, kafka_partition, .. } => {
-                        return Err(StreamError::OffsetMoved { topic, kafka_partition });
-                    }
-                    r if is_change(&r) => continue,
-                    r => {
-                        return Err(Error::from(pumphouse_storage::Error::Rejected(r)).into());
-                    }
-                },
-                Err(e) => return Err(e.into()),
-            };
-            outcome.rows = blocks.iter().map(|b| b.rows() as u64).sum();
-            return Ok(outcome);
-        }
-        Err(changed_too_often().into())
-    }
-
     /// Writes the parts of all destinations and commits.
     fn write_and_commit(&self, outputs: ViewOutputs, edits: Vec<Edit>) -> Result<InsertOutcome> {
         let parts = self.write_parts(outputs.blocks)?;
@@ -294,35 +249,6 @@ fn keeps_rows(table: &Table) -> Result<bool> {
             format!("Method write is not supported by storage {e}"),
         )),
     }
-}
-
-/// The stream in `state` if it is still what the consumer knows.
-fn current<'s>(
-    state: &'s State,
-    stream: &Table,
-) -> std::result::Result<&'s Arc<Table>, StreamError> {
-    state
-        .tables
-        .get(&stream.definition.uuid)
-        .filter(|t| !t.detached && !t.paused && t.definition_version == stream.definition_version)
-        .ok_or(StreamError::SourceChanged)
-}
-
-/// Whether a view of `source` may read a hidden column that the blocks do not have.
-fn lacks_columns(
-    state: &State,
-    source: &Table,
-    columns: &[SourceColumn],
-    blocks: &[Block],
-) -> bool {
-    let Some(block) = blocks.first() else { return false };
-    let definition = &source.definition;
-    let views = state.views_of(&definition.database, &definition.name);
-    let texts: Vec<&str> = views.iter().filter_map(|v| v.definition.select.as_deref()).collect();
-    columns
-        .iter()
-        .filter(|c| c.hidden && c.alias_expression.is_none() && block.column(&c.name).is_none())
-        .any(|c| texts.iter().any(|text| virtual_columns::may_use(text, &c.name)))
 }
 
 /// Rejections that a run on a newer snapshot may not meet.

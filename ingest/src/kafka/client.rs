@@ -59,6 +59,7 @@ pub(super) struct Context {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) table: Uuid,
     pub(super) start_at_latest: bool,
+    pub(super) start_timestamp_ms: Option<i64>,
     pub(super) shared: Arc<ConsumerShared>,
     pub(super) changes: Mutex<Vec<Change>>,
     pub(super) changed: AtomicBool,
@@ -158,8 +159,20 @@ impl Context {
         status.last_rebalance_us = self.clock.now_us();
         status.rebalance_assignments += 1;
         drop(status);
+        self.tell_of("assigned", &assigned);
         self.leave(Change::Assigned(assigned));
         Ok(())
+    }
+
+    fn tell_of(&self, kind: &'static str, assigned: &[Assigned]) {
+        for a in assigned {
+            let at = (a.topic.as_str(), a.kafka_partition, a.stored.unwrap_or(-1));
+            let text = match a.stored {
+                Some(offset) => format!("reads from offset {offset}"),
+                None => "reads from the beginning".to_string(),
+            };
+            self.shared.event(self.clock.now_us(), kind, at, &text);
+        }
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, tpl: &TopicPartitionList) -> KafkaResult<()> {
@@ -177,6 +190,10 @@ impl Context {
         status.last_rebalance_us = self.clock.now_us();
         status.rebalance_revocations += 1;
         drop(status);
+        for (topic, partition) in places_of(tpl) {
+            let at = (topic.as_str(), partition, -1);
+            self.shared.event(self.clock.now_us(), "revoked", at, "given up to the group");
+        }
         self.leave(Change::Revoked(places_of(tpl)));
         Ok(())
     }
@@ -229,6 +246,17 @@ impl Context {
         for a in assigned.iter_mut().filter(|a| a.stored.is_none()) {
             let found = committed.find_partition(&a.topic, a.kafka_partition);
             a.stored = match found.map(|e| e.offset()) {
+                _ if self.start_timestamp_ms.is_some() => {
+                    let ms = self.start_timestamp_ms.unwrap_or_default();
+                    match super::seek::at_time(consumer, &a.topic, a.kafka_partition, ms)? {
+                        Some(offset) => Some(offset),
+                        None => Some(
+                            consumer
+                                .fetch_watermarks(&a.topic, a.kafka_partition, BROKER_TIMEOUT)?
+                                .1,
+                        ),
+                    }
+                }
                 Some(Offset::Offset(offset)) => Some(offset),
                 _ if self.start_at_latest => {
                     let marks =
@@ -344,6 +372,7 @@ impl Client {
         let assigned = context.place(&self.consumer, &mut tpl)?;
         context.forward(&self.consumer, &assigned);
         self.consumer.incremental_assign(&tpl)?;
+        context.tell_of("assigned", &assigned);
         context.leave(Change::Assigned(assigned));
         Ok(())
     }

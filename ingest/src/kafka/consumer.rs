@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::backoff::{Backoff, Signal};
 use super::client::{Client, Context};
+use super::engine::paused_reason;
 use super::insert_step::Chunk;
 use super::plan::TablePlan;
 use super::session::Session;
@@ -22,6 +23,9 @@ use super::status::{ConsumerShared, ConsumerState};
 
 /// How long a consumer may hold its slot while others wait.
 const TURN: Duration = Duration::from_secs(2);
+
+/// Rows of a block whose messages are kept.
+const CAREFUL_ROWS: usize = 8192;
 
 /// One consumer.
 pub(super) struct ConsumerThread {
@@ -56,9 +60,15 @@ impl ConsumerThread {
             self.shared.status.lock().assignments.clear();
             self.signal.wait(delay);
         }
+        let state = self.plan.store.snapshot();
+        let table = state.tables.get(&self.plan.table.definition.uuid).filter(|t| t.paused);
         let mut status = self.shared.status.lock();
         status.assignments.clear();
         status.state = ConsumerState::Stopped;
+        if let Some(table) = table {
+            status.state = ConsumerState::Paused;
+            status.paused_reason = paused_reason(table);
+        }
     }
 
     /// One life of a client.
@@ -68,6 +78,7 @@ impl ConsumerThread {
             clock: self.plan.clock.clone(),
             table: self.plan.table.definition.uuid,
             start_at_latest: self.plan.settings.start_at_latest,
+            start_timestamp_ms: self.plan.settings.start_timestamp_ms,
             shared: self.shared.clone(),
             changes: Mutex::new(vec![]),
             changed: Default::default(),
@@ -123,7 +134,10 @@ impl ConsumerThread {
 
     /// Rows a block may have now: the limit, or less while memory is short.
     pub(super) fn rows_max(&self) -> usize {
-        self.plan.limits.rows.min(self.shared.rows_cap.load(Ordering::Relaxed)).max(1)
+        let careful = self.shared.careful.load(Ordering::Relaxed) > 0;
+        let careful_max = if careful { CAREFUL_ROWS } else { usize::MAX };
+        let cap = self.shared.rows_cap.load(Ordering::Relaxed).min(careful_max);
+        self.plan.limits.rows.min(cap).max(1)
     }
 }
 

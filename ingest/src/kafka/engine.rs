@@ -17,10 +17,11 @@ use uuid::Uuid;
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::Store;
 use pumphouse_storage::clock::Clock;
-use pumphouse_storage::log::{State, Table};
+use pumphouse_storage::log::{State, Table, TableDefinition};
 
 use super::backoff::Signal;
 use super::consumer::ConsumerThread;
+use super::events::KafkaEvent;
 use super::insert_step::{InsertStep, StreamSink};
 use super::plan::{KafkaEngineConfig, TablePlan};
 use super::slots::Slots;
@@ -138,6 +139,43 @@ impl KafkaEngine {
         rows
     }
 
+    /// Drops what consumers of the table have in hand; they read on from what the log holds.
+    pub fn reposition(&self, table: Uuid) {
+        let tables = self.tables.lock();
+        let Some(running) = tables.entries.get(&table).and_then(|e| e.running.as_ref()) else {
+            return;
+        };
+        running.consumers.iter().for_each(|c| c.invalidate());
+        running.signal.nudge();
+    }
+
+    /// Ends the table's threads in good order, blocks in hand committed; the next `sync` decides anew.
+    pub fn quiesce(&self, table: Uuid) {
+        let _syncing = self.syncing.lock();
+        let running = self.tables.lock().entries.remove(&table).and_then(|e| e.running);
+        stop(running.into_iter().collect(), STOP_WAIT);
+    }
+
+    /// Adds an event that came from outside.
+    pub fn tell(&self, table: &TableDefinition, kind: &'static str, text: &str) {
+        self.config.events.push(KafkaEvent {
+            time_us: self.clock.now_us(),
+            database: table.database.clone(),
+            table: table.name.clone(),
+            consumer_id: String::new(),
+            kind,
+            topic: String::new(),
+            kafka_partition: -1,
+            kafka_offset: -1,
+            text: text.to_string(),
+        });
+    }
+
+    /// What happened to streams, oldest first.
+    pub fn events(&self) -> Vec<KafkaEvent> {
+        self.config.events.all()
+    }
+
     /// Ends all consumption: blocks in work are committed or abandoned, groups are left. Threads that
     /// need longer than `deadline` are left behind; what they do not commit is read again.
     pub fn shutdown(&self, deadline: Duration) {
@@ -171,8 +209,12 @@ impl KafkaEngine {
         let plan = Arc::new(plan);
         let signal = Arc::new(Signal::default());
         let count = plan.settings.num_consumers;
-        let consumers: Vec<Arc<ConsumerShared>> =
-            (0..count).map(|i| Arc::new(ConsumerShared::new(new_status(&plan, i)))).collect();
+        let consumers: Vec<Arc<ConsumerShared>> = (0..count)
+            .map(|i| {
+                let events = self.config.events.clone();
+                Arc::new(ConsumerShared::new(new_status(&plan, i), events))
+            })
+            .collect();
         let mut running = Running { signal, consumers, threads: vec![] };
         let started = if plan.settings.thread_per_consumer {
             (0..count).try_for_each(|i| self.spawn_group(&plan, &mut running, i..i + 1))
@@ -277,11 +319,20 @@ fn status_of(table: &Table) -> ConsumerStatus {
     }
 }
 
+/// Why a paused table is paused.
+pub(super) fn paused_reason(table: &Table) -> String {
+    match table.paused_reason.is_empty() {
+        true => "paused by SYSTEM STOP".into(),
+        false => table.paused_reason.to_string(),
+    }
+}
+
 impl Entry {
     fn is_like(&self, table: &Table, wanted: Wanted) -> bool {
         self.wanted == wanted
             && self.table.definition_version == table.definition_version
             && self.error.is_none()
+            && !self.running.as_ref().is_some_and(|r| r.signal.stopped())
     }
 
     /// The row of a table that has no threads: its offsets as the log has them.
@@ -289,7 +340,7 @@ impl Entry {
         let mut status = status_of(&self.table);
         (status.state, status.paused_reason) = match (self.wanted, &self.error) {
             (_, Some(error)) => (ConsumerState::Stopped, error.clone()),
-            (Wanted::Paused, _) => (ConsumerState::Paused, "paused by SYSTEM STOP".into()),
+            (Wanted::Paused, _) => (ConsumerState::Paused, paused_reason(&self.table)),
             _ => (ConsumerState::Idle, "no materialized view reads from the table".into()),
         };
         if let Some(error) = &self.error {

@@ -18,12 +18,15 @@ use pumphouse_storage::log::Table;
 
 use super::backoff::{Backoff, Signal};
 use super::consumer::panic_text;
+use super::dead_letters::DeadLetter;
 use super::plan::TablePlan;
+use super::set_aside::Next;
 use super::status::{ConsumerShared, ConsumerState};
 use super::watermarks;
 use crate::block_builder::{BuiltBlock, FlushReason, OffsetRange};
+pub use crate::insert::StreamInput;
 use crate::insert::pressure::{Pressure, parts_max, pressure};
-use crate::insert::{InsertOutcome, Inserter, StreamError, not_enough_space};
+use crate::insert::{InsertOutcome, Inserter, Letters, StreamError, not_enough_space};
 use crate::materialized_view::destinations;
 
 /// How long a shared insert waits for the other consumers' blocks of the same tick.
@@ -38,6 +41,8 @@ pub(super) struct Chunk {
     pub(super) generation: u64,
     pub(super) built: BuiltBlock,
     pub(super) reason: FlushReason,
+    /// It was cut before a bad message: what follows is to be read again.
+    pub(super) cut: bool,
 }
 
 impl Chunk {
@@ -51,23 +56,40 @@ pub trait StreamSink: Send + Sync {
     fn insert_from_stream(
         &self,
         stream: &Arc<Table>,
-        columns: &[SourceColumn],
-        blocks: &[Block],
-        offsets: &[OffsetRange],
+        input: &StreamInput<'_>,
         ctx: &Arc<QueryContext>,
     ) -> Result<InsertOutcome, StreamError>;
+
+    /// Runs the views over `block` and keeps nothing.
+    fn try_views(
+        &self,
+        _stream: &Arc<Table>,
+        _columns: &[SourceColumn],
+        _block: &Block,
+        _ctx: &Arc<QueryContext>,
+    ) -> Result<(), StreamError> {
+        Ok(())
+    }
 }
 
 impl StreamSink for Inserter {
     fn insert_from_stream(
         &self,
         stream: &Arc<Table>,
-        columns: &[SourceColumn],
-        blocks: &[Block],
-        offsets: &[OffsetRange],
+        input: &StreamInput<'_>,
         ctx: &Arc<QueryContext>,
     ) -> Result<InsertOutcome, StreamError> {
-        Inserter::insert_from_stream(self, stream, columns, blocks, offsets, ctx)
+        Inserter::insert_from_stream(self, stream, input, ctx)
+    }
+
+    fn try_views(
+        &self,
+        stream: &Arc<Table>,
+        columns: &[SourceColumn],
+        block: &Block,
+        ctx: &Arc<QueryContext>,
+    ) -> Result<(), StreamError> {
+        Inserter::try_views(self, stream, columns, block, ctx)
     }
 }
 
@@ -122,9 +144,19 @@ impl InsertStep {
             if self.signal.stopped() && backoff.failures() > 0 {
                 return abandon(chunks);
             }
+            if let Some(reason) = self.too_many_letters(&chunks) {
+                self.plan.stop_table(&self.signal, &reason);
+                return abandon(chunks);
+            }
             match self.attempt(&chunks) {
                 Ok(outcome) => return self.committed(chunks, outcome),
                 Err(StreamError::OffsetMoved { topic, kafka_partition }) => {
+                    let at = (topic.as_str(), kafka_partition, -1);
+                    let text =
+                        "another consumer committed these offsets; reading on from the log's";
+                    if let Some(chunk) = chunks.first() {
+                        chunk.shared.event(self.plan.clock.now_us(), "fenced", at, text);
+                    }
                     void_where(&chunks, |c| {
                         let mut ranges = c.built.offsets.iter();
                         ranges.any(|r| *r.topic == *topic && r.kafka_partition == kafka_partition)
@@ -136,13 +168,25 @@ impl InsertStep {
                     void_where(&chunks, |_| true);
                     self.signal.wait(Duration::from_millis(100));
                 }
-                Err(StreamError::Failed(e)) => self.failed(&chunks, &e, &mut backoff),
+                Err(StreamError::Failed(e)) => {
+                    if let Next::Wait(reason) = self.set_aside(&mut chunks, &e) {
+                        self.failed(&chunks, e.code(), &reason, &mut backoff);
+                    }
+                }
             }
         }
     }
 
     fn attempt(&self, chunks: &[Chunk]) -> Result<InsertOutcome, StreamError> {
         self.room()?;
+        let plan = &self.plan;
+        let letters: Vec<DeadLetter> =
+            chunks.iter().flat_map(|c| c.built.letters.iter().cloned()).collect();
+        let letter_rows = match letters.is_empty() {
+            true => None,
+            false => Some(plan.letter_rows(&letters)?),
+        };
+        let (database, table) = plan.letter_table();
         let blocks: Vec<Block> = chunks
             .iter()
             .filter(|c| !c.built.block.is_empty())
@@ -152,10 +196,14 @@ impl InsertStep {
             chunks.iter().flat_map(|c| c.built.offsets.iter().cloned()).collect();
         let ctx = self.context();
         self.mark(chunks, true);
-        let plan = &self.plan;
+        let input = StreamInput {
+            columns: &plan.source_columns,
+            blocks: &blocks,
+            offsets: &offsets,
+            letters: letter_rows.as_ref().map(|block| Letters { database, table, block }),
+        };
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let columns = &plan.source_columns;
-            self.sink.insert_from_stream(&plan.table, columns, &blocks, &offsets, &ctx)
+            self.sink.insert_from_stream(&plan.table, &input, &ctx)
         }));
         self.mark(chunks, false);
         outcome.unwrap_or_else(|panic| {
@@ -185,8 +233,32 @@ impl InsertStep {
         }
     }
 
+    /// More of a block is bad than the table takes for an accident.
+    fn too_many_letters(&self, chunks: &[Chunk]) -> Option<String> {
+        let settings = &self.plan.settings;
+        let letters: u64 = chunks.iter().map(|c| c.built.letters.len() as u64).sum();
+        let messages: u64 = chunks.iter().map(|c| c.built.messages).sum();
+        let share = letters as f64 / messages.max(1) as f64;
+        if letters < settings.dead_letters_count_min.max(1)
+            || share <= settings.dead_letters_ratio_max
+        {
+            return None;
+        }
+        let first = chunks.iter().find_map(|c| c.built.letters.first())?;
+        Some(format!(
+            "{letters} of {messages} messages of a block are bad, more than \
+             kafka_dead_letters_ratio_max = {} allows; nothing of it was taken. The first is \
+             {}[{}] at offset {}: {}",
+            settings.dead_letters_ratio_max,
+            first.topic,
+            first.kafka_partition,
+            first.kafka_offset,
+            first.error
+        ))
+    }
+
     /// Views run as background work: one thread, the default profile, the server's memory account.
-    fn context(&self) -> Arc<QueryContext> {
+    pub(super) fn context(&self) -> Arc<QueryContext> {
         let definition = &self.plan.table.definition;
         let now_us = self.plan.clock.now_us();
         let mut ctx = QueryContext::new(format!("kafka:{}", definition.full_name()), now_us, 0);
@@ -217,11 +289,13 @@ impl InsertStep {
             table = %self.plan.table.definition.full_name(), rows = outcome.rows,
             parts = outcome.parts, version = outcome.version, "block committed"
         );
+        let mut cut = false;
         for chunk in chunks {
             let offsets = chunk.built.offsets.iter();
             let told = offsets.map(|r| (r.topic.to_string(), r.kafka_partition, r.next)).collect();
             let mut status = chunk.shared.status.lock();
             status.blocks += 1;
+            status.dead_letters += chunk.built.letters.len() as u64;
             status.rows_committed += chunk.built.block.rows() as u64;
             status.last_commit_us = now_us;
             for (topic, partition, next) in &told as &Vec<(String, i32, i64)> {
@@ -238,6 +312,15 @@ impl InsertStep {
                 status.next_retry_us = 0;
             }
             drop(status);
+            if !chunk.built.kept.is_empty() {
+                let less = |n: usize| n.checked_sub(1);
+                let _ =
+                    chunk.shared.careful.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            }
+            if chunk.cut {
+                chunk.shared.invalidate();
+                cut = true;
+            }
             remember(&chunk.shared, told);
             let _ =
                 chunk.shared.rows_cap.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |cap| {
@@ -245,20 +328,24 @@ impl InsertStep {
                 });
             chunk.shared.land();
         }
+        if cut {
+            // What follows is a message that fails: no haste.
+            self.signal.wait(self.plan.settings.consumer_reschedule);
+        }
     }
 
     /// Shows the error and waits. When memory was short, smaller blocks are read instead.
-    fn failed(&self, chunks: &[Chunk], e: &Error, backoff: &mut Backoff) {
+    fn failed(&self, chunks: &[Chunk], code: u32, reason: &str, backoff: &mut Backoff) {
         let delay = backoff.next();
         let now_us = self.plan.clock.now_us();
         let retry_us = now_us + delay.as_micros() as u64;
         let full_name = self.plan.table.definition.full_name();
-        tracing::warn!(table = %full_name, "a block waits {} ms: {e}", delay.as_millis());
+        tracing::warn!(table = %full_name, "a block waits {} ms: {reason}", delay.as_millis());
         for chunk in chunks {
-            chunk.shared.fail(now_us, retry_us, &e.to_string());
+            chunk.shared.fail(now_us, retry_us, reason);
         }
         self.signal.wait(delay);
-        if e.code() == codes::MEMORY_LIMIT_EXCEEDED {
+        if code == codes::MEMORY_LIMIT_EXCEEDED {
             for chunk in chunks {
                 let rows = chunk.built.block.rows();
                 if rows > ROWS_CAP_MIN {

@@ -8,11 +8,14 @@ use pumphouse_query::catalog::SourceColumn;
 use pumphouse_query::context::{MemoryTracker, Settings};
 use pumphouse_query::error::Result;
 use pumphouse_storage::clock::Clock;
-use pumphouse_storage::log::{DefaultKind, Table, TableDefinition};
+use pumphouse_storage::log::{Commit, DefaultKind, Edit, Precondition, Table, TableDefinition};
 use pumphouse_storage::types::TimeZone;
-use pumphouse_storage::{DataType, Store};
+use pumphouse_storage::{Block, DataType, Store};
 
+use super::backoff::Signal;
 use super::client::Polling;
+use super::dead_letters::{self, DeadLetter};
+use super::events::{Events, KafkaEvent};
 use super::settings::{ErrorMode, KafkaSettings};
 use super::virtual_columns::{self, Virtual};
 use crate::block_builder::FlushLimits;
@@ -36,6 +39,8 @@ pub struct KafkaEngineConfig {
     /// What consumers of this engine are called in their groups, before the table and their number;
     /// two engines on one store need two names.
     pub instance: String,
+    /// What happened, for `system.kafka_events`.
+    pub events: Arc<Events>,
     /// Makes the reader of a format.
     pub reader: fn(&str, &[InputColumn], &FormatOptions) -> Result<Box<dyn FormatReader>>,
 }
@@ -49,6 +54,7 @@ impl Default for KafkaEngineConfig {
             memory: None,
             polling: Polling::default(),
             instance: "pumphouse".into(),
+            events: Arc::default(),
             reader: crate::format::reader,
         }
     }
@@ -115,7 +121,52 @@ impl TablePlan {
             limits,
         };
         plan.reader()?;
+        if plan.settings.error_mode != ErrorMode::Default
+            && plan.settings.dead_letter_table.is_none()
+        {
+            dead_letters::ensure(&plan.store)?;
+        }
         Ok(plan)
+    }
+
+    /// The table that takes dead letters: database and name.
+    pub(super) fn letter_table(&self) -> (&str, &str) {
+        match &self.settings.dead_letter_table {
+            None => dead_letters::TABLE,
+            Some((database, name)) if database.is_empty() => {
+                (&self.table.definition.database, name)
+            }
+            Some((database, name)) => (database, name),
+        }
+    }
+
+    pub(super) fn letter_rows(&self, letters: &[DeadLetter]) -> Result<Block> {
+        let (format, now_us) = (&self.settings.format, self.clock.now_us());
+        dead_letters::block(letters, &self.table.definition, format, now_us)
+    }
+
+    /// Pauses the table for good, for a reason that only an operator can judge. Its threads end.
+    pub(super) fn stop_table(&self, signal: &Signal, reason: &str) {
+        let table = self.table.definition.uuid;
+        let commit = Commit {
+            preconditions: vec![Precondition::TableExists { table }],
+            edits: vec![Edit::StopStream { table, reason: reason.to_string() }],
+        };
+        if let Err(e) = self.store.commit(commit, vec![]) {
+            tracing::warn!(table = %table, "the pause could not be recorded: {e}");
+        }
+        self.config.events.push(KafkaEvent {
+            time_us: self.clock.now_us(),
+            database: self.table.definition.database.clone(),
+            table: self.table.definition.name.clone(),
+            consumer_id: String::new(),
+            kind: "paused",
+            topic: String::new(),
+            kafka_partition: -1,
+            kafka_offset: -1,
+            text: format!("{reason}. SYSTEM START {} goes on", self.table.definition.full_name()),
+        });
+        signal.stop();
     }
 
     /// A reader of the table's format.

@@ -244,6 +244,7 @@ impl Session<'_> {
             edits: vec![gap, advance(table, &range, now_us)],
         };
         self.thread.plan.store.commit(commit, vec![]).map_err(|e| e.to_string())?;
+        self.thread.shared.event(now_us, "gap", (&*topic, partition, stored), &reason);
         self.thread.shared.status.lock().exception(now_us, reason);
         self.places[at].stored = Some(low);
         self.places[at].next = Some(low);
@@ -279,6 +280,14 @@ impl Session<'_> {
         self.client.pause(one).map_err(|e| e.to_string())?;
         let now_us = self.thread.plan.clock.now_us();
         let retry_us = now_us + delay.as_micros() as u64;
+        let kind = match cause {
+            Cause::Message => "bad message",
+            Cause::Position => "stopped",
+        };
+        let event_at = (&*place.topic, place.kafka_partition, offset.unwrap_or(-1));
+        if self.thread.shared.status.lock().paused_reason != reason {
+            self.thread.shared.event(now_us, kind, event_at, reason);
+        }
         let mut status = self.thread.shared.status.lock();
         status.exception(now_us, reason);
         status.paused_reason = reason.to_string();

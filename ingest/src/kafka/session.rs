@@ -3,6 +3,7 @@
 //! `step` is the loop's body: apply rebalances, give broken partitions another try (both in
 //! `positions`), poll, flush. The client is served all the while.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
@@ -132,6 +133,7 @@ impl<'a> Session<'a> {
             self.next_discovery = Instant::now() + DISCOVERY_INTERVAL;
             self.thread.shared.status.lock().exception(self.thread.plan.clock.now_us(), e);
         }
+        self.builder.keep_messages(self.thread.shared.careful.load(Ordering::Relaxed) > 0);
         if self.make_room()? {
             self.poll()?;
         }
@@ -389,6 +391,7 @@ impl<'a> Session<'a> {
             generation: self.generation,
             built,
             reason,
+            cut: false,
         };
         self.thread.out.try_send(chunk).map_err(|_| {
             self.thread.shared.land();
@@ -478,6 +481,7 @@ fn new_builder(thread: &ConsumerThread, virtuals: &[Virtual]) -> Result<BlockBui
         error_mode: plan.settings.error_mode,
         skip_broken_messages: plan.settings.skip_broken_messages,
         skip_bytes: plan.settings.schema_registry_skip_bytes,
+        format: plan.settings.format.clone(),
     };
     Ok(BlockBuilder::new(reader, options))
 }

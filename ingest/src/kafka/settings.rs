@@ -51,6 +51,8 @@ pub enum ErrorMode {
     Default,
     /// A row of defaults with `_error` and `_raw_message`.
     Stream,
+    /// A row of `system.dead_letter_queue`, or of the table that `dead_letter_table` names.
+    DeadLetter,
 }
 
 /// Who gives a consumer its partitions.
@@ -94,6 +96,11 @@ pub struct KafkaSettings {
     /// Broken messages that a block may drop.
     pub skip_broken_messages: u64,
     pub error_mode: ErrorMode,
+    /// Database (empty: the stream's own) and name; None: `system.dead_letter_queue`.
+    pub dead_letter_table: Option<(String, String)>,
+    /// A block with a larger share of dead letters pauses the table, if they are at least so many.
+    pub dead_letters_ratio_max: f64,
+    pub dead_letters_count_min: u64,
     pub max_rows_per_message: u64,
     pub client_id: String,
     pub security_protocol: String,
@@ -108,6 +115,8 @@ pub struct KafkaSettings {
     pub offset_gap: OffsetGap,
     /// Where a partition begins of which neither we nor the broker hold an offset: true is `latest`.
     pub start_at_latest: bool,
+    /// Where a partition begins of which we hold no offset, whatever the group holds; milliseconds.
+    pub start_timestamp_ms: Option<i64>,
     /// Further librdkafka properties.
     pub properties: Vec<(String, String)>,
     /// Everything not beginning with `kafka_`.
@@ -154,7 +163,11 @@ pub const NAMES: &[&str] = &[
     "kafka_assignment",
     "kafka_offset_gap",
     "kafka_auto_offset_reset",
+    "kafka_start_timestamp_ms",
     "kafka_properties",
+    "kafka_dead_letter_table",
+    "kafka_dead_letters_ratio_max",
+    "kafka_dead_letters_count_min",
 ];
 
 /// Settings whose values are shown as `[HIDDEN]`.
@@ -285,6 +298,9 @@ impl KafkaSettings {
             thread_per_consumer: texts.flag("kafka_thread_per_consumer")?,
             skip_broken_messages: texts.unsigned("kafka_skip_broken_messages", 0)?,
             error_mode: error_mode(&texts)?,
+            dead_letter_table: dead_letter_table(&texts)?,
+            dead_letters_ratio_max: ratio(&texts, "kafka_dead_letters_ratio_max", 0.1)?,
+            dead_letters_count_min: texts.unsigned("kafka_dead_letters_count_min", 100)?,
             max_rows_per_message: texts.unsigned("kafka_max_rows_per_message", 1)?.max(1),
             client_id: texts.text("kafka_client_id"),
             security_protocol: texts.text("kafka_security_protocol"),
@@ -306,9 +322,14 @@ impl KafkaSettings {
             )?,
             start_at_latest: texts.one_of(
                 "kafka_auto_offset_reset",
+                "kafka_start_timestamp_ms",
                 false,
                 &[("earliest", false), ("smallest", false), ("latest", true), ("largest", true)],
             )?,
+            start_timestamp_ms: match texts.unsigned("kafka_start_timestamp_ms", 0)? {
+                0 => None,
+                ms => Some(ms.min(i64::MAX as u64) as i64),
+            },
             properties: parse_properties(&texts.text("kafka_properties"))?,
             format_settings: format_settings(settings),
         };
@@ -410,22 +431,37 @@ fn reschedule(texts: &Texts<'_>) -> Result<Duration> {
 }
 
 fn error_mode(texts: &Texts<'_>) -> Result<ErrorMode> {
-    let mode = texts.one_of(
+    texts.one_of(
         "kafka_handle_error_mode",
-        Some(ErrorMode::Default),
+        ErrorMode::Default,
         &[
-            ("default", Some(ErrorMode::Default)),
-            ("stream", Some(ErrorMode::Stream)),
-            ("dead_letter_queue", None),
+            ("default", ErrorMode::Default),
+            ("stream", ErrorMode::Stream),
+            ("dead_letter_queue", ErrorMode::DeadLetter),
         ],
-    )?;
-    mode.ok_or_else(|| {
-        Error::new(
-            codes::NOT_IMPLEMENTED,
-            "kafka_handle_error_mode = 'dead_letter_queue' is not supported yet; use 'stream' and a \
-             view with WHERE _error != ''",
-        )
-    })
+    )
+}
+
+/// `db.table`, or `table` in the stream's own database.
+fn dead_letter_table(texts: &Texts<'_>) -> Result<Option<(String, String)>> {
+    let text = texts.text("kafka_dead_letter_table");
+    let name = text.trim();
+    match name.split_once('.') {
+        _ if name.is_empty() => Ok(None),
+        None => Ok(Some((String::new(), name.to_string()))),
+        Some((database, table)) if !database.is_empty() && !table.is_empty() => {
+            Ok(Some((database.to_string(), table.to_string())))
+        }
+        Some(_) => Err(bad(format!("kafka_dead_letter_table: '{text}' is no table's name"))),
+    }
+}
+
+fn ratio(texts: &Texts<'_>, name: &str, default: f64) -> Result<f64> {
+    let Some(text) = texts.0.get(name) else { return Ok(default) };
+    match text.trim().parse::<f64>() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err(bad(format!("Setting '{name}' must be between 0 and 1, got '{text}'"))),
+    }
 }
 
 fn compression_codec(texts: &Texts<'_>) -> Result<String> {
@@ -532,7 +568,8 @@ mod tests {
             ("kafka_num_consumers", "many", codes::BAD_ARGUMENTS),
             ("kafka_max_block_size", "0", codes::BAD_ARGUMENTS),
             ("kafka_handle_error_mode", "ignore", codes::BAD_ARGUMENTS),
-            ("kafka_handle_error_mode", "dead_letter_queue", codes::NOT_IMPLEMENTED),
+            ("kafka_dead_letter_table", "a.", codes::BAD_ARGUMENTS),
+            ("kafka_dead_letters_ratio_max", "2", codes::BAD_ARGUMENTS),
             ("kafka_topic_list", "a b", codes::BAD_ARGUMENTS),
             ("kafka_topic_list", " , ", codes::BAD_ARGUMENTS),
             ("kafka_thread_per_consumer", "2", codes::BAD_ARGUMENTS),

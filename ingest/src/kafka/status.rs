@@ -4,11 +4,14 @@
 //! Everything here is bounded: ten exceptions, one entry per assigned partition.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
+
+use super::events::{Events, KafkaEvent};
 
 /// Exceptions kept per consumer.
 pub const EXCEPTIONS_MAX: usize = 10;
@@ -36,6 +39,8 @@ pub struct ConsumerStatus {
     pub skipped_messages: u64,
     /// Messages turned into `_error` rows.
     pub error_messages: u64,
+    /// Messages and rows that went to the dead letters.
+    pub dead_letters: u64,
     /// Blocks committed, rows in them.
     pub blocks: u64,
     pub rows_committed: u64,
@@ -156,10 +161,13 @@ pub(super) struct ConsumerShared {
     pub(super) rows_cap: AtomicUsize,
     /// Offsets committed in our log that the broker may be told.
     pub(super) to_advise: Mutex<Vec<(String, i32, i64)>>,
+    /// Blocks that are still to be built small and with their messages kept.
+    pub(super) careful: AtomicUsize,
+    events: Arc<Events>,
 }
 
 impl ConsumerShared {
-    pub(super) fn new(status: ConsumerStatus) -> ConsumerShared {
+    pub(super) fn new(status: ConsumerStatus, events: Arc<Events>) -> ConsumerShared {
         ConsumerShared {
             status: Mutex::new(status),
             generation: AtomicU64::new(1),
@@ -167,7 +175,28 @@ impl ConsumerShared {
             landed: Condvar::new(),
             rows_cap: AtomicUsize::new(usize::MAX),
             to_advise: Mutex::new(vec![]),
+            careful: AtomicUsize::new(0),
+            events,
         }
+    }
+
+    /// Tells the story; topic, partition and offset ("" and -1 where none is meant) as `at`.
+    pub(super) fn event(&self, time_us: u64, kind: &'static str, at: (&str, i32, i64), text: &str) {
+        let status = self.status.lock();
+        let (database, table) = (status.database.clone(), status.table.clone());
+        let consumer_id = status.consumer_id.clone();
+        drop(status);
+        self.events.push(KafkaEvent {
+            time_us,
+            database,
+            table,
+            consumer_id,
+            kind,
+            topic: at.0.to_string(),
+            kafka_partition: at.1,
+            kafka_offset: at.2,
+            text: text.to_string(),
+        });
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -214,6 +243,12 @@ impl ConsumerShared {
     }
 
     pub(super) fn fail(&self, now_us: u64, retry_us: u64, text: &str) {
+        // The same again is no news.
+        let known =
+            |s: &ConsumerStatus| s.state == ConsumerState::BackingOff && s.paused_reason == text;
+        if !known(&self.status.lock()) {
+            self.event(now_us, "failed", ("", -1, -1), text);
+        }
         let mut status = self.status.lock();
         status.exception(now_us, text);
         status.state = ConsumerState::BackingOff;

@@ -759,4 +759,6 @@ pub struct ShowFilter {
 pub struct SystemCommand {
     pub words: Vec<String>,
     pub table: Option<TableName>,
+    /// What stands behind the table, token by token.
+    pub rest: Vec<String>,
 }

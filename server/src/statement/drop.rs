@@ -51,6 +51,9 @@ impl Run<'_> {
     }
 
     fn drop_database(&self, name: &str, if_exists: bool, if_empty: bool) -> Result<()> {
+        if crate::system_tables::is_virtual_database(name) {
+            return Err(Error::new(codes::ACCESS_DENIED, format!("{name} cannot be dropped")));
+        }
         let known = self.server.store.snapshot().databases.contains_key(name);
         if !known && if_exists {
             return Ok(());

@@ -7,6 +7,7 @@ mod drop;
 mod insert;
 mod select;
 mod show;
+mod stream;
 mod system;
 mod values;
 

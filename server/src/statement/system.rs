@@ -1,12 +1,9 @@
 //! SYSTEM commands and KILL QUERY.
 
-use std::sync::Arc;
-
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::ast::{Expr, SystemCommand};
 use pumphouse_query::sql::format;
 use pumphouse_query::{Error, Result, execute, prepare, sql};
-use pumphouse_storage::log::{Commit, Edit, Precondition, Table};
 use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::Run;
@@ -15,7 +12,7 @@ impl Run<'_> {
     pub(super) fn system(&mut self, command: &SystemCommand) -> Result<()> {
         let words = command.words.join(" ");
         match words.as_str() {
-            "START" | "STOP" | "PAUSE" => self.pause_streams(command, words != "START"),
+            _ if self.is_stream_command(command) => self.stream_command(command),
             "FLUSH LOGS"
             | "DROP MARK CACHE"
             | "DROP UNCOMPRESSED CACHE"
@@ -35,44 +32,6 @@ impl Run<'_> {
                 Err(Error::new(codes::NOT_IMPLEMENTED, format!("SYSTEM {other} is not supported")))
             }
         }
-    }
-
-    /// Pauses or resumes one stream table, or all of them; remembered across restarts.
-    fn pause_streams(&self, command: &SystemCommand, paused: bool) -> Result<()> {
-        let state = self.server.store.snapshot();
-        let streams: Vec<Arc<Table>> = match &command.table {
-            Some(name) => {
-                let database = self.database(&name.database).to_string();
-                let table = state
-                    .table(&database, &name.name)
-                    .ok_or_else(|| self.unknown_table(&database, &name.name))?;
-                if table.definition.engine != "Kafka" {
-                    return Err(Error::new(
-                        codes::BAD_ARGUMENTS,
-                        format!("{} is not a streaming table", table.definition.full_name()),
-                    ));
-                }
-                vec![table.clone()]
-            }
-            None => state
-                .tables
-                .values()
-                .filter(|t| t.definition.engine == "Kafka" && !t.detached)
-                .cloned()
-                .collect(),
-        };
-        let commit = Commit {
-            preconditions: streams
-                .iter()
-                .map(|t| Precondition::TableExists { table: t.definition.uuid })
-                .collect(),
-            edits: streams
-                .iter()
-                .map(|t| Edit::PauseStream { table: t.definition.uuid, paused })
-                .collect(),
-        };
-        self.server.commit_ddl(commit)?;
-        Ok(())
     }
 
     /// `KILL QUERY WHERE …`: the condition is over `system.processes`.

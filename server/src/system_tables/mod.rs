@@ -11,6 +11,7 @@ mod streams;
 
 use std::sync::{Arc, OnceLock, Weak};
 
+use pumphouse_ingest::kafka::dead_letters::COLUMNS as DEAD_LETTERS;
 use pumphouse_ingest::kafka::stream_source;
 use pumphouse_query::Result;
 use pumphouse_query::catalog::{BlockSource, ExtraTables, SourceColumn, TableSource};
@@ -34,6 +35,7 @@ const FILLERS: &[(&str, Filler)] = &[
     ("kafka_consumers", streams::kafka_consumers),
     ("kafka_offsets", streams::kafka_offsets),
     ("kafka_gaps", streams::kafka_gaps),
+    ("kafka_events", streams::kafka_events),
     ("processes", activity::processes),
     ("query_log", activity::query_log),
     ("merges", activity::merges),
@@ -91,6 +93,17 @@ const OWN_COLUMNS: &[(&str, &str, &str)] = &[
     ("kafka_consumers", "assignments.high_watermark", "Array(Int64)"),
     ("kafka_consumers", "assignments.lag", "Array(Int64)"),
     ("kafka_consumers", "lag", "Int64"),
+    ("kafka_consumers", "num_bad_messages", "UInt64"),
+    ("kafka_consumers", "num_dead_letters", "UInt64"),
+    ("kafka_events", "event_time", "DateTime64(6)"),
+    ("kafka_events", "database", "String"),
+    ("kafka_events", "table", "String"),
+    ("kafka_events", "consumer_id", "String"),
+    ("kafka_events", "event", "LowCardinality(String)"),
+    ("kafka_events", "topic", "String"),
+    ("kafka_events", "partition", "Int32"),
+    ("kafka_events", "offset", "Int64"),
+    ("kafka_events", "message", "String"),
     ("kafka_offsets", "database", "String"),
     ("kafka_offsets", "table", "String"),
     ("kafka_offsets", "topic", "String"),
@@ -136,6 +149,7 @@ pub fn table_names() -> Vec<&'static str> {
     let mut names: Vec<&str> = columns_file().map(|(table, _, _)| table).collect();
     names.extend(OWN_COLUMNS.iter().map(|(table, _, _)| *table));
     names.push("query_log");
+    names.push(pumphouse_ingest::kafka::dead_letters::TABLE.1);
     names.sort_unstable();
     names.dedup();
     names
@@ -152,6 +166,9 @@ fn columns_file() -> impl Iterator<Item = (&'static str, &'static str, &'static 
 pub fn schema_of(table: &str) -> Vec<(String, DataType)> {
     columns_file()
         .chain(OWN_COLUMNS.iter().copied())
+        .chain(
+            DEAD_LETTERS.iter().map(|(name, data_type)| ("dead_letter_queue", *name, *data_type)),
+        )
         .chain(QUERY_LOG_COLUMNS.iter().map(|(name, data_type)| ("query_log", *name, *data_type)))
         .filter(|(t, _, _)| *t == table)
         .map(|(_, name, data_type)| {
@@ -172,6 +189,10 @@ impl ExtraTables for SystemTables {
             // A stream has columns that its definition does not list.
             let table = state.table(database, name)?;
             return (table.definition.engine == "Kafka").then(|| stream_source(&table.definition));
+        }
+        if state.table(database, name).is_some() {
+            // Kept like any table.
+            return None;
         }
         let schema = schema_of(name);
         if schema.is_empty() {

@@ -9,7 +9,8 @@ use crate::server::Server;
 use crate::statement::default_kind_name;
 
 pub fn databases(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
-    for database in state.databases.values() {
+    let own = |name: &str| super::is_virtual_database(name);
+    for database in state.databases.values().filter(|d| !own(&d.name)) {
         rows.push(&[
             ("name", text(&database.name)),
             ("engine", text(&database.engine)),
@@ -67,6 +68,9 @@ pub fn tables(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
         ]);
     }
     for name in super::table_names() {
+        if state.table("system", name).is_some() {
+            continue;
+        }
         rows.push(&[
             ("database", text("system")),
             ("name", text(name)),
@@ -110,6 +114,9 @@ pub fn columns(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
         }
     }
     for table in super::table_names() {
+        if state.table("system", table).is_some() {
+            continue;
+        }
         for (i, (name, data_type)) in super::schema_of(table).into_iter().enumerate() {
             rows.push(&[
                 ("database", text("system")),

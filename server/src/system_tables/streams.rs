@@ -1,4 +1,5 @@
-//! `system.kafka_consumers`, `kafka_offsets`, `kafka_gaps`: how far the streams are.
+//! `system.kafka_consumers`, `kafka_offsets`, `kafka_gaps`, `kafka_events`: how far the streams are and
+//! what happened to them.
 
 use pumphouse_query::Result;
 use pumphouse_storage::Value;
@@ -52,6 +53,8 @@ pub fn kafka_consumers(server: &Server, state: &State, rows: &mut Rows) -> Resul
             ("paused_reason", text(c.paused_reason.clone())),
             ("next_retry", seconds(c.next_retry_us)),
             ("is_inserting", flag(c.is_inserting)),
+            ("num_bad_messages", number(c.skipped_messages + c.error_messages + c.dead_letters)),
+            ("num_dead_letters", number(c.dead_letters)),
         ]);
     }
     Ok(())
@@ -87,6 +90,23 @@ pub fn kafka_gaps(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
                 ("reason", text(&gap.reason)),
             ]);
         }
+    }
+    Ok(())
+}
+
+pub fn kafka_events(server: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    for event in server.kafka.events() {
+        rows.push(&[
+            ("event_time", micros(event.time_us)),
+            ("database", text(event.database)),
+            ("table", text(event.table)),
+            ("consumer_id", text(event.consumer_id)),
+            ("event", text(event.kind)),
+            ("topic", text(event.topic)),
+            ("partition", Value::Int(event.kafka_partition.into())),
+            ("offset", Value::Int(event.kafka_offset)),
+            ("message", text(event.text)),
+        ]);
     }
     Ok(())
 }

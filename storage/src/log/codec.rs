@@ -190,6 +190,25 @@ fn write_edit(w: &mut Writer, edit: &Edit) {
             w.uuid(table);
             w.bool(*paused);
         }
+        Edit::StopStream { table, reason } => {
+            w.u8(40);
+            w.uuid(table);
+            w.text(reason);
+        }
+        Edit::StreamTopic { table, topic, id } => {
+            w.u8(42);
+            w.uuid(table);
+            w.text(topic);
+            w.uuid(id);
+        }
+        Edit::SeekStream { table, topic, kafka_partition, next, wall_us } => {
+            w.u8(41);
+            w.uuid(table);
+            w.text(topic);
+            w.int(i64::from(*kafka_partition));
+            w.int(*next);
+            w.uint(*wall_us);
+        }
     }
 }
 
@@ -223,6 +242,15 @@ fn read_edit(r: &mut Reader) -> WireResult<Edit> {
         },
         14 => Edit::Token { table: r.uuid()?, token: r.text()? },
         15 => Edit::PauseStream { table: r.uuid()?, paused: r.bool()? },
+        40 => Edit::StopStream { table: r.uuid()?, reason: r.text()? },
+        42 => Edit::StreamTopic { table: r.uuid()?, topic: r.text()?, id: r.uuid()? },
+        41 => Edit::SeekStream {
+            table: r.uuid()?,
+            topic: r.text()?,
+            kafka_partition: r.i32()?,
+            next: r.int()?,
+            wall_us: r.uint()?,
+        },
         tag if TAGS.contains(&tag) => Edit::Change(read_change(r, tag)?),
         other => return r.error(format!("unknown edit {other}")),
     })

@@ -92,6 +92,26 @@ pub enum Edit {
     },
     /// Masks, mutations, partition operations, tables dropped and taken back.
     Change(Change),
+    /// Consumption was paused by the server itself, for this reason. Ended like any pause.
+    StopStream {
+        table: Uuid,
+        reason: String,
+    },
+    /// What the broker calls the topic that offsets are counted in; nil: not known. A topic that is
+    /// deleted and created anew has another id.
+    StreamTopic {
+        table: Uuid,
+        topic: String,
+        id: Uuid,
+    },
+    /// An operator moved a stream: it goes on at `next`, whatever was consumed.
+    SeekStream {
+        table: Uuid,
+        topic: String,
+        kafka_partition: i32,
+        next: i64,
+        wall_us: u64,
+    },
 }
 
 /// What must still hold when the committer reaches the commit; else the whole commit is rejected.

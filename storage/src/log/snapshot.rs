@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::change::TableChanges;
 use super::codec::{
     FORMAT, read_definition, read_format, read_pair, read_part, write_definition, write_pair,
@@ -127,13 +129,42 @@ pub(super) fn write_table(w: &mut Writer, table: &Table) {
         w.int(gap.to);
         w.text(&gap.reason);
     });
-    w.bool(table.paused);
+    write_paused(w, table);
     w.list(table.tokens.in_order(), |w, token| w.text(&token));
+}
+
+/// Bits: 1 paused, 2 by the server (and the reason), 4 topic ids are known (and a list of them).
+fn write_paused(w: &mut Writer, table: &Table) {
+    let by_server = !table.paused_reason.is_empty();
+    let with_ids = !table.topic_ids.is_empty();
+    w.u8(u8::from(table.paused) | u8::from(by_server) << 1 | u8::from(with_ids) << 2);
+    if by_server {
+        w.text(&table.paused_reason);
+    }
+    if with_ids {
+        w.list(&table.topic_ids, |w, (topic, id)| {
+            w.text(topic);
+            w.uuid(id);
+        });
+    }
+}
+
+type Paused = (bool, Arc<str>, BTreeMap<String, Uuid>);
+
+fn read_paused(r: &mut Reader) -> WireResult<Paused> {
+    let flags = r.u8()?;
+    if flags > 7 {
+        return r.error(format!("{flags} says nothing of a pause"));
+    }
+    let reason = if flags & 2 == 0 { "".into() } else { r.text()?.into() };
+    let ids = if flags & 4 == 0 { vec![] } else { r.list(|r| Ok((r.text()?, r.uuid()?)))? };
+    Ok((flags & 1 == 1, reason, BTreeMap::from_iter(ids)))
 }
 
 pub(super) fn read_table(r: &mut Reader) -> WireResult<Table> {
     let definition = Arc::new(read_definition(r)?);
     let next_column_id = definition.columns.iter().map(|c| c.id.saturating_add(1)).max();
+    let pause: Paused;
     Ok(Table {
         definition,
         definition_version: r.uint()?,
@@ -142,7 +173,12 @@ pub(super) fn read_table(r: &mut Reader) -> WireResult<Table> {
         next_block: r.uint()?,
         offsets: BTreeMap::from_iter(r.list(read_offset)?),
         gaps: r.list(read_gap)?,
-        paused: r.bool()?,
+        paused: {
+            pause = read_paused(r)?;
+            pause.0
+        },
+        paused_reason: pause.1,
+        topic_ids: pause.2,
         tokens: Tokens::from_order(r.list(Reader::text)?),
         // Formats before 3 had no more than this; later ones have a section of it.
         changes: TableChanges {

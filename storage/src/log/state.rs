@@ -52,6 +52,10 @@ pub struct Table {
     pub offsets: BTreeMap<StreamPartition, StreamOffset>,
     pub gaps: Vec<StreamGap>,
     pub paused: bool,
+    /// Why the server paused it; empty when an operator did.
+    pub paused_reason: Arc<str>,
+    /// Stream tables: the broker's ids of the topics that `offsets` count in, as far as known.
+    pub topic_ids: BTreeMap<String, Uuid>,
     /// The newest insert tokens.
     pub tokens: Tokens,
     pub changes: TableChanges,
@@ -250,6 +254,8 @@ impl State {
                     offsets: BTreeMap::new(),
                     gaps: vec![],
                     paused: false,
+                    paused_reason: "".into(),
+                    topic_ids: BTreeMap::new(),
                     tokens: Tokens::default(),
                     changes: TableChanges {
                         next_column_id: next_column_id(definition),
@@ -313,7 +319,30 @@ impl State {
             }),
             Edit::Change(change) => self.apply_change(version, change),
             Edit::PauseStream { table, paused } => {
-                self.with_table(table, |t| t.paused = *paused);
+                self.with_table(table, |t| {
+                    t.paused = *paused;
+                    t.paused_reason = "".into();
+                });
+            }
+            Edit::StopStream { table, reason } => self.with_table(table, |t| {
+                t.paused = true;
+                t.paused_reason = reason.as_str().into();
+            }),
+            Edit::StreamTopic { table, topic, id } => self.with_table(table, |t| {
+                if id.is_nil() {
+                    t.topic_ids.remove(topic);
+                } else {
+                    t.topic_ids.insert(topic.clone(), *id);
+                }
+            }),
+            Edit::SeekStream { table, topic, kafka_partition, next, wall_us } => {
+                let key =
+                    StreamPartition { topic: topic.clone(), kafka_partition: *kafka_partition };
+                self.with_table(table, |t| {
+                    let commits = t.offsets.get(&key).map_or(0, |o| o.commits);
+                    let offset = StreamOffset { next: *next, commits, last_commit_us: *wall_us };
+                    t.offsets.insert(key, offset);
+                });
             }
         }
     }

@@ -165,6 +165,9 @@ impl Printer {
                     self.word(" ");
                     self.table_name(table);
                 }
+                if words == "SEEK" {
+                    self.word(&format!(" {}", command.rest.join(" ")));
+                }
             }
             Statement::KillQuery { mutation, where_, sync } => {
                 self.word(if *mutation { "KILL MUTATION WHERE " } else { "KILL QUERY WHERE " });

@@ -234,6 +234,7 @@ impl Parser<'_> {
             "CANCEL",
             "PAUSE",
             "RESUME",
+            "SEEK",
             "UNFREEZE",
             "SUSPEND",
             "JEMALLOC",
@@ -277,10 +278,13 @@ impl Parser<'_> {
             words.push(text.to_ascii_uppercase());
         }
         // What else may stand there (STRICT, FROM 'zookeeper' …) says nothing to us.
+        let mut rest = Vec::new();
         while !self.at_end() && !self.symbol_ahead(0, ";") && !self.keyword_ahead(0, "FORMAT") {
+            let token = self.token();
+            rest.push(self.text_of(token).to_string());
             self.index += 1;
         }
-        Ok(Statement::System(SystemCommand { words, table }))
+        Ok(Statement::System(SystemCommand { words, table, rest }))
     }
 
     /// Behind KILL.

@@ -1,0 +1,80 @@
+//! SYSTEM commands for streams against a real broker: pause and start across restarts, and seeks.
+
+use std::time::Duration;
+
+use crate::harness::kafka::Broker;
+use crate::harness::producer::Producer;
+use crate::harness::server::Server;
+use crate::harness::skipped;
+
+const WAIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn pause_start_and_seek() {
+    let broker = match Broker::start() {
+        Ok(broker) => broker,
+        Err(why) => return skipped("pause_start_and_seek", &why),
+    };
+    broker.create_topic("control", 2);
+    let mut server = Server::start("control");
+    server.sql("CREATE TABLE dst (id UInt64) ENGINE = MergeTree ORDER BY id");
+    server.sql(&format!(
+        "CREATE TABLE src (id UInt64) ENGINE = Kafka('{}', 'control', 'g', 'JSONEachRow')",
+        broker.address()
+    ));
+    server.sql("CREATE MATERIALIZED VIEW mv TO dst AS SELECT id FROM src");
+    let send = |from: u64, to: u64| {
+        let producer = Producer::new(&broker.address());
+        for id in from..to {
+            producer.send("control", (id % 2) as i32, Some(format!("{{\"id\":{id}}}").as_bytes()));
+        }
+        producer.finish();
+    };
+    send(0, 1_000);
+    server.until("SELECT count(), uniqExact(id) FROM dst", "1000\t1000", WAIT);
+    let between_ms = server.sql("SELECT toUnixTimestamp64Milli(now64(3)) + 1");
+    std::thread::sleep(Duration::from_millis(50));
+    server.sql("SYSTEM PAUSE src");
+    send(1_000, 2_000);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(server.sql("SELECT count() FROM dst"), "1000", "paused");
+    let data = server.data_dir.clone();
+    server.kill();
+    let server = Server::start_in(&data);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(server.sql("SELECT count() FROM dst"), "1000", "paused after a restart too");
+    assert_eq!(server.sql("SELECT state FROM system.kafka_consumers"), "paused");
+    server.sql("SYSTEM START src");
+    server.until("SELECT count(), uniqExact(id) FROM dst", "2000\t2000", WAIT);
+    // Back to the beginning, while it runs and idles: everything comes once more.
+    server.sql("SYSTEM SEEK src TO EARLIEST");
+    server.until("SELECT count(), uniqExact(id) FROM dst", "4000\t2000", WAIT);
+    // To a point in time: the second thousand comes once more.
+    server.sql(&format!("SYSTEM SEEK default.src TO TIMESTAMP {between_ms}"));
+    server.until("SELECT count(), uniqExact(id) FROM dst", "5000\t2000", WAIT);
+    server.sql("SYSTEM SEEK src TO OFFSETS 'control:0=990'");
+    server.until("SELECT count() FROM dst", "5010", WAIT);
+    // Forward over what nobody wants, while stopped.
+    server.sql("SYSTEM STOP src");
+    send(2_000, 3_000);
+    server.sql("SYSTEM SEEK src TO LATEST");
+    send(3_000, 3_010);
+    server.sql("SYSTEM START src");
+    server.until("SELECT count(), countIf(id >= 2000) FROM dst", "5020\t10", WAIT);
+    assert_eq!(server.sql("SELECT sum(next_offset) FROM system.kafka_offsets"), "3010");
+    for (statement, code) in [
+        ("SYSTEM SEEK src TO OFFSETS 'control:0=99999'", 36),
+        ("SYSTEM SEEK src TO OFFSETS 'other:0=1'", 36),
+        ("SYSTEM SEEK src TO TIMESTAMP 'soon'", 36),
+        ("SYSTEM SEEK src", 62),
+        ("SYSTEM SEEK dst TO LATEST", 36),
+        ("SYSTEM STOP nosuch", 60),
+    ] {
+        assert_eq!(server.error(statement).0, code, "{statement}");
+    }
+    let events = server.sql(
+        "SELECT countIf(event = 'seek') > 4, countIf(event = 'assigned') > 0, countIf(event = 'started') > 0 \
+         FROM system.kafka_events",
+    );
+    assert_eq!(events, "1\t1\t1");
+}
