@@ -73,7 +73,8 @@ impl Processes {
                 format!("Query with id = {} is already running.", context.query_id),
             ));
         }
-        let process = Arc::new(Process { context, query: cut(query) });
+        let process =
+            Arc::new(Process { context, query: cut(&crate::statement::hide_secrets(query)) });
         running.insert(process.context.query_id.clone(), process.clone());
         Ok(ProcessGuard { processes: self.clone(), process })
     }

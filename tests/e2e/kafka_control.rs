@@ -78,3 +78,55 @@ fn pause_start_and_seek() {
     );
     assert_eq!(events, "1\t1\t1");
 }
+
+#[test]
+fn a_stream_is_written_and_read_without_views() {
+    let broker = match Broker::start() {
+        Ok(broker) => broker,
+        Err(why) => return skipped("a_stream_is_written_and_read_without_views", &why),
+    };
+    broker.create_topic("plain", 2);
+    let server = Server::start("plain");
+    let address = broker.address();
+    server.sql(&format!(
+        "CREATE TABLE out (id UInt64, _key String, _timestamp DateTime, `_headers.name` Array(String), \
+         `_headers.value` Array(String)) ENGINE = Kafka('{address}', 'plain', 'w', 'JSONEachRow') \
+         SETTINGS kafka_map_virtual_columns_on_write = 1, kafka_compression_codec = 'zstd'"
+    ));
+    server.sql(
+        "INSERT INTO out SELECT number, concat('k', toString(number)), toDateTime(1700000000 + number), \
+         ['a', 'b'], ['1', toString(number)] FROM numbers(1000)",
+    );
+    for (name, commit) in [("again", 0), ("once", 1)] {
+        server.sql(&format!(
+            "CREATE TABLE {name} (id UInt64) ENGINE = Kafka('{address}', 'plain', '{name}', 'JSONEachRow') \
+             SETTINGS kafka_commit_on_select = {commit}"
+        ));
+    }
+    let (code, _) = server.error("SELECT count() FROM again");
+    assert_eq!(code, 620, "not without the setting");
+    let direct = " SETTINGS stream_like_engine_allow_direct_select = 1";
+    let count = |table: &str| {
+        server.sql(&format!(
+            "SELECT count(), uniqExact(id), uniqExact(_partition, _offset) FROM {table}{direct}"
+        ))
+    };
+    assert_eq!(count("again"), "1000\t1000\t1000");
+    assert_eq!(count("again"), "1000\t1000\t1000", "nothing is taken");
+    let head = "SELECT id, _key, toUnixTimestamp(_timestamp), _headers.name, _headers.value FROM again WHERE id = 7";
+    assert_eq!(
+        server.sql(&format!("{head}{direct}")),
+        "7\tk7\t1700000007\t['a','b']\t['1','7']",
+        "key, time and headers are in the message's head"
+    );
+    assert_eq!(count("once"), "1000\t1000\t1000");
+    assert_eq!(count("once"), "0\t0\t0", "taken");
+    server.sql("CREATE TABLE dst (id UInt64) ENGINE = MergeTree ORDER BY id");
+    server.sql("CREATE MATERIALIZED VIEW mv TO dst AS SELECT id FROM again");
+    assert_eq!(
+        server.error(&format!("SELECT 1 FROM again{direct}")).0,
+        620,
+        "its rows are the view's"
+    );
+    server.until("SELECT count(), uniqExact(id) FROM dst", "1000\t1000", WAIT);
+}

@@ -12,6 +12,7 @@ mod house;
 mod http_interface;
 mod kafka_control;
 mod kafka_dead_letters;
+mod kafka_faults;
 mod kill_loop;
 mod oracle_sql;
 mod owner_pipeline;

@@ -99,6 +99,11 @@ impl ClientContext for Context {
             if let Some(a) = status.assignment(&mark.topic, mark.kafka_partition) {
                 a.high_watermark = mark.high;
                 a.lag = watermarks::lag(a.committed_offset, mark.low, mark.high);
+                // Behind the last message only markers of transactions are left.
+                let all_taken = mark.next_fetch >= mark.high && mark.queued == 0;
+                if all_taken && a.current_offset == a.committed_offset {
+                    a.lag = 0;
+                }
             }
         }
         status.rdkafka_stat = String::from_utf8_lossy(statistics).into_owned();
@@ -222,12 +227,36 @@ impl Context {
             let stored = offsets.and_then(|o| o.get(&key)).map(|o| o.next);
             assigned.push(Assigned { topic, kafka_partition, stored });
         }
+        self.note_group(consumer, &assigned);
         self.first_starts(consumer, &mut assigned)?;
         for a in &assigned {
             let start = a.stored.map_or(Offset::Beginning, Offset::Offset);
             tpl.set_partition_offset(&a.topic, a.kafka_partition, start)?;
         }
         Ok(assigned)
+    }
+
+    /// What the group holds beyond our offsets was read by somebody else: another server or tool in it.
+    /// We go on at our own, which is exactly once here and at least once over all; it is told.
+    fn note_group(&self, consumer: &BaseConsumer<Self>, assigned: &[Assigned]) {
+        let known = assigned.iter().filter(|a| a.stored.is_some());
+        let asked = list(known.map(|a| (a.topic.as_str(), a.kafka_partition)));
+        if asked.count() == 0 {
+            return;
+        }
+        let Ok(committed) = consumer.committed_offsets(asked, BROKER_TIMEOUT) else { return };
+        for a in assigned {
+            let found = committed.find_partition(&a.topic, a.kafka_partition).map(|e| e.offset());
+            let (Some(Offset::Offset(theirs)), Some(ours)) = (found, a.stored) else { continue };
+            if theirs > ours {
+                let text = format!(
+                    "the group's offset is {theirs}, ours is {ours}: another member or tool has read \
+                     in between. We go on at ours; over all servers this is at least once"
+                );
+                let at = (a.topic.as_str(), a.kafka_partition, ours);
+                self.shared.event(self.clock.now_us(), "group ahead", at, &text);
+            }
+        }
     }
 
     /// Where partitions start of which our log holds nothing: the broker's committed offset, or the
@@ -428,6 +457,11 @@ impl Client {
     /// The broker's first and one-past-last offset.
     pub(super) fn watermarks(&self, topic: &str, kafka_partition: i32) -> KafkaResult<(i64, i64)> {
         self.consumer.fetch_watermarks(topic, kafka_partition, BROKER_TIMEOUT)
+    }
+
+    /// The broker's id of a topic; None if it does not tell.
+    pub(super) fn topic_id(&self, topic: &str) -> Option<Uuid> {
+        super::native_admin::topic_id(self.consumer.client().native_ptr(), topic, BROKER_TIMEOUT)
     }
 
     /// Partition numbers of a topic; an error if the broker does not know it.

@@ -5,6 +5,7 @@
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 
 use pumphouse_query::error::{Error, Result, codes};
 
@@ -56,6 +57,33 @@ pub(super) fn parse_properties(text: &str) -> Result<Vec<(String, String)>> {
         properties.push((name.to_string(), value.trim().to_string()));
     }
     Ok(properties)
+}
+
+/// Whether the value of a librdkafka property may be secret.
+fn is_secret(name: &str) -> bool {
+    let secret = ["password", "secret", "token", "key.pem", "jaas", "oauthbearer.config"];
+    secret.iter().any(|s| name.contains(s))
+}
+
+/// What a client's error says, without the value of a property that may be secret.
+pub(super) fn error_text(e: &KafkaError) -> String {
+    match e {
+        KafkaError::ClientConfig(_, text, name, value) => {
+            let hide = is_secret(name) && !value.is_empty();
+            let text = if hide { text.replace(value, "[HIDDEN]") } else { text.clone() };
+            format!("property {name}: {text}")
+        }
+        e => e.to_string(),
+    }
+}
+
+/// The text of `kafka_properties` for people to see: values that may be secret are hidden.
+pub fn hide_properties(text: &str) -> String {
+    let items = text.split(';').map(|item| match item.split_once('=') {
+        Some((name, _)) if is_secret(name) => format!("{name}=[HIDDEN]"),
+        _ => item.to_string(),
+    });
+    items.collect::<Vec<_>>().join(";")
 }
 
 fn base(settings: &KafkaSettings, client_id: &str) -> ClientConfig {
@@ -117,4 +145,18 @@ pub(super) fn producer(settings: &KafkaSettings, client_id: &str) -> ClientConfi
         config.set(name, value);
     }
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_properties_are_hidden() {
+        let text = "client.rack=a; ssl.key.password=p=q;sasl.oauthbearer.client.secret=s";
+        assert_eq!(
+            hide_properties(text),
+            "client.rack=a; ssl.key.password=[HIDDEN];sasl.oauthbearer.client.secret=[HIDDEN]"
+        );
+    }
 }

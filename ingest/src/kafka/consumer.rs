@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::backoff::{Backoff, Signal};
 use super::client::{Client, Context};
+use super::client_properties::error_text;
 use super::engine::paused_reason;
 use super::insert_step::Chunk;
 use super::plan::TablePlan;
@@ -92,7 +93,7 @@ impl ConsumerThread {
             context,
             self.plan.config.polling,
         )
-        .map_err(|e| format!("cannot create a Kafka client: {e}"))?;
+        .map_err(|e| format!("cannot create a Kafka client: {}", error_text(&e)))?;
         let mut session = Session::new(self, &client)?;
         session.join()?;
         let mut turn: Option<(Slot, Instant)> = None;

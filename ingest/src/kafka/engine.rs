@@ -146,7 +146,7 @@ impl KafkaEngine {
             return;
         };
         running.consumers.iter().for_each(|c| c.invalidate());
-        running.signal.nudge();
+        running.signal.wake();
     }
 
     /// Ends the table's threads in good order, blocks in hand committed; the next `sync` decides anew.
@@ -202,11 +202,14 @@ impl KafkaEngine {
         entry
     }
 
+    pub(super) fn plan(&self, table: &Arc<Table>) -> Result<TablePlan> {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        TablePlan::new(store, clock, table.clone(), self.config.clone())
+    }
+
     /// Starts the threads of one table.
     fn run(&self, table: &Arc<Table>) -> Result<Running> {
-        let (store, clock) = (self.store.clone(), self.clock.clone());
-        let plan = TablePlan::new(store, clock, table.clone(), self.config.clone())?;
-        let plan = Arc::new(plan);
+        let plan = Arc::new(self.plan(table)?);
         let signal = Arc::new(Signal::default());
         let count = plan.settings.num_consumers;
         let consumers: Vec<Arc<ConsumerShared>> = (0..count)

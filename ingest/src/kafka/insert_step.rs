@@ -295,6 +295,7 @@ impl InsertStep {
             let told = offsets.map(|r| (r.topic.to_string(), r.kafka_partition, r.next)).collect();
             let mut status = chunk.shared.status.lock();
             status.blocks += 1;
+            status.uncommitted_ms.pop_front();
             status.dead_letters += chunk.built.letters.len() as u64;
             status.rows_committed += chunk.built.block.rows() as u64;
             status.last_commit_us = now_us;

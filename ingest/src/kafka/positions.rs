@@ -38,6 +38,8 @@ pub(super) enum Cause {
     Message,
     /// The broker does not have its position.
     Position,
+    /// Its topic is not the one that was consumed.
+    Topic,
 }
 
 /// Why a partition stands still.
@@ -101,7 +103,8 @@ impl Session<'_> {
             self.paused_all = false;
             self.pause_all()?;
         }
-        Ok(())
+        // Before the first message is taken.
+        self.check_topics()
     }
 
     pub(super) fn pause_all(&mut self) -> Result<(), String> {
@@ -166,6 +169,7 @@ impl Session<'_> {
 
     pub(super) fn clear_builder(&mut self) -> Result<(), String> {
         self.flush_now = false;
+        self.thread.shared.status.lock().uncommitted_ms.clear();
         self.builder.clear().map_err(|e| e.to_string())
     }
 
@@ -173,6 +177,7 @@ impl Session<'_> {
     pub(super) fn check_positions(&mut self) -> Result<(), String> {
         self.positions_in_doubt = false;
         self.forget_uncommitted()?;
+        self.check_topics()?;
         (0..self.places.len()).try_for_each(|at| self.check_position(at))
     }
 
@@ -193,17 +198,13 @@ impl Session<'_> {
                 );
                 self.block(at, Cause::Position, Some(stored), &reason)
             }
-            _ if is_waiting(&self.places[at]) && self.cause(at) == Some(Cause::Message) => Ok(()),
+            _ if is_waiting(&self.places[at]) => Ok(()),
             // The client has given the partition up; if it does not take the seek, it is made anew.
             stored => self
                 .client
                 .seek(&[(&*topic, partition, stored)])
                 .map_err(|e| format!("cannot seek {topic}[{partition}]: {e}")),
         }
-    }
-
-    fn cause(&self, at: usize) -> Option<Cause> {
-        self.places[at].blocked.as_ref().map(|b| b.cause)
     }
 
     /// Offsets `stored..low` are gone from the broker.
@@ -282,7 +283,7 @@ impl Session<'_> {
         let retry_us = now_us + delay.as_micros() as u64;
         let kind = match cause {
             Cause::Message => "bad message",
-            Cause::Position => "stopped",
+            Cause::Position | Cause::Topic => "stopped",
         };
         let event_at = (&*place.topic, place.kafka_partition, offset.unwrap_or(-1));
         if self.thread.shared.status.lock().paused_reason != reason {
@@ -308,15 +309,20 @@ impl Session<'_> {
             if now < blocked.until && wakes == blocked.wakes {
                 continue;
             }
-            match blocked.cause {
-                Cause::Message => self.reread(at)?,
-                Cause::Position => self.check_position(at)?,
+            let cause = blocked.cause;
+            self.reread(at)?;
+            if cause != Cause::Message {
+                let topic = self.places[at].topic.clone();
+                self.check_topic(&topic)?;
+            }
+            if cause != Cause::Message && !is_waiting(&self.places[at]) {
+                self.check_position(at)?;
             }
         }
         Ok(())
     }
 
-    /// Reads the message again that could not be parsed: the table may have changed.
+    /// Reads on where the partition stood: the table or the topic may have changed.
     fn reread(&mut self, at: usize) -> Result<(), String> {
         let paused_all = self.paused_all;
         let place = &mut self.places[at];

@@ -1,7 +1,9 @@
 //! INSERT INTO a Kafka table: rows become messages of its topic, in its format.
 //!
 //! Not part of any commit: a failed insert may have sent some of its messages, as in ClickHouse. A
-//! `_key` or `_timestamp` column of the table sets the message's key or time (of its last row).
+//! `_key` or `_timestamp` column of the table sets the message's key or time (of its last row); with
+//! `kafka_map_virtual_columns_on_write`, `_headers.name` and `_headers.value` its headers, and none of
+//! them is in the payload.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +15,11 @@ use pumphouse_storage::log::Table;
 use pumphouse_storage::{Block, DataType, Value};
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::client_properties::error_text;
 use super::settings::KafkaSettings;
 use crate::format::{FormatOptions, WriterStatistics};
 
@@ -36,21 +40,25 @@ pub fn produce(table: &Table, block: &Block, ctx: &Arc<QueryContext>) -> Result<
     let client_id = format!("pumphouse-{}", definition.full_name());
     let config = super::client_properties::producer(&settings, &client_id);
     let producer: BaseProducer<Deliveries> =
-        config.create_with_context(Deliveries::default()).map_err(|e| failed(&e.to_string()))?;
+        config.create_with_context(Deliveries::default()).map_err(|e| failed(&error_text(&e)))?;
     let mut options = FormatOptions { settings: ctx.settings.clone(), time_zone: ctx.time_zone };
     for (name, value) in &settings.format_settings {
         options.settings.set(name.clone(), value.clone());
     }
     let rows_per_message = settings.max_rows_per_message as usize;
+    let body = match settings.map_virtual_columns {
+        true => without_head(block),
+        false => block.clone(),
+    };
     let mut payload = vec![];
     let mut at = 0;
     while at < block.rows() {
         ctx.check()?;
         let rows = rows_per_message.min(block.rows() - at);
         payload.clear();
-        write_message(&settings.format, &options, &block.slice(at, rows), &mut payload)?;
+        write_message(&settings.format, &options, &body.slice(at, rows), &mut payload)?;
         at += rows;
-        send(&producer, topic, &payload, block, at - 1)?;
+        send(&producer, topic, &payload, block, at - 1, settings.map_virtual_columns)?;
     }
     producer.flush(DELIVERY_WAIT).map_err(|e| failed(&e.to_string()))?;
     match producer.context().first_error.lock().take() {
@@ -77,6 +85,7 @@ fn send(
     payload: &[u8],
     block: &Block,
     row: usize,
+    with_headers: bool,
 ) -> Result<()> {
     let key = block.column("_key").map(|c| c.value(row));
     let key = key.as_ref().and_then(Value::as_bytes);
@@ -85,6 +94,7 @@ fn send(
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).payload(payload);
         record.key = key;
         record.timestamp = timestamp_ms(block, row);
+        record.headers = if with_headers { headers(block, row) } else { None };
         match producer.send(record) {
             Ok(()) => {
                 producer.poll(Duration::ZERO);
@@ -98,6 +108,28 @@ fn send(
             Err((e, _)) => return Err(failed(&e.to_string())),
         }
     }
+}
+
+/// Columns that describe the message and are not in it.
+const HEAD: [&str; 4] = ["_key", "_timestamp", "_headers.name", "_headers.value"];
+
+fn without_head(block: &Block) -> Block {
+    let named = block.names.iter().zip(&block.columns);
+    let body = named.filter(|(name, _)| !HEAD.contains(&name.as_str()));
+    Block::new(body.map(|(name, column)| (name.clone(), column.clone())).collect())
+}
+
+/// The row's headers, if the table has both columns.
+fn headers(block: &Block, row: usize) -> Option<OwnedHeaders> {
+    let names = block.column("_headers.name")?.value(row);
+    let values = block.column("_headers.value")?.value(row);
+    let (Value::Array(names), Value::Array(values)) = (names, values) else { return None };
+    let mut headers = OwnedHeaders::new();
+    for (name, value) in names.iter().zip(&values) {
+        let key = String::from_utf8_lossy(name.as_bytes()?).into_owned();
+        headers = headers.insert(Header { key: &key, value: value.as_bytes() });
+    }
+    Some(headers)
 }
 
 /// `_timestamp` of the row, in milliseconds.

@@ -17,6 +17,7 @@ use super::positions::{Cause, Place, is_waiting};
 use super::settings::Assignment;
 use super::status::ConsumerState;
 use super::virtual_columns::{Virtual, VirtualBuilder};
+use super::watchdog::Watch;
 use crate::block_builder::{BlockBuilder, BuilderOptions, FlushReason};
 use crate::format::ParseError;
 
@@ -53,6 +54,8 @@ pub(super) struct Session<'a> {
     pub(super) next_discovery: Instant,
     pub(super) next_advice: Instant,
     pub(super) next_forward: Instant,
+    pub(super) next_topic_check: Instant,
+    pub(super) watch: Watch,
 }
 
 impl<'a> Session<'a> {
@@ -80,6 +83,8 @@ impl<'a> Session<'a> {
             next_discovery: now,
             next_advice: now,
             next_forward: now,
+            next_topic_check: now,
+            watch: Watch::new(now),
         })
     }
 
@@ -100,8 +105,9 @@ impl<'a> Session<'a> {
         let settings = &self.thread.plan.settings;
         let mut new = vec![];
         for topic in &settings.topics {
+            let ours = |p: &i32| settings.shard.is_none_or(|s| s.has(*p));
             let spread = xxhash_rust::xxh3::xxh3_64(topic.as_bytes()) as usize;
-            for partition in self.client.partitions(topic)? {
+            for partition in self.client.partitions(topic)?.into_iter().filter(ours) {
                 let share = spread.wrapping_add(partition as usize) % settings.num_consumers;
                 let known = |p: &Place| *p.topic == **topic && p.kafka_partition == partition;
                 if share == self.thread.number && !self.places.iter().any(known) {
@@ -125,7 +131,11 @@ impl<'a> Session<'a> {
         if self.positions_in_doubt {
             self.check_positions()?;
         }
+        if Instant::now() >= self.next_topic_check && !self.places.is_empty() {
+            self.check_topics()?;
+        }
         self.retry_blocked()?;
+        self.watch()?;
         if self.thread.plan.settings.assignment == Assignment::Static
             && Instant::now() >= self.next_discovery
             && let Err(e) = self.discover()
@@ -274,6 +284,10 @@ impl<'a> Session<'a> {
         let now = if first { self.thread.plan.clock.monotonic() } else { Duration::ZERO };
         match self.builder.append(&place.topic, place.stored, message, now) {
             Ok(()) => {
+                if first {
+                    let mut status = self.thread.shared.status.lock();
+                    status.uncommitted_ms.extend(message.timestamp_ms());
+                }
                 place.next = Some(offset + 1);
                 if place.blocked.is_some() {
                     self.unblocked(at);

@@ -73,6 +73,28 @@ pub enum OffsetGap {
     Skip,
 }
 
+/// What to do with a topic that was deleted and created anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicRecreated {
+    /// Stop its partitions, visibly.
+    Stop,
+    /// Record the new topic and read it from its beginning.
+    Restart,
+}
+
+/// Which partitions this server takes: `partition % count == number - 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    pub number: u64,
+    pub count: u64,
+}
+
+impl Shard {
+    pub fn has(self, kafka_partition: i32) -> bool {
+        kafka_partition.max(0) as u64 % self.count == self.number - 1
+    }
+}
+
 /// Checked settings of one Kafka table.
 #[derive(Debug, Clone)]
 pub struct KafkaSettings {
@@ -102,6 +124,10 @@ pub struct KafkaSettings {
     pub dead_letters_ratio_max: f64,
     pub dead_letters_count_min: u64,
     pub max_rows_per_message: u64,
+    /// A direct SELECT moves the offsets.
+    pub commit_on_select: bool,
+    /// INSERT: `_key`, `_timestamp` and `_headers.*` go into the message's head and not its payload.
+    pub map_virtual_columns: bool,
     pub client_id: String,
     pub security_protocol: String,
     pub sasl_mechanism: String,
@@ -113,6 +139,9 @@ pub struct KafkaSettings {
     pub schema_registry_skip_bytes: usize,
     pub assignment: Assignment,
     pub offset_gap: OffsetGap,
+    pub topic_recreated: TopicRecreated,
+    /// Needs static assignment.
+    pub shard: Option<Shard>,
     /// Where a partition begins of which neither we nor the broker hold an offset: true is `latest`.
     pub start_at_latest: bool,
     /// Where a partition begins of which we hold no offset, whatever the group holds; milliseconds.
@@ -162,6 +191,7 @@ pub const NAMES: &[&str] = &[
     // Ours.
     "kafka_assignment",
     "kafka_offset_gap",
+    "kafka_topic_recreated",
     "kafka_auto_offset_reset",
     "kafka_start_timestamp_ms",
     "kafka_properties",
@@ -302,6 +332,8 @@ impl KafkaSettings {
             dead_letters_ratio_max: ratio(&texts, "kafka_dead_letters_ratio_max", 0.1)?,
             dead_letters_count_min: texts.unsigned("kafka_dead_letters_count_min", 100)?,
             max_rows_per_message: texts.unsigned("kafka_max_rows_per_message", 1)?.max(1),
+            commit_on_select: texts.flag("kafka_commit_on_select")?,
+            map_virtual_columns: texts.flag("kafka_map_virtual_columns_on_write")?,
             client_id: texts.text("kafka_client_id"),
             security_protocol: texts.text("kafka_security_protocol"),
             sasl_mechanism: texts.text("kafka_sasl_mechanism"),
@@ -312,7 +344,8 @@ impl KafkaSettings {
             schema_registry_skip_bytes: skip_bytes as usize,
             assignment: texts.one_of(
                 "kafka_assignment",
-                Assignment::Group,
+                // A share of the partitions is ours to take, not the group's to give.
+                if shard(&texts)?.is_some() { Assignment::Static } else { Assignment::Group },
                 &[("group", Assignment::Group), ("static", Assignment::Static)],
             )?,
             offset_gap: texts.one_of(
@@ -320,9 +353,14 @@ impl KafkaSettings {
                 OffsetGap::Stop,
                 &[("stop", OffsetGap::Stop), ("skip", OffsetGap::Skip)],
             )?,
+            topic_recreated: texts.one_of(
+                "kafka_topic_recreated",
+                TopicRecreated::Stop,
+                &[("stop", TopicRecreated::Stop), ("restart", TopicRecreated::Restart)],
+            )?,
+            shard: shard(&texts)?,
             start_at_latest: texts.one_of(
                 "kafka_auto_offset_reset",
-                "kafka_start_timestamp_ms",
                 false,
                 &[("earliest", false), ("smallest", false), ("latest", true), ("largest", true)],
             )?,
@@ -339,16 +377,12 @@ impl KafkaSettings {
 
     fn check_modes(&self, texts: &Texts<'_>) -> Result<()> {
         texts.flag("kafka_commit_every_batch")?;
-        texts.flag("kafka_commit_on_select")?;
-        texts.flag("kafka_map_virtual_columns_on_write")?;
-        if !texts.text("kafka_keeper_path").is_empty()
-            || !texts.text("kafka_replica_name").is_empty()
-        {
-            return Err(Error::new(
-                codes::NOT_IMPLEMENTED,
-                "kafka_keeper_path and kafka_replica_name are not needed: offsets are committed \
-                 with the rows",
-            ));
+        let keeper = [texts.text("kafka_keeper_path"), texts.text("kafka_replica_name")];
+        if keeper.iter().any(String::is_empty) != keeper.iter().all(String::is_empty) {
+            return Err(bad("Either specify both zookeeper path and replica name or none of them"));
+        }
+        if self.shard.is_some() && self.assignment == Assignment::Group {
+            return Err(bad("kafka_partition_shard_num needs kafka_assignment = 'static'"));
         }
         if self.assignment == Assignment::Static && self.topics.iter().any(|t| t.starts_with('^')) {
             return Err(bad("A topic pattern (^…) needs kafka_assignment = 'group'"));
@@ -455,6 +489,30 @@ fn dead_letter_table(texts: &Texts<'_>) -> Result<Option<(String, String)>> {
         Some(_) => Err(bad(format!("kafka_dead_letter_table: '{text}' is no table's name"))),
     }
 }
+
+fn shard(texts: &Texts<'_>) -> Result<Option<Shard>> {
+    let number = texts.unsigned("kafka_partition_shard_num", 0)?;
+    let count = texts.unsigned("kafka_shard_count", 0)?;
+    match (number, count) {
+        (0, 0) => Ok(None),
+        (number, count) if number >= 1 && number <= count => Ok(Some(Shard { number, count })),
+        _ => Err(bad(
+            "kafka_partition_shard_num and kafka_shard_count must both be set, the number from 1 to \
+             the count",
+        )),
+    }
+}
+
+/// Settings that are taken and do nothing here, each with the reason.
+pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("kafka_keeper_path", "offsets are committed with the rows, there is no Keeper"),
+    ("kafka_replica_name", "offsets are committed with the rows, there is no Keeper"),
+    ("kafka_consumer_acquire_timeout_ms", "consumers are not pooled between queries"),
+    ("kafka_consumers_pool_ttl_ms", "a table without views has no consumer at all"),
+    ("kafka_commit_every_batch", "offsets are only ever committed with their rows"),
+    ("kafka_autodetect_client_rack", "set client.rack in kafka_properties"),
+    ("kafka_row_delimiter", "formats have their own delimiters"),
+];
 
 fn ratio(texts: &Texts<'_>, name: &str, default: f64) -> Result<f64> {
     let Some(text) = texts.0.get(name) else { return Ok(default) };
@@ -581,6 +639,76 @@ mod tests {
         ] {
             assert_eq!(with(name, value).unwrap_err().code(), code, "{name} = {value}");
         }
+    }
+
+    #[test]
+    fn every_setting_is_taken() {
+        let samples: &[(&str, &str)] = &[
+            ("kafka_broker_list", "a:1,b:2"),
+            ("kafka_topic_list", "^ev.*"),
+            ("kafka_group_name", "g"),
+            ("kafka_format", "CSV"),
+            ("kafka_schema", "file:Message"),
+            ("kafka_num_consumers", "4"),
+            ("kafka_max_block_size", "100"),
+            ("kafka_poll_max_batch_size", "10"),
+            ("kafka_poll_timeout_ms", "100"),
+            ("kafka_flush_interval_ms", "1000"),
+            ("kafka_consumer_reschedule_ms", "100"),
+            ("kafka_consumers_pool_ttl_ms", "60000"),
+            ("kafka_thread_per_consumer", "1"),
+            ("kafka_commit_every_batch", "1"),
+            ("kafka_skip_broken_messages", "5"),
+            ("kafka_handle_error_mode", "stream"),
+            ("kafka_commit_on_select", "1"),
+            ("kafka_max_rows_per_message", "5"),
+            ("kafka_client_id", "c"),
+            ("kafka_security_protocol", "SASL_PLAINTEXT"),
+            ("kafka_sasl_mechanism", "PLAIN"),
+            ("kafka_sasl_username", "u"),
+            ("kafka_sasl_password", "p"),
+            ("kafka_compression_codec", "zstd"),
+            ("kafka_compression_level", "3"),
+            ("kafka_autodetect_client_rack", "MSK"),
+            ("kafka_schema_registry_skip_bytes", "19"),
+            ("kafka_map_virtual_columns_on_write", "1"),
+            ("kafka_consumer_acquire_timeout_ms", "100"),
+            ("kafka_row_delimiter", ""),
+            ("kafka_assignment", "static"),
+            ("kafka_offset_gap", "skip"),
+            ("kafka_topic_recreated", "restart"),
+            ("kafka_auto_offset_reset", "latest"),
+            ("kafka_start_timestamp_ms", "1700000000000"),
+            ("kafka_properties", "client.rack=a; fetch.wait.max.ms=50"),
+            ("kafka_dead_letter_table", "d.t"),
+            ("kafka_dead_letters_ratio_max", "0.5"),
+            ("kafka_dead_letters_count_min", "10"),
+        ];
+        for (name, value) in samples {
+            with(name, value).unwrap_or_else(|e| panic!("{name} = {value}: {e}"));
+        }
+        // The rest go in pairs.
+        let pairs = [
+            "kafka_keeper_path",
+            "kafka_replica_name",
+            "kafka_partition_shard_num",
+            "kafka_shard_count",
+        ];
+        for name in NAMES {
+            let known = samples.iter().any(|(n, _)| n == name) || pairs.contains(name);
+            assert!(known, "{name} has no sample");
+        }
+        assert!(
+            with("kafka_keeper_path", "/x").is_err() && with("kafka_shard_count", "2").is_err()
+        );
+        let mut shard = owner();
+        shard.insert("kafka_partition_shard_num".into(), "2".into());
+        shard.insert("kafka_shard_count".into(), "3".into());
+        let shard = KafkaSettings::from_settings(&shard).unwrap();
+        assert_eq!(shard.assignment, Assignment::Static);
+        let ours: Vec<i32> = (0..9).filter(|p| shard.shard.unwrap().has(*p)).collect();
+        assert_eq!(ours, [1, 4, 7]);
+        assert!(WITHOUT_EFFECT.iter().all(|(name, _)| NAMES.contains(name)));
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct ConsumerStatus {
     pub error_messages: u64,
     /// Messages and rows that went to the dead letters.
     pub dead_letters: u64,
+    /// Times of the first messages of the blocks that are not committed yet, oldest first.
+    pub uncommitted_ms: VecDeque<i64>,
     /// Blocks committed, rows in them.
     pub blocks: u64,
     pub rows_committed: u64,
@@ -136,6 +138,12 @@ impl ConsumerStatus {
             self.exceptions.pop_front();
         }
         self.exceptions.push_back(ExceptionEntry { time_us, text, times: 1 });
+    }
+
+    /// How long the oldest message in hand has existed, in seconds; 0 when all is committed.
+    pub fn lag_seconds(&self, now_us: u64) -> i64 {
+        let age = |ms: &i64| (now_us as i64 / 1000).saturating_sub(*ms).max(0) / 1000;
+        self.uncommitted_ms.front().map_or(0, age)
     }
 
     pub(super) fn assignment(

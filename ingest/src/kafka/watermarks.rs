@@ -9,6 +9,9 @@ pub(super) struct Watermark {
     pub(super) kafka_partition: i32,
     pub(super) low: i64,
     pub(super) high: i64,
+    /// Where the client fetches next, and messages that it holds for us.
+    pub(super) next_fetch: i64,
+    pub(super) queued: i64,
 }
 
 /// Partitions with a known high watermark.
@@ -25,7 +28,9 @@ pub(super) fn parse(statistics: &[u8]) -> Option<Vec<Watermark>> {
             let high = if stable >= 0 { stable } else { offset("hi_offset") };
             if kafka_partition >= 0 && high >= 0 {
                 let low = offset("lo_offset");
-                found.push(Watermark { topic: topic.clone(), kafka_partition, low, high });
+                let (next_fetch, queued) = (offset("next_offset"), offset("fetchq_cnt"));
+                let topic = topic.clone();
+                found.push(Watermark { topic, kafka_partition, low, high, next_fetch, queued });
             }
         }
     }
@@ -47,10 +52,19 @@ mod tests {
     #[test]
     fn statistics_give_watermarks() {
         let json =
-            br#"{"topics":{"t":{"partitions":{"0":{"lo_offset":2,"hi_offset":9,"ls_offset":8},
+            br#"{"topics":{"t":{"partitions":{"0":{"lo_offset":2,"hi_offset":9,"ls_offset":8,
+            "next_offset":5,"fetchq_cnt":3},
             "1":{"hi_offset":-1001},"-1":{"hi_offset":5}}}}}"#;
         let found = parse(json).unwrap();
-        assert_eq!(found, [Watermark { topic: "t".into(), kafka_partition: 0, low: 2, high: 8 }]);
+        let expected = Watermark {
+            topic: "t".into(),
+            kafka_partition: 0,
+            low: 2,
+            high: 8,
+            next_fetch: 5,
+            queued: 3,
+        };
+        assert_eq!(found, [expected]);
         assert!(parse(b"not json").is_none());
     }
 

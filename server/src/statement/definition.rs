@@ -366,6 +366,9 @@ fn create_text(mut create: CreateTable, engine: &str) -> String {
     for setting in &mut create.engine.settings {
         if is_secret(&setting.name) {
             setting.value = Value::string("[HIDDEN]");
+        } else if setting.name == "kafka_properties" {
+            let text = super::setting_text(setting);
+            setting.value = Value::string(kafka::hide_properties(&text));
         }
     }
     create.as_table = None;

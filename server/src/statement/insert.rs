@@ -144,7 +144,7 @@ impl Run<'_> {
         columns: &[InputColumn],
         query: &pumphouse_query::sql::ast::Query,
     ) -> Result<()> {
-        let plan = prepare(query, &self.server.catalog(), self.context)?;
+        let plan = prepare(query, &self.select_catalog(), self.context)?;
         if plan.schema.len() != columns.len() {
             return Err(Error::new(
                 codes::NUMBER_OF_COLUMNS_DOESNT_MATCH,

@@ -5,9 +5,11 @@ mod create;
 mod definition;
 mod drop;
 mod insert;
+mod secrets;
 mod select;
 mod show;
 mod stream;
+mod stream_select;
 mod system;
 mod values;
 
@@ -29,6 +31,7 @@ use crate::session::SessionState;
 use crate::system_tables::is_setting;
 
 pub use definition::ENGINES;
+pub use secrets::hide_secrets;
 pub use show::default_kind_name;
 
 /// Longest statement text that is parsed, in bytes (`max_query_size`).

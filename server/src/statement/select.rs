@@ -15,7 +15,7 @@ use super::{Output, Run};
 
 impl Run<'_> {
     pub(super) fn select(&mut self, query: &Query, format: Option<&str>) -> Result<()> {
-        let catalog = self.server.catalog();
+        let catalog = self.select_catalog();
         let plan = prepare(query, &catalog, self.context)?;
         self.stream(&plan, format)
     }

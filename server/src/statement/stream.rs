@@ -83,18 +83,19 @@ impl Run<'_> {
         let places = seek::resolve(stream, &target)?;
         let table = stream.definition.uuid;
         let wall_us = self.server.clock.now_us();
+        // Whatever the topics were: the offsets now are of those that are there.
+        let topics = stream.topic_ids.keys().cloned();
+        let forget = topics.map(|topic| Edit::StreamTopic { table, topic, id: Default::default() });
+        let seeks = places.iter().map(|(topic, kafka_partition, next)| Edit::SeekStream {
+            table,
+            topic: topic.clone(),
+            kafka_partition: *kafka_partition,
+            next: *next,
+            wall_us,
+        });
         let commit = Commit {
             preconditions: vec![Precondition::TableExists { table }],
-            edits: places
-                .iter()
-                .map(|(topic, kafka_partition, next)| Edit::SeekStream {
-                    table,
-                    topic: topic.clone(),
-                    kafka_partition: *kafka_partition,
-                    next: *next,
-                    wall_us,
-                })
-                .collect(),
+            edits: forget.chain(seeks).collect(),
         };
         self.server.commit_ddl(commit)?;
         self.server.kafka.reposition(table);

@@ -93,6 +93,7 @@ const OWN_COLUMNS: &[(&str, &str, &str)] = &[
     ("kafka_consumers", "assignments.high_watermark", "Array(Int64)"),
     ("kafka_consumers", "assignments.lag", "Array(Int64)"),
     ("kafka_consumers", "lag", "Int64"),
+    ("kafka_consumers", "lag_seconds", "Int64"),
     ("kafka_consumers", "num_bad_messages", "UInt64"),
     ("kafka_consumers", "num_dead_letters", "UInt64"),
     ("kafka_events", "event_time", "DateTime64(6)"),

@@ -30,6 +30,7 @@ pub fn kafka_consumers(server: &Server, state: &State, rows: &mut Rows) -> Resul
             ("assignments.high_watermark", ints(|a| a.high_watermark)),
             ("assignments.lag", ints(|a| a.lag)),
             ("lag", Value::Int(known.iter().sum())),
+            ("lag_seconds", Value::Int(c.lag_seconds(server.clock.now_us()))),
             (
                 "exceptions.time",
                 Value::Array(c.exceptions.iter().map(|e| seconds(e.time_us)).collect()),
