@@ -309,17 +309,28 @@ impl Session<'_> {
             if now < blocked.until && wakes == blocked.wakes {
                 continue;
             }
-            let cause = blocked.cause;
-            self.reread(at)?;
-            if cause != Cause::Message {
-                let topic = self.places[at].topic.clone();
-                self.check_topic(&topic)?;
-            }
-            if cause != Cause::Message && !is_waiting(&self.places[at]) {
-                self.check_position(at)?;
+            match blocked.cause {
+                Cause::Message => self.reread(at)?,
+                Cause::Position | Cause::Topic => self.recheck(at)?,
             }
         }
         Ok(())
+    }
+
+    /// Looks again whether the broker has our position; if so, the partition goes on.
+    fn recheck(&mut self, at: usize) -> Result<(), String> {
+        if let Some(blocked) = self.places[at].blocked.as_mut() {
+            blocked.waiting = false;
+        }
+        let topic = self.places[at].topic.clone();
+        self.check_topic(&topic)?;
+        if !is_waiting(&self.places[at]) {
+            self.check_position(at)?;
+        }
+        if is_waiting(&self.places[at]) {
+            return Ok(());
+        }
+        self.reread(at)
     }
 
     /// Reads on where the partition stood: the table or the topic may have changed.
