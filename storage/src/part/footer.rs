@@ -40,8 +40,11 @@ pub(crate) mod section {
     /// The codec of each column as its text.
     pub(crate) const CODECS: u32 = 1;
 
+    /// Skip indexes: see `skip_index`.
+    pub(crate) const SKIP_INDEXES: u32 = 10;
+
     /// Tags that this version reads; a part with another one that is marked as required is refused.
-    pub(super) const KNOWN: &[u32] = &[CODECS];
+    pub(super) const KNOWN: &[u32] = &[CODECS, SKIP_INDEXES];
 }
 
 /// Something in the footer that has its own format.
@@ -184,7 +187,7 @@ fn read_sections(cursor: &mut Cursor<'_>) -> Decoded<Vec<Section>> {
         .collect()
 }
 
-fn put_key(key: &[KeyColumn], encoder: &mut Encoder, out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn put_key(key: &[KeyColumn], encoder: &mut Encoder, out: &mut Vec<u8>) -> Result<()> {
     put_u32(out, key.len() as u32);
     for KeyColumn { text, column } in key {
         let layout = Layout::of(&column.data_type);
@@ -198,7 +201,7 @@ fn put_key(key: &[KeyColumn], encoder: &mut Encoder, out: &mut Vec<u8>) -> Resul
     Ok(())
 }
 
-fn read_key(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<KeyColumn>> {
+pub(crate) fn read_key(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<Vec<KeyColumn>> {
     let count = count(cursor, 12)?;
     (0..count)
         .map(|_| {

@@ -14,6 +14,9 @@ mod footer;
 mod layout;
 mod mask;
 mod reader;
+mod skip_index;
+mod skip_index_read;
+mod skip_index_write;
 mod statistics;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -29,6 +32,8 @@ pub(crate) use footer::KeyColumn;
 pub(crate) use layout::{Layout, Order};
 pub use mask::{PendingMask, RowMask};
 pub use reader::PartReader;
+pub use skip_index_write::check_skip_indexes;
+pub(crate) use skip_index_write::SkipIndex;
 pub(crate) use statistics::Range;
 pub(crate) use word::{Word, with_word};
 pub(crate) use writer::{PartColumn, PartIdentity, PartKeys, PartWriter};

@@ -11,8 +11,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::decode::{Scratch, Sink};
 use super::footer::{
     ColumnEntry, FOOTER_BYTES_MAX, Footer, HEADER, HEADER_VERSION_AT, KeyColumn, Mark, TAIL_BYTES,
-    TAIL_MAGIC, TAIL_VERSION_AT, VERSION,
+    TAIL_MAGIC, TAIL_VERSION_AT, VERSION, section,
 };
+use super::skip_index_read::{SkipData, SkipEntry, read_entries};
 use super::statistics::Range;
 use super::wire::{Cursor, u64_at};
 use crate::block::Column;
@@ -40,6 +41,7 @@ pub struct PartReader {
     granule_starts: Vec<u64>,
     /// Range over the whole part per column, once asked for.
     part_ranges: Vec<OnceLock<Option<Range>>>,
+    skip_entries: Vec<SkipEntry>,
 }
 
 impl PartReader {
@@ -93,6 +95,11 @@ impl PartReader {
             row += *rows as u64;
             row
         }));
+        let skip_entries =
+            match footer.head.sections.iter().find(|s| s.tag == section::SKIP_INDEXES) {
+                Some(s) => read_entries(&s.bytes).map_err(|e| damaged(footer_offset, e.0))?,
+                None => vec![],
+            };
         let part_ranges = footer.columns.iter().map(|_| OnceLock::new()).collect();
         Ok(PartReader {
             path: path.to_string(),
@@ -101,6 +108,7 @@ impl PartReader {
             footer_hash,
             granule_starts,
             part_ranges,
+            skip_entries,
         })
     }
 
@@ -167,6 +175,34 @@ impl PartReader {
             return Err(self.damaged(mark, "bytes of their recorded hash"));
         }
         Ok(bytes)
+    }
+
+    /// The skip indexes that the part has.
+    pub(crate) fn skip_entries(&self) -> &[SkipEntry] {
+        &self.skip_entries
+    }
+
+    /// Names and bytes of the part's skip indexes.
+    pub fn skip_index_sizes(&self) -> Vec<(&str, u64)> {
+        let blobs = &self.footer.head.blobs;
+        self.skip_entries
+            .iter()
+            .map(|e| (e.name(), blobs.get(e.blob).map_or(0, |mark| mark.length as u64)))
+            .collect()
+    }
+
+    /// The summaries of a skip index, read when first asked for.
+    pub(crate) fn skip_data(&self, entry: &SkipEntry) -> Result<Arc<SkipData>> {
+        if let Some(data) = entry.data.get() {
+            return Ok(data.clone());
+        }
+        let blob = self.blob(entry.blob)?;
+        let parsed = entry.parse(&blob, self.granules()).map_err(|e| Error::Damaged {
+            path: self.path.clone(),
+            file_offset: self.footer.head.blobs.get(entry.blob).map_or(0, |m| m.file_offset),
+            what: format!("expected {}", e.0),
+        })?;
+        Ok(entry.data.get_or_init(|| Arc::new(parsed)).clone())
     }
 
     pub(crate) fn column(&self, index: usize) -> &ColumnEntry {

@@ -13,12 +13,14 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::PendingPart;
 use super::content_hash::{row_hashes, sum};
 use super::encode::{Encoder, decoded_bytes};
+use super::footer::section as section_tag;
 use super::footer::{
     ColumnWriter, FooterHead, HEADER, KeyColumn, Mark, Section, TAIL_BYTES, TAIL_MAGIC,
 };
 use super::layout::Layout;
+use super::skip_index_write::{SkipIndex, SkipIndexWriter, finish_indexes};
 use super::wire::put_u64;
-use crate::block::Column;
+use crate::block::{Block, Column};
 use crate::disk::{Disk, WriteFile};
 use crate::error::{Error, Result};
 use crate::log::{PartId, PartMeta, part_path};
@@ -74,6 +76,7 @@ pub(crate) struct PartWriter {
     /// What goes between the last granule and the footer.
     blobs: Vec<Vec<u8>>,
     sections: Vec<Section>,
+    skip_indexes: Vec<SkipIndexWriter>,
     file: Option<Box<dyn WriteFile>>,
     file_offset: u64,
 }
@@ -96,6 +99,7 @@ impl PartWriter {
             hashes: vec![],
             blobs: vec![],
             sections: vec![],
+            skip_indexes: vec![],
             file: None,
             file_offset: 0,
             identity,
@@ -119,6 +123,30 @@ impl PartWriter {
     pub(crate) fn add_section(&mut self, tag: u32, required: bool, bytes: Vec<u8>) {
         debug_assert!(self.sections.iter().all(|s| s.tag != tag), "section {tag} twice");
         self.sections.push(Section { tag, required, bytes });
+    }
+
+    /// The skip indexes that the part gets; before the first row.
+    pub(crate) fn set_skip_indexes(&mut self, indexes: &[Arc<SkipIndex>]) {
+        self.skip_indexes = indexes.iter().map(SkipIndexWriter::new).collect();
+    }
+
+    fn push_skip_indexes(&mut self, columns: &[Column], from: usize, to: usize) -> Result<()> {
+        if self.skip_indexes.is_empty() {
+            return Ok(());
+        }
+        let names = self.columns.iter().map(|c| c.name.clone());
+        let slices = columns.iter().map(|c| c.slice(from, to - from));
+        let granule = Block::new(names.zip(slices).collect());
+        self.skip_indexes.iter_mut().try_for_each(|index| index.push(&granule))
+    }
+
+    fn finish_skip_indexes(&mut self) -> Result<()> {
+        let writers = std::mem::take(&mut self.skip_indexes);
+        let section = finish_indexes(writers, &mut |blob| self.add_blob(blob))?;
+        if let Some(section) = section {
+            self.add_section(section_tag::SKIP_INDEXES, false, section);
+        }
+        Ok(())
     }
 
     /// Content hash per column so far, in the order of the columns.
@@ -162,6 +190,7 @@ impl PartWriter {
             let array = column.array.slice(from, to - from);
             self.push_column(i, array.as_ref())?;
         }
+        self.push_skip_indexes(columns, from, to)?;
         self.granule_rows.push((to - from) as u32);
         if self.group.iter().map(Vec::len).sum::<usize>() >= GROUP_BYTES {
             let body = self.take_group(0);
@@ -240,6 +269,7 @@ impl PartWriter {
         if rows == 0 {
             return Err(Error::Column("a part holds at least one row".into()));
         }
+        self.finish_skip_indexes()?;
         let blob_bytes: usize = self.blobs.iter().map(Vec::len).sum();
         let mut body = self.take_group(blob_bytes + (1 << 16));
         let blobs = self.take_blobs(&mut body)?;

@@ -1,7 +1,9 @@
 //! Reading a table: which parts and granules can match (`prune`, a pure choice) and reading them
 //! (`reader`).
 
+mod explain;
 mod open;
+mod predicate;
 pub mod prune;
 
 #[cfg(test)]
@@ -9,8 +11,10 @@ pub(crate) mod tests;
 
 use std::ops::Bound;
 
+pub use explain::explain_lines;
 pub(crate) use open::OpenPart;
-pub use open::{MORSEL_ROWS, Scan, open};
+pub use open::{MORSEL_ROWS, Scan, ScanOptions, open, open_where};
+pub use predicate::{Piece, Predicate};
 pub use prune::{PruningReport, PruningStage, PruningStep};
 
 use crate::types::Value;

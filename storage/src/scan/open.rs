@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use arrow_array::{Array, BooleanArray};
 
-use super::ColumnCondition;
-use super::prune::{Condition, PruningReport, Tally, prune};
+use super::prune::{Pruner, PruningReport};
+use super::{ColumnCondition, Predicate};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::log::{self, ColumnDefinition, State};
 use crate::part::{PartReader, RowMask};
 use crate::store::Store;
 use crate::table::column_reader::ColumnReader;
+use crate::table::key::TableKeys;
 use crate::table::stored_columns;
+use crate::types::Value;
 
 /// Rows of a morsel, at most.
 pub const MORSEL_ROWS: usize = 65_536;
@@ -78,10 +80,40 @@ pub fn open(
     columns: &[String],
     conditions: &[ColumnCondition],
 ) -> Result<Scan> {
+    let predicate = Predicate::all(conditions.iter().cloned().map(Predicate::Ranges).collect());
+    open_where(store, state, table, columns, &predicate, &ScanOptions::default())
+}
+
+/// How a scan chooses what to read.
+#[derive(Debug, Clone)]
+pub struct ScanOptions {
+    pub use_skip_indexes: bool,
+    /// Names of skip indexes that are left alone.
+    pub ignored_indexes: Vec<String>,
+}
+
+impl Default for ScanOptions {
+    fn default() -> ScanOptions {
+        ScanOptions { use_skip_indexes: true, ignored_indexes: vec![] }
+    }
+}
+
+/// As [`open`], for rows for which `predicate` holds.
+pub fn open_where(
+    store: &Arc<Store>,
+    state: Arc<State>,
+    table: &Arc<log::Table>,
+    columns: &[String],
+    predicate: &Predicate,
+    options: &ScanOptions,
+) -> Result<Scan> {
     let parts =
         table.parts.iter().map(|meta| OpenPart::open(store, meta)).collect::<Result<Vec<_>>>()?;
     let reader = ColumnReader::new(&table.definition, store.compiler());
-    Scan::over(state, table, reader, parts, columns, conditions)
+    let keys = TableKeys::of(&table.definition, store.compiler().as_ref())?;
+    let mut pruner = Pruner::new(table, &keys.skip_indexes, predicate, options);
+    let scan = Scan::over(state, table, reader, parts, columns, &mut pruner)?;
+    Ok(Scan { report: pruner.report(), ..scan })
 }
 
 impl Scan {
@@ -92,31 +124,23 @@ impl Scan {
         reader: ColumnReader,
         parts: Vec<OpenPart>,
         columns: &[String],
-        conditions: &[ColumnCondition],
+        pruner: &mut Pruner<'_>,
     ) -> Result<Scan> {
         let ids = columns
             .iter()
             .map(|name| Ok(column_of(table, name)?.id))
             .collect::<Result<Vec<u32>>>()?;
-        let bound: Vec<Condition<'_>> = conditions
-            .iter()
-            .map(|condition| Condition {
-                condition,
-                column: column_of(table, &condition.column).ok(),
-            })
-            .collect();
-        let mut tally = Tally::default();
         let mut morsels = vec![];
         let mut kept = vec![];
         for part in parts {
-            let granules = prune(&part.reader, &bound, &mut tally);
+            let granules = pruner.prune(&part.reader)?;
             if !granules.is_empty() {
                 cut_morsels(&part, kept.len(), &granules, &ids, &mut morsels);
                 kept.push(part);
             }
         }
         Ok(Scan {
-            report: tally.report(),
+            report: PruningReport::default(),
             table: table.clone(),
             columns: reader,
             parts: kept,
@@ -131,6 +155,27 @@ impl Scan {
 
     pub fn morsel_rows(&self, i: usize) -> usize {
         self.morsels[i].rows
+    }
+
+    /// Least and greatest value (None: not bounded) of a column in morsel `i`, NULLs left out; None if
+    /// nothing is known.
+    pub fn morsel_range(&self, i: usize, column: &str) -> Option<(Value, Option<Value>)> {
+        let morsel = &self.morsels[i];
+        let part = &self.parts[morsel.part].reader;
+        let definition = column_of(&self.table, column).ok()?;
+        if !ColumnReader::is_as_defined(part, definition) {
+            return None;
+        }
+        let at = part.column_index(definition.id)?;
+        let mut whole: Option<(Value, Option<Value>)> = None;
+        for granule in morsel.granules.iter().filter(|g| !part.all_null(at, **g)) {
+            let (low, high) = part.range(at, *granule)?;
+            whole = Some(match whole {
+                None => (low, high),
+                Some((l, h)) => (l.min(low), h.zip(high).map(|(a, b)| a.max(b))),
+            });
+        }
+        whole
     }
 
     /// Columns `columns` of morsel `i`, in that order. With `keep` (one flag per row of the morsel)
@@ -276,4 +321,36 @@ fn morsel(open: &OpenPart, part: usize, granules: Vec<usize>) -> Option<Morsel> 
     });
     let rows = live.as_ref().map_or(total, BooleanArray::true_count);
     (rows > 0).then_some(Morsel { part, granules, rows, live })
+}
+
+/// Least and greatest value of a column over all rows of the table, from the parts' minima and
+/// maxima; None if those are not exact.
+pub fn column_range(
+    store: &Arc<Store>,
+    table: &Arc<log::Table>,
+    column: &str,
+) -> Result<Option<(Value, Value)>> {
+    let Ok(definition) = column_of(table, column) else { return Ok(None) };
+    let exact = definition.data_type.inner();
+    if !exact.is_integer() && !exact.is_date_or_time() {
+        return Ok(None);
+    }
+    let mut whole: Option<(Value, Value)> = None;
+    for meta in &table.parts {
+        let part = OpenPart::open(store, meta)?;
+        if part.mask.is_some() || !ColumnReader::is_as_defined(&part.reader, definition) {
+            return Ok(None);
+        }
+        let Some(at) = part.reader.column_index(definition.id) else { return Ok(None) };
+        match part.reader.part_range(at) {
+            Some((low, Some(high))) => {
+                whole = Some(match whole {
+                    None => (low.clone(), high.clone()),
+                    Some((l, h)) => (l.min(low.clone()), h.max(high.clone())),
+                });
+            }
+            _ => return Ok(None),
+        }
+    }
+    Ok(whole)
 }

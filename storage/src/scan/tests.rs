@@ -108,13 +108,16 @@ fn the_report_names_stages_and_keys() {
     let (store, _) = example();
     let report = scan(&store, &["k"], &[point("k", 4), point("p", 0)]).report;
     assert_eq!(report.primary_key, ["k"]);
-    let stages: Vec<(PruningStage, usize, usize)> =
-        report.steps.iter().map(|s| (s.stage, s.granules_before, s.granules_after)).collect();
+    let stages: Vec<(PruningStage, usize, usize)> = report
+        .steps
+        .iter()
+        .map(|s| (s.stage.clone(), s.granules_before, s.granules_after))
+        .collect();
     assert_eq!(
         stages,
         [
-            (PruningStage::Partition, 20, 10),
-            (PruningStage::MinMax, 10, 10),
+            (PruningStage::MinMax, 20, 10),
+            (PruningStage::Partition, 10, 10),
             (PruningStage::PrimaryKey, 10, 1),
             (PruningStage::GranuleMinMax, 1, 1),
         ]

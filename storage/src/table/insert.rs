@@ -202,5 +202,7 @@ pub(crate) fn part_writer(
         sorting_key: texts(&keys.sorting),
         primary_key: keys.primary().iter().map(|e| (e.text.clone(), e.data_type())).collect(),
     };
-    PartWriter::new(disk, identity, part_keys, &columns)
+    let mut writer = PartWriter::new(disk, identity, part_keys, &columns);
+    writer.set_skip_indexes(&keys.skip_indexes);
+    writer
 }

@@ -11,6 +11,7 @@ use crate::block::{Block, Column};
 use crate::error::Result;
 use crate::expression::{CompiledExpression, ExpressionCompiler};
 use crate::log::TableDefinition;
+use crate::part::SkipIndex;
 use crate::types::{DataType, Value};
 
 /// Definitions whose keys stay compiled.
@@ -31,6 +32,8 @@ pub(crate) struct TableKeys {
     pub(crate) sorting: Vec<KeyExpression>,
     /// How many expressions of the sorting key are the primary key.
     pub(crate) primary_length: usize,
+    /// Skip indexes; one that does not compile any more is left out.
+    pub(crate) skip_indexes: Vec<Arc<SkipIndex>>,
 }
 
 impl TableKeys {
@@ -68,7 +71,14 @@ impl TableKeys {
                 })
                 .collect::<Result<Vec<_>>>()
         };
+        let skip_indexes = definition.clauses.indexes.iter().filter_map(|index| {
+            SkipIndex::compile(definition, index, compiler)
+                .inspect_err(|e| tracing::warn!("skip index {} is not kept: {e}", index.name))
+                .ok()
+                .map(Arc::new)
+        });
         Ok(TableKeys {
+            skip_indexes: skip_indexes.collect(),
             partition: compile(&definition.partition_key)?,
             sorting: compile(&definition.sorting_key)?,
             primary_length: definition.primary_key.len().min(definition.sorting_key.len()),
