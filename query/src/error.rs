@@ -106,6 +106,7 @@ pub mod codes {
         INCORRECT_DATA = 117,
         INCORRECT_QUERY = 80,
         ILLEGAL_DIVISION = 153,
+        INDEX_NOT_USED = 277,
         TOO_MANY_ROWS = 158,
         TIMEOUT_EXCEEDED = 159,
         TOO_MANY_BYTES = 307,

@@ -186,6 +186,7 @@ impl Binder<'_> {
             prewhere: None,
             final_: options.final_,
             sample: options.sample,
+            hints: Box::default(),
         };
         let table = ScopeTable::new(label.alias, label.database, label.name, columns);
         Ok(Source::of_table(Plan { node, schema }, available, table))

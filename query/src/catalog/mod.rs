@@ -5,6 +5,7 @@
 //! [`BlockSource`] is rows in memory, [`numbers`] holds the sources that compute their rows.
 
 mod block;
+mod force;
 pub mod numbers;
 mod overlay;
 mod store;
@@ -16,9 +17,10 @@ pub use store::{ExtraTables, StoreCatalog};
 
 use std::sync::Arc;
 
-use pumphouse_storage::scan::ColumnCondition;
+use pumphouse_storage::scan::{ColumnCondition, Predicate};
 use pumphouse_storage::{Block, DataType, Value};
 
+use crate::context::Settings;
 use crate::error::Result;
 use crate::sql::ast::Query;
 
@@ -45,6 +47,24 @@ pub trait TableSource: Send + Sync {
         columns: &[String],
         conditions: &[ColumnCondition],
     ) -> Result<Arc<dyn MorselSource>>;
+    /// As `scan`, with what else is known about wanted rows and the query's settings.
+    fn scan_where(
+        &self,
+        columns: &[String],
+        conditions: &[ColumnCondition],
+        _predicate: &Predicate,
+        _settings: &Settings,
+    ) -> Result<Arc<dyn MorselSource>> {
+        self.scan(columns, conditions)
+    }
+    /// Expressions of keys and indexes that conditions may be on, as canonical text.
+    fn pruning_keys(&self) -> Vec<String> {
+        self.sorting_key().to_vec()
+    }
+    /// Least and greatest value of a column if known without reading.
+    fn column_range(&self, _column: &str) -> Option<(Value, Value)> {
+        None
+    }
     /// Rows if known without reading (for `count()` and join order).
     fn row_count(&self) -> Option<u64> {
         None
@@ -105,7 +125,12 @@ pub trait MorselSource: Send + Sync {
     fn rows_hint(&self, _index: usize) -> Option<usize> {
         None
     }
-    /// Lines for `EXPLAIN indexes = 1`: what pruning kept, e.g. `PrimaryKey: 3/10 granules`.
+    /// Least and greatest value (None: no bound known) of a column in a morsel, NULLs left out; None if
+    /// nothing is known.
+    fn column_range(&self, _index: usize, _column: &str) -> Option<(Value, Option<Value>)> {
+        None
+    }
+    /// Lines for `EXPLAIN indexes = 1`: parts and granules read, then what each test kept.
     fn explain(&self) -> Vec<String> {
         vec![]
     }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use arrow_array::BooleanArray;
 use pumphouse_storage::log::{DefaultKind, State, Table};
-use pumphouse_storage::scan::{self, ColumnCondition, Scan};
+use pumphouse_storage::scan::{self, ColumnCondition, Predicate, PruningReport, Scan, ScanOptions};
 use pumphouse_storage::{Block, Store, Value};
 
+use super::force;
 use super::numbers::{self, EmptySource};
 use super::{Catalog, MorselSource, SourceColumn, TableSource};
+use crate::context::Settings;
 use crate::error::{Error, Result, codes};
 use crate::sql;
 use crate::sql::ast::Query;
@@ -225,6 +227,40 @@ impl TableSource for StoredSource {
         Ok(Arc::new(StoredScan { scan, columns: columns.to_vec() }))
     }
 
+    fn scan_where(
+        &self,
+        columns: &[String],
+        conditions: &[ColumnCondition],
+        predicate: &Predicate,
+        settings: &Settings,
+    ) -> Result<Arc<dyn MorselSource>> {
+        let mut parts: Vec<Predicate> = conditions.iter().cloned().map(Predicate::Ranges).collect();
+        parts.push(predicate.clone());
+        let predicate = Predicate::all(parts);
+        force::check(&self.table, &predicate, settings)?;
+        let options = ScanOptions {
+            use_skip_indexes: settings.bool("use_skip_indexes", true),
+            ignored_indexes: force::names(settings, "ignore_data_skipping_indices"),
+        };
+        let state = self.state.clone();
+        let scan =
+            scan::open_where(&self.store, state, &self.table, columns, &predicate, &options)?;
+        Ok(Arc::new(StoredScan { scan, columns: columns.to_vec() }))
+    }
+
+    fn pruning_keys(&self) -> Vec<String> {
+        let definition = &self.table.definition;
+        let mut keys = definition.sorting_key.clone();
+        keys.extend(definition.partition_key.iter().cloned());
+        keys.extend(definition.clauses.indexes.iter().flat_map(scan::index_columns));
+        keys.dedup();
+        keys
+    }
+
+    fn column_range(&self, column: &str) -> Option<(Value, Value)> {
+        scan::column_range(&self.store, &self.table, column).ok().flatten()
+    }
+
     fn row_count(&self) -> Option<u64> {
         Some(self.table.parts.iter().map(|p| p.rows_live()).sum())
     }
@@ -275,18 +311,19 @@ impl MorselSource for StoredScan {
         Some(self.scan.morsel_rows(index))
     }
 
-    fn explain(&self) -> Vec<String> {
-        let report = &self.scan.report;
-        let mut lines = vec![];
-        for step in &report.steps {
-            lines.push(format!("{:?}", step.stage));
-            if !step.keys.is_empty() {
-                lines.push(format!("  Keys: {}", step.keys.join(", ")));
-            }
-            lines.push(format!("  Parts: {}/{}", step.parts_after, step.parts_before));
-            lines.push(format!("  Granules: {}/{}", step.granules_after, step.granules_before));
-        }
-        lines.push(format!("Rows: {}", report.rows_selected));
-        lines
+    fn column_range(&self, index: usize, column: &str) -> Option<(Value, Option<Value>)> {
+        self.scan.morsel_range(index, column)
     }
+
+    fn explain(&self) -> Vec<String> {
+        pruning_lines(&self.scan.report)
+    }
+}
+
+/// What pruning did, for EXPLAIN: parts and granules read, then what each test kept.
+pub(super) fn pruning_lines(report: &PruningReport) -> Vec<String> {
+    let (parts, granules) = (report.parts_selected, report.granules_selected);
+    let mut lines = vec![format!("Parts: {parts} | Granules: {granules}")];
+    lines.extend(scan::explain_lines(report));
+    lines
 }

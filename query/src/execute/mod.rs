@@ -18,6 +18,7 @@ mod array_join;
 mod distinct;
 mod fill;
 mod join;
+mod late;
 mod limit;
 #[cfg(test)]
 mod model_tests;
@@ -29,6 +30,7 @@ mod sort;
 #[cfg(test)]
 mod sql_tests;
 mod subquery;
+mod top;
 mod transform;
 mod window;
 
@@ -53,14 +55,17 @@ pub trait ResultSink: Send {
 }
 
 /// What every node of a running plan shares.
+#[derive(Clone)]
 pub(crate) struct Env {
     pub ctx: Arc<QueryContext>,
     pub threads: usize,
+    /// What a sort with a limit asks of the scan right below it.
+    top: Option<Arc<top::TopHint>>,
 }
 
 /// Runs `plan` and gives its rows to `sink`.
 pub fn run(plan: &Plan, ctx: &Arc<QueryContext>, sink: &mut dyn ResultSink) -> Result<()> {
-    let env = Env { ctx: ctx.clone(), threads: ctx.threads().max(1) };
+    let env = Env { ctx: ctx.clone(), threads: ctx.threads().max(1), top: None };
     subquery::run_all(plan, &env)?;
     let totals = {
         let ordered = Ordered::new(SinkEnd { sink, ctx }, 0, env.threads);
@@ -150,7 +155,7 @@ pub(crate) fn drive(
             Ok(Driven { morsels, totals: None })
         }
         PlanNode::Blocks(blocks) => scan::drive_blocks(blocks, env, base, consumer),
-        PlanNode::Scan { source, columns, conditions, prewhere, final_: _, sample } => {
+        PlanNode::Scan { source, columns, conditions, prewhere, final_, sample, hints } => {
             let scan = scan::ScanNode {
                 schema: &plan.schema,
                 source: source.as_ref(),
@@ -158,6 +163,8 @@ pub(crate) fn drive(
                 conditions,
                 prewhere: prewhere.as_ref(),
                 sample: *sample,
+                final_: *final_,
+                hints,
             };
             scan.drive(env, base, consumer)
         }
@@ -174,9 +181,10 @@ pub(crate) fn drive(
             transform::project(input, exprs, &plan.schema, env, base, consumer)
         }
         PlanNode::Aggregate { .. } => drive_aggregate(plan, None, env, base, consumer),
-        PlanNode::Sort { input, keys, limit } => {
-            sort::drive_sort(input, keys, *limit, env, base, consumer)
-        }
+        PlanNode::Sort { input, keys, limit } => match late::Late::of(input, keys, *limit, env) {
+            Some(late) => late.drive(&plan.schema, env, base, consumer),
+            None => sort::drive_sort(input, keys, *limit, env, base, consumer),
+        },
         PlanNode::Limit { input, limit, offset, ties } => {
             limit::drive_limit(input, *limit, *offset, ties.as_deref(), env, base, consumer)
         }

@@ -3,18 +3,20 @@
 //! With PREWHERE only its columns are read at first, then the others for the rows that passed. Rows
 //! and bytes read are counted here, and the limits on them enforced.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pumphouse_storage::scan::ColumnCondition;
 use pumphouse_storage::{Block, Column, DataType};
 
-use super::Env;
 use super::expression::{evaluate_mask, mark_columns, renumber};
 use super::pipeline::{Consumer, Driven, Flow, PARALLEL_ROWS_MIN, supply};
+use super::{Env, late};
 use crate::catalog::{MorselSource, TableSource};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
-use crate::plan::BoundExpr;
+use crate::optimize::predicate::filled_set_conditions;
+use crate::plan::{BoundExpr, ScanHints};
 
 /// Morsels up to which each is asked for its rows; beyond, the table's own count does.
 const HINTS_MAX: usize = 100_000;
@@ -26,6 +28,8 @@ pub(super) struct ScanNode<'a> {
     pub conditions: &'a [ColumnCondition],
     pub prewhere: Option<&'a BoundExpr>,
     pub sample: Option<f64>,
+    pub final_: bool,
+    pub hints: &'a ScanHints,
 }
 
 /// PREWHERE split up: which columns it reads, and itself over only those.
@@ -62,7 +66,7 @@ impl ScanNode<'_> {
         if self.sample.is_some() {
             return Err(Error::new(codes::NOT_IMPLEMENTED, "SAMPLE is not supported yet"));
         }
-        let morsels = self.source.scan(self.columns, self.conditions)?;
+        let morsels = self.open(env)?;
         let count = morsels.morsel_count();
         let hinted = count.filter(|n| *n <= HINTS_MAX);
         let known_rows: Option<usize> =
@@ -74,12 +78,25 @@ impl ScanNode<'_> {
         let small = total.is_some_and(|rows| rows < PARALLEL_ROWS_MIN as u64);
         let threads = if small { 1 } else { env.threads };
         let prewhere = self.prewhere.map(|p| Prewhere::new(p, self.columns));
+        let top = env.top.as_ref().filter(|_| !self.final_);
+        let order = top.zip(count).and_then(|(top, count)| top.order(morsels.as_ref(), count));
         let driven = supply(&env.ctx, count, threads, base, consumer, &|index, push| {
+            let index = order.as_ref().map_or(index, |order| order[index]);
+            if top.is_some_and(|top| top.is_useless(morsels.as_ref(), index)) {
+                return Ok(true);
+            }
             match &prewhere {
                 None => {
-                    let Some(block) = morsels.read(index)? else { return Ok(false) };
+                    let block = match self.located() {
+                        true => morsels.read_columns(index, self.columns, None)?,
+                        false => morsels.read(index)?,
+                    };
+                    let Some(mut block) = block else { return Ok(false) };
                     count_read(&env.ctx, block.rows(), block.memory_bytes())?;
                     let rows = block.rows();
+                    if self.located() {
+                        block.push("", late::locators(index, rows, None));
+                    }
                     push(self.named(block.columns, rows))?;
                 }
                 Some(prewhere) => {
@@ -89,6 +106,18 @@ impl ScanNode<'_> {
             Ok(true)
         })?;
         Ok(Driven { morsels: driven, totals: None })
+    }
+
+    /// Whether rows are to say where they lie.
+    fn located(&self) -> bool {
+        self.hints.opened.is_some()
+    }
+
+    fn open(&self, env: &Env) -> Result<Arc<dyn MorselSource>> {
+        match &self.hints.opened {
+            Some(opened) => Ok(opened.clone()),
+            None => open(self.source, self.columns, self.conditions, self.hints, self.final_, env),
+        }
     }
 
     fn named(&self, columns: Vec<Column>, rows: usize) -> Block {
@@ -130,6 +159,10 @@ impl ScanNode<'_> {
             count_read(ctx, first.rows(), bytes)?;
             let mut ordered: Vec<(usize, Column)> =
                 prewhere.places.iter().copied().zip(columns).collect();
+            if self.located() {
+                let row_numbers = late::locators(index, first.rows(), keep);
+                ordered.push((self.columns.len(), row_numbers));
+            }
             ordered.sort_by_key(|(place, _)| *place);
             push(self.named(ordered.into_iter().map(|(_, c)| c).collect(), kept))?;
         } else {
@@ -137,6 +170,40 @@ impl ScanNode<'_> {
         }
         Ok(true)
     }
+}
+
+/// Opens a scan with all that is known about the rows that are wanted.
+pub(super) fn open(
+    source: &dyn TableSource,
+    columns: &[String],
+    conditions: &[ColumnCondition],
+    hints: &ScanHints,
+    final_: bool,
+    env: &Env,
+) -> Result<Arc<dyn MorselSource>> {
+    if final_ {
+        // Rows that do not match may hide others that do.
+        return source.scan(columns, conditions);
+    }
+    let mut all = conditions.to_vec();
+    let schema: Vec<(String, DataType)> = source
+        .columns()
+        .iter()
+        .map(|c| (c.name.clone(), c.data_type.clone()))
+        .filter(|(name, _)| columns.contains(name))
+        .collect();
+    let mut ordered = vec![];
+    for name in columns {
+        ordered.extend(schema.iter().find(|(n, _)| n == name).cloned());
+    }
+    for part in &hints.late_sets {
+        if let BoundExpr::InSet { set, .. } = part
+            && let Some(rows) = super::set::values(set)
+        {
+            all.extend(filled_set_conditions(part, rows, &ordered));
+        }
+    }
+    source.scan_where(columns, &all, &hints.predicate, &env.ctx.settings)
 }
 
 /// Counts rows and bytes read; fails when `max_rows_to_read` or `max_bytes_to_read` is passed.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, UInt8Array};
-use pumphouse_storage::{Block, Column, DataType};
+use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::key_table::{ABSENT, KeyTable};
 use crate::context::{MemoryGuard, QueryContext};
@@ -16,10 +16,15 @@ use crate::error::{Error, Result, codes};
 use crate::functions::cast;
 use crate::plan::{PlannedSet, SetSource};
 
+/// Keys that are kept as values, at most: what scans can skip granules by.
+const VALUES_MAX: usize = 20_000;
+
 /// A built set.
 pub(crate) struct BuiltSet {
     types: Vec<DataType>,
     table: KeyTable,
+    /// The keys as values, unless there are many.
+    values: Option<Vec<Vec<Value>>>,
     _memory: MemoryGuard,
 }
 
@@ -30,6 +35,7 @@ impl BuiltSet {
         let mut table = KeyTable::new(&types);
         let mut memory = ctx.memory.reserve(0)?;
         let mut numbers = vec![];
+        let mut values = Some(vec![]);
         for block in blocks {
             let mut keep = vec![true; block.rows()];
             let mut columns = vec![];
@@ -56,11 +62,23 @@ impl BuiltSet {
                 rows = mask.true_count();
                 columns = columns.iter().map(|c| c.filter(&mask)).collect();
             }
+            values = values.filter(|v: &Vec<_>| v.len() + rows <= VALUES_MAX);
+            if let Some(values) = &mut values {
+                values.extend(
+                    (0..rows).map(|row| columns.iter().map(|c| c.value(row)).collect::<Vec<_>>()),
+                );
+            }
             table.insert(&columns, rows, &mut numbers)?;
             memory.grow_to(table.memory_bytes())?;
         }
-        Ok(BuiltSet { types, table, _memory: memory })
+        Ok(BuiltSet { types, table, values, _memory: memory })
     }
+}
+
+/// The keys of a set that was filled from a subquery, if they are few.
+pub(crate) fn values(planned: &PlannedSet) -> Option<&[Vec<Value>]> {
+    let set = planned.built.get()?.downcast_ref::<BuiltSet>()?;
+    set.values.as_deref()
 }
 
 /// The type keys are compared in: without LowCardinality and NULL.

@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow_array::{Array, UInt32Array};
 use parking_lot::Mutex;
@@ -18,6 +19,7 @@ use super::pipeline::{
     for_each_index,
 };
 use super::sort_key::{KeyOrder, SortEncoder, SortKeys};
+use super::top::TopHint;
 use super::{Env, drive};
 use crate::context::MemoryGuard;
 use crate::error::{Error, Result, codes};
@@ -54,8 +56,11 @@ pub(super) fn drive_sort(
     // Rows that WITH FILL adds count too, so that the cut comes after it.
     let keep = if fills { None } else { limit.and_then(|l| usize::try_from(l).ok()) };
     let exprs: Vec<&BoundExpr> = keys.iter().map(|k| &k.expr).collect();
-    let sorter = Sorter { env, encoder: encoder_of(keys), exprs, keep, runs: Mutex::new(vec![]) };
-    let totals = drive(input, env, 0, &sorter)?.totals;
+    let top = keep.and_then(|_| TopHint::of(input, keys)).map(Arc::new);
+    let runs = Mutex::new(vec![]);
+    let sorter = Sorter { env, encoder: encoder_of(keys), exprs, keep, top: top.clone(), runs };
+    let below = Env { top: top.clone(), ..env.clone() };
+    let totals = drive(input, &below, 0, &sorter)?.totals;
     let runs = sorter.runs.into_inner();
     let (runs, guards): (Vec<Run>, Vec<MemoryGuard>) = runs.into_iter().unzip();
     let merge = Merge::new(&runs);
@@ -78,6 +83,8 @@ struct Sorter<'a> {
     encoder: SortEncoder,
     exprs: Vec<&'a BoundExpr>,
     keep: Option<usize>,
+    /// The scan below, which can leave out what comes after the worst row kept.
+    top: Option<Arc<TopHint>>,
     runs: Mutex<Vec<(Run, MemoryGuard)>>,
 }
 
@@ -183,6 +190,10 @@ impl SortWorker<'_> {
             let mut bound = keys.empty_like();
             bound.append(keys, run.order.last().map(|r| *r as usize).into_iter());
             self.bound = Some(bound);
+            if let (Some(top), Some(first)) = (&self.shared.top, self.shared.exprs.first()) {
+                let column = evaluate(first, &block.slice(keep - 1, 1), &self.shared.env.ctx)?;
+                top.publish(column.value(0));
+            }
         }
         let rows = block.rows();
         self.run.push(block, &kept, 0..rows);

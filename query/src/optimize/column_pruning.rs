@@ -40,7 +40,7 @@ fn exact(plan: Plan, needed: &[bool]) -> Plan {
 fn prune(plan: Plan, needed: &[bool]) -> (Plan, Places) {
     let Plan { node, schema } = plan;
     match node {
-        PlanNode::Scan { source, columns, conditions, prewhere, final_, sample } => {
+        PlanNode::Scan { source, columns, conditions, prewhere, final_, sample, hints } => {
             let mut keep = needed.to_vec();
             prewhere.iter().for_each(|p| mark(p, &mut keep));
             let places = places_of(&keep);
@@ -48,7 +48,8 @@ fn prune(plan: Plan, needed: &[bool]) -> (Plan, Places) {
             prewhere.iter_mut().for_each(|p| renumber_by(p, &places));
             let columns = kept(columns, &keep);
             let schema = kept(schema, &keep);
-            let node = PlanNode::Scan { source, columns, conditions, prewhere, final_, sample };
+            let node =
+                PlanNode::Scan { source, columns, conditions, prewhere, final_, sample, hints };
             (Plan { node, schema }, places)
         }
         PlanNode::Project { input, exprs } => prune_project(*input, exprs, schema, needed),

@@ -13,9 +13,10 @@ mod group_keys;
 mod group_limit;
 mod join_order;
 mod monotonic;
+pub(crate) mod predicate;
 mod prewhere;
 mod project_merge;
-mod scan_conditions;
+pub(crate) mod scan_conditions;
 pub(crate) mod shape;
 #[cfg(test)]
 mod tests;
@@ -106,4 +107,9 @@ fn keeps_columns(node: &PlanNode) -> bool {
             | PlanNode::LimitBy { .. }
             | PlanNode::Distinct { .. }
     )
+}
+
+/// Bytes a row of a column is likely to take.
+pub(crate) fn bytes_of(data_type: &pumphouse_storage::DataType) -> u32 {
+    prewhere::bytes(data_type)
 }

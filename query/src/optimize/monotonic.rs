@@ -49,7 +49,9 @@ const NON_DECREASING: &[&str] = &[
 fn monotonic_column(expr: &BoundExpr) -> Option<(usize, DataType)> {
     match expr {
         BoundExpr::Column { index, data_type } => {
-            data_type.inner().is_date_or_time().then(|| (*index, data_type.clone()))
+            let ordered =
+                data_type.inner().is_date_or_time() || int_domain(data_type.inner()).is_some();
+            ordered.then(|| (*index, data_type.clone()))
         }
         BoundExpr::Call { function, arguments, .. }
             if NON_DECREASING.contains(&function.name()) =>
@@ -59,10 +61,54 @@ fn monotonic_column(expr: &BoundExpr) -> Option<(usize, DataType)> {
             if varying.next().is_some() {
                 return None;
             }
-            monotonic_column(inner)
+            // Numbers do not become dates in order.
+            monotonic_column(inner).filter(|_| inner.data_type().inner().is_date_or_time())
+        }
+        // Of a divisor above zero; an unsigned number is not shifted out.
+        BoundExpr::Call { function, arguments, .. }
+            if matches!(function.name(), "intDiv" | "bitShiftRight") =>
+        {
+            let [inner, BoundExpr::Constant { value, .. }] = arguments.as_slice() else {
+                return None;
+            };
+            let shifts = function.name() == "bitShiftRight";
+            let fits =
+                value.as_i128().is_some_and(|n| if shifts { (0..64).contains(&n) } else { n > 0 });
+            let (index, data_type) = monotonic_column(inner).filter(|_| fits)?;
+            let whole = inner.data_type();
+            let unsigned = matches!(
+                whole.inner(),
+                DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64
+            );
+            (if shifts { unsigned } else { int_domain(whole.inner()).is_some() })
+                .then_some((index, data_type))
+        }
+        // Numbers that all fit the new type.
+        BoundExpr::Call { function, arguments, .. }
+            if matches!(function.name(), "toInt64" | "toUInt64" | "toInt32" | "toUInt32") =>
+        {
+            let [inner] = arguments.as_slice() else { return None };
+            let (own, new) = (inner.data_type(), expr.data_type());
+            let (own, new) = (int_domain(own.inner())?, int_domain(new.inner())?);
+            monotonic_column(inner).filter(|_| new.0 <= own.0 && own.1 <= new.1)
         }
         _ => None,
     }
+}
+
+/// The least and the greatest value of an integer type.
+fn int_domain(data_type: &DataType) -> Option<(i128, i128)> {
+    Some(match data_type {
+        DataType::UInt8 => (0, u8::MAX as i128),
+        DataType::UInt16 => (0, u16::MAX as i128),
+        DataType::UInt32 => (0, u32::MAX as i128),
+        DataType::UInt64 => (0, u64::MAX as i128),
+        DataType::Int8 => (i8::MIN as i128, i8::MAX as i128),
+        DataType::Int16 => (i16::MIN as i128, i16::MAX as i128),
+        DataType::Int32 => (i32::MIN as i128, i32::MAX as i128),
+        DataType::Int64 => (i64::MIN as i128, i64::MAX as i128),
+        _ => return None,
+    })
 }
 
 /// The condition on the column under `target`, where `part` is `target operator constant`, either way
@@ -75,6 +121,10 @@ pub fn condition(
     ctx: &QueryContext,
 ) -> Option<ColumnCondition> {
     let (index, data_type) = monotonic_column(target)?;
+    if matches!(target, BoundExpr::Column { .. }) && !data_type.inner().is_date_or_time() {
+        // Compared as it stands.
+        return None;
+    }
     let name = schema.get(index)?.0.clone();
     let probe = Probe { index, width: schema.len(), data_type: data_type.inner().clone(), ctx };
     let range = match operator {
@@ -179,13 +229,18 @@ impl Probe<'_> {
                 let clamp = |v: i128| v.clamp(i64::MIN as i128, i64::MAX as i128);
                 (clamp(SECONDS.0 * scale), clamp(SECONDS.1 * scale))
             }
-            _ => return None,
+            other => return int_domain(other),
         })
     }
 
     fn value(&self, at: i128) -> Value {
         match &self.data_type {
-            DataType::Date | DataType::DateTime(_) => Value::UInt(at as u64),
+            DataType::Date
+            | DataType::DateTime(_)
+            | DataType::UInt8
+            | DataType::UInt16
+            | DataType::UInt32
+            | DataType::UInt64 => Value::UInt(at as u64),
             _ => Value::Int(at as i64),
         }
     }
@@ -217,7 +272,11 @@ pub fn key_conditions(
     found
 }
 
-fn bound_key(text: &str, schema: &[(String, DataType)], ctx: &QueryContext) -> Option<BoundExpr> {
+pub fn bound_key(
+    text: &str,
+    schema: &[(String, DataType)],
+    ctx: &QueryContext,
+) -> Option<BoundExpr> {
     let parsed = sql::parse_expression(text).ok()?;
     let mut own = QueryContext::new("", ctx.now_us, 0);
     own.time_zone = ctx.time_zone;

@@ -100,7 +100,7 @@ fn selectivity(part: &BoundExpr) -> f64 {
 }
 
 /// Bytes a row of a column is likely to take.
-fn bytes(data_type: &DataType) -> u32 {
+pub(super) fn bytes(data_type: &DataType) -> u32 {
     use DataType::*;
     match data_type {
         Nothing | UInt8 | Int8 | Bool | Enum8(_) => 1,

@@ -6,14 +6,15 @@
 
 use std::ops::Bound;
 
-use pumphouse_storage::scan::{ColumnCondition, ValueRange};
+use pumphouse_storage::scan::{ColumnCondition, Predicate, ValueRange};
 use pumphouse_storage::{DataType, Value};
 
 use crate::context::QueryContext;
 use crate::functions::cast::cast_value;
-use crate::plan::{BoundExpr, Plan, PlanNode};
+use crate::plan::{BoundExpr, Plan, PlanNode, SetSource};
 
 use super::monotonic;
+use super::predicate::{Surroundings, not_null};
 use super::shape::*;
 
 /// Longer IN lists become one range from their least to their greatest value.
@@ -26,19 +27,29 @@ pub fn apply(plan: Plan, ctx: &QueryContext) -> Plan {
 fn rewrite(mut plan: Plan, ctx: &QueryContext) -> Plan {
     let PlanNode::Filter { input, predicate } = &mut plan.node else { return plan };
     let schema = input.schema.clone();
-    let PlanNode::Scan { conditions, source, .. } = &mut input.node else { return plan };
+    let PlanNode::Scan { conditions, source, hints, .. } = &mut input.node else { return plan };
     let mut parts = vec![];
     conjuncts(predicate.clone(), &mut parts);
+    let keys = source.pruning_keys();
+    let surroundings = Surroundings::new(&schema, &keys, ctx);
+    let mut beyond = vec![];
     for part in &parts {
-        conditions.extend(conditions_of(part, &schema, ctx));
+        conditions.extend(surroundings.conditions(part));
+        beyond.push(surroundings.beyond_conditions(part));
+        if let BoundExpr::InSet { set, negated: false, .. } = part
+            && matches!(set.source, SetSource::Subquery(_))
+        {
+            hints.late_sets.push(part.clone());
+        }
     }
-    let derived = monotonic::key_conditions(source.sorting_key(), &schema, conditions, ctx);
+    let derived = monotonic::key_conditions(&keys, &schema, conditions, ctx);
     conditions.extend(derived);
+    hints.predicate = Predicate::all(beyond);
     plan
 }
 
 /// The condition that `part` implies (several for a tuple IN).
-fn conditions_of(
+pub fn conditions_of(
     part: &BoundExpr,
     schema: &[(String, DataType)],
     ctx: &QueryContext,
@@ -74,6 +85,7 @@ fn condition(
             ranges: vec![],
             may_be_null: true,
         }),
+        ("isNotNull", [BoundExpr::Column { index, .. }]) => Some(not_null(name(schema, *index)?)),
         ("startsWith", [target, BoundExpr::Constant { value: Value::String(prefix), .. }]) => {
             prefix_condition(target, prefix, schema)
         }
@@ -172,15 +184,23 @@ fn comparable(
 fn in_conditions(part: &BoundExpr, schema: &[(String, DataType)]) -> Vec<ColumnCondition> {
     let BoundExpr::InSet { expr, set, negated: false } = part else { return vec![] };
     let Some(rows) = set_values(set) else { return vec![] };
-    let targets: Vec<&BoundExpr> = match &**expr {
-        BoundExpr::Call { function, arguments, .. }
-            if function.name() == "tuple" && set.element_types.len() > 1 =>
-        {
+    set_conditions(expr, set.element_types.len(), rows, schema)
+}
+
+/// What being one of `rows`, each of `width` elements, says about `expr`.
+pub fn set_conditions(
+    expr: &BoundExpr,
+    width: usize,
+    rows: &[Vec<Value>],
+    schema: &[(String, DataType)],
+) -> Vec<ColumnCondition> {
+    let targets: Vec<&BoundExpr> = match expr {
+        BoundExpr::Call { function, arguments, .. } if function.name() == "tuple" && width > 1 => {
             arguments.iter().collect()
         }
         one => vec![one],
     };
-    if targets.len() != set.element_types.len() {
+    if targets.len() != width {
         return vec![];
     }
     let mut found = vec![];

@@ -7,6 +7,8 @@
 
 use pumphouse_storage::DataType;
 
+use crate::context::Settings;
+
 use super::{BoundExpr, Plan, PlanNode, SetSource, SortKey, WindowKind};
 use crate::sql::ast::{JoinKind, JoinStrictness};
 
@@ -144,7 +146,8 @@ fn leaf(title: &str, properties: Vec<String>) -> Step<'static> {
 }
 
 fn scan(plan: &Plan, indexes: bool) -> Step<'_> {
-    let PlanNode::Scan { source, columns, conditions, prewhere, final_, sample } = &plan.node
+    let PlanNode::Scan { source, columns, conditions, prewhere, final_, sample, hints } =
+        &plan.node
     else {
         return leaf("Expression", vec![]);
     };
@@ -171,8 +174,15 @@ fn scan(plan: &Plan, indexes: bool) -> Step<'_> {
     }
     if indexes {
         properties.push("Indexes:".into());
-        match source.scan(columns, conditions) {
-            Ok(open) => properties.extend(open.explain().into_iter().map(|l| format!("  {l}"))),
+        match source.scan_where(columns, conditions, &hints.predicate, &Settings::default()) {
+            Ok(open) => {
+                let mut lines = open.explain();
+                if lines.first().is_some_and(|l| l.starts_with("Parts:")) {
+                    properties.insert(0, lines.remove(0));
+                    properties.insert(0, "Read type: Default".into());
+                }
+                properties.extend(lines.into_iter().map(|l| format!("  {l}")));
+            }
             Err(e) => properties.push(format!("  {e}")),
         }
     }

@@ -5,11 +5,11 @@ pub mod explain;
 
 use std::sync::Arc;
 
-use pumphouse_storage::scan::ColumnCondition;
+use pumphouse_storage::scan::{ColumnCondition, Predicate};
 use pumphouse_storage::{Block, DataType, Value};
 
 use crate::aggregates::AggregateFunction;
-use crate::catalog::TableSource;
+use crate::catalog::{MorselSource, TableSource};
 use crate::functions::ScalarFunction;
 
 /// An expression over the columns of one input.
@@ -125,6 +125,18 @@ pub struct Plan {
     pub schema: Vec<(String, DataType)>,
 }
 
+/// What helps a scan to read less.
+#[derive(Clone, Default)]
+pub struct ScanHints {
+    /// Necessary for a row to pass the filter, beyond the scan's conditions.
+    pub predicate: Predicate,
+    /// Conjuncts `… IN (subquery)` over the scan's columns: conditions once their sets are filled.
+    pub late_sets: Vec<BoundExpr>,
+    /// The scan to read from, if it is open already. The last column of the schema is then not one
+    /// of the source: it says where the row lies (morsel and row in it).
+    pub opened: Option<Arc<dyn MorselSource>>,
+}
+
 pub enum PlanNode {
     /// One row, no columns: `SELECT 1`.
     OneRow,
@@ -140,6 +152,7 @@ pub enum PlanNode {
         prewhere: Option<BoundExpr>,
         final_: bool,
         sample: Option<f64>,
+        hints: Box<ScanHints>,
     },
     Filter {
         input: Box<Plan>,

@@ -16,6 +16,7 @@ use pumphouse_storage::log::{
     ColumnDefault, ColumnDefinition, ConstraintDefinition, DefaultKind, IndexDefinition,
     ProjectionDefinition, TableClauses, TableDefinition, TtlRule, TtlRuleAction,
 };
+use pumphouse_storage::part::check_skip_indexes;
 use pumphouse_storage::types::parse_data_type;
 use pumphouse_storage::{DataType, Value};
 use uuid::Uuid;
@@ -60,7 +61,7 @@ impl Run<'_> {
         create.uuid = None;
         fill_column_types(&mut create.columns, &columns);
         let uuid = Uuid::new_v4();
-        Ok(TableDefinition {
+        let definition = TableDefinition {
             uuid,
             database,
             name: create.name.name.clone(),
@@ -76,7 +77,11 @@ impl Run<'_> {
             comment: create.comment.clone().unwrap_or_default(),
             create_query: create_text(create, &engine),
             clauses,
-        })
+        };
+        if engine.ends_with("MergeTree") {
+            check_skip_indexes(&definition, self.server.store.compiler().as_ref())?;
+        }
+        Ok(definition)
     }
 
     /// Columns with types read and DEFAULT expressions checked.

@@ -191,6 +191,11 @@ impl PartReader {
             .collect()
     }
 
+    /// Bytes of skip indexes that were read and are kept.
+    pub fn skip_index_bytes_held(&self) -> u64 {
+        self.skip_entries.iter().filter_map(|e| e.data.get()).map(|d| d.bytes as u64).sum()
+    }
+
     /// The summaries of a skip index, read when first asked for.
     pub(crate) fn skip_data(&self, entry: &SkipEntry) -> Result<Arc<SkipData>> {
         if let Some(data) = entry.data.get() {

@@ -8,6 +8,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::Error;
+use crate::log::IndexDefinition;
 use crate::scan::Piece;
 use crate::types::DataType;
 
@@ -146,6 +147,11 @@ fn shape_of(numbers: &[u64]) -> Result<FilterShape, Error> {
         }
         _ => refuse(BAD_ARGUMENTS, "A filter has 1 byte to 64 MiB and 1 to 64 hash functions"),
     }
+}
+
+/// The columns of an index of a definition.
+pub fn index_columns(index: &IndexDefinition) -> Vec<String> {
+    expressions_of(&index.expression)
 }
 
 /// The columns of an index: `(a, b)` has two.

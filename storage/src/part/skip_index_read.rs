@@ -91,12 +91,12 @@ impl SkipEntry {
         self.name == index.name
             && self.expression == index.expression
             && self.index_type == index.index_type
-            && self
-                .inputs
-                .iter()
-                .all(|(name, id)| definition.columns.iter().any(|c| {
-                    c.name == *name && c.id == *id && ColumnReader::is_as_defined(part, c)
-                }))
+            && self.inputs.iter().all(|(name, id)| {
+                definition
+                    .columns
+                    .iter()
+                    .any(|c| c.name == *name && c.id == *id && ColumnReader::is_as_defined(part, c))
+            })
     }
 
     pub(crate) fn name(&self) -> &str {

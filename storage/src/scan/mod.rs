@@ -7,13 +7,16 @@ mod predicate;
 pub mod prune;
 
 #[cfg(test)]
+mod skip_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 use std::ops::Bound;
 
+pub use crate::part::index_columns;
 pub use explain::explain_lines;
 pub(crate) use open::OpenPart;
-pub use open::{MORSEL_ROWS, Scan, ScanOptions, open, open_where};
+pub use open::{MORSEL_ROWS, Scan, ScanOptions, column_range, open, open_where};
 pub use predicate::{Piece, Predicate};
 pub use prune::{PruningReport, PruningStage, PruningStep};
 
