@@ -16,6 +16,7 @@ use pumphouse_storage::clock::{Clock, SystemClock};
 use pumphouse_storage::disk::RealDisk;
 use pumphouse_storage::log::{Commit, Edit, Precondition};
 use pumphouse_storage::merge::MergePool;
+use pumphouse_storage::mutation::MutationPool;
 use pumphouse_storage::store::{StoreConfig, StoreOptions};
 
 use crate::config::Config;
@@ -23,6 +24,8 @@ use crate::process::Processes;
 use crate::session::Sessions;
 use crate::system_tables::SystemTables;
 
+/// How long a dropped table can be taken back (`database_atomic_delay_before_drop_table_sec`).
+const DROPPED_TABLES_KEPT: Duration = Duration::from_secs(480);
 /// How long shutdown waits for blocks in flight and running queries.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(20);
 
@@ -34,6 +37,7 @@ pub struct Server {
     pub inserter: Arc<Inserter>,
     pub kafka: Arc<KafkaEngine>,
     pub merges: MergePool,
+    pub mutations: MutationPool,
     pub processes: Arc<Processes>,
     pub sessions: Arc<Sessions>,
     pub memory: Arc<MemoryTracker>,
@@ -67,6 +71,7 @@ impl Server {
         let extra: Arc<dyn ExtraTables> = system_tables.clone();
         let inserter = Arc::new(Inserter::new(store.clone(), Some(extra), clock.clone()));
         let merges = MergePool::start(store.clone(), config.background_pool_size);
+        let mutations = MutationPool::start(store.clone(), DROPPED_TABLES_KEPT);
         let kafka = KafkaEngine::start(
             store.clone(),
             inserter.clone(),
@@ -87,6 +92,7 @@ impl Server {
             inserter,
             kafka,
             merges,
+            mutations,
             memory,
             system_tables: system_tables.clone(),
         });
@@ -120,6 +126,7 @@ impl Server {
         self.processes.kill_all();
         self.kafka.shutdown(SHUTDOWN_WAIT);
         self.merges.stop();
+        self.mutations.stop();
         self.store.close();
     }
 }

@@ -5,6 +5,7 @@
 //! and everything is run again on the new snapshot, so each row passes exactly one version of the
 //! views. Nothing is visible before the commit, nothing is left behind after a rejection.
 
+mod constraints;
 mod defaults;
 pub mod pressure;
 mod session;
@@ -164,6 +165,7 @@ impl Inserter {
             run_views(&runner, target, &columns, blocks)?
         };
         outputs.blocks.insert(0, (target.clone(), block));
+        constraints::check(&outputs.blocks, ctx)?;
         refuse_when_too_many_parts(&outputs)?;
         Ok(outputs)
     }

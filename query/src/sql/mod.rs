@@ -15,7 +15,7 @@ mod visit;
 
 pub use column_name::column_name;
 pub use parser::{Parameters, ParsedStatement, unescape};
-pub use visit::{for_each_subquery, names_in, replace_names, replace_subqueries};
+pub use visit::{for_each_subquery, names_in, names_in_query, replace_names, replace_subqueries};
 
 use crate::error::{Result, codes};
 use parser::Parser;

@@ -111,33 +111,51 @@ pub fn names_in(expr: &Expr) -> Vec<String> {
     names.into_inner()
 }
 
-/// Calls `f` with every subquery in `expr`, which `f` may replace by what it is worth. The flag says
-/// whether it stands behind IN.
+/// Calls `f` with every subquery in `expr`, which `f` may replace by what it is worth. For one that
+/// stands behind IN it gets the whole call of IN, and true.
 pub fn replace_subqueries<E>(
     expr: &mut Expr,
     f: &mut dyn FnMut(&mut Expr, bool) -> Result<(), E>,
 ) -> Result<(), E> {
-    replace_within(expr, false, f)
-}
-
-fn replace_within<E>(
-    expr: &mut Expr,
-    is_set: bool,
-    f: &mut dyn FnMut(&mut Expr, bool) -> Result<(), E>,
-) -> Result<(), E> {
-    if matches!(expr.kind, ExprKind::Subquery(_)) {
-        return f(expr, is_set);
+    if is_in_subquery(expr) {
+        if let ExprKind::Call(call) = &mut expr.kind
+            && let Some(left) = call.arguments.first_mut()
+        {
+            replace_subqueries(left, f)?;
+        }
+        return f(expr, true);
     }
     match &mut expr.kind {
-        ExprKind::Lambda { body, .. } => replace_within(body, false, f),
+        ExprKind::Subquery(_) => f(expr, false),
+        ExprKind::Lambda { body, .. } => replace_subqueries(body, f),
         ExprKind::Call(call) => {
-            let name = call.name.to_ascii_lowercase();
-            let takes_set = ["in", "notin", "globalin", "globalnotin"].contains(&name.as_str());
-            for (i, argument) in call.arguments.iter_mut().enumerate() {
-                replace_within(argument, takes_set && i == 1, f)?;
-            }
-            Ok(())
+            call.arguments.iter_mut().try_for_each(|argument| replace_subqueries(argument, f))
         }
         _ => Ok(()),
     }
+}
+
+fn is_in_subquery(expr: &Expr) -> bool {
+    let ExprKind::Call(call) = &expr.kind else { return false };
+    let name = call.name.to_ascii_lowercase();
+    let takes_set = ["in", "notin", "globalin", "globalnotin"].contains(&name.as_str());
+    takes_set && matches!(call.arguments.get(1), Some(e) if matches!(e.kind, ExprKind::Subquery(_)))
+}
+
+/// The bare names in the expressions of a query, outside of subqueries in expressions.
+pub fn names_in_query(query: &Query) -> Vec<String> {
+    let mut names = vec![];
+    match &query.body {
+        QueryBody::Select(select) => {
+            let mut select = (**select).clone();
+            for_each_expr(&mut select, &mut |expr| names.extend(names_in(expr)));
+            if let Some(TableExpr::Subquery { query, .. }) = &select.from {
+                names.extend(names_in_query(query));
+            }
+        }
+        QueryBody::SetOperation { inputs, .. } => {
+            inputs.iter().for_each(|input| names.extend(names_in_query(input)));
+        }
+    }
+    names
 }

@@ -11,8 +11,8 @@ use pumphouse_query::sql::ast::{Alter, AlterCommand, Query, Statement};
 use pumphouse_query::sql::{self, format};
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::log::{
-    Change, Commit, Edit, Mutation, MutationAction, MutationCommand, Precondition, Rejection, Table,
-    TableDefinition,
+    Change, Commit, Edit, Mutation, MutationAction, MutationCommand, Precondition, Rejection,
+    Table, TableDefinition,
 };
 use pumphouse_storage::scan;
 use uuid::Uuid;
@@ -30,10 +30,7 @@ impl Run<'_> {
         let name = alter.name.name.clone();
         if self.server.store.snapshot().table(&database, &name).is_none() {
             self.require_database(&database)?;
-            return Err(Error::new(
-                codes::UNKNOWN_TABLE,
-                format!("Could not find table: {name}"),
-            ));
+            return Err(Error::new(codes::UNKNOWN_TABLE, format!("Could not find table: {name}")));
         }
         if let [AlterCommand::ModifyQuery(query)] = &alter.commands[..] {
             return self.modify_query(&database, &name, query);
@@ -69,7 +66,9 @@ impl Run<'_> {
                 ))) => continue,
                 Err(Error::Storage(pumphouse_storage::Error::Rejected(
                     Rejection::MutationsPending(_),
-                ))) => self.wait_for_mutations(table.definition.uuid, table.changes.last_mutation)?,
+                ))) => {
+                    self.wait_for_mutations(table.definition.uuid, table.changes.last_mutation)?
+                }
                 other => return other,
             }
         }
@@ -175,8 +174,7 @@ impl Run<'_> {
         let mut query = query.clone();
         super::create::qualify(&mut query, database);
         let catalog = self.server.catalog();
-        let schema =
-            pumphouse_query::bind::analyze_query(&query, &catalog, self.context)?.schema;
+        let schema = pumphouse_query::bind::analyze_query(&query, &catalog, self.context)?.schema;
         let source = super::create::source_of(&query).ok_or_else(|| {
             Error::new(
                 codes::QUERY_NOT_ALLOWED,

@@ -9,9 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pumphouse_query::error::codes;
-use pumphouse_query::sql::ast::{
-    AlterCommand, ColumnDecl, CreateTable, Expr, ExprKind, Statement,
-};
+use pumphouse_query::sql::ast::{AlterCommand, ColumnDecl, CreateTable, Expr, ExprKind, Statement};
 use pumphouse_query::sql::{self, names_in, replace_names};
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::log::{DefaultKind, Table, TableDefinition};
@@ -79,9 +77,7 @@ impl Draft {
             AlterCommand::AddColumn { column, if_not_exists, first, after } => {
                 self.add_column(run, column, *if_not_exists, *first, after.as_deref())
             }
-            AlterCommand::DropColumn { name, if_exists } => {
-                self.drop_column(run, name, *if_exists)
-            }
+            AlterCommand::DropColumn { name, if_exists } => self.drop_column(run, name, *if_exists),
             AlterCommand::ModifyColumn { column, if_exists, remove, first, after } => {
                 let (first, after) = (*first, after.as_deref());
                 match remove {
@@ -216,8 +212,7 @@ impl Draft {
     fn drop_column(&mut self, run: &Run<'_>, name: &str, if_exists: bool) -> Result<()> {
         let Some(at) = self.find(name, "drop", if_exists)? else { return Ok(()) };
         let dependent = self.create.columns.iter().find(|c| {
-            c.name != name
-                && matches!(&c.default, Some((_, Some(expr))) if uses(expr, name))
+            c.name != name && matches!(&c.default, Some((_, Some(expr))) if uses(expr, name))
         });
         if let Some(dependent) = dependent {
             return Err(Error::new(
@@ -352,9 +347,9 @@ impl Draft {
             return Ok(());
         }
         let is_enum = |t: &pumphouse_storage::DataType| t.to_string().starts_with("Enum");
-        let same_values = old.as_ref().is_some_and(|old| {
-            is_enum(old) && is_enum(&target) && old.arrow() == target.arrow()
-        });
+        let same_values = old
+            .as_ref()
+            .is_some_and(|old| is_enum(old) && is_enum(&target) && old.arrow() == target.arrow());
         if !same_values && self.check_key("MODIFY", &name).is_err() {
             return Err(forbidden(format!("ALTER of key column {name} is forbidden.")));
         }

@@ -9,8 +9,16 @@ use pumphouse_query::sql::lexer::{Lexer, TokenKind};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kept {
     /// DROP (or CLEAR) INDEX, PROJECTION, CONSTRAINT or STATISTICS.
-    Drop { kind: &'static str, name: String, if_exists: bool },
-    Materialize { kind: &'static str, name: Option<String>, partition: Option<Expr> },
+    Drop {
+        kind: &'static str,
+        name: String,
+        if_exists: bool,
+    },
+    Materialize {
+        kind: &'static str,
+        name: Option<String>,
+        partition: Option<Expr>,
+    },
     Partition(PartitionCommand),
 }
 
@@ -18,12 +26,24 @@ pub(super) enum Kept {
 pub(super) enum PartitionCommand {
     Attach(Which),
     /// ATTACH or REPLACE PARTITION … FROM a table.
-    From { which: Which, table: (Option<String>, String), replace: bool },
-    MoveToTable { which: Which, table: (Option<String>, String) },
+    From {
+        which: Which,
+        table: (Option<String>, String),
+        replace: bool,
+    },
+    MoveToTable {
+        which: Which,
+        table: (Option<String>, String),
+    },
     DropDetached(Which),
     /// None: the whole table.
-    Freeze { which: Option<Which>, name: Option<String> },
-    Unfreeze { name: String },
+    Freeze {
+        which: Option<Which>,
+        name: Option<String>,
+    },
+    Unfreeze {
+        name: String,
+    },
 }
 
 /// What a partition command is about.
@@ -171,8 +191,7 @@ pub(super) fn kept(text: &str) -> Option<Kept> {
         words.take("IF EXISTS");
         let named = kind != "TTL" && words.word(words.at) != "";
         let name = if named { Some(words.name()?) } else { None };
-        let partition =
-            if words.take("IN PARTITION") { Some(words.partition(&[])?) } else { None };
+        let partition = if words.take("IN PARTITION") { Some(words.partition(&[])?) } else { None };
         Kept::Materialize { kind, name, partition }
     } else if words.take("ATTACH") {
         from_or_plain(&mut words, false)?
@@ -245,10 +264,7 @@ mod tests {
                     partition: Some(sql::parse_expression("5").unwrap()),
                 },
             ),
-            (
-                "FREEZE",
-                Kept::Partition(PartitionCommand::Freeze { which: None, name: None }),
-            ),
+            ("FREEZE", Kept::Partition(PartitionCommand::Freeze { which: None, name: None })),
         ];
         for (text, expected) in cases {
             assert_eq!(kept(text), Some(expected), "{text}");

@@ -10,7 +10,7 @@ use pumphouse_query::sql::ast::{
 };
 use pumphouse_query::sql::format;
 use pumphouse_query::{Error, Result, execute, prepare};
-use pumphouse_storage::log::{Commit, Edit, Precondition, Rejection, TableDefinition};
+use pumphouse_storage::log::{Change, Commit, Edit, Precondition, Rejection, TableDefinition};
 use pumphouse_storage::{Block, DataType};
 use uuid::Uuid;
 
@@ -59,9 +59,15 @@ impl Run<'_> {
         {
             return Ok(());
         }
+        let mut clone_from = None;
         if let Some(other) = &create.as_table {
+            if create.clone_as {
+                let source = self.database(&other.database).to_string();
+                clone_from = Some((source, other.name.clone()));
+            }
             self.copy_structure(other.clone(), &mut create)?;
         }
+        create.clone_as = false;
         let query = create.as_query.take();
         let rows = match &query {
             Some(query) => {
@@ -77,6 +83,10 @@ impl Run<'_> {
         let definition = Arc::new(self.table_definition(create)?);
         let commit = self.creation(&definition, or_replace);
         self.commit_create(commit, if_not_exists)?;
+        if let Some(source) = clone_from {
+            let target = self.table_now(&definition.database, &definition.name)?;
+            return self.clone_rows(&source, &target);
+        }
         if let Some(rows) = rows {
             for block in rows.into_iter().filter(|b| !b.is_empty()) {
                 self.insert_block(&definition, block)?;
@@ -265,7 +275,11 @@ impl Run<'_> {
     }
 
     /// The target of `TO` must exist and have every column that the view gives.
-    fn check_target(&self, target: &(String, String), schema: &[(String, DataType)]) -> Result<()> {
+    pub(super) fn check_target(
+        &self,
+        target: &(String, String),
+        schema: &[(String, DataType)],
+    ) -> Result<()> {
         let state = self.server.store.snapshot();
         let Some(table) = state.table(&target.0, &target.1) else {
             return Err(self.unknown_table(&target.0, &target.1));
@@ -293,7 +307,8 @@ impl Run<'_> {
                     table,
                     definition_version: old.definition_version,
                 });
-                commit.edits.push(Edit::DropTable { table });
+                let wall_us = self.server.clock.now_us();
+                commit.edits.push(Edit::Change(Change::RetireTable { table, wall_us }));
             }
             _ => commit.preconditions.push(Precondition::TableNameFree {
                 database: database.clone(),
@@ -351,7 +366,7 @@ fn view_text(create: &CreateView, schema: &[(String, DataType)]) -> String {
 }
 
 /// The table that a view's blocks come from: the leftmost one in FROM, also inside subqueries.
-fn source_of(query: &Query) -> Option<(String, String)> {
+pub(super) fn source_of(query: &Query) -> Option<(String, String)> {
     match &query.body {
         QueryBody::Select(select) => source_of_table(select.from.as_ref()?),
         QueryBody::SetOperation { inputs, .. } => source_of(inputs.first()?),
@@ -370,7 +385,7 @@ fn source_of_table(table: &TableExpr) -> Option<(String, String)> {
 
 /// Writes the database into every table name that has none, so that the view means the same for
 /// everybody.
-fn qualify(query: &mut Query, database: &str) {
+pub(super) fn qualify(query: &mut Query, database: &str) {
     qualify_scoped(query, database, &mut vec![]);
 }
 

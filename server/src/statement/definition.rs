@@ -221,7 +221,7 @@ struct Keys {
 }
 
 /// `(a, b)` → [a, b]; `tuple()` → []; `a` → [a]. Canonical texts.
-fn key_list(expr: &Expr) -> Vec<String> {
+pub(super) fn key_list(expr: &Expr) -> Vec<String> {
     match &expr.kind {
         ExprKind::Call(call) if call.name == "tuple" => {
             call.arguments.iter().map(format::expr).collect()

@@ -1,12 +1,13 @@
-//! DROP, DETACH, ATTACH, TRUNCATE, RENAME, EXCHANGE, OPTIMIZE. Each is one commit.
+//! DROP, DETACH, ATTACH, TRUNCATE, OPTIMIZE. Each is one commit. A dropped table is kept for a while,
+//! for UNDROP; with SYNC it goes at once. Names are in [`super::rename`].
 
 use std::sync::Arc;
 
 use pumphouse_query::error::codes;
-use pumphouse_query::sql::ast::{ObjectKind, TableName};
-use pumphouse_query::{Error, Result};
-use pumphouse_storage::log::{Commit, Edit, Precondition, State, Table, TableDefinition};
-use pumphouse_storage::merge;
+use pumphouse_query::sql::ast::{ObjectKind, Show, Statement, TableName};
+use pumphouse_query::{Error, Result, execute, prepare, sql};
+use pumphouse_storage::log::{Change, Commit, Edit, Precondition, State, Table};
+use pumphouse_storage::{Value, merge};
 
 use super::Run;
 
@@ -17,6 +18,7 @@ impl Run<'_> {
         names: &[TableName],
         if_exists: bool,
         if_empty: bool,
+        sync: bool,
     ) -> Result<()> {
         if kind == ObjectKind::Database {
             for name in names {
@@ -24,28 +26,43 @@ impl Run<'_> {
             }
             return Ok(());
         }
+        let at_once = "database_atomic_wait_for_drop_and_detach_synchronously";
+        let sync = sync || self.context.settings.u64(at_once, 0) > 0;
         let mut commit = Commit::default();
         for name in names {
-            self.drop_table(name, if_exists, &mut commit)?;
+            self.drop_table(name, if_exists, if_empty, sync, &mut commit)?;
         }
         self.server.commit_ddl(commit)?;
         Ok(())
     }
 
-    fn drop_table(&self, name: &TableName, if_exists: bool, commit: &mut Commit) -> Result<()> {
+    fn drop_table(
+        &self,
+        name: &TableName,
+        if_exists: bool,
+        if_empty: bool,
+        sync: bool,
+        commit: &mut Commit,
+    ) -> Result<()> {
         let state = self.server.store.snapshot();
         let database = self.database(&name.database).to_string();
         let Some(table) = state.table(&database, &name.name) else {
             return if if_exists { Ok(()) } else { Err(self.unknown_table(&database, &name.name)) };
         };
-        add_drop(table, commit);
+        if if_empty && !table.parts.is_empty() {
+            return Err(Error::new(
+                codes::TABLE_NOT_EMPTY,
+                format!("Table {database}.{} is not empty", name.name),
+            ));
+        }
+        self.add_drop(table, sync, commit);
         // The hidden table of a materialized view goes with it.
         if table.definition.engine == "MaterializedView"
             && let Some((target_database, target)) = &table.definition.target
             && target.starts_with(".inner_id.")
             && let Some(inner) = state.table(target_database, target)
         {
-            add_drop(inner, commit);
+            self.add_drop(inner, sync, commit);
         }
         Ok(())
     }
@@ -121,7 +138,26 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) fn truncate(&mut self, name: &TableName, if_exists: bool) -> Result<()> {
+    pub(super) fn add_drop(&self, table: &Arc<Table>, sync: bool, commit: &mut Commit) {
+        let id = table.definition.uuid;
+        commit.preconditions.push(unchanged(table));
+        commit.edits.push(match sync {
+            true => Edit::DropTable { table: id },
+            false => {
+                Edit::Change(Change::RetireTable { table: id, wall_us: self.server.clock.now_us() })
+            }
+        });
+    }
+
+    pub(super) fn truncate(
+        &mut self,
+        kind: ObjectKind,
+        name: &TableName,
+        if_exists: bool,
+    ) -> Result<()> {
+        if kind == ObjectKind::Database {
+            return self.empty_database(&name.name, if_exists);
+        }
         let state = self.server.store.snapshot();
         let database = self.database(&name.database).to_string();
         let Some(mut table) = state.table(&database, &name.name) else {
@@ -132,56 +168,54 @@ impl Run<'_> {
                 .table(target_database, target)
                 .ok_or_else(|| self.unknown_table(target_database, target))?;
         }
-        let id = table.definition.uuid;
-        let parts: Vec<_> = table.parts.iter().map(|p| p.id).collect();
-        let commit = Commit {
-            preconditions: vec![
-                unchanged(table),
-                Precondition::PartsLive { table: id, parts: parts.clone() },
-            ],
-            edits: parts.into_iter().map(|part| Edit::RemovePart { table: id, part }).collect(),
-        };
+        let mut commit = Commit::default();
+        add_truncation(table, &mut commit);
         self.server.commit_ddl(commit)?;
         Ok(())
     }
 
-    pub(super) fn rename(
-        &mut self,
-        kind: ObjectKind,
-        pairs: &[(TableName, TableName)],
-        exchange: bool,
-    ) -> Result<()> {
-        if kind == ObjectKind::Database {
-            let mut commit = Commit::default();
-            for (from, to) in pairs {
-                commit.preconditions.extend([
-                    Precondition::DatabaseExists { name: from.name.clone() },
-                    Precondition::DatabaseNameFree { name: to.name.clone() },
-                ]);
-                let (from, to) = (from.name.clone(), to.name.clone());
-                commit.edits.push(Edit::RenameDatabase { from, to });
-            }
-            self.server.commit_ddl(commit)?;
-            return Ok(());
+    /// TRUNCATE DATABASE: all its tables are dropped, itself not.
+    fn empty_database(&mut self, name: &str, if_exists: bool) -> Result<()> {
+        let state = self.server.store.snapshot();
+        let Some(database) = state.databases.get(name) else {
+            return if if_exists { Ok(()) } else { self.require_database(name) };
+        };
+        let mut commit = Commit::default();
+        for table in database.tables.values().filter_map(|id| state.tables.get(id)) {
+            self.add_drop(table, false, &mut commit);
         }
+        self.server.commit_ddl(commit)?;
+        Ok(())
+    }
+
+    /// TRUNCATE [ALL] TABLES FROM database [[NOT] LIKE 'pattern'], kept as words by the parser.
+    pub(super) fn truncate_all(&mut self, text: &str) -> Result<()> {
+        let words = text.split_whitespace().skip(1).collect::<Vec<_>>().join(" ");
+        let words = words.strip_prefix("ALL ").unwrap_or(&words);
+        let show = sql::parse_statement(&format!("SHOW {words}"))?.statement;
+        let Statement::Show(Show::Tables { from, filter, .. }) = show else {
+            return Err(Error::new(codes::SYNTAX_ERROR, "TRUNCATE ALL TABLES FROM a database"));
+        };
+        let database = self.database(&from).to_string();
+        self.require_database(&database)?;
+        let mut condition = format!("database = {}", Value::string(&*database).to_sql());
+        if let Some((pattern, any_case, not)) = &filter.like {
+            let like = if *any_case { "ILIKE" } else { "LIKE" };
+            let not = if *not { "NOT " } else { "" };
+            let pattern = Value::string(&**pattern).to_sql();
+            condition += &format!(" AND name {not}{like} {pattern}");
+        }
+        let text = format!("SELECT name FROM system.tables WHERE {condition}");
+        let plan = prepare(&sql::parse_query(&text)?, &self.server.catalog(), self.context)?;
         let state = self.server.store.snapshot();
         let mut commit = Commit::default();
-        for (from, to) in pairs {
-            let from = (self.database(&from.database).to_string(), from.name.clone());
-            let to = (self.database(&to.database).to_string(), to.name.clone());
-            let find = |name: &(String, String)| {
-                state.table(&name.0, &name.1).ok_or_else(|| self.unknown_table(&name.0, &name.1))
-            };
-            let first = find(&from)?;
-            commit.preconditions.push(unchanged(first));
-            commit.edits.push(Edit::AlterTable { definition: renamed(first, &to)? });
-            if exchange {
-                let second = find(&to)?;
-                commit.preconditions.push(unchanged(second));
-                commit.edits.push(Edit::AlterTable { definition: renamed(second, &from)? });
-            } else {
-                let (database, name) = to;
-                commit.preconditions.push(Precondition::TableNameFree { database, name });
+        for block in execute::collect(&plan, self.context)? {
+            for row in 0..block.rows() {
+                let value = block.columns[0].value(row);
+                let name = String::from_utf8_lossy(value.as_bytes().unwrap_or_default());
+                if let Some(table) = state.table(&database, &name) {
+                    add_truncation(table, &mut commit);
+                }
             }
         }
         self.server.commit_ddl(commit)?;
@@ -203,12 +237,14 @@ impl Run<'_> {
     }
 }
 
-fn add_drop(table: &Arc<Table>, commit: &mut Commit) {
+fn add_truncation(table: &Arc<Table>, commit: &mut Commit) {
     commit.preconditions.push(unchanged(table));
-    commit.edits.push(Edit::DropTable { table: table.definition.uuid });
+    let table = table.definition.uuid;
+    let change = Change::RemovePartition { table, partition_id: None, detach: false };
+    commit.edits.push(Edit::Change(change));
 }
 
-fn unchanged(table: &Arc<Table>) -> Precondition {
+pub(super) fn unchanged(table: &Arc<Table>) -> Precondition {
     Precondition::TableUnchanged {
         table: table.definition.uuid,
         definition_version: table.definition_version,
@@ -220,23 +256,6 @@ fn detached<'s>(state: &'s State, database: &str, name: &str) -> Option<&'s Arc<
         .tables
         .values()
         .find(|t| t.detached && t.definition.database == database && t.definition.name == name)
-}
-
-/// The same table under another name; its CREATE text follows.
-fn renamed(table: &Arc<Table>, to: &(String, String)) -> Result<Arc<TableDefinition>> {
-    use pumphouse_query::sql::{self, ast::Statement};
-    let mut definition = (*table.definition).clone();
-    definition.database = to.0.clone();
-    definition.name = to.1.clone();
-    let name = TableName { database: Some(to.0.clone()), name: to.1.clone() };
-    let mut statement = sql::parse_statement(&definition.create_query)?.statement;
-    match &mut statement {
-        Statement::CreateTable(create) => create.name = name,
-        Statement::CreateView(create) => create.name = name,
-        _ => {}
-    }
-    definition.create_query = sql::format::statement(&statement, true);
-    Ok(Arc::new(definition))
 }
 
 fn not_implemented(what: &str) -> Error {

@@ -1,10 +1,18 @@
 //! Statements: one request's text is parsed and carried out here, whoever sent it. One file a
 //! family; results go out through an [`Output`], rows of an INSERT come in through an [`Input`].
 
+mod alter;
+mod alter_clauses;
+mod alter_draft;
+mod alter_words;
 mod create;
 mod definition;
 mod drop;
+mod freeze;
 mod insert;
+mod mutation;
+mod partition;
+mod rename;
 mod secrets;
 mod select;
 mod show;
@@ -120,14 +128,18 @@ impl Run<'_> {
             }
             Statement::CreateTable(create) => self.create_table(*create),
             Statement::CreateView(create) => self.create_view(*create),
-            Statement::Drop { kind, names, if_exists, if_empty, .. } => {
-                self.drop_objects(kind, &names, if_exists, if_empty)
+            Statement::Drop { kind, names, if_exists, if_empty, sync, .. } => {
+                self.drop_objects(kind, &names, if_exists, if_empty, sync)
             }
             Statement::Detach { kind, name, if_exists, .. } => self.detach(kind, &name, if_exists),
             Statement::Attach { kind, name, if_not_exists } => {
                 self.attach(kind, &name, if_not_exists)
             }
-            Statement::Truncate { name, if_exists, .. } => self.truncate(&name, if_exists),
+            Statement::Truncate { kind, name, if_exists, .. } => {
+                self.truncate(kind, &name, if_exists)
+            }
+            Statement::Other(text) if text.starts_with("UNDROP") => self.undrop(&text),
+            Statement::Other(text) if text.starts_with("TRUNCATE") => self.truncate_all(&text),
             Statement::Rename { kind, pairs, exchange } => self.rename(kind, &pairs, exchange),
             Statement::Optimize { name, final_, .. } => self.optimize(&name, final_),
             Statement::Set(settings) => self.set(&settings),
@@ -139,10 +151,9 @@ impl Run<'_> {
             Statement::KillQuery { mutation, where_, .. } => {
                 self.kill_query(mutation, &where_, format.as_deref())
             }
-            Statement::Alter(_) | Statement::Delete(_) | Statement::Update(_) => Err(Error::new(
-                codes::NOT_IMPLEMENTED,
-                "Changing a table is not supported yet: create a new one and INSERT … SELECT into it",
-            )),
+            Statement::Alter(alter) => self.alter(&alter),
+            Statement::Delete(alter) => self.delete_rows(&alter),
+            Statement::Update(alter) => self.update_rows(&alter),
             Statement::Check { .. } | Statement::Other(_) => {
                 Err(Error::new(codes::NOT_IMPLEMENTED, "This statement is not supported yet"))
             }
@@ -319,4 +330,16 @@ fn kind_of(statement: &Statement) -> &'static str {
         Statement::Attach { .. } => "Attach",
         Statement::Truncate { .. } => "Truncate",
     }
+}
+
+/// The bare names that a query's expressions use.
+fn query_names(query: &Query) -> Vec<String> {
+    sql::names_in_query(query)
+}
+
+/// Whether the view's SELECT may read column `name` of its source.
+fn view_reads(view: &pumphouse_storage::log::Table, name: &str) -> bool {
+    let text = view.definition.select.as_deref().unwrap_or_default();
+    let names = sql::parse_query(text).map(|query| query_names(&query)).unwrap_or_default();
+    names.iter().any(|n| n == name || n.ends_with(&format!(".{name}")))
 }

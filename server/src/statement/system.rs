@@ -42,7 +42,7 @@ impl Run<'_> {
         format: Option<&str>,
     ) -> Result<()> {
         if mutation {
-            return Err(Error::new(codes::NOT_IMPLEMENTED, "KILL MUTATION is not supported"));
+            return self.kill_mutation(where_, format);
         }
         let text = format!(
             "SELECT query_id, user, query FROM system.processes WHERE {}",

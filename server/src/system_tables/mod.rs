@@ -4,6 +4,7 @@
 //! empty, so that tools which look at them find nothing rather than an error.
 
 mod activity;
+mod changes;
 mod introspection;
 mod objects;
 mod rows;
@@ -39,6 +40,8 @@ const FILLERS: &[(&str, Filler)] = &[
     ("processes", activity::processes),
     ("query_log", activity::query_log),
     ("merges", activity::merges),
+    ("mutations", changes::mutations),
+    ("detached_parts", changes::detached_parts),
     ("metrics", activity::metrics),
     ("asynchronous_metrics", activity::asynchronous_metrics),
     ("settings", introspection::settings),

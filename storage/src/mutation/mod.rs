@@ -3,7 +3,7 @@
 //! [`rows`] applies commands to a block; [`worker`] takes one part through all the mutations that it
 //! has not been through and swaps it in one commit; [`pool`] does so in the background, part after
 //! part; [`delete`] is the lightweight DELETE, which writes masks instead of parts; [`copy`] writes
-//! the rows of a part for another table.
+//! the rows of a part for another table; [`retired`] lets dropped tables go when their time is up.
 //!
 //! Rules: what is to be done is in the log, so a restart goes on where it ended; readers see a part
 //! before or after, never half; a part is changed only as the log's entry of it still says.
@@ -11,6 +11,7 @@
 pub mod copy;
 pub mod delete;
 pub mod pool;
+pub mod retired;
 mod rows;
 #[cfg(test)]
 mod tests;

@@ -46,6 +46,7 @@ pub struct MutationPool {
 
 struct Shared {
     store: Arc<Store>,
+    kept: Duration,
     work: Mutex<Work>,
     changed: Condvar,
 }
@@ -71,8 +72,10 @@ struct Job {
 }
 
 impl MutationPool {
-    pub fn start(store: Arc<Store>) -> MutationPool {
-        let shared = Arc::new(Shared { store, work: Mutex::default(), changed: Condvar::new() });
+    /// Starts the thread. It also lets dropped tables go once they were `kept` for so long.
+    pub fn start(store: Arc<Store>, kept: Duration) -> MutationPool {
+        let shared =
+            Arc::new(Shared { store, kept, work: Mutex::default(), changed: Condvar::new() });
         let own = shared.clone();
         let thread = std::thread::Builder::new()
             .name("mutations".into())
@@ -147,6 +150,9 @@ impl Shared {
             match self.find(&self.store.snapshot()) {
                 Some(job) => self.carry_out(job),
                 None => {
+                    if let Err(e) = super::retired::purge(&self.store, self.kept) {
+                        tracing::warn!("dropped tables stay for now: {e}");
+                    }
                     let mut work = self.work.lock();
                     if !work.stopping && work.wakes == wakes {
                         self.changed.wait_for(&mut work, LOOK_EVERY);
