@@ -59,6 +59,7 @@ impl Inserter {
             if let Some(letters) = &input.letters {
                 add_letters(&runner, letters, &mut outputs)?;
             }
+            super::constraints::check(&outputs.blocks, ctx)?;
             let wall_us = self.clock.now_us();
             let mut edits = vec![];
             for range in input.offsets {

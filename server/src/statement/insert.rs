@@ -122,13 +122,19 @@ impl Run<'_> {
                 chosen
             }
         };
+        let is_alias = |c: &&&ColumnDefinition| {
+            c.default.as_ref().is_some_and(|d| d.kind == DefaultKind::Alias)
+        };
+        if let Some(column) = chosen.iter().find(is_alias) {
+            return Err(Error::new(
+                codes::NO_SUCH_COLUMN_IN_TABLE,
+                format!("No such column {} in table {}", column.name, definition.full_name()),
+            ));
+        }
         if let Some(column) = chosen.iter().find(|c| !insertable(c)) {
             return Err(Error::new(
                 codes::ILLEGAL_COLUMN,
-                format!(
-                    "Cannot insert column {}, because it is MATERIALIZED or ALIAS column",
-                    column.name
-                ),
+                format!("Cannot insert column {}, because it is MATERIALIZED column", column.name),
             ));
         }
         Ok(chosen

@@ -524,8 +524,8 @@ fn materialize_actions(
                 format!("There is no projection {name} in table."),
             ),
             "COLUMN" => Error::new(
-                codes::NOT_FOUND_COLUMN_IN_BLOCK,
-                format!("Wrong column name. Cannot find column `{name}` to materialize."),
+                codes::NO_SUCH_COLUMN_IN_TABLE,
+                format!("There is no column {name} in table."),
             ),
             "TTL" => Error::new(
                 codes::INCORRECT_QUERY,
@@ -533,6 +533,17 @@ fn materialize_actions(
             ),
             _ => Error::new(codes::BAD_ARGUMENTS, format!("Unknown index: {name}")),
         });
+    }
+    let keys = definition.sorting_key.iter().chain(&definition.partition_key);
+    if kind == "COLUMN"
+        && keys.map(|text| sql::parse_expression(text)).flatten().any(|key| uses(&key, name))
+    {
+        return Err(Error::new(
+            codes::CANNOT_UPDATE_COLUMN,
+            format!(
+                "Refused to materialize column `{name}` because it's in the sort key. Doing so could break the sort order."
+            ),
+        ));
     }
     let column = definition.columns.iter().find(|c| c.name == name);
     let computed = column

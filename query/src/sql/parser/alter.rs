@@ -320,6 +320,14 @@ impl Parser<'_> {
                 TokenKind::Symbol if word == "(" => depth += 1,
                 TokenKind::Symbol if word == ")" => depth -= 1,
                 TokenKind::Word if depth == 0 && word.eq_ignore_ascii_case("FORMAT") => break,
+                // A list of settings, and not MODIFY … SETTING.
+                TokenKind::Word
+                    if depth == 0
+                        && word.eq_ignore_ascii_case("SETTINGS")
+                        && self.symbol_ahead(2, "=") =>
+                {
+                    break;
+                }
                 _ => {}
             }
             let glue = matches!(word, "," | ")" | ".") || text.ends_with(['(', '.']);

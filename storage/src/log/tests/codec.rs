@@ -6,6 +6,7 @@ use super::fixture::*;
 use crate::disk::Random;
 use crate::log::codec::{FORMAT, Payload, decode_edits};
 use crate::log::snapshot::{decode_state, encode_state};
+use crate::log::{Change, Mutation, MutationAction, MutationCommand};
 use crate::log::{Edit, MaskMeta, PartId, PartMeta, State, TableClauses, TableDefinition};
 use crate::types::DataType;
 
@@ -66,11 +67,48 @@ fn all_edits() -> Vec<Edit> {
         Edit::StopStream { table, reason: "too many bad messages".into() },
         Edit::StreamTopic { table, topic: "t".into(), id: table },
         Edit::SeekStream { table, topic: "t".into(), kafka_partition: 3, next: 17, wall_us: 5 },
+        Edit::Change(Change::AddMutation { table, mutation: Arc::new(mutation()) }),
+        Edit::Change(Change::KillMutation { table, number: 77 }),
+        Edit::Change(Change::DetachPart { table, part: PartId { epoch: 1, number: 1 } }),
+        Edit::Change(Change::AttachPart { table, part: PartId { epoch: 1, number: 1 } }),
+        Edit::Change(Change::DropDetachedPart { table, part: PartId { epoch: 3, number: 1 } }),
+        Edit::Change(Change::UpdatePart { part: Arc::new(part_meta(table, 99)) }),
+        Edit::Change(Change::RemovePartition {
+            table: table_id(9),
+            partition_id: Some(text("all")),
+            detach: true,
+        }),
+        Edit::Change(Change::RetireTable { table: table_id(8), wall_us: 4 }),
+        Edit::Change(Change::RetireTable { table: table_id(6), wall_us: 4 }),
+        Edit::Change(Change::RestoreTable { table: table_id(6) }),
         Edit::RenameDatabase { from: text("d"), to: text("e") },
         Edit::CreateDatabase { name: text("x"), engine: text("Atomic"), comment: text("") },
         Edit::DropDatabase { name: text("x") },
         Edit::DropTable { table: table_id(9) },
     ]
+}
+
+/// With one command of each kind.
+fn mutation() -> Mutation {
+    let command = |action| MutationCommand {
+        action,
+        partition_id: Some("all".into()),
+        text: "(DELETE WHERE 1)".into(),
+    };
+    Mutation {
+        id: table_id(5),
+        number: 0,
+        created_us: 8,
+        commands: vec![
+            command(MutationAction::Update {
+                assignments: vec![("a".into(), "b + 1".into())],
+                condition: "c".into(),
+            }),
+            command(MutationAction::Delete { condition: "d".into() }),
+            command(MutationAction::SetDefault { columns: vec!["e".into()] }),
+            command(MutationAction::Rewrite),
+        ],
+    }
 }
 
 fn payload(edits: &[Edit]) -> Vec<u8> {

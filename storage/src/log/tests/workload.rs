@@ -1,7 +1,8 @@
 //! A random, repeatable workload for simulations, and what must hold of any state it leaves.
 //!
 //! One stream table feeds `raw` and `copy`, each block with its offset in one commit; besides there are
-//! merges, tables made and dropped, tokens, rejected and abandoned commits, snapshots held for a while.
+//! merges, tables made, altered, dropped and taken back, masks, mutations, parts taken out and put
+//! back, tokens, rejected and abandoned commits, snapshots held for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,8 +15,11 @@ use crate::block::{Block, Column};
 use crate::disk::{FaultDisk, Random};
 use crate::error::Error;
 use crate::log::snapshot::encode_state;
-use crate::log::{Commit, Edit, PartMeta, Precondition, State, StreamPartition};
-use crate::part::PendingPart;
+use crate::log::{
+    Change, Commit, Edit, Mutation, MutationAction, MutationCommand, PartMeta, Precondition, State,
+    StreamPartition, mask_path,
+};
+use crate::part::{PendingPart, RowMask};
 use crate::store::Store;
 use crate::table::insert::write_block;
 use crate::types::{DataType, Value};
@@ -90,12 +94,13 @@ impl<'a> Workload<'a> {
         let done = match state.tables.get(&table_id(RAW)) {
             _ if !state.databases.contains_key("d") => self.commit(create_database("d"), vec![]),
             None => self.create_tables(),
-            Some(_) => match self.random.below(20) {
+            Some(_) => match self.random.below(30) {
                 0..=9 => self.insert_block(false),
                 10..=12 if self.parts == Parts::Real => self.merge_for_real(),
                 10..=12 => self.merge(),
                 13 | 14 => self.side_table(),
                 15 => self.token(),
+                20..=27 => self.change_side_table(),
                 16 => self.insert_block(true),
                 17 => self.abandon(),
                 18 => {
@@ -225,6 +230,129 @@ impl<'a> Workload<'a> {
         self.commit(create_table(definition(number, "d", &format!("side{number}"))), parts)
     }
 
+    /// One of the changes that tables go through besides inserts and merges.
+    fn change_side_table(&mut self) -> Result<()> {
+        let state = self.store.snapshot();
+        let id = table_id(10 + u128::from(self.random.below(4)));
+        let change = |change| self::edits(vec![Edit::Change(change)]);
+        if state.dropped.contains_key(&id) {
+            return match self.random.below(3) {
+                0 => self.commit(edits(vec![Edit::DropTable { table: id }]), vec![]),
+                _ => self.commit(change(Change::RestoreTable { table: id }), vec![]),
+            };
+        }
+        let Some(table) = state.tables.get(&id) else { return self.side_table() };
+        let live = table.parts.first().cloned();
+        let detached = table.changes.detached_parts.first().cloned();
+        let choice = self.random.below(12);
+        match (choice, live, detached) {
+            (0, ..) => self.commit(change(Change::RetireTable { table: id, wall_us: 9 }), vec![]),
+            (1, Some(part), _) => {
+                self.commit(change(Change::DetachPart { table: id, part: part.id }), vec![])
+            }
+            (2 | 3, _, Some(part)) => {
+                self.commit(change(Change::AttachPart { table: id, part: part.id }), vec![])
+            }
+            (4, _, Some(part)) => {
+                self.commit(change(Change::DropDetachedPart { table: id, part: part.id }), vec![])
+            }
+            (5, ..) => {
+                let detach = self.random.one_in(2);
+                let partition_id = self.random.one_in(2).then(|| "all".to_string());
+                let removal = Change::RemovePartition { table: id, partition_id, detach };
+                self.commit(change(removal), vec![])
+            }
+            (6, ..) => {
+                let command = MutationCommand {
+                    action: MutationAction::Rewrite,
+                    partition_id: None,
+                    text: "MATERIALIZE COLUMN key".into(),
+                };
+                let mutation =
+                    Arc::new(Mutation { id, number: 0, created_us: 3, commands: vec![command] });
+                self.commit(change(Change::AddMutation { table: id, mutation }), vec![])
+            }
+            (7, ..) if !table.changes.mutations.is_empty() => {
+                let number = table.changes.mutations[0].number;
+                self.commit(change(Change::KillMutation { table: id, number }), vec![])
+            }
+            (8, Some(part), _) if part.data_version < table.changes.last_mutation => {
+                self.mutate(table, &part)
+            }
+            (9, ..) => {
+                let mut altered = (*table.definition).clone();
+                let mut column = altered.columns[0].clone();
+                column.id = table.changes.next_column_id;
+                column.name = format!("added{}", column.id);
+                altered.columns.truncate(2);
+                altered.columns.push(column);
+                let edit = Edit::AlterTable { definition: Arc::new(altered) };
+                self.commit(edits(vec![edit]), vec![])
+            }
+            (10, ..) => self.insert_side(table),
+            (_, Some(part), _) => self.mask(&part),
+            _ => self.side_table(),
+        }
+    }
+
+    fn insert_side(&mut self, table: &Arc<crate::log::Table>) -> Result<()> {
+        let parts = match self.parts {
+            Parts::MadeUp => vec![write_part(&self.store, table.definition.uuid, 5)?],
+            // The columns of the first definition; altered ones would lack some.
+            Parts::Real if table.definition.columns.len() == 2 => {
+                write_block(&self.store, table, &block_of(5, 1))?
+            }
+            Parts::Real => vec![],
+        };
+        self.commit(Commit::default(), parts)
+    }
+
+    /// One more row of the part is deleted; at times the mask's file is left without a commit.
+    fn mask(&mut self, part: &Arc<PartMeta>) -> Result<()> {
+        let deleted = part.mask.as_ref().map_or(0, |m| m.deleted_rows as usize);
+        let rows = part.rows as usize;
+        let live: Vec<bool> = (0..rows).map(|row| row > deleted).collect();
+        let mask = RowMask::new(live.into()).write(self.store.disk(), self.store.new_part_id())?;
+        if self.random.one_in(8) {
+            mask.keep();
+            return Ok(());
+        }
+        let new = PartMeta { mask: Some(mask.meta.clone()), ..(**part).clone() };
+        let commit = Commit {
+            preconditions: vec![Precondition::PartsAs {
+                table: part.table,
+                parts: vec![part.clone()],
+            }],
+            edits: vec![Edit::Change(Change::UpdatePart { part: Arc::new(new) })],
+        };
+        let outcome = self.commit(commit, vec![]);
+        if !matches!(outcome, Err(Error::Rejected(_))) {
+            mask.keep();
+        }
+        outcome
+    }
+
+    fn mutate(&mut self, table: &Arc<crate::log::Table>, part: &Arc<PartMeta>) -> Result<()> {
+        if self.parts == Parts::Real {
+            let progress = crate::merge::worker::Progress::default();
+            crate::mutation::worker::mutate(&self.store, table, part, &progress)?;
+            self.journal.acknowledge(self.disk.operations(), &self.store.snapshot());
+            return Ok(());
+        }
+        let mut new = write_part(&self.store, part.table, part.rows_live().max(1))?;
+        new.meta.min_block = part.min_block;
+        new.meta.max_block = part.max_block;
+        new.meta.data_version = table.changes.last_mutation;
+        let commit = Commit {
+            preconditions: vec![Precondition::PartsAs {
+                table: part.table,
+                parts: vec![part.clone()],
+            }],
+            edits: vec![Edit::RemovePart { table: part.table, part: part.id }],
+        };
+        self.commit(commit, vec![new])
+    }
+
     fn token(&mut self) -> Result<()> {
         let (table, token) = (table_id(COPY), format!("token{}", self.random.below(30)));
         let commit = Commit {
@@ -269,7 +397,8 @@ pub fn check_invariants(
 ) -> std::result::Result<(), String> {
     let state = &*store.snapshot();
     let mut live = BTreeSet::new();
-    for part in state.tables.values().flat_map(|t| &t.parts) {
+    for part in state.all_parts() {
+        store.mask(part).map_err(|e| e.to_string())?;
         match parts {
             Parts::MadeUp => {
                 if disk.peek(&part.path()).as_deref() != Some(&part_contents(part)) {
@@ -303,8 +432,8 @@ pub fn check_invariants(
 
 /// Files in `parts` that the state does not list.
 pub fn orphans(names: Vec<String>, state: &State) -> Vec<String> {
-    let live: BTreeSet<String> =
-        state.tables.values().flat_map(|t| &t.parts).map(|p| p.path()).collect();
+    let masks = state.all_parts().filter_map(|p| p.mask.as_ref()).map(|m| mask_path(m.id));
+    let live: BTreeSet<String> = state.all_parts().map(|p| p.path()).chain(masks).collect();
     names.into_iter().filter(|name| !live.contains(&format!("parts/{name}"))).collect()
 }
 
