@@ -130,3 +130,49 @@ fn a_stream_is_written_and_read_without_views() {
     );
     server.until("SELECT count(), uniqExact(id) FROM dst", "1000\t1000", WAIT);
 }
+
+#[test]
+fn a_table_is_altered_while_it_consumes() {
+    let broker = match Broker::start() {
+        Ok(broker) => broker,
+        Err(why) => return skipped("a_table_is_altered_while_it_consumes", &why),
+    };
+    broker.create_topic("alter", 2);
+    let server = Server::start("alter");
+    server.sql("CREATE TABLE dst (id UInt64, v String) ENGINE = MergeTree ORDER BY id");
+    server.sql(&format!(
+        "CREATE TABLE src (id UInt64) ENGINE = Kafka('{}', 'alter', 'g', 'JSONEachRow')",
+        broker.address()
+    ));
+    server.sql("CREATE MATERIALIZED VIEW mv TO dst AS SELECT id FROM src");
+    let producer = Producer::new(&broker.address());
+    let steps = [
+        "ALTER TABLE src ADD COLUMN v String",
+        "ALTER TABLE mv MODIFY QUERY SELECT id, v FROM src",
+        "ALTER TABLE src MODIFY SETTING kafka_max_block_size = 500, kafka_sasl_password = 'hunter2'",
+        "ALTER TABLE src ADD COLUMN w UInt64",
+        "ALTER TABLE src MODIFY COLUMN id UInt32",
+        "ALTER TABLE src DROP COLUMN w",
+        "ALTER TABLE src RESET SETTING kafka_max_block_size",
+    ];
+    let mut id = 0u64;
+    for step in steps {
+        for _ in 0..2_000 {
+            let row = format!("{{\"id\":{id},\"v\":\"x\",\"w\":1}}");
+            producer.send("alter", (id % 2) as i32, Some(row.as_bytes()));
+            id += 1;
+        }
+        producer.poll();
+        server.sql(step);
+    }
+    for _ in 0..2_000 {
+        producer.send("alter", 0, Some(format!("{{\"id\":{id},\"v\":\"y\"}}").as_bytes()));
+        id += 1;
+    }
+    producer.finish();
+    server.until("SELECT count(), uniqExact(id) FROM dst", &format!("{id}\t{id}"), WAIT);
+    assert_eq!(server.sql("SELECT count() FROM dst WHERE v = 'y'"), "2000");
+    let text = server.sql("SHOW CREATE TABLE src");
+    assert!(text.contains("`id` UInt32") && text.contains("`v` String"), "{text}");
+    assert!(!text.contains("`w`") && !text.contains("hunter2"), "{text}");
+}

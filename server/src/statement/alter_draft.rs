@@ -17,6 +17,7 @@ use pumphouse_storage::types::parse_data_type;
 
 use super::Run;
 use super::alter::not_supported;
+use super::definition::{check_kafka_columns, fill_column_types, hide_secret_settings};
 
 /// The definition under change.
 pub(super) struct Draft {
@@ -69,6 +70,11 @@ impl Draft {
                 AlterCommand::ModifySetting(_)
                     | AlterCommand::ResetSetting(_)
                     | AlterCommand::ModifyComment(_)
+                    | AlterCommand::AddColumn { .. }
+                    | AlterCommand::DropColumn { .. }
+                    | AlterCommand::ModifyColumn { .. }
+                    | AlterCommand::RenameColumn { .. }
+                    | AlterCommand::CommentColumn { .. }
             )
         {
             return Err(not_supported("ALTER", &engine));
@@ -104,7 +110,7 @@ impl Draft {
         self.create.name.database = Some(old.database.clone());
         let comment = self.create.comment.clone().unwrap_or_default();
         let mut definition = if old.engine == "Kafka" {
-            self.kafka_definition()?
+            self.kafka_definition(run)?
         } else {
             run.table_definition(self.create)?
         };
@@ -120,8 +126,10 @@ impl Draft {
     }
 
     /// Secrets are only in the old definition, so the settings are changed there.
-    fn kafka_definition(&self) -> Result<TableDefinition> {
+    fn kafka_definition(&self, run: &Run<'_>) -> Result<TableDefinition> {
         let mut definition = (*self.table.definition).clone();
+        definition.columns = run.column_definitions(&self.create.columns)?;
+        check_kafka_columns(&definition.columns)?;
         for (name, value) in &self.settings {
             match value {
                 Some(value) => definition.settings.insert(name.clone(), value.clone()),
@@ -129,7 +137,9 @@ impl Draft {
             };
         }
         pumphouse_ingest::kafka::KafkaSettings::from_settings(&definition.settings)?;
-        let create = Box::new(self.create.clone());
+        let mut create = Box::new(self.create.clone());
+        fill_column_types(&mut create.columns, &definition.columns);
+        hide_secret_settings(&mut create);
         definition.create_query =
             pumphouse_query::sql::format::statement(&Statement::CreateTable(create), true);
         Ok(definition)

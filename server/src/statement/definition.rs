@@ -305,7 +305,7 @@ fn check_merge_tree_settings(settings: &BTreeMap<String, String>) -> Result<()> 
     Ok(())
 }
 
-fn check_kafka_columns(columns: &[ColumnDefinition]) -> Result<()> {
+pub(super) fn check_kafka_columns(columns: &[ColumnDefinition]) -> Result<()> {
     let refused =
         columns.iter().find(|c| c.default.as_ref().is_some_and(|d| d.kind != DefaultKind::Alias));
     match refused {
@@ -346,7 +346,7 @@ fn kafka_settings(
     Ok(settings)
 }
 
-fn fill_column_types(decls: &mut [ColumnDecl], columns: &[ColumnDefinition]) {
+pub(super) fn fill_column_types(decls: &mut [ColumnDecl], columns: &[ColumnDefinition]) {
     for (decl, column) in decls.iter_mut().zip(columns) {
         decl.data_type = Some(column.data_type.to_string());
         decl.nullable = None;
@@ -356,6 +356,18 @@ fn fill_column_types(decls: &mut [ColumnDecl], columns: &[ColumnDefinition]) {
 /// Names of settings whose values are secrets.
 fn is_secret(name: &str) -> bool {
     name.contains("password") || name.contains("secret") || name.contains("token")
+}
+
+/// Values that may be secret are not for SHOW CREATE.
+pub(super) fn hide_secret_settings(create: &mut CreateTable) {
+    for setting in &mut create.engine.settings {
+        if is_secret(&setting.name) {
+            setting.value = Value::string("[HIDDEN]");
+        } else if setting.name == "kafka_properties" {
+            let text = super::setting_text(setting);
+            setting.value = Value::string(kafka::hide_properties(&text));
+        }
+    }
 }
 
 /// The canonical CREATE text, secrets hidden, MergeTree's granularity written out.
@@ -368,14 +380,7 @@ fn create_text(mut create: CreateTable, engine: &str) -> String {
             .settings
             .push(Setting { name: "index_granularity".into(), value: Value::UInt(8192) });
     }
-    for setting in &mut create.engine.settings {
-        if is_secret(&setting.name) {
-            setting.value = Value::string("[HIDDEN]");
-        } else if setting.name == "kafka_properties" {
-            let text = super::setting_text(setting);
-            setting.value = Value::string(kafka::hide_properties(&text));
-        }
-    }
+    hide_secret_settings(&mut create);
     create.as_table = None;
     create.as_query = None;
     create.as_function = None;
