@@ -182,7 +182,7 @@ impl BlockBuilder {
     ) -> std::result::Result<(), ParseError> {
         let payload = message.payload().unwrap_or_default();
         if !payload.is_empty() {
-            let before = self.reader.rows();
+            let before = if self.keep { self.reader.rows() } else { 0 };
             match self.parse(payload) {
                 Ok(rows) => self.options.virtuals.message(rows, topic, message),
                 Err(error) => self.pass_broken(topic, message, error)?,

@@ -77,14 +77,12 @@ struct Search<'a> {
 impl Search<'_> {
     /// `Err(None)`: too many are bad.
     fn halves(&mut self, messages: &[usize]) -> Result<(), Option<Error>> {
-        let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return Ok(()) };
-        let from = self.rows[*first].start.min(self.rows[*last].start);
+        let Some(first) = messages.first() else { return Ok(()) };
         let ranges = messages.iter().map(|i| self.rows[*i].clone());
         let tried = match rows_of(self.block, ranges) {
             Ok(block) => (self.trial)(&block),
             Err(e) => Err(e),
         };
-        debug_assert!(from <= self.block.rows());
         match tried {
             Ok(()) => Ok(()),
             Err(e) if is_surroundings(&e) => Err(Some(e)),
