@@ -78,7 +78,10 @@ fn router(server: Arc<Server>) -> Router {
         .route("/ping", get(pages::ping))
         .route("/replicas_status", get(pages::ping))
         .route("/play", get(pages::play))
+        .route("/dashboard", get(pages::dashboard))
+        .route("/kafka", get(pages::kafka))
         .route("/demo", get(pages::demo))
+        .route("/assets/{name}", get(pages::asset))
         .fallback(pages::not_found)
         .with_state(server)
 }

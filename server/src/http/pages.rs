@@ -1,10 +1,35 @@
 //! Fixed answers: health checks, embedded pages, paths that nothing serves.
 
 use axum::body::Body;
+use axum::extract::Path;
 use axum::http::{Response, StatusCode, Uri, header};
 
 const PLAY_PAGE: &str = include_str!("../pages/play.html");
+const DASHBOARD_PAGE: &str = include_str!("../pages/dashboard.html");
+const KAFKA_PAGE: &str = include_str!("../pages/kafka.html");
 const DEMO_PAGE: &str = include_str!("../pages/demo.html");
+
+const CSS: &str = "text/css; charset=UTF-8";
+const JAVASCRIPT: &str = "text/javascript; charset=UTF-8";
+
+/// Style sheets and modules of the pages, below `/assets/`.
+const ASSETS: &[(&str, &str, &str)] = &[
+    ("house.css", CSS, include_str!("../pages/house.css")),
+    ("house.js", JAVASCRIPT, include_str!("../pages/house.js")),
+    ("play.css", CSS, include_str!("../pages/play.css")),
+    ("play.js", JAVASCRIPT, include_str!("../pages/play.js")),
+    ("dashboard.css", CSS, include_str!("../pages/dashboard.css")),
+    ("dashboard.js", JAVASCRIPT, include_str!("../pages/dashboard.js")),
+    ("kafka.css", CSS, include_str!("../pages/kafka.css")),
+    ("kafka.js", JAVASCRIPT, include_str!("../pages/kafka.js")),
+];
+
+/// A page whose style and code are its own files.
+const STRICT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+                      img-src data: blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// The demo's page has both inline.
+const INLINE: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                      connect-src 'self'; img-src data:; frame-ancestors 'none'";
 
 pub async fn ping() -> Response<Body> {
     ok()
@@ -19,11 +44,26 @@ pub fn options() -> Response<Body> {
 }
 
 pub async fn play() -> Response<Body> {
-    page(PLAY_PAGE)
+    page(PLAY_PAGE, STRICT)
+}
+
+pub async fn dashboard() -> Response<Body> {
+    page(DASHBOARD_PAGE, STRICT)
+}
+
+pub async fn kafka() -> Response<Body> {
+    page(KAFKA_PAGE, STRICT)
 }
 
 pub async fn demo() -> Response<Body> {
-    page(DEMO_PAGE)
+    page(DEMO_PAGE, INLINE)
+}
+
+pub async fn asset(Path(name): Path<String>) -> Response<Body> {
+    match ASSETS.iter().find(|(asset, _, _)| *asset == name) {
+        Some((_, content_type, text)) => respond(StatusCode::OK, content_type, text.to_string()),
+        None => no_handler(&format!("/assets/{name}")),
+    }
 }
 
 pub async fn not_found(uri: Uri) -> Response<Body> {
@@ -40,16 +80,10 @@ pub fn no_handler(path: &str) -> Response<Body> {
 }
 
 /// A page of our own: it may talk to this server only and be framed by nobody.
-fn page(html: &'static str) -> Response<Body> {
+fn page(html: &'static str, policy: &'static str) -> Response<Body> {
     let mut response = respond(StatusCode::OK, "text/html; charset=UTF-8", html.to_string());
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        header::HeaderValue::from_static(
-            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-             connect-src 'self'; img-src data:; frame-ancestors 'none'",
-        ),
-    );
+    headers.insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(policy));
     response
 }
 

@@ -5,6 +5,7 @@
 
 mod activity;
 mod changes;
+mod dashboards;
 mod introspection;
 mod objects;
 mod rows;
@@ -44,6 +45,7 @@ const FILLERS: &[(&str, Filler)] = &[
     ("detached_parts", changes::detached_parts),
     ("metrics", activity::metrics),
     ("asynchronous_metrics", activity::asynchronous_metrics),
+    ("dashboards", dashboards::dashboards),
     ("settings", introspection::settings),
     ("functions", introspection::functions),
     ("formats", introspection::formats),
