@@ -10,8 +10,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub listen: IpAddr,
     pub http_port: u16,
-    /// Port of the native protocol; kept for clients' configuration, nothing listens on it yet.
+    /// Port of the native protocol; 0: not served.
     pub tcp_port: u16,
+    /// Somebody asked for this port, so that it must be had.
+    pub tcp_port_given: bool,
     /// Threads that Kafka consumers share.
     pub background_message_broker_schedule_pool_size: usize,
     /// Threads of background merges.
@@ -36,6 +38,7 @@ impl Default for Config {
             listen: IpAddr::from([127, 0, 0, 1]),
             http_port: 8123,
             tcp_port: 9000,
+            tcp_port_given: false,
             background_message_broker_schedule_pool_size: 16,
             background_pool_size: 2,
             max_server_memory_usage: 0,
@@ -144,7 +147,10 @@ impl Config {
             "data_dir" => self.data_dir = PathBuf::from(value),
             "listen" => parse!(listen),
             "http_port" => parse!(http_port),
-            "tcp_port" => parse!(tcp_port),
+            "tcp_port" => {
+                parse!(tcp_port);
+                self.tcp_port_given = true;
+            }
             "background_message_broker_schedule_pool_size" => {
                 parse!(background_message_broker_schedule_pool_size);
             }

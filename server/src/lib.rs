@@ -2,7 +2,7 @@
 //! system tables, pages, the command-line client and the demo.
 //!
 //! Reads in this order: [`config`] → [`server`] (all parts of a running instance, start and stop) →
-//! [`http`] (requests) → [`session`] → [`statement`] (one file a family of statements) →
+//! [`http`] and [`native`] (requests) → [`session`] → [`statement`] (one file a family of statements) →
 //! [`system_tables`]; beside them [`client`] and [`demo`].
 //!
 //! Rules: the only crate that knows HTTP and tokio; statements run on their own blocking threads.
@@ -11,6 +11,7 @@ pub mod client;
 pub mod config;
 pub mod demo;
 pub mod http;
+pub mod native;
 pub mod process;
 pub mod run;
 pub mod server;

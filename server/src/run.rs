@@ -10,6 +10,7 @@ use pumphouse_query::Error;
 
 use crate::config::Config;
 use crate::http::HttpServer;
+use crate::native::NativeServer;
 use crate::server::Server;
 
 /// Runs until SIGTERM, SIGINT or SIGQUIT. The exit code is 0 after a clean stop, 1 if it could not
@@ -33,12 +34,40 @@ pub fn server(config: Config) -> ExitCode {
             return failed(&format!("cannot listen on {address}: {e}"));
         }
     };
-    tracing::info!("ready: http://{} serves {data_dir}", http.address);
+    let native = match start_native(&server) {
+        Ok(native) => native,
+        Err(message) => {
+            stop_in_order(&server, http);
+            return failed(&message);
+        }
+    };
+    let tcp = native.as_ref().map_or(String::new(), |n| format!(" and tcp://{}", n.address));
+    tracing::info!("ready: http://{}{tcp} serves {data_dir}", http.address);
     wait(&stop);
     tracing::info!("stopping: consumers finish or abandon their blocks");
     stop_in_order(&server, http);
+    if let Some(native) = native {
+        native.stop();
+    }
     tracing::info!("stopped");
     ExitCode::SUCCESS
+}
+
+/// The native protocol, if it is wanted. A port that nobody asked for may be somebody else's.
+fn start_native(server: &Arc<Server>) -> Result<Option<NativeServer>, String> {
+    let config = &server.config;
+    if config.tcp_port == 0 {
+        return Ok(None);
+    }
+    let address = SocketAddr::new(config.listen, config.tcp_port);
+    match NativeServer::start(server.clone(), address) {
+        Ok(native) => Ok(Some(native)),
+        Err(e) if config.tcp_port_given => Err(format!("cannot listen on {address}: {e}")),
+        Err(e) => {
+            tracing::warn!("no native protocol: cannot listen on {address}: {e}");
+            Ok(None)
+        }
+    }
 }
 
 /// Queries first, then sockets, so that clients see their errors; the store last.

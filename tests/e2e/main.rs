@@ -7,6 +7,8 @@
 mod harness;
 
 mod bad_messages;
+mod browser;
+mod clients;
 mod demo;
 mod house;
 mod http_interface;

@@ -37,17 +37,28 @@ pub fn authenticate(
     } else {
         (url.0.unwrap_or("default").to_string(), url.1.unwrap_or("").to_string())
     };
-    let known = user == "default";
-    let open = config.password.is_empty() && peer_is_loopback;
-    let matches = equal_in_constant_time(password.as_bytes(), config.password.as_bytes());
-    if known && (matches && !config.password.is_empty() || open && password.is_empty()) {
-        return Ok(user);
-    }
     if given == 0 && !config.password.is_empty() {
         return Err(Error::new(
             codes::REQUIRED_PASSWORD,
             "default: Authentication failed: password is required",
         ));
+    }
+    check_password(config, &user, &password, peer_is_loopback)
+}
+
+/// The user's name if the password is right; error 516 else. Without a password in the configuration
+/// only loopback may enter.
+pub fn check_password(
+    config: &Config,
+    user: &str,
+    password: &str,
+    peer_is_loopback: bool,
+) -> Result<String> {
+    let known = user == "default";
+    let open = config.password.is_empty() && peer_is_loopback;
+    let matches = equal_in_constant_time(password.as_bytes(), config.password.as_bytes());
+    if known && (matches && !config.password.is_empty() || open && password.is_empty()) {
+        return Ok(user.to_string());
     }
     Err(failed(&format!(
         "{user}: Authentication failed: password is incorrect, or there is no user with such name."

@@ -4,7 +4,7 @@
 //! tokio serves sockets only: statements run on blocking threads and talk to the response through a
 //! bounded channel.
 
-mod authentication;
+pub mod authentication;
 mod body;
 pub mod compression;
 mod error_text;

@@ -199,6 +199,14 @@ impl Run<'_> {
         mut input: Input,
         data_offset: usize,
     ) -> Result<()> {
+        let inline = input.text.get(data_offset..).is_some_and(|d| !d.trim_ascii().is_empty());
+        let mut format_name = format_name;
+        if !inline && let Some(output) = self.output.blocks() {
+            let schema: Vec<_> =
+                columns.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect();
+            output.expect(&schema)?;
+            format_name = "Native";
+        }
         let mut reader = format::reader(format_name, columns, &self.format_options())?;
         reader.set_evaluator(evaluator(self.context.clone()));
         let rows_max = self.context.settings.u64("max_insert_block_size", BLOCK_ROWS_MAX) as usize;

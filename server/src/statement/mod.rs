@@ -33,6 +33,7 @@ use pumphouse_query::sql::ast::{InsertSource, Query, QueryBody, Setting, Stateme
 use pumphouse_query::sql::{self, ParsedStatement};
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::{Block, DataType};
 
 use crate::server::Server;
 use crate::session::SessionState;
@@ -71,6 +72,20 @@ pub struct Input {
 pub trait Output: Send {
     fn begin(&mut self, format: &str, content_type: &'static str, time_zone: &str) -> Result<()>;
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
+    /// Where results go as blocks rather than as text in a format; `begin` and `write` are not called then.
+    fn blocks(&mut self) -> Option<&mut dyn BlockOutput> {
+        None
+    }
+}
+
+/// Takes a result block by block (the native protocol).
+pub trait BlockOutput: Send {
+    /// Names and types; once, before the first block.
+    fn header(&mut self, schema: &[(String, DataType)]) -> Result<()>;
+    fn block(&mut self, block: &Block) -> Result<()>;
+    fn totals(&mut self, block: &Block) -> Result<()>;
+    /// An INSERT waits for blocks of these columns: they come through [`Input::rest`] in the Native format.
+    fn expect(&mut self, columns: &[(String, DataType)]) -> Result<()>;
 }
 
 /// Carries out one statement. The query is registered while it runs and logged when it ends.

@@ -11,7 +11,7 @@ use pumphouse_query::sql::ast::{Explain, ExplainKind, Query, Statement};
 use pumphouse_query::{Error, Result, prepare, sql};
 use pumphouse_storage::{Block, Column, DataType, Value};
 
-use super::{Output, Run};
+use super::{BlockOutput, Output, Run};
 
 impl Run<'_> {
     pub(super) fn select(&mut self, query: &Query, format: Option<&str>) -> Result<()> {
@@ -22,6 +22,10 @@ impl Run<'_> {
 
     /// Runs `plan` and writes its rows in `format` (or the request's default).
     fn stream(&mut self, plan: &Plan, format: Option<&str>) -> Result<()> {
+        if let Some(output) = self.output.blocks() {
+            output.header(&plan.schema)?;
+            return execute::run(plan, self.context, &mut BlockSink(output));
+        }
         let mut writer = self.writer(format)?;
         let mut buffer = Vec::with_capacity(64 << 10);
         writer.prefix(&plan.schema, &mut buffer)?;
@@ -38,6 +42,10 @@ impl Run<'_> {
 
     /// Writes blocks that are already there: the answers of SHOW, DESCRIBE and the like.
     pub(super) fn write_block(&mut self, block: &Block, format: Option<&str>) -> Result<()> {
+        if let Some(output) = self.output.blocks() {
+            output.header(&block.schema())?;
+            return output.block(block);
+        }
         let mut writer = self.writer(format)?;
         let mut buffer = Vec::new();
         writer.prefix(&block.schema(), &mut buffer)?;
@@ -92,6 +100,19 @@ impl Run<'_> {
 
 fn text_lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_string).collect()
+}
+
+/// Hands blocks on as they are.
+struct BlockSink<'a>(&'a mut dyn BlockOutput);
+
+impl ResultSink for BlockSink<'_> {
+    fn block(&mut self, block: Block) -> Result<()> {
+        self.0.block(&block)
+    }
+
+    fn totals(&mut self, block: Block) -> Result<()> {
+        self.0.totals(&block)
+    }
 }
 
 /// Formats blocks as they come and hands the bytes on.

@@ -29,6 +29,11 @@ pub fn is_setting(name: &str) -> bool {
         || name.starts_with("SQL_")
 }
 
+/// The type of a setting, as `system.settings` shows it.
+pub fn setting_type(name: &str) -> Option<&'static str> {
+    settings_file().find(|(n, _, _)| *n == name).map(|(_, data_type, _)| data_type)
+}
+
 pub fn settings(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
     for (name, data_type, default) in settings_file() {
         rows.push(&[

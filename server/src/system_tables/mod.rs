@@ -24,7 +24,7 @@ use pumphouse_storage::{DataType, Value};
 use self::rows::Rows;
 use crate::server::Server;
 
-pub use introspection::is_setting;
+pub use introspection::{is_setting, setting_type};
 
 type Filler = fn(&Server, &State, &mut Rows) -> Result<()>;
 

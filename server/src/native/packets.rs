@@ -1,0 +1,318 @@
+//! What client and server say: greetings, queries, and the server's answers as bytes.
+
+use std::collections::BTreeMap;
+
+use pumphouse_query::context::Settings;
+use pumphouse_query::{Error, Result};
+use pumphouse_storage::Block;
+use pumphouse_storage::types::TimeZone;
+
+use super::REVISION;
+use super::wire::{Reader, nonsense, put_block, put_text, put_varint};
+use crate::CLICKHOUSE_VERSION;
+use crate::http::compression::frames::Method;
+use crate::system_tables::setting_type;
+
+/// What a client's packet begins with.
+pub mod client {
+    pub const HELLO: u8 = 0;
+    pub const QUERY: u8 = 1;
+    pub const DATA: u8 = 2;
+    pub const CANCEL: u8 = 3;
+    pub const PING: u8 = 4;
+}
+
+/// What a server's packet begins with.
+pub mod server {
+    pub const HELLO: u8 = 0;
+    pub const DATA: u8 = 1;
+    pub const EXCEPTION: u8 = 2;
+    pub const PROGRESS: u8 = 3;
+    pub const PONG: u8 = 4;
+    pub const END_OF_STREAM: u8 = 5;
+    pub const PROFILE_INFO: u8 = 6;
+    pub const TOTALS: u8 = 7;
+    pub const PROFILE_EVENTS: u8 = 14;
+}
+
+// Revisions from which on something is there.
+const CLIENT_INFO: u64 = 54_032;
+const TIME_ZONE: u64 = 54_058;
+const QUOTA_KEY: u64 = 54_060;
+const DISPLAY_NAME: u64 = 54_372;
+const VERSION_PATCH: u64 = 54_401;
+pub const WRITTEN_IN_PROGRESS: u64 = 54_420;
+const SETTINGS_AS_TEXT: u64 = 54_429;
+const SECRET: u64 = 54_441;
+const TRACE: u64 = 54_442;
+const DISTRIBUTED_DEPTH: u64 = 54_448;
+const START_TIME: u64 = 54_449;
+const PARALLEL_REPLICAS: u64 = 54_453;
+pub const PROFILE_EVENTS_IN_INSERT: u64 = 54_456;
+pub const ADDENDUM: u64 = 54_458;
+const PARAMETERS: u64 = 54_459;
+
+/// Settings that one query may bring.
+const SETTINGS_MAX: usize = 10_000;
+
+/// The client's greeting.
+pub struct Hello {
+    pub client: String,
+    /// The lesser of both sides' revisions.
+    pub revision: u64,
+    pub database: String,
+    pub user: String,
+    pub password: String,
+}
+
+pub fn read_hello(reader: &mut Reader) -> Result<Hello> {
+    let client = reader.text()?;
+    let (_major, _minor) = (reader.varint()?, reader.varint()?);
+    let revision = reader.varint()?.min(REVISION);
+    let (database, user, password) = (reader.text()?, reader.text()?, reader.text()?);
+    if revision < CLIENT_INFO {
+        return Err(nonsense(&format!("revision {revision} of the protocol is too old")));
+    }
+    Ok(Hello { client, revision, database, user, password })
+}
+
+pub fn hello(revision: u64) -> Vec<u8> {
+    let mut version = CLICKHOUSE_VERSION.split('.').map(|n| n.parse::<u64>().unwrap_or(0));
+    let mut next = || version.next().unwrap_or(0);
+    let mut out = vec![server::HELLO];
+    put_text(&mut out, "ClickHouse");
+    let (major, minor, patch) = (next(), next(), next());
+    put_varint(&mut out, major);
+    put_varint(&mut out, minor);
+    put_varint(&mut out, REVISION);
+    if revision >= TIME_ZONE {
+        put_text(&mut out, TimeZone::UTC.name());
+    }
+    if revision >= DISPLAY_NAME {
+        put_text(&mut out, "pumphouse");
+    }
+    if revision >= VERSION_PATCH {
+        put_varint(&mut out, patch);
+    }
+    out
+}
+
+/// A query as the client sent it.
+#[derive(Debug, Default)]
+pub struct Query {
+    pub id: String,
+    pub settings: Settings,
+    pub parameters: BTreeMap<String, String>,
+    /// Whether blocks go in frames, both ways.
+    pub compressed: bool,
+    pub text: String,
+}
+
+impl Query {
+    /// How our blocks are packed.
+    pub fn method(&self) -> Option<Method> {
+        if !self.compressed {
+            return None;
+        }
+        let method = self.settings.get("network_compression_method").unwrap_or("");
+        Some(if method.eq_ignore_ascii_case("zstd") { Method::Zstd } else { Method::Lz4 })
+    }
+}
+
+pub fn read_query(reader: &mut Reader, revision: u64) -> Result<Query> {
+    let mut query = Query { id: reader.text()?, ..Query::default() };
+    skip_client_info(reader, revision)?;
+    read_settings(reader, revision, &mut query.settings)?;
+    if revision >= SECRET {
+        reader.text()?;
+    }
+    let _stage = reader.varint()?;
+    query.compressed = reader.varint()? != 0;
+    query.text = reader.text()?;
+    if revision >= PARAMETERS {
+        loop {
+            let name = reader.text()?;
+            if name.is_empty() {
+                break;
+            }
+            let _flags = reader.varint()?;
+            let quoted = reader.text()?;
+            query.parameters.insert(name, unquote(&quoted));
+            if query.parameters.len() > SETTINGS_MAX {
+                return Err(nonsense("too many query parameters"));
+            }
+        }
+    }
+    Ok(query)
+}
+
+/// Who the client says it is: read, not believed.
+fn skip_client_info(reader: &mut Reader, revision: u64) -> Result<()> {
+    if reader.u8()? == 0 {
+        return Ok(());
+    }
+    let (_user, _query_id, _address) = (reader.text()?, reader.text()?, reader.text()?);
+    if revision >= START_TIME {
+        reader.bytes(8)?;
+    }
+    let interface = reader.u8()?;
+    if interface != 1 {
+        return Err(nonsense(&format!("a query of interface {interface}; only TCP (1) is known")));
+    }
+    let (_os_user, _host, _name) = (reader.text()?, reader.text()?, reader.text()?);
+    let (_major, _minor, _revision) = (reader.varint()?, reader.varint()?, reader.varint()?);
+    if revision >= QUOTA_KEY {
+        reader.text()?;
+    }
+    if revision >= DISTRIBUTED_DEPTH {
+        reader.varint()?;
+    }
+    if revision >= VERSION_PATCH {
+        reader.varint()?;
+    }
+    if revision >= TRACE && reader.u8()? == 1 {
+        reader.bytes(24)?;
+        reader.text()?;
+        reader.u8()?;
+    }
+    if revision >= PARALLEL_REPLICAS {
+        for _ in 0..3 {
+            reader.varint()?;
+        }
+    }
+    Ok(())
+}
+
+fn read_settings(reader: &mut Reader, revision: u64, settings: &mut Settings) -> Result<()> {
+    loop {
+        let name = reader.text()?;
+        if name.is_empty() {
+            return Ok(());
+        }
+        let value = if revision >= SETTINGS_AS_TEXT {
+            let important = reader.varint()? & 1 == 1;
+            let value = reader.text()?;
+            if important || setting_type(&name).is_some() {
+                crate::statement::check_setting_name(&name)?;
+            } else {
+                // Not known and not important: the client can do without.
+                continue;
+            }
+            value
+        } else {
+            // Older clients write each value by the setting's type.
+            match setting_type(&name) {
+                Some(kind) if is_number(kind) => reader.varint()?.to_string(),
+                Some(_) => reader.text()?,
+                None => {
+                    return Err(Error::new(
+                        pumphouse_query::error::codes::UNKNOWN_SETTING,
+                        format!("Unknown setting {name}"),
+                    ));
+                }
+            }
+        };
+        settings.set(&name, value);
+        if settings.values.len() > SETTINGS_MAX {
+            return Err(nonsense("too many settings"));
+        }
+    }
+}
+
+fn is_number(kind: &str) -> bool {
+    ["Int", "Bool", "Seconds", "Milliseconds", "MaxThreads"].iter().any(|k| kind.contains(k))
+}
+
+/// The text of a literal in single quotes, as parameters come; other texts as they are.
+fn unquote(text: &str) -> String {
+    let Some(inner) = text.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')) else {
+        return text.to_string();
+    };
+    let mut out = String::with_capacity(inner.len());
+    let mut letters = inner.chars();
+    while let Some(c) = letters.next() {
+        match c {
+            '\\' => match letters.next() {
+                Some('n') => out.push('\n'),
+                Some('t') => out.push('\t'),
+                Some('r') => out.push('\r'),
+                Some('0') => out.push('\0'),
+                Some('b') => out.push('\u{8}'),
+                Some('f') => out.push('\u{c}'),
+                Some(other) => out.push(other),
+                None => out.push('\\'),
+            },
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Data, Totals: a kind, an empty table name, a block.
+pub fn data(kind: u8, block: &Block, revision: u64, method: Option<Method>) -> Result<Vec<u8>> {
+    let mut out = vec![kind];
+    put_text(&mut out, "");
+    put_block(&mut out, block, revision, method)?;
+    Ok(out)
+}
+
+pub fn exception(error: &Error) -> Vec<u8> {
+    let mut out = vec![server::EXCEPTION];
+    out.extend_from_slice(&(error.code() as i32).to_le_bytes());
+    put_text(&mut out, "DB::Exception");
+    put_text(&mut out, &format!("DB::Exception: {error}"));
+    put_text(&mut out, "");
+    out.push(0);
+    out
+}
+
+/// What was done since the last such packet.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub rows: u64,
+    pub bytes: u64,
+    pub total_rows: u64,
+    pub written_rows: u64,
+    pub written_bytes: u64,
+}
+
+pub fn progress(delta: &Progress, revision: u64) -> Vec<u8> {
+    let mut out = vec![server::PROGRESS];
+    put_varint(&mut out, delta.rows);
+    put_varint(&mut out, delta.bytes);
+    put_varint(&mut out, delta.total_rows);
+    if revision >= WRITTEN_IN_PROGRESS {
+        put_varint(&mut out, delta.written_rows);
+        put_varint(&mut out, delta.written_bytes);
+    }
+    out
+}
+
+pub fn profile_info(rows: u64, blocks: u64, bytes: u64) -> Vec<u8> {
+    let mut out = vec![server::PROFILE_INFO];
+    put_varint(&mut out, rows);
+    put_varint(&mut out, blocks);
+    put_varint(&mut out, bytes);
+    // No LIMIT was counted.
+    out.extend_from_slice(&[0, 0, 0]);
+    out
+}
+
+/// An empty list of counters; drivers wait for one after each block of an INSERT.
+pub fn profile_events(revision: u64) -> Result<Vec<u8>> {
+    let mut out = vec![server::PROFILE_EVENTS];
+    put_text(&mut out, "");
+    put_block(&mut out, &Block::default(), revision, None)?;
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unquote;
+
+    #[test]
+    fn parameters_lose_their_quotes() {
+        assert_eq!(unquote(r"'it\'s \\ \n'"), "it's \\ \n");
+        assert_eq!(unquote("12"), "12");
+    }
+}

@@ -1,0 +1,248 @@
+//! The words of the protocol on a socket: numbers, texts, blocks. Reading takes anything: what makes no
+//! sense is an error with a code, lengths are bounded, and nothing is allocated beyond what has come.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use pumphouse_ingest::format::native::{read_block, write_block};
+use pumphouse_query::error::codes;
+use pumphouse_query::{Error, Result};
+use pumphouse_storage::Block;
+
+use crate::http::compression::frames::{Method, parse_frame, write_frame};
+
+/// A text that a client may send: a query, a value.
+const TEXT_BYTES_MAX: u64 = 16 << 20;
+/// A block, packed or not.
+const BLOCK_BYTES_MAX: usize = 1 << 30;
+/// A client that stops in the middle of a packet is given up; one that takes no more bytes, too.
+const PACKET_WAIT: Duration = Duration::from_secs(300);
+const READ_BYTES: usize = 64 << 10;
+/// Bytes of a frame.
+const FRAME_BYTES: usize = 1 << 20;
+
+/// What is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    Bytes,
+    Nothing,
+    Closed,
+}
+
+/// The reading side; owned by the connection's thread.
+pub struct Reader {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    at: usize,
+}
+
+impl Reader {
+    pub fn new(stream: TcpStream) -> Reader {
+        Reader { stream, buffer: vec![], at: 0 }
+    }
+
+    /// Waits up to `wait` for something to read.
+    pub fn ready(&mut self, wait: Duration) -> io::Result<Ready> {
+        if self.at < self.buffer.len() {
+            return Ok(Ready::Bytes);
+        }
+        self.stream.set_read_timeout(Some(wait))?;
+        match self.stream.peek(&mut [0]) {
+            Ok(0) => Ok(Ready::Closed),
+            Ok(_) => Ok(Ready::Bytes),
+            Err(e) if is_timeout(&e) => Ok(Ready::Nothing),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Ready::Nothing),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The next byte, left where it is. Call when [`Ready::Bytes`].
+    pub fn peek(&mut self) -> Result<u8> {
+        self.need(1)?;
+        Ok(self.buffer[self.at])
+    }
+
+    /// Makes sure that `count` bytes are in the buffer.
+    fn need(&mut self, count: usize) -> Result<()> {
+        while self.buffer.len() - self.at < count {
+            self.fill()?;
+        }
+        Ok(())
+    }
+
+    /// Reads what there is, at least a byte.
+    fn fill(&mut self) -> Result<()> {
+        if self.at > 0 {
+            self.buffer.drain(..self.at);
+            self.at = 0;
+        }
+        let old = self.buffer.len();
+        // Reads grow with what is there already, so that a large block is looked at few times.
+        let room = READ_BYTES.max(old / 2);
+        self.buffer.resize(old + room, 0);
+        let until = Instant::now() + PACKET_WAIT;
+        self.stream.set_read_timeout(Some(PACKET_WAIT)).map_err(broken)?;
+        loop {
+            match self.stream.read(&mut self.buffer[old..]) {
+                Ok(0) => {
+                    self.buffer.truncate(old);
+                    return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Ok(n) => {
+                    self.buffer.truncate(old + n);
+                    return Ok(());
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted && Instant::now() < until => {}
+                Err(e) => {
+                    self.buffer.truncate(old);
+                    return Err(broken(e));
+                }
+            }
+        }
+    }
+
+    pub fn u8(&mut self) -> Result<u8> {
+        self.need(1)?;
+        self.at += 1;
+        Ok(self.buffer[self.at - 1])
+    }
+
+    pub fn bytes(&mut self, count: usize) -> Result<Vec<u8>> {
+        self.need(count)?;
+        self.at += count;
+        Ok(self.buffer[self.at - count..self.at].to_vec())
+    }
+
+    /// LEB128: seven bits a byte, low ones first.
+    pub fn varint(&mut self) -> Result<u64> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(nonsense("a number of more than 64 bits"))
+    }
+
+    pub fn text(&mut self) -> Result<String> {
+        let length = self.varint()?;
+        if length > TEXT_BYTES_MAX {
+            return Err(nonsense(&format!("a text of {length} bytes, more than {TEXT_BYTES_MAX}")));
+        }
+        let bytes = self.bytes(length as usize)?;
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into()))
+    }
+
+    /// A block as [`write_block`] writes it at `revision`, in frames if `compressed`.
+    pub fn block(&mut self, revision: u64, compressed: bool) -> Result<Block> {
+        if compressed {
+            return self.framed_block(revision);
+        }
+        loop {
+            let parsed = read_block(&self.buffer[self.at..], revision);
+            match parsed.map_err(|e| Error::new(e.code, e.message))? {
+                Some((block, used)) => {
+                    self.at += used;
+                    return Ok(block);
+                }
+                None if self.buffer.len() - self.at > BLOCK_BYTES_MAX => {
+                    return Err(nonsense("a block of more than a gigabyte"));
+                }
+                None => self.fill()?,
+            }
+        }
+    }
+
+    fn framed_block(&mut self, revision: u64) -> Result<Block> {
+        let mut unpacked: Vec<u8> = vec![];
+        loop {
+            let frame = loop {
+                let parsed = parse_frame(&self.buffer[self.at..], true);
+                match parsed.map_err(|e| nonsense(&e.to_string()))? {
+                    Some((frame, used)) => {
+                        self.at += used;
+                        break frame;
+                    }
+                    None => self.fill()?,
+                }
+            };
+            unpacked.extend_from_slice(&frame);
+            if unpacked.len() > BLOCK_BYTES_MAX {
+                return Err(nonsense("a block of more than a gigabyte"));
+            }
+            let parsed = read_block(&unpacked, revision);
+            match parsed.map_err(|e| Error::new(e.code, e.message))? {
+                Some((block, used)) if used == unpacked.len() => return Ok(block),
+                Some(_) => return Err(nonsense("a frame holds more than its block")),
+                None => {}
+            }
+        }
+    }
+}
+
+fn is_timeout(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+fn broken(e: io::Error) -> Error {
+    Error::new(codes::NETWORK_ERROR, format!("the connection broke: {e}"))
+}
+
+/// The client said something that the protocol does not know.
+pub fn nonsense(what: &str) -> Error {
+    Error::new(
+        codes::UNEXPECTED_PACKET_FROM_CLIENT,
+        format!("Unexpected bytes from client: {what}"),
+    )
+}
+
+/// The writing side; packets go out whole, whichever thread sends them.
+pub struct Writer {
+    stream: Mutex<TcpStream>,
+}
+
+impl Writer {
+    pub fn new(stream: TcpStream) -> io::Result<Writer> {
+        stream.set_write_timeout(Some(PACKET_WAIT))?;
+        Ok(Writer { stream: Mutex::new(stream) })
+    }
+
+    pub fn send(&self, packets: &[u8]) -> Result<()> {
+        self.stream.lock().write_all(packets).map_err(broken)
+    }
+}
+
+/// Appends values to a packet.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+pub fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_varint(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends `block`, in frames of `method` if there is one.
+pub fn put_block(
+    out: &mut Vec<u8>,
+    block: &Block,
+    revision: u64,
+    method: Option<Method>,
+) -> Result<()> {
+    let Some(method) = method else { return write_block(block, revision, out) };
+    let mut bytes = vec![];
+    write_block(block, revision, &mut bytes)?;
+    for piece in bytes.chunks(FRAME_BYTES) {
+        write_frame(piece, method, out);
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+// @clickhouse/client over HTTP: queries in several formats, parameters, streams, inserts, errors, sessions, ping.
+import assert from 'node:assert/strict';
+import { createClient } from '@clickhouse/client';
+
+const client = createClient({ url: `http://127.0.0.1:${process.argv[2]}`, compression: { request: true, response: true }, session_id: crypto.randomUUID(), keep_alive: { enabled: true } });
+assert.equal((await client.ping()).success, true);
+await client.command({ query: 'CREATE TABLE js (id UInt64, name String, tags Array(String), at DateTime64(3), n Nullable(Float64)) ENGINE = MergeTree ORDER BY id' });
+await client.insert({ table: 'js', format: 'JSONEachRow', values: [{ id: '1', name: 'héllo', tags: ['a', 'b'], at: '2024-01-02 03:04:05.678', n: null }, { id: 2, name: '', tags: [], at: '2024-01-02 03:04:05.000', n: 1.5 }] });
+await client.insert({ table: 'js', format: 'JSONCompactEachRow', columns: ['id', 'name'], values: [[3, 'x']] });
+const rows = await (await client.query({ query: 'SELECT id, name, tags, n FROM js WHERE id < {max:UInt32} ORDER BY id', query_params: { max: 3 }, format: 'JSONEachRow', clickhouse_settings: { output_format_json_quote_64bit_integers: 0 } })).json();
+assert.deepEqual(rows, [{ id: 1, name: 'héllo', tags: ['a', 'b'], n: null }, { id: 2, name: '', tags: [], n: 1.5 }]);
+const json = await (await client.query({ query: 'SELECT count() AS c FROM js', format: 'JSON' })).json();
+assert.equal(json.data[0].c, '3');
+assert.equal(json.meta[0].type, 'UInt64');
+let sum = 0;
+const stream = (await client.query({ query: 'SELECT number FROM numbers(100000)', format: 'JSONEachRow' })).stream();
+for await (const batch of stream) for (const row of batch) sum += Number(row.json().number);
+assert.equal(sum, 100000 * 99999 / 2);
+assert.equal(await (await client.query({ query: 'SELECT 1, 2', format: 'CSV' })).text(), '1,2\n');
+await assert.rejects(client.query({ query: 'SELECT nonsense' }), e => e.code === '47' && e.type === 'UNKNOWN_IDENTIFIER');
+await client.command({ query: "SET max_block_size = 7" });
+assert.equal(await (await client.query({ query: "SELECT toString(getSetting('max_block_size'))", format: 'TabSeparated' })).text(), '7\n');
+const { summary } = await client.insert({ table: 'js', format: 'JSONEachRow', values: [{ id: 4, name: 'y' }] });
+assert.equal(summary.written_rows, '1');
+const late = new AbortController();
+const slow = client.query({ query: 'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1', abort_signal: late.signal });
+setTimeout(() => late.abort(), 300);
+await assert.rejects(slow);
+await client.close();
+console.log('@clickhouse/client: ok');
