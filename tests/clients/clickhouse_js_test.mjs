@@ -10,7 +10,7 @@ await client.insert({ table: 'js', format: 'JSONCompactEachRow', columns: ['id',
 const rows = await (await client.query({ query: 'SELECT id, name, tags, n FROM js WHERE id < {max:UInt32} ORDER BY id', query_params: { max: 3 }, format: 'JSONEachRow', clickhouse_settings: { output_format_json_quote_64bit_integers: 0 } })).json();
 assert.deepEqual(rows, [{ id: 1, name: 'héllo', tags: ['a', 'b'], n: null }, { id: 2, name: '', tags: [], n: 1.5 }]);
 const json = await (await client.query({ query: 'SELECT count() AS c FROM js', format: 'JSON' })).json();
-assert.equal(json.data[0].c, '3');
+assert.equal(Number(json.data[0].c), 3);
 assert.equal(json.meta[0].type, 'UInt64');
 let sum = 0;
 const stream = (await client.query({ query: 'SELECT number FROM numbers(100000)', format: 'JSONEachRow' })).stream();

@@ -7,6 +7,7 @@ use super::Binder;
 use super::tree::{self, Tree};
 use crate::error::{Error, Result, codes};
 use crate::functions::cast::cast_value;
+use crate::sql::unescaped;
 
 impl Binder<'_> {
     pub(super) fn parameter(&self, name: &str, data_type: &str) -> Result<Tree> {
@@ -45,27 +46,4 @@ impl Binder<'_> {
             Error::new(codes::UNKNOWN_QUERY_PARAMETER, format!("Substitution `{name}` is not set."))
         })
     }
-}
-
-/// The bytes behind the escapes of TabSeparated.
-pub(super) fn unescaped(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        match bytes.next() {
-            Some(b'n') => out.push(b'\n'),
-            Some(b't') => out.push(b'\t'),
-            Some(b'r') => out.push(b'\r'),
-            Some(b'b') => out.push(8),
-            Some(b'f') => out.push(12),
-            Some(b'0') => out.push(0),
-            Some(other) => out.push(other),
-            None => out.push(b'\\'),
-        }
-    }
-    out
 }

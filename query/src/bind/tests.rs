@@ -11,11 +11,11 @@ use std::sync::Arc;
 use pumphouse_storage::types::{TimeZone, parse_data_type};
 use pumphouse_storage::{Block, Column, DataType, Value};
 
-use super::parameter::unescaped;
 use crate::catalog::{BlockSource, Catalog, SourceColumn, TableSource, numbers};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
 use crate::execute::{ResultSink, run};
+use crate::sql::unescaped;
 use crate::{prepare, sql};
 
 struct Tables {

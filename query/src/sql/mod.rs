@@ -8,12 +8,14 @@ pub mod ast;
 mod column_name;
 pub mod format;
 pub mod lexer;
+mod parameter;
 mod parser;
 #[cfg(test)]
 mod tests;
 mod visit;
 
 pub use column_name::column_name;
+pub(crate) use parameter::unescaped;
 pub use parser::{Parameters, ParsedStatement, unescape};
 pub use visit::{for_each_subquery, names_in, names_in_query, replace_names, replace_subqueries};
 

@@ -83,12 +83,11 @@ async fn run(
     let query = parameters.get("query").map(str::to_string);
     let hold_all = parameters.flag("wait_end_of_query")
         || request.settings.bool("http_wait_end_of_query", false);
-    let reader = compression::unpacked(
-        Box::new(BodyReader::start(body)),
-        header_text(headers, "content-encoding"),
-        parameters.flag("decompress"),
-        !request.settings.bool("http_native_compression_disable_checksumming_on_decompress", false),
-    )?;
+    let body = Box::new(BodyReader::start(body));
+    let encoding = header_text(headers, "content-encoding").map(str::to_string);
+    let frames = parameters.flag("decompress");
+    let check =
+        !request.settings.bool("http_native_compression_disable_checksumming_on_decompress", false);
     let packer = packer(headers, parameters, &request.settings)?;
     let (begin_sender, begin) = oneshot::channel();
     let (piece_sender, pieces) = mpsc::channel(PIECES_MAX);
@@ -99,8 +98,11 @@ async fn run(
     let server = server.clone();
     tokio::task::spawn_blocking(move || {
         let mut output = output;
+        // Unpackers read their header at once, so they are made where reading may wait.
         let outcome =
-            run_statement(&server, request, session, query, reader, &mut output, &context);
+            compression::unpacked(body, encoding.as_deref(), frames, check).and_then(|reader| {
+                run_statement(&server, request, session, query, reader, &mut output, &context)
+            });
         output.finish(outcome);
     });
     let begin = begin.await.map_err(|_| {

@@ -258,6 +258,7 @@ impl Connection {
                 Ready::Bytes => match self.reader.peek()? {
                     client::CANCEL => {
                         self.reader.u8()?;
+                        exchange.cancelled.store(true, Ordering::SeqCst);
                         if let Some(context) = context.get() {
                             context.cancelled.store(true, Ordering::Relaxed);
                         }
@@ -376,6 +377,10 @@ impl Work {
                 }
                 last.push(server::END_OF_STREAM);
                 last
+            }
+            // The client knows why.
+            Err(_) if output.exchange.cancelled.load(Ordering::SeqCst) => {
+                vec![server::END_OF_STREAM]
             }
             Err(e) => packets::exception(&e),
         };

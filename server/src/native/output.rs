@@ -24,6 +24,8 @@ const BLOCK_ROWS_MAX: usize = 65_536;
 pub struct Exchange {
     /// The statement is an INSERT and waits for blocks.
     pub wants_data: AtomicBool,
+    /// The client has said that it wants no more.
+    pub cancelled: AtomicBool,
     /// The last packet of the answer is about to go out.
     pub answered: AtomicBool,
     /// What the client knows of the progress.

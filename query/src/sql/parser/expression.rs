@@ -488,8 +488,14 @@ impl<'a> Parser<'a> {
         self.grow()?;
         let made = match self.parameters {
             Some(_) => {
-                let value = self.parameter_value(&name)?;
-                function("_CAST", vec![string_expr(value), string_expr(&data_type)])
+                let text = self.parameter_value(&name)?;
+                let value = match text {
+                    "\\N" if data_type.starts_with("Nullable(") => {
+                        Expr::new(ExprKind::Literal { value: Value::Null, text: "NULL".into() })
+                    }
+                    text => string_expr(&String::from_utf8_lossy(&crate::sql::unescaped(text))),
+                };
+                function("_CAST", vec![value, string_expr(&data_type)])
             }
             None => Expr::new(ExprKind::Parameter { name, data_type }),
         };
