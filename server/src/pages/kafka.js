@@ -68,8 +68,8 @@ function controls(t) {
     tick();
   };
   return [
-    el('button', { onclick: () => run(`SYSTEM STOP STREAM ${quoted}`, `Stop consuming into ${t.key}? Nothing is lost: it goes on where it stopped.`, 'Pause') }, 'Pause'),
-    el('button', { onclick: () => run(`SYSTEM START STREAM ${quoted}`, `Go on consuming into ${t.key}?`, 'Resume') }, 'Resume'),
+    el('button', { onclick: () => run(`SYSTEM STOP ${quoted}`, `Stop consuming into ${t.key}? Nothing is lost: it goes on where it stopped.`, 'Pause') }, 'Pause'),
+    el('button', { onclick: () => run(`SYSTEM START ${quoted}`, `Go on consuming into ${t.key}?`, 'Resume') }, 'Resume'),
     el('button', { onclick: () => seek(t, quoted, run) }, 'Seek…'),
   ];
 }
