@@ -66,6 +66,7 @@ impl Server {
             std::process::abort();
         }));
         create_default_database(&store)?;
+        forget_memory_tables(&store)?;
         let memory = MemoryTracker::new(config.server_memory_bytes());
         let system_tables = Arc::new(SystemTables::default());
         let extra: Arc<dyn ExtraTables> = system_tables.clone();
@@ -129,6 +130,22 @@ impl Server {
         self.mutations.stop();
         self.store.close();
     }
+}
+
+/// What Memory tables held is gone when a new process begins, as their users expect.
+fn forget_memory_tables(store: &Store) -> Result<()> {
+    let state = store.snapshot();
+    let full = state.tables.values().filter(|t| t.definition.engine == "Memory");
+    let edits: Vec<Edit> = full
+        .flat_map(|t| {
+            let table = t.definition.uuid;
+            t.parts.iter().map(move |p| Edit::RemovePart { table, part: p.id })
+        })
+        .collect();
+    if !edits.is_empty() {
+        store.commit(Commit { preconditions: vec![], edits }, vec![])?;
+    }
+    Ok(())
 }
 
 /// A new data directory begins with the database `default`.

@@ -238,7 +238,8 @@ fn resolve(state: &State, database: &str, name: &str) -> Result<Arc<Table>> {
 fn keeps_rows(table: &Table) -> Result<bool> {
     match table.definition.engine.as_str() {
         "Null" => Ok(false),
-        e if e.ends_with("MergeTree") || e == "Memory" => Ok(true),
+        e if e.ends_with("MergeTree") => Ok(true),
+        "Memory" | "Log" | "TinyLog" | "StripeLog" => Ok(true),
         "Kafka" => Err(Error::new(
             codes::NOT_IMPLEMENTED,
             format!(

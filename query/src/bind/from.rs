@@ -159,7 +159,12 @@ impl Binder<'_> {
     ) -> Result<Source> {
         if let Some(query) = source.view_query() {
             let plan = self.view(query, source.columns())?;
-            return Ok(self.source_of_plan(plan, label, &[]));
+            let mut of_view = self.source_of_plan(plan, label, &[]);
+            let columns = of_view.tables.iter_mut().flat_map(|t| &mut t.columns);
+            for (column, declared) in columns.zip(source.columns()) {
+                column.hidden = declared.hidden;
+            }
+            return Ok(of_view);
         }
         check_options(&*source, &options)?;
         let stored: Vec<&SourceColumn> =
@@ -325,6 +330,9 @@ impl Binder<'_> {
         let mut values = vec![];
         for argument in arguments {
             values.push(self.table_argument(name, argument, scope)?);
+        }
+        if name == "merge" && values.len() == 1 {
+            values.insert(0, Value::string(self.ctx.database.clone()));
         }
         let source = self.catalog.table_function(name, &values)?;
         let options = ScanOptions { final_, sample: None };

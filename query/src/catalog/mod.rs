@@ -6,6 +6,7 @@
 
 mod block;
 mod force;
+mod merge;
 pub mod numbers;
 mod overlay;
 mod store;

@@ -58,6 +58,9 @@ impl Catalog for StoreCatalog {
         if let Some(source) = super::table_function(name, arguments) {
             return source;
         }
+        if let Some(source) = self.own_function(name, arguments) {
+            return source;
+        }
         if let Some(extra) = &self.extra
             && let Some(source) = extra.table_function(name, arguments)
         {
@@ -84,6 +87,10 @@ impl StoreCatalog {
                     format!("The materialized view {database}.{name} has no target table"),
                 )),
             },
+            "Merge" => Ok(self.merged(
+                definition.full_name(),
+                super::merge::of_table(&self.state, definition, table)?,
+            )),
             "Null" => Ok(Arc::new(EmptySource {
                 name: definition.full_name(),
                 engine: "Null".into(),
@@ -99,6 +106,77 @@ impl StoreCatalog {
                 state: self.state.clone(),
                 table: table.clone(),
             })),
+        }
+    }
+
+    /// Table functions over the store's own tables; None if `name` is none of them.
+    fn own_function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+    ) -> Option<Result<Arc<dyn TableSource>>> {
+        match name {
+            "merge" => Some(self.merge_function(arguments)),
+            "remote" | "remoteSecure" | "cluster" | "clusterAllReplicas" => {
+                Some(self.remote_function(name, arguments))
+            }
+            _ => None,
+        }
+    }
+
+    fn merge_function(&self, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
+        let words: Vec<String> = arguments.iter().filter_map(word).collect();
+        let (database, pattern) = match words.as_slice() {
+            [database, pattern] if arguments.len() == 2 => (database, pattern),
+            _ => {
+                return Err(Error::new(
+                    codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+                    "Table function 'merge' requires from 1 to 2 parameters: the name of the source database (the current one without it) and a regexp for table names",
+                ));
+            }
+        };
+        let found = super::merge::of_function(&self.state, database, pattern)?;
+        Ok(self.merged(format!("{database}.merge"), found))
+    }
+
+    fn merged(&self, name: String, found: super::merge::Merged) -> Arc<dyn TableSource> {
+        match found.query {
+            Some(query) => Arc::new(ViewSource { name, columns: found.columns, query }),
+            None => Arc::new(EmptySource { name, engine: "Merge".into(), columns: found.columns }),
+        }
+    }
+
+    /// `remote` and `cluster` name nothing but this server: its tables are read as they are.
+    fn remote_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
+        let words: Vec<String> = arguments.iter().filter_map(word).collect();
+        let is_cluster = name.starts_with("cluster");
+        let here = words.first().is_some_and(|address| match is_cluster {
+            true => address == "default",
+            false => {
+                let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+                ["127.0.0.1", "localhost"].contains(&host)
+            }
+        });
+        if !here {
+            let code =
+                if is_cluster { codes::CLUSTER_DOESNT_EXIST } else { codes::NOT_IMPLEMENTED };
+            return Err(Error::new(
+                code,
+                format!(
+                    "Table function {name}: only this server itself ('127.0.0.1', cluster 'default') can be named"
+                ),
+            ));
+        }
+        let named = words.get(1).and_then(|second| second.split_once('.'));
+        match (named, words.get(1), words.get(2)) {
+            (Some((database, table)), _, _) => self.table(database, table),
+            (None, Some(database), Some(table)) => self.table(database, table),
+            _ => Err(Error::new(
+                codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+                format!(
+                    "Table function '{name}' requires an address or cluster, a database and a table"
+                ),
+            )),
         }
     }
 
@@ -135,7 +213,7 @@ impl StoreCatalog {
 }
 
 /// Columns as queries see them: MATERIALIZED and ALIAS ones hidden from `*`, EPHEMERAL ones left out.
-fn source_columns(table: &Table) -> Vec<SourceColumn> {
+pub(super) fn source_columns(table: &Table) -> Vec<SourceColumn> {
     let columns = table.definition.columns.iter();
     columns
         .filter_map(|c| {
@@ -153,6 +231,13 @@ fn source_columns(table: &Table) -> Vec<SourceColumn> {
             Some(column)
         })
         .collect()
+}
+
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    }
 }
 
 struct ViewSource {

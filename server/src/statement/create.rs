@@ -68,6 +68,8 @@ impl Run<'_> {
             self.copy_structure(other.clone(), &mut create)?;
         }
         create.clone_as = false;
+        self.merge_columns(&mut create)?;
+        let empty = std::mem::take(&mut create.empty);
         let query = create.as_query.take();
         let rows = match &query {
             Some(query) => {
@@ -75,7 +77,7 @@ impl Run<'_> {
                 if create.columns.is_empty() {
                     create.columns = plan.schema.iter().map(column_decl).collect();
                 }
-                Some(execute::collect(&plan, self.context)?)
+                if empty { None } else { Some(execute::collect(&plan, self.context)?) }
             }
             None => None,
         };

@@ -24,7 +24,8 @@ use uuid::Uuid;
 use super::Run;
 
 /// Table engines that can be created, as `system.table_engines` lists them.
-pub const ENGINES: [&str; 3] = ["MergeTree", "Kafka", "Null"];
+pub const ENGINES: &[&str] =
+    &["MergeTree", "Kafka", "Null", "Memory", "Log", "TinyLog", "StripeLog", "Merge"];
 
 impl Run<'_> {
     /// The definition that `create` asks for; `create.name.database` is set already.
@@ -45,6 +46,7 @@ impl Run<'_> {
                 format!("Unknown table engine {engine}"),
             ));
         }
+        super::plain_engine::check(&engine, &create.engine)?;
         let mut settings = settings_map(&create.engine.settings);
         match engine.as_str() {
             "Kafka" => {

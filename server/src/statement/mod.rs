@@ -12,6 +12,7 @@ mod freeze;
 mod insert;
 mod mutation;
 mod partition;
+mod plain_engine;
 mod rename;
 mod secrets;
 mod select;

@@ -73,7 +73,7 @@ pub fn formats(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
 }
 
 pub fn table_engines(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    for engine in ENGINES {
+    for engine in ENGINES.iter().copied() {
         rows.push(&[
             ("name", text(engine)),
             ("supports_settings", flag(engine == "MergeTree" || engine == "Kafka")),

@@ -37,7 +37,8 @@ fn nullable(n: u64, has: bool) -> Value {
 pub fn tables(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
     for table in attached(state) {
         let d = &table.definition;
-        let stores = d.engine.ends_with("MergeTree");
+        let stores = d.engine.ends_with("MergeTree")
+            || ["Memory", "Log", "TinyLog", "StripeLog"].contains(&d.engine.as_str());
         let sum = |f: fn(&pumphouse_storage::log::PartMeta) -> u64| {
             table.parts.iter().map(|p| f(p)).sum::<u64>()
         };

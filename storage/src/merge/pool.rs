@@ -190,7 +190,11 @@ impl Shared {
         let now = self.store.clock().monotonic();
         let busy = Claim::busy(&self.store);
         for table in state.tables.values() {
-            let mergeable = table.definition.engine.ends_with("MergeTree") && !table.detached;
+            let keeps_parts = match table.definition.engine.as_str() {
+                "Memory" | "Log" | "TinyLog" | "StripeLog" => true,
+                engine => engine.ends_with("MergeTree"),
+            };
+            let mergeable = keeps_parts && !table.detached;
             if !mergeable || table.parts.len() < 2 || self.rests(table, now) {
                 continue;
             }

@@ -1,0 +1,11 @@
+CREATE TABLE tf_one (a UInt8, b String) ENGINE = Memory;
+CREATE TABLE tf_two (a UInt32, c Int8) ENGINE = Memory;
+INSERT INTO tf_one VALUES (1, 'x');
+INSERT INTO tf_two VALUES (2, -3);
+SELECT a, b, c FROM merge(currentDatabase(), '^tf_(one|two)$') ORDER BY a;
+SELECT a, toTypeName(a), _table FROM merge('^tf_(one|two)$') ORDER BY a;
+SELECT * FROM merge(currentDatabase(), '^tf_none$');
+SELECT * FROM view(SELECT 1 AS x);
+SELECT * FROM generate_series(1, 5, 2);
+SELECT * FROM null('a UInt8');
+SELECT * FROM tf_unknown(1);
