@@ -4,11 +4,13 @@
 //! many rows a call straight into column builders and keep their state between calls (nothing is
 //! rebuilt per message).
 
+mod arrow;
 mod blocks;
 mod columns;
 mod csv;
 mod fields;
 mod header;
+mod infer;
 mod json_compact;
 mod json_document;
 mod json_each_row;
@@ -145,6 +147,7 @@ pub struct Format {
 pub type FormatRef = Arc<Format>;
 
 pub use columns::{BUFFERED_BYTES_MAX, ColumnBuilder, RowBuilder};
+pub use infer::infer;
 pub use registry::{lookup, names};
 
 /// A reader of the format called `name`. Error 73 when there is none.

@@ -1,6 +1,7 @@
 //! The formats by name. A new format is a file and a line here.
 
 use super::Format;
+use super::arrow::{ArrowReader, ArrowWriter, Container};
 use super::csv::{CsvReader, CsvWriter};
 use super::header::Header;
 use super::json_compact::JsonCompactReader;
@@ -26,6 +27,8 @@ macro_rules! formats {
 /// All formats, sorted by name as ClickHouse spells it: reader, writer.
 #[rustfmt::skip]
 static FORMATS: &[Format] = formats! {
+    "Arrow": Some(|c, o| ArrowReader::boxed(c, o, Container::File)), Some(|o| ArrowWriter::boxed(o, Container::File));
+    "ArrowStream": Some(|c, o| ArrowReader::boxed(c, o, Container::Stream)), Some(|o| ArrowWriter::boxed(o, Container::Stream));
     "CSV": Some(|c, o| CsvReader::boxed(c, o, Header::None)), Some(|o| CsvWriter::boxed(o, Header::None));
     "CSVWithNames": Some(|c, o| CsvReader::boxed(c, o, Header::Names)), Some(|o| CsvWriter::boxed(o, Header::Names));
     "CSVWithNamesAndTypes": Some(|c, o| CsvReader::boxed(c, o, Header::NamesAndTypes)), Some(|o| CsvWriter::boxed(o, Header::NamesAndTypes));
@@ -56,6 +59,7 @@ static FORMATS: &[Format] = formats! {
     "NDJSON": Some(JsonEachRowReader::boxed), Some(|o| JsonRowsWriter::boxed(o, Row::Object, Header::None, false));
     "Native": Some(NativeReader::boxed), Some(NativeWriter::boxed);
     "Null": None, Some(PlainWriter::null);
+    "Parquet": Some(|c, o| ArrowReader::boxed(c, o, Container::Parquet)), Some(|o| ArrowWriter::boxed(o, Container::Parquet));
     "Pretty": None, Some(|o| PrettyWriter::boxed(o, Style::Grid));
     "PrettyCompact": None, Some(|o| PrettyWriter::boxed(o, Style::Compact));
     "PrettyCompactMonoBlock": None, Some(|o| PrettyWriter::boxed(o, Style::Compact));

@@ -216,6 +216,22 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Names and types of the header at the beginning of `bytes`; None if it is not whole.
+pub(super) fn header_of(bytes: &[u8]) -> Option<Vec<(String, String)>> {
+    let mut source = Source { bytes, at: 0 };
+    let count = source.varint().ok()?;
+    let mut text = || source.string().ok().map(|b| String::from_utf8_lossy(b).into_owned());
+    let mut names = vec![];
+    for _ in 0..count {
+        names.push(text()?);
+    }
+    let mut header = vec![];
+    for name in names {
+        header.push((name, text()?));
+    }
+    Some(header)
+}
+
 /// Items of an array may take no bytes (empty tuples), so their number has a bound of its own.
 const ITEMS_MAX: usize = 1 << 24;
 

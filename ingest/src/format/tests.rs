@@ -237,7 +237,10 @@ fn round_trip_block() -> (Vec<InputColumn>, Block) {
     (columns, Block::new(named))
 }
 
-const BOTH_WAYS: [&str; 18] = [
+const BOTH_WAYS: [&str; 21] = [
+    "Arrow",
+    "ArrowStream",
+    "Parquet",
     "Native",
     "RowBinary",
     "RowBinaryWithNames",
@@ -453,5 +456,35 @@ fn short_input_for_wide_types_is_bounded() {
         let error = reader.read_message(text.as_bytes()).unwrap_err();
         assert!(matches!(error.code, 241 | 62 | 27), "{name} {}", error.message);
         assert_eq!(reader.rows(), 0);
+    }
+}
+
+#[test]
+fn schemas_are_inferred_as_clickhouse_does() {
+    let mut wrong = vec![];
+    for line in include_str!("testdata/infer.jsonl").lines() {
+        let record: Json = serde_json::from_str(line).unwrap();
+        let text = |key: &str| record[key].as_str().unwrap();
+        let got = match infer(text("format"), text("input").as_bytes(), &options()) {
+            Ok(columns) => {
+                let column = |c: &InputColumn| format!("{} {}", c.name, c.data_type);
+                columns.iter().map(column).collect::<Vec<_>>().join(", ")
+            }
+            Err(e) => e.to_string(),
+        };
+        if got != text("columns") {
+            let (format, input, want) = (text("format"), text("input"), text("columns"));
+            wrong.push(format!("{format} {input:?}\n   got  {got}\n   want {want}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    let (columns, block) = round_trip_block();
+    for name in ["Native", "RowBinaryWithNamesAndTypes"] {
+        let found = infer(name, &write(name, &block), &options()).unwrap();
+        assert!(found.iter().zip(&columns).all(|(f, c)| f.data_type == c.data_type), "{name}");
+    }
+    for name in ["Arrow", "ArrowStream", "Parquet"] {
+        let found = infer(name, &write(name, &block), &options()).unwrap();
+        assert!(found.iter().zip(&columns).all(|(f, c)| f.name == c.name), "{name}");
     }
 }

@@ -176,6 +176,26 @@ def readers(directory):
             out.write(json.dumps(record) + "\n")
 
 
+INFER = [("JSONEachRow", t) for t in ['{"b":1,"a":"x"}', '{"a":1}\n{"a":2.5,"z":null}', '{"a":"2020-01-01","b":"2020-01-01 00:00:00","c":"2020-01-01 00:00:00.5","d":true}',
+    '{"a":[1,2,null]}', '[{"a":1},{"a":2}]', '{"a":[1.5,2]}', '{"a":-5}', '{"a":9223372036854775807}', '{"a":null}\n{"a":1}']]
+INFER += [("CSV", t) for t in ['1,x,2.5\n', '1,"x",2020-01-01\n2,y,2020-01-02\n', '-1,,true\n', '2020-01-01 00:00:00,x\n', '"a","b"\n1,2\n']]
+INFER += [("CSVWithNames", 'a,b\n1,x\n'), ("TSV", '1\tx\t2.5\n'), ("TSVWithNames", 'p\tq\n1\tx\n'), ("TSVWithNamesAndTypes", 'p\tq\nUInt8\tString\n1\tx\n'),
+    ("JSONCompactEachRow", '[1,"x",[2]]\n'), ("JSONCompactEachRowWithNames", '["a","b"]\n[1,"x"]\n'), ("LineAsString", "x\n"), ("JSONAsString", '{"a":1}')]
+
+
+def infer(directory):
+    with open(os.path.join(HERE, "infer.jsonl"), "w") as out:
+        for i, (fmt, text) in enumerate(INFER):
+            path = os.path.join(directory, f"infer{i}")
+            with open(path, "w") as f:
+                f.write(text)
+            rows = json.loads(query(f"DESCRIBE file('{path}', {fmt})", "JSONCompact"))["data"]
+            columns = ", ".join(f"{r[0]} {r[1]}" for r in rows)
+            out.write(json.dumps({"format": fmt, "input": text, "columns": re.sub(r"\s+", " ", columns.replace("(\n", "(").replace("\n", ""))}) + "\n")
+
+
+
 writers()
 with tempfile.TemporaryDirectory() as directory:
     readers(directory)
+    infer(directory)

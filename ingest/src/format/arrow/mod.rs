@@ -1,0 +1,20 @@
+//! Columnar containers in Arrow's memory: Arrow (the file), ArrowStream and Parquet.
+//!
+//! `export` and `import` turn our columns into Arrow's logical types and back; `stream` and `parquet`
+//! are the containers. Text that is not UTF-8 goes out with replacement characters, since Arrow's
+//! strings are UTF-8. Leaves out packed buffers in Arrow (refused), unions, views of lists and
+//! run-end encoding.
+
+mod export;
+mod import;
+mod stream;
+
+pub use stream::{ArrowReader, ArrowWriter, Container, infer};
+
+use pumphouse_query::error::codes;
+
+use super::ParseError;
+
+fn bad(message: impl std::fmt::Display) -> ParseError {
+    ParseError { code: codes::INCORRECT_DATA, message: message.to_string() }
+}
