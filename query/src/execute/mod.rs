@@ -23,6 +23,7 @@ mod limit;
 #[cfg(test)]
 mod model_tests;
 mod pipeline;
+mod prewhere;
 mod scan;
 mod set;
 mod set_operation;

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use pumphouse_storage::scan::ColumnCondition;
 use pumphouse_storage::{Block, Column, DataType};
 
-use super::expression::{evaluate_mask, mark_columns, renumber};
 use super::pipeline::{Consumer, Driven, Flow, PARALLEL_ROWS_MIN, supply};
+use super::prewhere::Prewhere;
 use super::{Env, late};
 use crate::catalog::{MorselSource, TableSource};
 use crate::context::QueryContext;
@@ -32,35 +32,6 @@ pub(super) struct ScanNode<'a> {
     pub hints: &'a ScanHints,
 }
 
-/// PREWHERE split up: which columns it reads, and itself over only those.
-struct Prewhere {
-    predicate: BoundExpr,
-    columns: Vec<String>,
-    others: Vec<String>,
-    /// Places of `columns` and then of `others` in the scan's output.
-    places: Vec<usize>,
-}
-
-impl Prewhere {
-    fn new(predicate: &BoundExpr, columns: &[String]) -> Prewhere {
-        let mut used = vec![false; columns.len()];
-        mark_columns(predicate, &mut used);
-        let first: Vec<usize> = (0..columns.len()).filter(|i| used[*i]).collect();
-        let second: Vec<usize> = (0..columns.len()).filter(|i| !used[*i]).collect();
-        let mut numbers = vec![0; columns.len()];
-        for (new, old) in first.iter().enumerate() {
-            numbers[*old] = new;
-        }
-        let name = |i: &usize| columns[*i].clone();
-        Prewhere {
-            predicate: renumber(predicate, &numbers),
-            columns: first.iter().map(name).collect(),
-            others: second.iter().map(name).collect(),
-            places: first.into_iter().chain(second).collect(),
-        }
-    }
-}
-
 impl ScanNode<'_> {
     pub fn drive(&self, env: &Env, base: usize, consumer: &dyn Consumer) -> Result<Driven> {
         if self.sample.is_some() {
@@ -77,7 +48,7 @@ impl ScanNode<'_> {
         }
         let small = total.is_some_and(|rows| rows < PARALLEL_ROWS_MIN as u64);
         let threads = if small { 1 } else { env.threads };
-        let prewhere = self.prewhere.map(|p| Prewhere::new(p, self.columns));
+        let prewhere = self.prewhere.map(|p| Prewhere::new(p, self.columns, self.schema));
         let top = env.top.as_ref().filter(|_| !self.final_);
         let order = top.zip(count).and_then(|(top, count)| top.order(morsels.as_ref(), count));
         let driven = supply(&env.ctx, count, threads, base, consumer, &|index, push| {
@@ -137,37 +108,30 @@ impl ScanNode<'_> {
         push: &mut dyn FnMut(Block) -> Result<Flow>,
     ) -> Result<bool> {
         let ctx = &env.ctx;
-        let Some(first) = morsels.read_columns(index, &prewhere.columns, None)? else {
-            return Ok(false);
-        };
-        let mask = evaluate_mask(&prewhere.predicate, &first, ctx)?;
-        let kept = mask.values().count_set_bits();
-        let mut bytes = first.memory_bytes();
-        if kept > 0 {
-            let keep = (kept < first.rows()).then_some(&mask);
-            let mut columns = match keep {
-                Some(mask) => first.filter(mask).columns,
-                None => first.columns.clone(),
-            };
-            if !prewhere.others.is_empty() {
-                let rest = morsels
-                    .read_columns(index, &prewhere.others, keep)?
-                    .ok_or_else(|| Error::new(codes::LOGICAL_ERROR, "a morsel vanished"))?;
-                bytes += rest.memory_bytes();
-                columns.extend(rest.columns);
-            }
-            count_read(ctx, first.rows(), bytes)?;
-            let mut ordered: Vec<(usize, Column)> =
-                prewhere.places.iter().copied().zip(columns).collect();
-            if self.located() {
-                let row_numbers = late::locators(index, first.rows(), keep);
-                ordered.push((self.columns.len(), row_numbers));
-            }
-            ordered.sort_by_key(|(place, _)| *place);
-            push(self.named(ordered.into_iter().map(|(_, c)| c).collect(), kept))?;
-        } else {
-            count_read(ctx, first.rows(), bytes)?;
+        let Some(passed) = prewhere.read(morsels, index, ctx)? else { return Ok(false) };
+        let mut bytes = passed.bytes;
+        if passed.kept == 0 {
+            count_read(ctx, passed.rows, bytes)?;
+            return Ok(true);
         }
+        let keep = passed.mask.as_ref();
+        let mut columns = passed.columns;
+        if !prewhere.others.is_empty() {
+            let rest = morsels
+                .read_columns(index, &prewhere.others, keep)?
+                .ok_or_else(|| Error::new(codes::LOGICAL_ERROR, "a morsel vanished"))?;
+            bytes += rest.memory_bytes();
+            columns.extend(rest.columns);
+        }
+        count_read(ctx, passed.rows, bytes)?;
+        let mut ordered: Vec<(usize, Column)> =
+            prewhere.places.iter().copied().zip(columns).collect();
+        if self.located() {
+            let row_numbers = late::locators(index, passed.rows, keep);
+            ordered.push((self.columns.len(), row_numbers));
+        }
+        ordered.sort_by_key(|(place, _)| *place);
+        push(self.named(ordered.into_iter().map(|(_, c)| c).collect(), passed.kept))?;
         Ok(true)
     }
 }

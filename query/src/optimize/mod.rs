@@ -14,7 +14,7 @@ mod group_limit;
 mod join_order;
 mod monotonic;
 pub(crate) mod predicate;
-mod prewhere;
+pub(crate) mod prewhere;
 mod project_merge;
 pub(crate) mod scan_conditions;
 pub(crate) mod shape;

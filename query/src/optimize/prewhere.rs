@@ -73,7 +73,8 @@ fn choose(
     (first, rest)
 }
 
-fn rank(part: &BoundExpr, schema: &[(String, DataType)]) -> f64 {
+/// The smaller, the earlier a condition should be tested.
+pub fn rank(part: &BoundExpr, schema: &[(String, DataType)]) -> f64 {
     let cost: u32 = columns_of(part).iter().map(|i| bytes(&schema[*i].1)).sum();
     cost as f64 * (0.2 + selectivity(part))
 }
