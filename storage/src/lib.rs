@@ -3,7 +3,7 @@
 //!
 //! Reads top-down in this order: [`types`] (what a value is) → [`block`] (what rows are) → [`disk`]
 //! and [`clock`] (the seams) → [`log`] (edits, state, commit, recovery) → [`part`] (one immutable
-//! file) → [`table`] (insert) → [`merge`] → [`scan`] → [`store`] (the door the layers above use).
+//! file) → [`table`] (insert) → [`merge`] → [`scan`] → [`health`] → [`store`] (the door the layers above use).
 //!
 //! Rules: knows no SQL text beyond carrying it, no Kafka client and no HTTP. What it needs evaluated
 //! (keys) it asks for through [`expression`], which `query` implements.
@@ -13,6 +13,7 @@ pub mod clock;
 pub mod disk;
 pub mod error;
 pub mod expression;
+pub mod health;
 pub mod log;
 pub mod merge;
 pub mod mutation;

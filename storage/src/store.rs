@@ -94,7 +94,7 @@ pub struct Store {
     config: StoreConfig,
     epoch: u32,
     next_part: AtomicU64,
-    quarantined: Mutex<BTreeMap<PartId, String>>,
+    pub(crate) quarantined: Mutex<BTreeMap<PartId, String>>,
     open_parts: Mutex<OpenParts>,
     masks: Mutex<HashMap<PartId, Arc<RowMask>>>,
     parts_removed: AtomicU64,
@@ -188,9 +188,12 @@ impl Store {
     /// The open reader of a part of some snapshot. `Error::Damaged` if it is quarantined or turns out
     /// to be damaged.
     pub fn part(&self, meta: &Arc<PartMeta>) -> Result<Arc<PartReader>> {
-        if let Some(reader) = self.open_parts.lock().get(meta.id) {
+        if let Some(reader) = self.open_parts.lock().get(meta.id)
+            && reader.damage().is_none()
+        {
             return Ok(reader);
         }
+        self.notice_damage();
         if let Some(what) = self.quarantined.lock().get(&meta.id) {
             return Err(Error::Damaged { path: meta.path(), file_offset: 0, what: what.clone() });
         }
@@ -201,9 +204,9 @@ impl Store {
                 Ok(reader)
             }
             Err(e) => {
+                let e = missing_is_damage(&self.disk, meta, e);
                 if matches!(e, Error::Damaged { .. }) {
-                    tracing::error!("part {} is quarantined: {e}", meta.id);
-                    self.quarantined.lock().insert(meta.id, e.to_string());
+                    self.quarantine(meta.id, &e.to_string());
                 }
                 Err(e)
             }
@@ -216,7 +219,14 @@ impl Store {
         if let Some(read) = self.masks.lock().get(&mask.id) {
             return Ok(Some(read.clone()));
         }
-        let read = Arc::new(RowMask::read(&self.disk, mask, meta.rows)?);
+        let read = RowMask::read(&self.disk, mask, meta.rows).map_err(|e| {
+            let e = missing_path_is_damage(&self.disk, crate::log::mask_path(mask.id), e);
+            if matches!(e, Error::Damaged { .. }) {
+                self.quarantine(meta.id, &e.to_string());
+            }
+            e
+        })?;
+        let read = Arc::new(read);
         let mut masks = self.masks.lock();
         if masks.len() >= self.config.open_parts_max {
             // Any may go; they are small and read again at once.
@@ -224,6 +234,26 @@ impl Store {
         }
         masks.insert(mask.id, read.clone());
         Ok(Some(read))
+    }
+
+    /// Quarantines the open parts in which a read has met damage.
+    pub(crate) fn notice_damage(&self) {
+        let damaged: Vec<(PartId, String)> = {
+            let open = self.open_parts.lock();
+            let damage = |r: &Arc<PartReader>| r.damage().map(str::to_string);
+            open.readers.iter().filter_map(|(id, (r, _))| Some((*id, damage(r)?))).collect()
+        };
+        for (id, what) in damaged {
+            self.quarantine(id, &what);
+        }
+    }
+
+    /// The next use opens the part's file, and its mask's, anew.
+    pub(crate) fn forget_reader(&self, meta: &PartMeta) {
+        self.open_parts.lock().remove(meta.id);
+        if let Some(mask) = &meta.mask {
+            self.masks.lock().remove(&mask.id);
+        }
     }
 
     /// Removes the files of parts that left the state and that no snapshot holds any more; gives how
@@ -254,6 +284,7 @@ impl Store {
 
     /// Parts that are missing or damaged, and what is wrong with them.
     pub fn quarantined(&self) -> Vec<(PartId, String)> {
+        self.notice_damage();
         self.quarantined.lock().iter().map(|(id, what)| (*id, what.clone())).collect()
     }
 
@@ -303,6 +334,20 @@ fn open_part(disk: &Arc<dyn Disk>, meta: &PartMeta) -> Result<PartReader> {
     Ok(reader)
 }
 
+/// A file that is not there is damage, not a disk that says no.
+fn missing_is_damage(disk: &Arc<dyn Disk>, meta: &PartMeta, e: Error) -> Error {
+    missing_path_is_damage(disk, meta.path(), e)
+}
+
+pub(crate) fn missing_path_is_damage(disk: &Arc<dyn Disk>, path: String, e: Error) -> Error {
+    match e {
+        Error::Io { .. } if matches!(disk.exists(&path), Ok(false)) => {
+            Error::Damaged { path, file_offset: 0, what: "the file is missing".into() }
+        }
+        e => e,
+    }
+}
+
 /// Checks every live part, the newest ones whole. Gives what is wrong, by part.
 fn verify_parts(
     disk: &Arc<dyn Disk>,
@@ -322,12 +367,16 @@ fn verify_parts(
         .collect();
     let verify = |(part, whole): &(&Arc<PartMeta>, bool)| {
         let outcome = open_part(disk, part)
+<<<<<<< HEAD
             .and_then(|reader| if *whole { reader.verify_all() } else { Ok(()) })
             .and_then(|()| match &part.mask {
                 Some(mask) => RowMask::read(disk, mask, part.rows).map(|_| ()),
                 None => Ok(()),
             });
         outcome.err().map(|e| {
+=======
+            .and_then(|reader| if *whole { reader.verify_all() } else { Ok(()) });
+        outcome.err().map(|e| missing_is_damage(disk, part, e)).map(|e| {
             tracing::error!("part {} is quarantined: {e}", part.id);
             (part.id, e.to_string())
         })

@@ -36,11 +36,13 @@ impl Claim {
         Some(Claim { store: store.clone(), parts: parts.to_vec() })
     }
 
-    /// The parts of `store` that are claimed.
+    /// The parts of `store` that are claimed, and those in quarantine: no merge may touch them.
     pub(crate) fn busy(store: &Arc<Store>) -> HashSet<PartId> {
         let at = address(store);
+        let quarantined = store.quarantined().into_iter().map(|(part, _)| part);
         let claimed = CLAIMED.lock();
-        claimed.iter().flatten().filter(|(s, _)| *s == at).map(|(_, part)| *part).collect()
+        let claimed = claimed.iter().flatten().filter(|(s, _)| *s == at).map(|(_, part)| *part);
+        claimed.chain(quarantined).collect()
     }
 }
 

@@ -42,6 +42,8 @@ pub struct PartReader {
     /// Range over the whole part per column, once asked for.
     part_ranges: Vec<OnceLock<Option<Range>>>,
     skip_entries: Vec<SkipEntry>,
+    /// The first damage that a read met.
+    damage: OnceLock<String>,
 }
 
 impl PartReader {
@@ -109,6 +111,7 @@ impl PartReader {
             granule_starts,
             part_ranges,
             skip_entries,
+            damage: OnceLock::new(),
         })
     }
 
@@ -359,11 +362,18 @@ impl PartReader {
     }
 
     fn damaged(&self, mark: Mark, what: &str) -> Error {
-        Error::Damaged {
+        let e = Error::Damaged {
             path: self.path.clone(),
             file_offset: mark.file_offset,
             what: format!("expected {what}"),
-        }
+        };
+        let _ = self.damage.set(e.to_string());
+        e
+    }
+
+    /// The damage that a read met, if one did: the store then quarantines the part.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
     }
 
     /// Reads the whole file and checks every checksum, and that no byte lies outside of one.
