@@ -60,6 +60,12 @@ pub mod codes {
         };
     }
     codes! {
+        BACKUP_ALREADY_EXISTS = 598,
+        BACKUP_NOT_FOUND = 599,
+        BACKUP_DAMAGED = 601,
+        BACKUP_ENTRY_NOT_FOUND = 605,
+        CANNOT_RESTORE_TABLE = 608,
+        BACKUP_ENGINE_NOT_FOUND = 627,
         UNSUPPORTED_METHOD = 1,
         CANNOT_PARSE_TEXT = 6,
         INCORRECT_NUMBER_OF_COLUMNS = 7,

@@ -29,6 +29,12 @@ pub struct Config {
     /// Password of the user `default`; empty: only loopback may connect.
     pub password: String,
     pub log_level: String,
+    /// `text` or `json`.
+    pub log_format: String,
+    /// Where BACKUP writes; empty: `backups` in the data directory.
+    pub backups_path: String,
+    /// Bytes a second that the background check of parts reads; 0 turns it off.
+    pub scrub_bytes_per_second: u64,
 }
 
 impl Default for Config {
@@ -48,6 +54,9 @@ impl Default for Config {
             keep_free_space_bytes: 1 << 30,
             password: String::new(),
             log_level: "info".into(),
+            log_format: "text".into(),
+            backups_path: String::new(),
+            scrub_bytes_per_second: 4 << 20,
         }
     }
 }
@@ -70,7 +79,7 @@ pub enum ConfigError {
     OpenWithoutPassword(IpAddr),
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 16] = [
     "data_dir",
     "listen",
     "http_port",
@@ -84,6 +93,9 @@ const KEYS: [&str; 13] = [
     "keep_free_space_bytes",
     "password",
     "log_level",
+    "log_format",
+    "backups_path",
+    "scrub_bytes_per_second",
 ];
 
 impl Config {
@@ -162,6 +174,10 @@ impl Config {
             "keep_free_space_bytes" => parse!(keep_free_space_bytes),
             "password" => self.password = value.into(),
             "log_level" => self.log_level = value.into(),
+            "log_format" if value == "text" || value == "json" => self.log_format = value.into(),
+            "log_format" => return Err(bad()),
+            "backups_path" => self.backups_path = value.into(),
+            "scrub_bytes_per_second" => parse!(scrub_bytes_per_second),
             _ => {
                 return Err(ConfigError::UnknownKey {
                     origin: origin.into(),
@@ -179,6 +195,14 @@ impl Config {
             return Err(ConfigError::OpenWithoutPassword(self.listen));
         }
         Ok(())
+    }
+
+    /// The folder below which backups are written.
+    pub fn backups_dir(&self) -> PathBuf {
+        if self.backups_path.is_empty() {
+            return self.data_dir.join("backups");
+        }
+        PathBuf::from(&self.backups_path)
     }
 
     /// The memory limit of all queries together, in bytes.

@@ -7,9 +7,12 @@
 //!
 //! Rules: the only crate that knows HTTP and tokio; statements run on their own blocking threads.
 
+pub mod backups;
 pub mod client;
 pub mod config;
+pub mod counters;
 pub mod demo;
+pub mod health;
 pub mod http;
 pub mod native;
 pub mod process;

@@ -10,6 +10,8 @@ use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 
+use crate::counters::Counters;
+
 /// Finished queries remembered for `system.query_log`.
 const QUERY_LOG_ENTRIES_MAX: usize = 10_000;
 /// Longer query texts are cut in lists and logs.
@@ -46,11 +48,17 @@ pub struct Processes {
     running: Mutex<BTreeMap<String, Arc<Process>>>,
     log: Mutex<VecDeque<QueryLogEntry>>,
     running_max: usize,
+    pub counters: Counters,
 }
 
 impl Processes {
     pub fn new(running_max: usize) -> Processes {
-        Processes { running: Mutex::default(), log: Mutex::default(), running_max }
+        Processes {
+            running: Mutex::default(),
+            log: Mutex::default(),
+            running_max,
+            counters: Counters::default(),
+        }
     }
 
     /// Registers a query until the guard drops. Fails with 202 when too many run and with 216 when
@@ -98,6 +106,22 @@ impl Processes {
         }
     }
 
+    /// Waits until none of them runs, or the time is over; whether all have ended.
+    pub fn wait_ended(&self, query_ids: &[String], time: std::time::Duration) -> bool {
+        let deadline = std::time::Instant::now() + time;
+        loop {
+            let running = self.running.lock();
+            if !query_ids.iter().any(|id| running.contains_key(id)) {
+                return true;
+            }
+            drop(running);
+            if std::time::Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     /// Asks all to stop (at shutdown).
     pub fn kill_all(&self) {
         for process in self.running() {
@@ -106,6 +130,7 @@ impl Processes {
     }
 
     fn remember(&self, entry: QueryLogEntry) {
+        self.counters.count(&entry);
         let mut log = self.log.lock();
         if log.len() >= QUERY_LOG_ENTRIES_MAX {
             log.pop_front();

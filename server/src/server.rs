@@ -14,11 +14,13 @@ use pumphouse_query::context::MemoryTracker;
 use pumphouse_storage::Store;
 use pumphouse_storage::clock::{Clock, SystemClock};
 use pumphouse_storage::disk::RealDisk;
+use pumphouse_storage::health::scrub::{Scrub, ScrubConfig};
 use pumphouse_storage::log::{Commit, Edit, Precondition};
 use pumphouse_storage::merge::MergePool;
 use pumphouse_storage::mutation::MutationPool;
 use pumphouse_storage::store::{StoreConfig, StoreOptions};
 
+use crate::backups::Backups;
 use crate::config::Config;
 use crate::process::Processes;
 use crate::session::Sessions;
@@ -29,6 +31,9 @@ const DROPPED_TABLES_KEPT: Duration = Duration::from_secs(480);
 /// How long shutdown waits for blocks in flight and running queries.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(20);
 
+/// Rest between two rounds of the check of all parts.
+const SCRUB_PAUSE: Duration = Duration::from_secs(3600);
+
 /// A running instance, shared by all requests.
 pub struct Server {
     pub config: Config,
@@ -38,6 +43,8 @@ pub struct Server {
     pub kafka: Arc<KafkaEngine>,
     pub merges: MergePool,
     pub mutations: MutationPool,
+    pub scrub: Scrub,
+    pub backups: Backups,
     pub processes: Arc<Processes>,
     pub sessions: Arc<Sessions>,
     pub memory: Arc<MemoryTracker>,
@@ -82,7 +89,13 @@ impl Server {
                 ..KafkaEngineConfig::default()
             },
         );
+        let scrub = Scrub::start(
+            store.clone(),
+            ScrubConfig { bytes_per_second: config.scrub_bytes_per_second, pause: SCRUB_PAUSE },
+        );
         let server = Arc::new(Server {
+            scrub,
+            backups: Backups::default(),
             processes: Arc::new(Processes::new(config.max_concurrent_queries)),
             sessions: Arc::default(),
             started: Instant::now(),
@@ -126,6 +139,8 @@ impl Server {
         }
         self.processes.kill_all();
         self.kafka.shutdown(SHUTDOWN_WAIT);
+        self.backups.cancel_all();
+        self.scrub.stop();
         self.merges.stop();
         self.mutations.stop();
         self.store.close();

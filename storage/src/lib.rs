@@ -3,11 +3,13 @@
 //!
 //! Reads top-down in this order: [`types`] (what a value is) → [`block`] (what rows are) → [`disk`]
 //! and [`clock`] (the seams) → [`log`] (edits, state, commit, recovery) → [`part`] (one immutable
-//! file) → [`table`] (insert) → [`merge`] → [`scan`] → [`health`] → [`store`] (the door the layers above use).
+//! file) → [`table`] (insert) → [`merge`] → [`scan`] → [`health`] and
+//! [`backup`] → [`store`] (the door the layers above use).
 //!
 //! Rules: knows no SQL text beyond carrying it, no Kafka client and no HTTP. What it needs evaluated
 //! (keys) it asks for through [`expression`], which `query` implements.
 
+pub mod backup;
 pub mod block;
 pub mod clock;
 pub mod disk;

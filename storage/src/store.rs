@@ -95,7 +95,7 @@ pub struct Store {
     epoch: u32,
     next_part: AtomicU64,
     pub(crate) quarantined: Mutex<BTreeMap<PartId, String>>,
-    open_parts: Mutex<OpenParts>,
+    pub(crate) open_parts: Mutex<OpenParts>,
     masks: Mutex<HashMap<PartId, Arc<RowMask>>>,
     parts_removed: AtomicU64,
     repairs: Vec<String>,
@@ -367,15 +367,11 @@ fn verify_parts(
         .collect();
     let verify = |(part, whole): &(&Arc<PartMeta>, bool)| {
         let outcome = open_part(disk, part)
-<<<<<<< HEAD
             .and_then(|reader| if *whole { reader.verify_all() } else { Ok(()) })
             .and_then(|()| match &part.mask {
                 Some(mask) => RowMask::read(disk, mask, part.rows).map(|_| ()),
                 None => Ok(()),
             });
-        outcome.err().map(|e| {
-=======
-            .and_then(|reader| if *whole { reader.verify_all() } else { Ok(()) });
         outcome.err().map(|e| missing_is_damage(disk, part, e)).map(|e| {
             tracing::error!("part {} is quarantined: {e}", part.id);
             (part.id, e.to_string())
@@ -390,7 +386,7 @@ fn verify_parts(
 }
 
 /// Readers kept open; the least recently used ones go first.
-struct OpenParts {
+pub(crate) struct OpenParts {
     readers: HashMap<PartId, (Arc<PartReader>, u64)>,
     uses: u64,
     max: usize,
@@ -420,7 +416,7 @@ impl OpenParts {
         self.readers.insert(id, (reader, self.uses));
     }
 
-    fn remove(&mut self, id: PartId) {
+    pub(crate) fn remove(&mut self, id: PartId) {
         self.readers.remove(&id);
     }
 }

@@ -8,6 +8,7 @@ pub mod authentication;
 mod body;
 pub mod compression;
 mod error_text;
+mod monitoring;
 mod output;
 mod pages;
 mod parameters;
@@ -77,6 +78,8 @@ fn router(server: Arc<Server>) -> Router {
         .route("/query", any(query::handle))
         .route("/ping", get(pages::ping))
         .route("/replicas_status", get(pages::ping))
+        .route("/metrics", get(monitoring::metrics))
+        .route("/health", get(monitoring::health))
         .route("/play", get(pages::play))
         .route("/dashboard", get(pages::dashboard))
         .route("/kafka", get(pages::kafka))

@@ -87,7 +87,11 @@ fn page(html: &'static str, policy: &'static str) -> Response<Body> {
     response
 }
 
-fn respond(status: StatusCode, content_type: &'static str, text: String) -> Response<Body> {
+pub(super) fn respond(
+    status: StatusCode,
+    content_type: &'static str,
+    text: String,
+) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();

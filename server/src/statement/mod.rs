@@ -5,6 +5,8 @@ mod alter;
 mod alter_clauses;
 mod alter_draft;
 mod alter_words;
+mod backup;
+mod check;
 mod create;
 mod definition;
 mod drop;
@@ -14,6 +16,7 @@ mod mutation;
 mod partition;
 mod plain_engine;
 mod rename;
+mod other;
 mod secrets;
 mod select;
 mod show;
@@ -21,6 +24,7 @@ mod stream;
 mod stream_select;
 mod system;
 mod values;
+mod words;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -164,15 +168,14 @@ impl Run<'_> {
             Statement::Exists { kind, name, .. } => self.exists(kind, &name, format.as_deref()),
             Statement::Show(show) => self.show(&show, format.as_deref()),
             Statement::System(command) => self.system(&command),
-            Statement::KillQuery { mutation, where_, .. } => {
-                self.kill_query(mutation, &where_, format.as_deref())
+            Statement::KillQuery { mutation, where_, sync } => {
+                self.kill_query(mutation, &where_, sync, format.as_deref())
             }
             Statement::Alter(alter) => self.alter(&alter),
             Statement::Delete(alter) => self.delete_rows(&alter),
             Statement::Update(alter) => self.update_rows(&alter),
-            Statement::Check { .. } | Statement::Other(_) => {
-                Err(Error::new(codes::NOT_IMPLEMENTED, "This statement is not supported yet"))
-            }
+            Statement::Check { name } => self.check_table(&name, format.as_deref()),
+            Statement::Other(text) => self.other(&text),
         }
     }
 
@@ -338,7 +341,10 @@ fn kind_of(statement: &Statement) -> &'static str {
         Statement::Use(_) => "Use",
         Statement::System(_) => "System",
         Statement::Alter(_) | Statement::Delete(_) | Statement::Update(_) => "Alter",
-        Statement::Check { .. } | Statement::Other(_) => "",
+        Statement::Check { .. } => "Check",
+        Statement::Other(text) if text.starts_with("BACKUP") => "Backup",
+        Statement::Other(text) if text.starts_with("RESTORE") => "Restore",
+        Statement::Other(_) => "",
         Statement::Rename { .. } => "Rename",
         Statement::Optimize { .. } => "Optimize",
         Statement::KillQuery { .. } => "KillQuery",

@@ -190,7 +190,7 @@ fn restore(table: &Table, commit: &mut Commit) {
 }
 
 /// The same table under another name; its CREATE text follows.
-fn renamed(old: &TableDefinition, to: &Name) -> Result<Arc<TableDefinition>> {
+pub(super) fn renamed(old: &TableDefinition, to: &Name) -> Result<Arc<TableDefinition>> {
     let mut definition = old.clone();
     definition.database = to.0.clone();
     definition.name = to.1.clone();

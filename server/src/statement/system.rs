@@ -8,29 +8,23 @@ use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::Run;
 
+/// How often a waiting KILL looks whether it was killed itself.
+const KILL_STEP: std::time::Duration = std::time::Duration::from_millis(200);
+
 impl Run<'_> {
     pub(super) fn system(&mut self, command: &SystemCommand) -> Result<()> {
         let words = command.words.join(" ");
         match words.as_str() {
             _ if self.is_stream_command(command) => self.stream_command(command),
-            "FLUSH LOGS"
-            | "DROP MARK CACHE"
-            | "DROP UNCOMPRESSED CACHE"
-            | "RELOAD CONFIG"
-            | "DROP DNS CACHE"
-            | "DROP QUERY CACHE"
-            | "SYNC FILE CACHE" => Ok(()),
-            "STOP MERGES" => {
-                self.server.merges.set_paused(true);
+            "STOP MERGES" | "START MERGES" => {
+                self.server.merges.set_paused(words == "STOP MERGES");
                 Ok(())
             }
-            "START MERGES" => {
-                self.server.merges.set_paused(false);
-                Ok(())
-            }
-            other => {
-                Err(Error::new(codes::NOT_IMPLEMENTED, format!("SYSTEM {other} is not supported")))
-            }
+            "SHUTDOWN" => signal_hook::low_level::raise(signal_hook::consts::SIGTERM)
+                .map_err(|e| Error::new(codes::ABORTED, format!("cannot signal the server: {e}"))),
+            // What was acknowledged is durable, so this is only a slower start.
+            "KILL" => std::process::abort(),
+            other => system_answer(other, command.table.is_some()),
         }
     }
 
@@ -39,6 +33,7 @@ impl Run<'_> {
         &mut self,
         mutation: bool,
         where_: &Expr,
+        sync: bool,
         format: Option<&str>,
     ) -> Result<()> {
         if mutation {
@@ -68,6 +63,12 @@ impl Run<'_> {
                 columns[3].push(block.columns[2].value(row));
             }
         }
+        if columns[0].is_empty() {
+            return Ok(());
+        }
+        if sync {
+            self.wait_for_killed(&mut columns)?;
+        }
         let names = ["kill_status", "query_id", "user", "query"];
         let named = names
             .iter()
@@ -75,5 +76,71 @@ impl Run<'_> {
             .map(|(n, v)| Ok((n.to_string(), Column::from_values(DataType::String, v)?)))
             .collect::<Result<Vec<_>>>()?;
         self.write_block(&Block::new(named), format)
+    }
+
+    /// SYNC: waits until the killed queries have ended.
+    fn wait_for_killed(&self, columns: &mut [Vec<Value>; 4]) -> Result<()> {
+        let ids: Vec<String> = columns[1]
+            .iter()
+            .map(|id| String::from_utf8_lossy(id.as_bytes().unwrap_or_default()).into_owned())
+            .collect();
+        while !self.server.processes.wait_ended(&ids, KILL_STEP) {
+            self.context.check()?;
+        }
+        columns[0].fill(Value::string("finished"));
+        Ok(())
+    }
+}
+
+/// Commands without anything to do here, and those that ClickHouse refuses on such a server too.
+fn system_answer(words: &str, names_table: bool) -> Result<()> {
+    const NOTHING_TO_DO: &[&str] = &[
+        "DROP REPLICA",
+        "FLUSH ASYNC INSERT QUEUE",
+        "JEMALLOC PURGE",
+        "LOAD PRIMARY KEY",
+        "RELOAD ASYNCHRONOUS",
+        "RELOAD CONFIG",
+        "RELOAD DICTIONARIES",
+        "RELOAD EMBEDDED DICTIONARIES",
+        "RELOAD FUNCTIONS",
+        "RELOAD USERS",
+        "RESTART REPLICAS",
+        "START CLEANUP",
+        "START DISTRIBUTED SENDS",
+        "START FETCHES",
+        "START MOVES",
+        "START REPLICATED SENDS",
+        "START REPLICATION QUEUES",
+        "STOP CLEANUP",
+        "STOP DISTRIBUTED SENDS",
+        "STOP FETCHES",
+        "STOP MOVES",
+        "STOP REPLICATED SENDS",
+        "STOP REPLICATION QUEUES",
+        "SYNC FILE CACHE",
+        "UNLOAD PRIMARY KEY",
+        "WAIT LOADING",
+        "FLUSH LOGS",
+    ];
+    let cache = words.strip_prefix("DROP ").or_else(|| words.strip_prefix("CLEAR "));
+    if NOTHING_TO_DO.contains(&words) || cache.is_some_and(|w| w.ends_with(" CACHE")) {
+        return Ok(());
+    }
+    let refuse = |code, text: &str| Err(Error::new(code, text.to_string()));
+    match words {
+        "SYNC REPLICA" | "RESTART REPLICA" | "RESTORE REPLICA" if names_table => {
+            refuse(codes::BAD_ARGUMENTS, "The table is not replicated")
+        }
+        "FLUSH DISTRIBUTED" => refuse(codes::BAD_ARGUMENTS, "The table is not distributed"),
+        "SYNC DATABASE REPLICA" => refuse(
+            codes::BAD_ARGUMENTS,
+            "SYSTEM SYNC DATABASE REPLICA query is intended to work only with Replicated engine",
+        ),
+        "SYNC TRANSACTION LOG" => refuse(codes::NOT_IMPLEMENTED, "Transactions are not supported"),
+        "UNFREEZE" | "UNFREEZE WITH NAME" => {
+            refuse(codes::SUPPORT_IS_DISABLED, "Support for SYSTEM UNFREEZE query is disabled")
+        }
+        other => refuse(codes::NOT_IMPLEMENTED, &format!("SYSTEM {other} is not supported")),
     }
 }

@@ -1,4 +1,4 @@
-//! `system.mutations` and `system.detached_parts`: what changes tables, and what was taken out of them.
+//! `system.mutations`: what changes tables.
 
 use pumphouse_query::Result;
 use pumphouse_storage::Value;
@@ -42,28 +42,6 @@ pub fn mutations(server: &Server, state: &State, rows: &mut Rows) -> Result<()> 
                     ("latest_fail_reason", text(failure.map_or("", |f| f.reason.as_str()))),
                 ]);
             }
-        }
-    }
-    Ok(())
-}
-
-pub fn detached_parts(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
-    for table in state.tables.values().filter(|t| !t.detached) {
-        for part in &table.changes.detached_parts {
-            rows.push(&[
-                ("database", text(&table.definition.database)),
-                ("table", text(&table.definition.name)),
-                ("partition_id", text(&part.partition_id)),
-                ("name", text(part.name())),
-                ("bytes_on_disk", number(part.bytes)),
-                ("modification_time", seconds(part.created_us)),
-                ("disk", text("default")),
-                ("path", text(server.config.data_dir.join(part.path()).display().to_string())),
-                ("reason", text("")),
-                ("min_block_number", Value::Int(part.min_block as i64)),
-                ("max_block_number", Value::Int(part.max_block as i64)),
-                ("level", number(part.level.into())),
-            ]);
         }
     }
     Ok(())

@@ -97,20 +97,96 @@ pub fn build_options(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-pub fn disks(server: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    let free = server.store.disk().free_bytes()?.unwrap_or(0);
-    rows.push(&[
-        ("name", text("default")),
-        ("path", text(server.config.data_dir.display().to_string())),
-        ("free_space", number(free)),
-        ("unreserved_space", number(free)),
-        ("keep_free_space", number(server.config.keep_free_space_bytes)),
-        ("type", text("Local")),
-    ]);
+pub fn users(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    rows.push(&[("name", text("default")), ("storage", text("config"))]);
     Ok(())
 }
 
-pub fn users(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    rows.push(&[("name", text("default")), ("storage", text("config"))]);
+/// Lines of an embedded list, each split at tabs.
+fn lines(list: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+    list.lines().filter(|l| !l.is_empty()).map(|l| l.split('\t').collect())
+}
+
+pub fn data_type_families(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    for fields in lines(include_str!("data_types.tsv")) {
+        let [name, any_case, alias] = fields[..] else { continue };
+        rows.push(&[
+            ("name", text(name)),
+            ("case_insensitive", flag(any_case == "1")),
+            ("alias_to", text(alias)),
+        ]);
+    }
+    Ok(())
+}
+
+pub fn combinators(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    for fields in lines(include_str!("combinators.tsv")) {
+        let [name, internal] = fields[..] else { continue };
+        rows.push(&[("name", text(name)), ("is_internal", flag(internal == "1"))]);
+    }
+    Ok(())
+}
+
+pub fn keywords(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    for keyword in include_str!("keywords.tsv").lines() {
+        rows.push(&[("keyword", text(keyword))]);
+    }
+    Ok(())
+}
+
+pub fn merge_tree_settings(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    for fields in lines(include_str!("merge_tree_settings.tsv")) {
+        let [name, data_type, value, tier] = fields[..] else { continue };
+        let tier = match tier {
+            "Experimental" => 4,
+            "Obsolete" => 8,
+            "Beta" => 12,
+            _ => 0,
+        };
+        rows.push(&[
+            ("name", text(name)),
+            ("type", text(data_type)),
+            ("value", text(value)),
+            ("default", text(value)),
+            ("is_obsolete", flag(tier == 8)),
+            ("tier", pumphouse_storage::Value::Int(tier)),
+        ]);
+    }
+    Ok(())
+}
+
+pub fn time_zones(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    for zone in chrono_tz::TZ_VARIANTS {
+        rows.push(&[("time_zone", text(zone.name()))]);
+    }
+    Ok(())
+}
+
+pub fn table_functions(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    for name in super::TABLE_FUNCTIONS {
+        rows.push(&[("name", text(*name)), ("allow_readonly", flag(true))]);
+    }
+    Ok(())
+}
+
+pub fn database_engines(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    for name in ["Atomic", "Memory"] {
+        rows.push(&[("name", text(name))]);
+    }
+    Ok(())
+}
+
+pub fn contributors(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    rows.push(&[("name", text("The Pumphouse contributors"))]);
+    Ok(())
+}
+
+pub fn licenses(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    rows.push(&[
+        ("library_name", text("pumphouse")),
+        ("license_type", text(env!("CARGO_PKG_LICENSE"))),
+        ("license_path", text("/LICENSE")),
+        ("license_text", text(include_str!("../../../LICENSE"))),
+    ]);
     Ok(())
 }

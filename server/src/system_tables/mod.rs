@@ -3,12 +3,13 @@
 //! [`FILLERS`] that gives the columns it has something for. Tables without a filler are there and
 //! empty, so that tools which look at them find nothing rather than an error.
 
-mod activity;
+pub(crate) mod activity;
 mod changes;
 mod dashboards;
 mod introspection;
 mod objects;
 mod rows;
+mod storage;
 mod streams;
 
 use std::sync::{Arc, OnceLock, Weak};
@@ -33,7 +34,25 @@ const FILLERS: &[(&str, Filler)] = &[
     ("databases", objects::databases),
     ("tables", objects::tables),
     ("columns", objects::columns),
-    ("parts", objects::parts),
+    ("parts", storage::parts),
+    ("parts_columns", storage::parts_columns),
+    ("detached_parts", storage::detached_parts),
+    ("data_skipping_indices", storage::data_skipping_indices),
+    ("projections", storage::projections),
+    ("storage_policies", storage::storage_policies),
+    ("events", activity::events),
+    ("errors", activity::errors),
+    ("backups", activity::backups),
+    ("warnings", activity::warnings),
+    ("data_type_families", introspection::data_type_families),
+    ("aggregate_function_combinators", introspection::combinators),
+    ("keywords", introspection::keywords),
+    ("merge_tree_settings", introspection::merge_tree_settings),
+    ("time_zones", introspection::time_zones),
+    ("table_functions", introspection::table_functions),
+    ("database_engines", introspection::database_engines),
+    ("contributors", introspection::contributors),
+    ("licenses", introspection::licenses),
     ("kafka_consumers", streams::kafka_consumers),
     ("kafka_offsets", streams::kafka_offsets),
     ("kafka_gaps", streams::kafka_gaps),
@@ -42,7 +61,6 @@ const FILLERS: &[(&str, Filler)] = &[
     ("query_log", activity::query_log),
     ("merges", activity::merges),
     ("mutations", changes::mutations),
-    ("detached_parts", changes::detached_parts),
     ("metrics", activity::metrics),
     ("asynchronous_metrics", activity::asynchronous_metrics),
     ("dashboards", dashboards::dashboards),
@@ -51,7 +69,7 @@ const FILLERS: &[(&str, Filler)] = &[
     ("formats", introspection::formats),
     ("table_engines", introspection::table_engines),
     ("build_options", introspection::build_options),
-    ("disks", introspection::disks),
+    ("disks", storage::disks),
     ("users", introspection::users),
 ];
 
@@ -87,6 +105,12 @@ const QUERY_LOG_COLUMNS: &[(&str, &str)] = &[
 
 /// Tables and columns of our own, beside ClickHouse's: `(table, column, type)`.
 const OWN_COLUMNS: &[(&str, &str, &str)] = &[
+    ("aggregate_function_combinators", "name", "String"),
+    ("asynchronous_metrics", "metric", "String"),
+    ("asynchronous_metrics", "value", "Float64"),
+    ("asynchronous_metrics", "description", "String"),
+    ("asynchronous_metrics", "name", "String"),
+    ("parts", "quarantined", "String"),
     ("kafka_consumers", "state", "String"),
     ("kafka_consumers", "paused_reason", "String"),
     ("kafka_consumers", "next_retry", "DateTime"),
@@ -148,6 +172,26 @@ impl Server {
 /// Databases that no CREATE DATABASE made.
 pub fn is_virtual_database(name: &str) -> bool {
     name == "system"
+}
+
+/// Table functions that FROM knows.
+pub const TABLE_FUNCTIONS: &[&str] = &[
+    "generateSeries",
+    "generate_series",
+    "null",
+    "numbers",
+    "numbers_mt",
+    "values",
+    "view",
+    "zeros",
+    "zeros_mt",
+];
+
+/// Names of the system tables that no table of the store stands for.
+pub fn virtual_names(state: &State) -> Vec<&'static str> {
+    let mut names = table_names();
+    names.retain(|name| state.table("system", name).is_none());
+    names
 }
 
 /// Names of all system tables, in order.

@@ -1,10 +1,13 @@
-//! `system.databases`, `tables`, `columns`, `parts`: what the log says exists.
+//! `system.databases`, `tables`, `columns`: what the log says exists.
+
+use std::collections::BTreeMap;
 
 use pumphouse_query::Result;
 use pumphouse_storage::Value;
 use pumphouse_storage::log::{State, Table};
 
-use super::rows::{Rows, flag, number, seconds, text, texts};
+use super::rows::{Rows, flag, number, text, texts};
+use super::storage;
 use crate::server::Server;
 use crate::statement::default_kind_name;
 
@@ -26,7 +29,7 @@ pub fn databases(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-fn attached(state: &State) -> impl Iterator<Item = &std::sync::Arc<Table>> {
+pub(super) fn attached(state: &State) -> impl Iterator<Item = &std::sync::Arc<Table>> {
     state.databases.values().flat_map(|d| d.tables.values()).filter_map(|id| state.tables.get(id))
 }
 
@@ -57,21 +60,22 @@ pub fn tables(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
             ("partition_key", text(d.partition_key.join(", "))),
             ("sorting_key", text(d.sorting_key.join(", "))),
             ("primary_key", text(d.primary_key.join(", "))),
-            ("total_rows", nullable(sum(|p| p.rows), stores)),
+            ("total_rows", nullable(sum(|p| p.rows_live()), stores)),
             ("total_bytes", nullable(sum(|p| p.bytes), stores)),
             ("total_bytes_uncompressed", nullable(sum(|p| p.bytes_uncompressed), stores)),
             ("parts", nullable(table.parts.len() as u64, stores)),
             ("active_parts", nullable(table.parts.len() as u64, stores)),
+            ("sampling_key", text(d.clauses.sample_by.clone().unwrap_or_default())),
+            ("storage_policy", text(if stores { "default" } else { "" })),
+            ("target_database", text(d.target.as_ref().map_or("", |t| &t.0))),
+            ("target_table", text(d.target.as_ref().map_or("", |t| &t.1))),
             ("comment", text(&d.comment)),
             ("has_own_data", flag(stores)),
             ("dependencies_database", texts(dependents.iter().map(|t| &t.definition.database))),
             ("dependencies_table", texts(dependents.iter().map(|t| &t.definition.name))),
         ]);
     }
-    for name in super::table_names() {
-        if state.table("system", name).is_some() {
-            continue;
-        }
+    for name in super::virtual_names(state) {
         rows.push(&[
             ("database", text("system")),
             ("name", text(name)),
@@ -90,9 +94,22 @@ fn engine_full(create_query: &str) -> String {
     }
 }
 
-pub fn columns(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
+/// Bytes in files and decoded of each column of a table, by column id.
+fn table_column_bytes(server: &Server, table: &Table) -> BTreeMap<u32, (u64, u64)> {
+    let mut sums: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    for part in &table.parts {
+        for (id, (stored, decoded)) in storage::column_bytes(server, part).unwrap_or_default() {
+            let sum = sums.entry(id).or_default();
+            (sum.0, sum.1) = (sum.0 + stored, sum.1 + decoded);
+        }
+    }
+    sums
+}
+
+pub fn columns(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
     for table in attached(state) {
         let d = &table.definition;
+        let bytes = table_column_bytes(server, table);
         for (i, column) in d.columns.iter().enumerate() {
             let (kind, expression) = match &column.default {
                 Some(default) => (default_kind_name(default.kind), default.expression.as_str()),
@@ -104,6 +121,8 @@ pub fn columns(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
                 ("name", text(&column.name)),
                 ("type", text(column.data_type.to_string())),
                 ("position", number(i as u64 + 1)),
+                ("data_compressed_bytes", number(bytes.get(&column.id).map_or(0, |b| b.0))),
+                ("data_uncompressed_bytes", number(bytes.get(&column.id).map_or(0, |b| b.1))),
                 ("default_kind", text(kind)),
                 ("default_expression", text(expression)),
                 ("comment", text(&column.comment)),
@@ -114,10 +133,7 @@ pub fn columns(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
             ]);
         }
     }
-    for table in super::table_names() {
-        if state.table("system", table).is_some() {
-            continue;
-        }
+    for table in super::virtual_names(state) {
         for (i, (name, data_type)) in super::schema_of(table).into_iter().enumerate() {
             rows.push(&[
                 ("database", text("system")),
@@ -125,44 +141,6 @@ pub fn columns(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
                 ("name", text(name)),
                 ("type", text(data_type.to_string())),
                 ("position", number(i as u64 + 1)),
-            ]);
-        }
-    }
-    Ok(())
-}
-
-pub fn parts(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
-    for table in attached(state) {
-        let d = &table.definition;
-        for part in &table.parts {
-            rows.push(&[
-                (
-                    "partition",
-                    text(if part.partition_id == "all" { "tuple()" } else { &part.partition_id }),
-                ),
-                ("partition_id", text(&part.partition_id)),
-                ("name", text(part.name())),
-                ("part_type", text("Compact")),
-                ("active", flag(true)),
-                ("visible", flag(true)),
-                ("rows", number(part.rows_live())),
-                ("marks", number(part.rows.div_ceil(8192))),
-                ("files", number(1)),
-                ("bytes_on_disk", number(part.bytes)),
-                ("bytes", number(part.bytes)),
-                ("data_compressed_bytes", number(part.bytes)),
-                ("data_uncompressed_bytes", number(part.bytes_uncompressed)),
-                ("modification_time", seconds(part.created_us)),
-                ("min_block_number", Value::Int(part.min_block as i64)),
-                ("max_block_number", Value::Int(part.max_block as i64)),
-                ("level", number(part.level as u64)),
-                ("data_version", number(part.min_block.max(part.data_version))),
-                ("database", text(&d.database)),
-                ("table", text(&d.name)),
-                ("engine", text(&d.engine)),
-                ("disk_name", text("default")),
-                ("path", text(part.path())),
-                ("hash_of_all_files", text(format!("{:016x}", part.footer_hash))),
             ]);
         }
     }

@@ -43,6 +43,10 @@ pub trait Disk: Send + Sync + 'static {
     fn sync_dir(&self, dir: &str) -> Result<()>;
     /// Free bytes, or None where the notion makes no sense.
     fn free_bytes(&self) -> Result<Option<u64>>;
+    /// Size of all of it, or None where the notion makes no sense.
+    fn total_bytes(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
     /// Takes the exclusive lock of the whole directory, held until the guard is dropped. Fails with
     /// `Error::Locked`, naming the holder where known.
     fn lock(&self) -> Result<Box<dyn Send + Sync>>;

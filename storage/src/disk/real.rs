@@ -120,7 +120,11 @@ impl Disk for RealDisk {
     }
 
     fn free_bytes(&self) -> Result<Option<u64>> {
-        free_bytes(&self.root).map(Some).map_err(io_error("statvfs", &self.root))
+        space(&self.root).map(|(free, _)| Some(free)).map_err(io_error("statvfs", &self.root))
+    }
+
+    fn total_bytes(&self) -> Result<Option<u64>> {
+        space(&self.root).map(|(_, total)| Some(total)).map_err(io_error("statvfs", &self.root))
     }
 
     fn lock(&self) -> Result<Box<dyn Send + Sync>> {
@@ -159,7 +163,8 @@ fn host_name() -> String {
         .unwrap_or_else(|_| "unknown".into())
 }
 
-fn free_bytes(path: &Path) -> io::Result<u64> {
+/// Free bytes and all bytes of the file system.
+fn space(path: &Path) -> io::Result<(u64, u64)> {
     use std::os::unix::ffi::OsStrExt;
     let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
     let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
@@ -171,7 +176,9 @@ fn free_bytes(path: &Path) -> io::Result<u64> {
     // SAFETY: statvfs returned 0, so it filled the whole struct.
     let stat = unsafe { stat.assume_init() };
     #[allow(clippy::unnecessary_cast)] // the field widths differ between platforms
-    Ok((stat.f_bavail as u64).saturating_mul(stat.f_frsize as u64))
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize as u64);
+    #[allow(clippy::unnecessary_cast)]
+    Ok((bytes(stat.f_bavail as u64), bytes(stat.f_blocks as u64)))
 }
 
 struct RealWriteFile {

@@ -50,9 +50,6 @@ pub(super) fn verify_file(store: &Store, meta: &PartMeta) -> Result<()> {
     if reader.footer_hash() != meta.footer_hash {
         return Err(damaged("its footer is not the one that the log lists".into()));
     }
-    if reader.id() != meta.id || reader.table() != meta.table {
-        return Err(damaged("it is another part's file".into()));
-    }
     if reader.rows() != meta.rows {
         let (has, listed) = (reader.rows(), meta.rows);
         return Err(damaged(format!("it has {has} rows, the log lists {listed}")));

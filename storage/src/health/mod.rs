@@ -27,6 +27,8 @@ impl Store {
             tracing::error!("part {id} is quarantined: {what}");
             quarantined.insert(id, what.to_string());
         }
+        drop(quarantined);
+        self.open_parts.lock().remove(id);
     }
 
     /// What is wrong with a part, if it is quarantined.

@@ -15,8 +15,15 @@ impl Parser<'_> {
             "RENAME" => self.rename(),
             "EXCHANGE" => self.exchange(),
             "OPTIMIZE" => self.optimize(),
-            "CHECK" if self.take_keyword("TABLE") => {
-                Ok(Statement::Check { name: self.table_name()? })
+            "CHECK" if self.at_keyword("TABLE") => {
+                let start = self.index;
+                self.take_keyword("TABLE");
+                let name = self.table_name()?;
+                if self.at_keyword("PARTITION") || self.at_keyword("PART") {
+                    self.index = start;
+                    return self.kept_as_text(word);
+                }
+                Ok(Statement::Check { name })
             }
             _ => self.kept_as_text(word),
         }

@@ -254,6 +254,9 @@ impl Parser<'_> {
         if !verbs.iter().any(|verb| self.at_keyword(verb)) {
             return Err(self.unexpected());
         }
+        if self.keyword_ahead(1, "QUARANTINED") {
+            return self.kept_as_text("SYSTEM");
+        }
         let mut words = Vec::new();
         let mut table = None;
         while matches!(self.token().kind, TokenKind::Word | TokenKind::QuotedName) {
@@ -309,7 +312,13 @@ impl Parser<'_> {
 }
 
 /// Words of SYSTEM commands; any other word is a table.
-const SYSTEM_WORDS: [&str; 78] = [
+const SYSTEM_WORDS: [&str; 84] = [
+    "ASYNCHRONOUS",
+    "CONDITION",
+    "VECTOR",
+    "SIMILARITY",
+    "TRANSACTION",
+    "LOADING",
     "FLUSH",
     "LOGS",
     "DISTRIBUTED",
