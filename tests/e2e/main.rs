@@ -10,6 +10,7 @@ mod bad_messages;
 mod browser;
 mod clients;
 mod demo;
+mod health;
 mod house;
 mod http_interface;
 mod kafka_control;
