@@ -14,6 +14,7 @@ pub mod counters;
 pub mod demo;
 pub mod health;
 pub mod http;
+pub mod log_format;
 pub mod native;
 pub mod process;
 pub mod run;

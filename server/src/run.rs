@@ -10,13 +10,14 @@ use pumphouse_query::Error;
 
 use crate::config::Config;
 use crate::http::HttpServer;
+use crate::log_format::JsonLines;
 use crate::native::NativeServer;
 use crate::server::Server;
 
 /// Runs until SIGTERM, SIGINT or SIGQUIT. The exit code is 0 after a clean stop, 1 if it could not
 /// start.
 pub fn server(config: Config) -> ExitCode {
-    start_logging(&config.log_level);
+    start_logging_as(&config.log_level, &config.log_format);
     let stop = match stop_signal() {
         Ok(stop) => stop,
         Err(e) => return failed(&format!("cannot install signal handlers: {e}")),
@@ -74,6 +75,18 @@ fn start_native(server: &Arc<Server>) -> Result<Option<NativeServer>, String> {
 pub fn stop_in_order(server: &Arc<Server>, http: HttpServer) {
     server.stop();
     http.stop();
+}
+
+/// Logs to standard error at `level`, as JSON lines if `format` is `json`.
+fn start_logging_as(level: &str, format: &str) {
+    if format != "json" {
+        return start_logging(level);
+    }
+    let _ = tracing_subscriber::fmt()
+        .event_format(JsonLines)
+        .with_max_level(level.parse().unwrap_or(tracing::Level::INFO))
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// Logs to standard error at `level` (or as PUMPHOUSE_LOG says).
