@@ -138,8 +138,8 @@ pub fn merge_tree_settings(_: &Server, _: &State, rows: &mut Rows) -> Result<()>
     for fields in lines(include_str!("merge_tree_settings.tsv")) {
         let [name, data_type, value, tier] = fields[..] else { continue };
         let tier = match tier {
-            "Experimental" => 4,
-            "Obsolete" => 8,
+            "Experimental" => 8,
+            "Obsolete" => 4,
             "Beta" => 12,
             _ => 0,
         };
@@ -148,7 +148,7 @@ pub fn merge_tree_settings(_: &Server, _: &State, rows: &mut Rows) -> Result<()>
             ("type", text(data_type)),
             ("value", text(value)),
             ("default", text(value)),
-            ("is_obsolete", flag(tier == 8)),
+            ("is_obsolete", flag(tier == 4)),
             ("tier", pumphouse_storage::Value::Int(tier)),
         ]);
     }
