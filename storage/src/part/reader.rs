@@ -97,22 +97,21 @@ impl PartReader {
             row += *rows as u64;
             row
         }));
-        let skip_entries =
-            match footer.head.sections.iter().find(|s| s.tag == section::SKIP_INDEXES) {
-                Some(s) => read_entries(&s.bytes).map_err(|e| damaged(footer_offset, e.0))?,
-                None => vec![],
-            };
         let part_ranges = footer.columns.iter().map(|_| OnceLock::new()).collect();
-        Ok(PartReader {
+        let mut reader = PartReader {
             path: path.to_string(),
             file,
             footer,
             footer_hash,
             granule_starts,
             part_ranges,
-            skip_entries,
+            skip_entries: vec![],
             damage: OnceLock::new(),
-        })
+        };
+        if let Some(bytes) = reader.section(section::SKIP_INDEXES) {
+            reader.skip_entries = read_entries(bytes).map_err(|e| damaged(footer_offset, e.0))?;
+        }
+        Ok(reader)
     }
 
     /// Hash of the footer, to compare with `PartMeta::footer_hash`.
