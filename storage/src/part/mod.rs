@@ -1,12 +1,13 @@
 //! A part: one immutable file of rows, sorted by key, cut into granules, column by column.
 //!
 //! Reads top-down: [`writer`] (a block, or a stream of granules, to a file) → `encode` / `decode`
-//! (one granule of one column to bytes and back) → [`footer`] (directory, marks, primary index,
+//! (one granule of one column to bytes and back; [`codec`] has what `CODEC(...)` names) → [`footer`] (directory, marks, primary index,
 //! minima and maxima, checksums) → [`reader`]. `docs/format-part.md` has the bytes.
 //!
 //! Rules: a file is created under its final, never reused name and is nothing until the log lists
 //! it ([`PendingPart`]); every byte is checksummed before it is used.
 
+pub mod codec;
 mod content_hash;
 mod decode;
 mod encode;

@@ -164,6 +164,12 @@ impl PartReader {
         self.footer.head.sections.iter().find(|s| s.tag == tag).map(|s| &s.bytes[..])
     }
 
+    /// The codec that each column was written with, as its definition said it; empty for the default.
+    pub fn codecs(&self) -> Vec<String> {
+        let mut cursor = Cursor::new(self.section(section::CODECS).unwrap_or_default());
+        self.footer.columns.iter().map(|_| cursor.text().unwrap_or_default()).collect()
+    }
+
     /// The blob of that number, verified.
     pub(crate) fn blob(&self, number: usize) -> Result<Vec<u8>> {
         let mark = *self.footer.head.blobs.get(number).ok_or_else(|| Error::Damaged {

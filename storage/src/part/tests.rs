@@ -273,7 +273,12 @@ fn write_part_with(
         .iter()
         .zip(&names)
         .enumerate()
-        .map(|(i, (c, name))| PartColumn { id: i as u32 + 1, name, data_type: &c.data_type })
+        .map(|(i, (c, name))| PartColumn {
+            id: i as u32 + 1,
+            name,
+            data_type: &c.data_type,
+            codec: Default::default(),
+        })
         .collect();
     let identity = PartIdentity {
         id: PartId { epoch: 1, number: 1 },

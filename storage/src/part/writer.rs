@@ -11,6 +11,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::PendingPart;
+use super::codec::ColumnCodec;
 use super::content_hash::{row_hashes, sum};
 use super::encode::{Encoder, decoded_bytes};
 use super::footer::section as section_tag;
@@ -19,7 +20,7 @@ use super::footer::{
 };
 use super::layout::Layout;
 use super::skip_index_write::{SkipIndex, SkipIndexWriter, finish_indexes};
-use super::wire::put_u64;
+use super::wire::{put_bytes, put_u64};
 use crate::block::{Block, Column};
 use crate::disk::{Disk, WriteFile};
 use crate::error::{Error, Result};
@@ -56,6 +57,7 @@ pub(crate) struct PartColumn<'a> {
     pub(crate) id: u32,
     pub(crate) name: &'a str,
     pub(crate) data_type: &'a DataType,
+    pub(crate) codec: ColumnCodec,
 }
 
 /// A part being written.
@@ -65,6 +67,7 @@ pub(crate) struct PartWriter {
     keys: PartKeys,
     encoder: Encoder,
     columns: Vec<ColumnWriter>,
+    codecs: Vec<ColumnCodec>,
     /// Encoded granules of the group being gathered, per column.
     group: Vec<Vec<u8>>,
     /// First granule of the group.
@@ -93,6 +96,7 @@ impl PartWriter {
             encoder: Encoder::take(),
             group: vec![vec![]; columns.len()],
             columns: columns.iter().map(|c| ColumnWriter::new(c.id, c.name, c.data_type)).collect(),
+            codecs: columns.iter().map(|c| c.codec.clone()).collect(),
             group_first: 0,
             granule_rows: vec![],
             index_rows: vec![vec![]; keys.primary_key.len()],
@@ -209,6 +213,7 @@ impl PartWriter {
         let first = bytes.len();
         let hashes =
             matches!(layout, Layout::Strings | Layout::FixedBytes(_)).then_some(&self.hashes[..]);
+        self.encoder.set_codec(&self.codecs[i]);
         self.encoder.encode(layout, array, hashes, bytes)?;
         let decoded = decoded_bytes(layout, array);
         let (Ok(length), Ok(decoded32)) =
@@ -305,6 +310,12 @@ impl PartWriter {
     }
 
     fn footer(&mut self, blobs: Vec<Mark>) -> Result<Vec<u8>> {
+        if self.codecs.iter().any(|c| !c.text.is_empty()) {
+            let mut texts = vec![];
+            self.codecs.iter().for_each(|c| put_bytes(&mut texts, c.text.as_bytes()));
+            self.add_section(section_tag::CODECS, false, texts);
+        }
+        self.encoder.set_codec(&ColumnCodec::default());
         let mut primary_index = vec![];
         for ((text, data_type), rows) in self.keys.primary_key.iter().zip(&self.index_rows) {
             let mut column = Column::concat(rows)?;

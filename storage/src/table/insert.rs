@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::log::{self, PartId, TableDefinition};
+use crate::part::codec::ColumnCodec;
 use crate::part::{KeyColumn, PartColumn, PartIdentity, PartKeys, PartWriter, PendingPart};
 use crate::store::Store;
 
@@ -189,8 +190,14 @@ pub(crate) fn part_writer(
     identity: PartIdentity,
     partition: Vec<Column>,
 ) -> PartWriter {
+    let by_default = super::default_codec(definition);
     let columns: Vec<PartColumn<'_>> = stored_columns(definition)
-        .map(|c| PartColumn { id: c.id, name: &c.name, data_type: &c.data_type })
+        .map(|c| PartColumn {
+            id: c.id,
+            name: &c.name,
+            data_type: &c.data_type,
+            codec: ColumnCodec::of(&c.codec, &c.data_type, by_default),
+        })
         .collect();
     let texts = |key: &[KeyExpression]| key.iter().map(|e| e.text.clone()).collect::<Vec<_>>();
     let part_keys = PartKeys {

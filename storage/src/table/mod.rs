@@ -10,6 +10,8 @@ pub(crate) mod order;
 pub(crate) mod tests;
 
 use crate::log::{ColumnDefinition, DefaultKind, TableDefinition};
+use crate::part::codec::Generic;
+use crate::part::codec::declare::parse_default;
 
 /// Rows of a granule unless the table says otherwise.
 pub const INDEX_GRANULARITY: usize = 8192;
@@ -30,6 +32,12 @@ pub fn stored_columns(definition: &TableDefinition) -> impl Iterator<Item = &Col
 pub fn index_granularity(definition: &TableDefinition) -> usize {
     setting(definition, "index_granularity")
         .map_or(INDEX_GRANULARITY, |rows: usize| rows.clamp(1, INDEX_GRANULARITY_MAX))
+}
+
+/// What columns without a codec are compressed with.
+pub(crate) fn default_codec(definition: &TableDefinition) -> Generic {
+    let text = definition.settings.get("default_compression_codec").map_or("", String::as_str);
+    parse_default(text.trim_matches('\'')).unwrap_or(Generic::Lz4)
 }
 
 fn setting<T: std::str::FromStr>(definition: &TableDefinition, name: &str) -> Option<T> {

@@ -1,6 +1,8 @@
-//! Payloads: raw bytes or one LZ4 block, whose decoded length the node knows.
+//! Payloads: bytes as they are, compressed, or put through a chain of codecs. The node knows their
+//! decoded length.
 
-use super::super::encode::method::{LZ4, RAW};
+use super::super::codec::{chain, lz4, zstd};
+use super::super::encode::method::{CHAIN, LZ4, RAW, ZSTD};
 use super::super::wire::{Cursor, Decoded, Malformed};
 
 /// The `length` bytes of a payload, decompressed into `scratch` if they must be.
@@ -13,15 +15,16 @@ pub(super) fn payload<'s, 'a: 's>(
     let stored = cursor.bytes()?;
     match method {
         RAW if stored.len() == length => Ok(stored),
-        LZ4 if plausible(stored, length) => {
+        RAW => Err(Malformed("a payload")),
+        LZ4 if !plausible(stored, length) => Err(Malformed("a payload")),
+        _ => {
             if scratch.len() < length {
                 scratch.resize(length, 0);
             }
             let out = &mut scratch[..length];
-            decompress(stored, out)?;
+            decompress(method, stored, out)?;
             Ok(out)
         }
-        _ => Err(Malformed("a payload")),
     }
 }
 
@@ -34,8 +37,7 @@ pub(super) fn payload_into(cursor: &mut Cursor<'_>, out: &mut [u8]) -> Decoded<(
             out.copy_from_slice(stored);
             Ok(())
         }
-        LZ4 => decompress(stored, out),
-        _ => Err(Malformed("a payload")),
+        _ => decompress(method, stored, out),
     }
 }
 
@@ -44,9 +46,11 @@ fn plausible(stored: &[u8], length: usize) -> bool {
     length / 256 <= stored.len()
 }
 
-fn decompress(stored: &[u8], out: &mut [u8]) -> Decoded<()> {
-    match lz4_flex::block::decompress_into(stored, out) {
-        Ok(written) if written == out.len() => Ok(()),
-        _ => Err(Malformed("an LZ4 block")),
+fn decompress(method: u8, stored: &[u8], out: &mut [u8]) -> Decoded<()> {
+    match method {
+        LZ4 => lz4::decode(stored, out),
+        ZSTD => zstd::decompress(stored, out),
+        CHAIN => chain::decode(stored, out),
+        _ => Err(Malformed("a payload")),
     }
 }

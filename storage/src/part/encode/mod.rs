@@ -8,9 +8,10 @@ mod strings;
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
-use arrow_buffer::{Buffer, NullBuffer};
+use arrow_buffer::{Buffer, NullBuffer, ToByteSlice};
 use parking_lot::Mutex;
 
+use super::codec::{ColumnCodec, Stage};
 use super::layout::{Layout, Order};
 use super::wire::put_u32;
 use super::word::{Word, with_word};
@@ -49,6 +50,8 @@ pub(crate) mod tag {
 #[derive(Default)]
 pub(crate) struct Encoder {
     compressor: Compressor,
+    /// Codecs for the words of numbers, instead of what would be chosen.
+    stages: Vec<Stage>,
     narrow: Vec<u8>,
     dictionary: strings::DictionaryScratch,
     dictionary_used: bool,
@@ -71,6 +74,12 @@ impl Encoder {
         if spare.len() < SPARE_MAX && self.compressor.kept_bytes() <= SPARE_BYTES_MAX {
             spare.push(self);
         }
+    }
+
+    /// How the columns that follow are compressed.
+    pub(crate) fn set_codec(&mut self, codec: &ColumnCodec) {
+        self.compressor.generic = codec.generic;
+        self.stages.clone_from(&codec.stages);
     }
 
     /// If the last string node written is a dictionary: a row of each distinct string.
@@ -102,6 +111,7 @@ impl Encoder {
             self.compressor.payload(&bitmap(nulls), 10, out);
         }
         match layout {
+            _ if !self.stages.is_empty() && self.coded(layout, array, nulls, out) => {}
             Layout::Number { width, order } => with_word!(*width, T => {
                 let buffer = number_buffer(array);
                 let words: &[T] = buffer.typed_data();
@@ -138,6 +148,44 @@ impl Encoder {
             }
         }
         Ok(())
+    }
+}
+
+impl Encoder {
+    /// Writes words through the column's chain; false if the layout has none.
+    fn coded(
+        &mut self,
+        layout: &Layout,
+        array: &dyn Array,
+        nulls: Option<&NullBuffer>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let (filled, buffer);
+        let (bytes, width, order): (&[u8], usize, Order) = match layout {
+            Layout::Number { width, order } => with_word!(*width, T => {
+                buffer = number_buffer(array);
+                let words: &[T] = buffer.typed_data();
+                if words.iter().all(|word| *word == words[0]) {
+                    // One word beats every chain.
+                    return false;
+                }
+                match nulls {
+                    None => (words.to_byte_slice(), *width, *order),
+                    Some(nulls) => {
+                        filled = fill_nulls(words, nulls).to_byte_slice().to_vec();
+                        (&filled[..], *width, *order)
+                    }
+                }
+            }),
+            Layout::FixedBytes(width) => {
+                (array.as_fixed_size_binary().value_data(), *width, Order::Unsigned)
+            }
+            _ => return false,
+        };
+        out.push(tag::PLAIN);
+        let signed = order == Order::Signed;
+        self.compressor.coded(&self.stages, width, signed, bytes, out);
+        true
     }
 }
 
