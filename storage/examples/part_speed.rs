@@ -1,5 +1,9 @@
 //! Prints how fast parts are written, read and merged, on lifelike web events in memory: per second
 //! of processor time, without a disk. `cargo run --release -p pumphouse-storage --example part_speed`.
+//!
+//! `part_speed table TYPES ROWS KEY CODEC` does it for other rows: a file of `name TAB type` lines, a
+//! file of RowBinary rows, the sorting key with commas between, and the table's default codec; it also
+//! prints the bytes of each column. `part_speed small` counts what a part of 100 rows costs.
 
 use std::sync::Arc;
 
@@ -13,6 +17,9 @@ use pumphouse_storage::store::{Store, StoreConfig, StoreOptions};
 use pumphouse_storage::table::insert::write_block;
 use pumphouse_storage::types::{Value, parse_data_type};
 use pumphouse_storage::{merge, scan};
+
+#[path = "row_binary/mod.rs"]
+mod row_binary;
 
 const ROWS: usize = 65_536;
 const BLOCKS: usize = 8;
@@ -119,8 +126,12 @@ fn rows(block: usize, random: &mut Random) -> Block {
 }
 
 fn definition(key: &[&str]) -> TableDefinition {
+    definition_of(COLUMNS, key)
+}
+
+fn definition_of(columns: &[(&str, &str)], key: &[&str]) -> TableDefinition {
     let key: Vec<String> = key.iter().map(|k| k.to_string()).collect();
-    let columns = COLUMNS.iter().enumerate().map(|(i, (name, data_type))| ColumnDefinition {
+    let columns = columns.iter().enumerate().map(|(i, (name, data_type))| ColumnDefinition {
         id: i as u32,
         name: name.to_string(),
         data_type: parse_data_type(data_type).expect("a type"),
@@ -149,10 +160,19 @@ fn definition(key: &[&str]) -> TableDefinition {
 }
 
 fn main() -> pumphouse_storage::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, types, rows, key, codec] = &arguments[..]
+        && mode == "table"
+    {
+        return of_table(types, rows, key, codec);
+    }
     let mut random = Random(42);
     let blocks: Vec<Block> = (0..BLOCKS).map(|i| rows(i, &mut random)).collect();
     if std::env::args().nth(1).as_deref() == Some("write") {
         return write_on(&blocks);
+    }
+    if std::env::args().nth(1).as_deref() == Some("small") {
+        return small(&blocks[0]);
     }
     for key in [&["event_time"][..], &["user_id", "event_time"], &["url"]] {
         run(key, &blocks)?;
@@ -174,6 +194,10 @@ fn write_on(blocks: &[Block]) -> pumphouse_storage::Result<()> {
 }
 
 fn open(key: &[&str]) -> pumphouse_storage::Result<(Arc<Store>, Arc<Table>)> {
+    open_with(definition(key))
+}
+
+fn open_with(definition: TableDefinition) -> pumphouse_storage::Result<(Arc<Store>, Arc<Table>)> {
     let store = Store::open(StoreOptions {
         disk: Arc::new(MemoryDisk::new()),
         clock: Arc::new(SystemClock::default()),
@@ -185,7 +209,7 @@ fn open(key: &[&str]) -> pumphouse_storage::Result<(Arc<Store>, Arc<Table>)> {
         engine: "Atomic".into(),
         comment: "".into(),
     };
-    let create = Edit::CreateTable { definition: Arc::new(definition(key)) };
+    let create = Edit::CreateTable { definition: Arc::new(definition) };
     store.commit(Commit { preconditions: vec![], edits: vec![database, create] }, vec![])?;
     let table = store.snapshot().table("default", "events").cloned().expect("the table");
     Ok((store, table))
@@ -228,6 +252,67 @@ fn run(key: &[&str], blocks: &[Block]) -> pumphouse_storage::Result<()> {
     columns(&store, &table().parts[0].path())
 }
 
+/// What a part of 100 rows costs in time and bytes.
+fn small(block: &Block) -> pumphouse_storage::Result<()> {
+    let (store, table) = open(&["event_time"])?;
+    let few = block.slice(0, 100);
+    let start = Cpu::now();
+    let mut bytes = 0;
+    for _ in 0..2000 {
+        bytes = write_block(&store, &table, &few)?[0].meta.bytes;
+    }
+    println!("write: {:.0} us a part of {bytes} bytes", start.seconds() / 2000.0 * 1e6);
+    let part = write_block(&store, &table, &few)?.remove(0).keep();
+    let start = Cpu::now();
+    for _ in 0..2000 {
+        PartReader::open(store.disk(), &part.path())?;
+    }
+    println!("open: {:.0} us", start.seconds() / 2000.0 * 1e6);
+    let reader = PartReader::open(store.disk(), &part.path())?;
+    let start = Cpu::now();
+    for _ in 0..2000 {
+        for i in 0..COLUMNS.len() {
+            reader.read_column(i, &[0])?;
+        }
+    }
+    println!("read: {:.0} us", start.seconds() / 2000.0 * 1e6);
+    Ok(())
+}
+
+/// Rows of a RowBinary file through insert, read and merge.
+fn of_table(types: &str, rows: &str, key: &str, codec: &str) -> pumphouse_storage::Result<()> {
+    let types = std::fs::read_to_string(types).expect("the file of types");
+    let described: Vec<(&str, &str)> = types.lines().filter_map(|l| l.split_once('\t')).collect();
+    let blocks =
+        row_binary::blocks(&described, &std::fs::read(rows).expect("the file of rows"), ROWS);
+    let key: Vec<&str> = key.split(',').collect();
+    let mut definition = definition_of(&described, &key);
+    definition.settings.insert("default_compression_codec".into(), codec.into());
+    let (store, table) = open_with(definition)?;
+    drop(write_block(&store, &table, &blocks[0])?);
+    let start = Cpu::now();
+    let mut parts = vec![];
+    for block in &blocks {
+        parts.extend(write_block(&store, &table, block)?);
+    }
+    let seconds = start.seconds();
+    let count: usize = blocks.iter().map(Block::rows).sum();
+    let raw: u64 = parts.iter().map(|p| p.meta.bytes_uncompressed).sum();
+    println!(
+        "insert {:.2} s, {:.0} rows/s, {:.0} MB/s",
+        seconds,
+        count as f64 / seconds,
+        raw as f64 / seconds / 1e6
+    );
+    store.commit(Commit::default(), parts)?;
+    let start = Cpu::now();
+    merge::optimize(&store, "default", "events", true)?;
+    println!("merge {:.0} rows/s", count as f64 / start.seconds());
+    let table = store.snapshot().table("default", "events").cloned().expect("the table");
+    println!("{} bytes in one part", table.parts[0].bytes);
+    columns(&store, &table.parts[0].path())
+}
+
 fn read(store: &Arc<Store>, raw: u64) -> pumphouse_storage::Result<()> {
     let state = store.snapshot();
     let table = state.table("default", "events").expect("the table").clone();
@@ -252,9 +337,7 @@ fn columns(store: &Arc<Store>, path: &str) -> pumphouse_storage::Result<()> {
         }
         let seconds = start.seconds();
         println!(
-            "    {name:12} {:7.2} MB as {:6.2} MB, read at {:.2} GB/s",
-            raw as f64 / 1e6,
-            stored as f64 / 1e6,
+            "    {name:20} {raw:10} as {stored:9}, read at {:.2} GB/s",
             raw as f64 / seconds / 1e9
         );
     }
