@@ -17,11 +17,12 @@ use pumphouse_storage::log::{
     ProjectionDefinition, TableClauses, TableDefinition, TtlRule, TtlRuleAction,
 };
 use pumphouse_storage::part::check_skip_indexes;
+use pumphouse_storage::part::codec::settle_default;
 use pumphouse_storage::types::parse_data_type;
 use pumphouse_storage::{DataType, Value};
 use uuid::Uuid;
 
-use super::Run;
+use super::{Run, codec};
 
 /// Table engines that can be created, as `system.table_engines` lists them.
 pub const ENGINES: &[&str] =
@@ -89,6 +90,7 @@ impl Run<'_> {
     /// Columns with types read and DEFAULT expressions checked.
     pub(super) fn column_definitions(&self, decls: &[ColumnDecl]) -> Result<Vec<ColumnDefinition>> {
         let mut columns: Vec<ColumnDefinition> = Vec::with_capacity(decls.len());
+        let suspicious_codecs = self.context.settings.bool("allow_suspicious_codecs", false);
         let typed: Vec<(String, DataType)> = decls
             .iter()
             .filter_map(|d| Some((d.name.clone(), parse_data_type(d.data_type.as_ref()?).ok()?)))
@@ -130,18 +132,11 @@ impl Run<'_> {
             };
             columns.push(ColumnDefinition {
                 id: i as u32,
+                codec: codec::settled(decl, &data_type, suspicious_codecs)?,
                 name: decl.name.clone(),
                 data_type,
                 default,
                 comment: decl.comment.clone().unwrap_or_default(),
-                codec: decl
-                    .codec
-                    .as_ref()
-                    .map(|list| {
-                        let items: Vec<String> = list.iter().map(format::expr).collect();
-                        format!("CODEC({})", items.join(", "))
-                    })
-                    .unwrap_or_default(),
                 ttl: decl.ttl.as_ref().map(format::expr).unwrap_or_default(),
             });
         }
@@ -304,6 +299,9 @@ fn check_merge_tree_settings(settings: &BTreeMap<String, String>) -> Result<()> 
             format!("index_granularity must be 1 to 1048576, it is {text}"),
         ));
     }
+    if let Some(text) = settings.get("default_compression_codec") {
+        settle_default(text)?;
+    }
     Ok(())
 }
 
@@ -352,6 +350,7 @@ pub(super) fn fill_column_types(decls: &mut [ColumnDecl], columns: &[ColumnDefin
     for (decl, column) in decls.iter_mut().zip(columns) {
         decl.data_type = Some(column.data_type.to_string());
         decl.nullable = None;
+        codec::show(decl, &column.codec);
     }
 }
 

@@ -7,6 +7,7 @@ mod alter_draft;
 mod alter_words;
 mod backup;
 mod check;
+mod codec;
 mod create;
 mod definition;
 mod drop;
