@@ -89,6 +89,9 @@ impl Binder<'_> {
                 ),
             ));
         }
+        if let Some(lambda) = self.catalog.user_function(&call.name) {
+            return self.user_function(&lambda, call, scope);
+        }
         let known: Vec<String> = functions::names().map(|n| n.name.to_string()).collect();
         Err(unknown_function(scope, &call.name, &known))
     }
@@ -238,6 +241,25 @@ impl Binder<'_> {
         let locals = parameters.iter().cloned().zip(arguments).collect();
         let inner = Scope::nested(scope, locals, scope.lambda_level);
         self.unaliased(body, &inner)
+    }
+
+    /// A call of a function written in SQL: its lambda, applied. Nesting is bounded by the binder's.
+    fn user_function(&self, text: &str, call: &Call, scope: &Scope) -> Result<Tree> {
+        let lambda = sql::parse_expression(text)?;
+        if let ExprKind::Lambda { parameters, .. } = &lambda.kind
+            && parameters.len() != call.arguments.len()
+        {
+            return Err(error_in(
+                scope,
+                codes::BAD_ARGUMENTS,
+                format!(
+                    "Lambda {text} expect {} arguments. Actual: {}.",
+                    parameters.len(),
+                    call.arguments.len()
+                ),
+            ));
+        }
+        self.apply_lambda(&lambda, call, scope)
     }
 
     /// Folds a call of a higher-order function over constants whose lambda uses nothing from outside.

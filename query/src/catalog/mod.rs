@@ -31,6 +31,10 @@ pub trait Catalog: Send + Sync {
     fn table(&self, database: &str, name: &str) -> Result<Arc<dyn TableSource>>;
     /// A table function such as `numbers(10)`; arguments are constant-folded.
     fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>>;
+    /// The lambda of a function written in SQL.
+    fn user_function(&self, _name: &str) -> Option<Arc<str>> {
+        None
+    }
 }
 
 /// Something rows can be read from.

@@ -38,4 +38,8 @@ impl Catalog for OverlayCatalog<'_> {
     fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
         self.inner.table_function(name, arguments)
     }
+
+    fn user_function(&self, name: &str) -> Option<Arc<str>> {
+        self.inner.user_function(name)
+    }
 }

@@ -54,6 +54,10 @@ impl Catalog for StoreCatalog {
         self.stored(database, name, 0)
     }
 
+    fn user_function(&self, name: &str) -> Option<Arc<str>> {
+        self.state.functions.get(name).cloned()
+    }
+
     fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
         if let Some(source) = super::table_function(name, arguments) {
             return source;

@@ -12,6 +12,7 @@ mod create;
 mod definition;
 mod drop;
 mod freeze;
+mod function;
 mod insert;
 mod mutation;
 mod other;
@@ -159,6 +160,8 @@ impl Run<'_> {
             Statement::Truncate { kind, name, if_exists, .. } => {
                 self.truncate(kind, &name, if_exists)
             }
+            Statement::Other(text) if function::is_create(&text) => self.create_function(&text),
+            Statement::Other(text) if function::is_drop(&text) => self.drop_function(&text),
             Statement::Other(text) if text.starts_with("UNDROP") => self.undrop(&text),
             Statement::Other(text) if text.starts_with("TRUNCATE") => self.truncate_all(&text),
             Statement::Rename { kind, pairs, exchange } => self.rename(kind, &pairs, exchange),

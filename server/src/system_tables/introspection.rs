@@ -46,7 +46,7 @@ pub fn settings(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-pub fn functions(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+pub fn functions(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
     let scalar = functions::names().map(|f| (f.name, f.case_insensitive, f.alias_to, false));
     let aggregate =
         aggregates::names().map(|(name, any_case, alias)| (name, any_case, alias, true));
@@ -56,6 +56,14 @@ pub fn functions(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
             ("is_aggregate", flag(is_aggregate)),
             ("case_insensitive", flag(case_insensitive)),
             ("alias_to", text(alias_to.unwrap_or_default())),
+        ]);
+    }
+    for (name, lambda) in &state.functions {
+        let name_text = pumphouse_query::sql::format::quote_name(name);
+        rows.push(&[
+            ("name", text(name)),
+            ("origin", pumphouse_storage::Value::Int(1)),
+            ("create_query", text(format!("CREATE FUNCTION {name_text} AS {lambda}"))),
         ]);
     }
     Ok(())

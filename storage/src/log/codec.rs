@@ -190,6 +190,15 @@ fn write_edit(w: &mut Writer, edit: &Edit) {
             w.uuid(table);
             w.bool(*paused);
         }
+        Edit::CreateFunction { name, lambda } => {
+            w.u8(70);
+            w.text(name);
+            w.text(lambda);
+        }
+        Edit::DropFunction { name } => {
+            w.u8(71);
+            w.text(name);
+        }
         Edit::StopStream { table, reason } => {
             w.u8(40);
             w.uuid(table);
@@ -251,6 +260,8 @@ fn read_edit(r: &mut Reader) -> WireResult<Edit> {
             next: r.int()?,
             wall_us: r.uint()?,
         },
+        70 => Edit::CreateFunction { name: r.text()?, lambda: r.text()? },
+        71 => Edit::DropFunction { name: r.text()? },
         tag if TAGS.contains(&tag) => Edit::Change(read_change(r, tag)?),
         other => return r.error(format!("unknown edit {other}")),
     })

@@ -90,6 +90,14 @@ pub enum Edit {
         table: Uuid,
         paused: bool,
     },
+    /// A function written in SQL, as the canonical text of its lambda; replaces one of that name.
+    CreateFunction {
+        name: String,
+        lambda: String,
+    },
+    DropFunction {
+        name: String,
+    },
     /// Masks, mutations, partition operations, tables dropped and taken back.
     Change(Change),
     /// Consumption was paused by the server itself, for this reason. Ended like any pause.

@@ -20,6 +20,7 @@ use super::wire::{Reader, WireResult, Writer};
 
 const SECTION_END: u8 = 0;
 const SECTION_CHANGES: u8 = 20;
+const SECTION_FUNCTIONS: u8 = 70;
 
 pub fn encode_state(state: &State) -> Vec<u8> {
     let mut w = Writer::default();
@@ -45,6 +46,13 @@ fn write_sections(w: &mut Writer, state: &State) {
         write_dropped(w, dropped);
         write_table_changes(w, &dropped.table.changes);
     });
+    if !state.functions.is_empty() {
+        w.u8(SECTION_FUNCTIONS);
+        w.list(&state.functions, |w, (name, lambda)| {
+            w.text(name);
+            w.text(lambda);
+        });
+    }
     w.u8(SECTION_END);
 }
 
@@ -68,6 +76,11 @@ fn read_sections(r: &mut Reader, state: &mut State) -> WireResult<()> {
                 state.dropped =
                     dropped.into_iter().map(|d| (d.table.definition.uuid, Arc::new(d))).collect();
             }
+            SECTION_FUNCTIONS => {
+                let functions = r.list(|r| Ok((r.text()?, r.text()?)))?;
+                state.functions =
+                    functions.into_iter().map(|(name, lambda)| (name, lambda.into())).collect();
+            }
             other => return r.error(format!("unknown section {other}")),
         }
     }
@@ -87,6 +100,7 @@ pub fn decode_state(payload: &[u8]) -> WireResult<State> {
         tables: tables.into_iter().map(|t| (t.definition.uuid, Arc::new(t))).collect(),
         views_versions: BTreeMap::from_iter(views_versions),
         dropped: BTreeMap::new(),
+        functions: BTreeMap::new(),
     };
     if r.format >= 3 {
         read_sections(&mut r, &mut state)?;

@@ -27,6 +27,8 @@ pub struct State {
     pub views_versions: BTreeMap<(String, String), u64>,
     /// Tables that were dropped and are kept for a while, by uuid.
     pub dropped: BTreeMap<Uuid, Arc<DroppedTable>>,
+    /// Functions written in SQL: name and lambda.
+    pub functions: BTreeMap<String, Arc<str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -317,6 +319,12 @@ impl State {
                 let window = window.and_then(|text| text.parse().ok()).filter(|n| *n > 0);
                 t.tokens.add(token, window.unwrap_or(TOKENS_MAX).min(TOKENS_MAX));
             }),
+            Edit::CreateFunction { name, lambda } => {
+                self.functions.insert(name.clone(), lambda.as_str().into());
+            }
+            Edit::DropFunction { name } => {
+                self.functions.remove(name);
+            }
             Edit::Change(change) => self.apply_change(version, change),
             Edit::PauseStream { table, paused } => {
                 self.with_table(table, |t| {

@@ -64,6 +64,8 @@ fn all_edits() -> Vec<Edit> {
         },
         Edit::Token { table, token: text("once") },
         Edit::PauseStream { table, paused: true },
+        Edit::CreateFunction { name: "f".into(), lambda: "x -> (x + 1)".into() },
+        Edit::DropFunction { name: "f".into() },
         Edit::StopStream { table, reason: "too many bad messages".into() },
         Edit::StreamTopic { table, topic: "t".into(), id: table },
         Edit::SeekStream { table, topic: "t".into(), kafka_partition: 3, next: 17, wall_us: 5 },

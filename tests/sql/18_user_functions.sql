@@ -1,0 +1,17 @@
+CREATE FUNCTION uf_lin AS (x, k, b) -> k*x + b;
+CREATE FUNCTION uf_lin AS (x, k, b) -> k*x + b;
+CREATE OR REPLACE FUNCTION uf_lin AS (x, k, b) -> k*x + b + 1;
+CREATE FUNCTION IF NOT EXISTS uf_lin AS x -> x;
+SELECT uf_lin(number, 2, 1) FROM numbers(3);
+SELECT uf_lin(1);
+CREATE FUNCTION abs AS x -> x;
+CREATE FUNCTION uf_two AS x -> uf_lin(x, x, x);
+SELECT uf_two(3) AS q, uf_two(4);
+SELECT uf_two(number), sum(uf_two(1)) FROM numbers(4) GROUP BY uf_two(number) ORDER BY uf_two(number);
+SELECT name, create_query FROM system.functions WHERE name LIKE 'uf\_%' ORDER BY name;
+SELECT arrayMap(v -> uf_two(v), [1, 2, 3]);
+DROP FUNCTION uf_two;
+DROP FUNCTION uf_two;
+DROP FUNCTION IF EXISTS uf_two;
+DROP FUNCTION abs;
+SELECT uf_two(1);
