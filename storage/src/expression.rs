@@ -16,6 +16,48 @@ pub trait ExpressionCompiler: Send + Sync + 'static {
         text: &str,
         columns: &[(String, DataType)],
     ) -> Result<Arc<dyn CompiledExpression>>;
+
+    /// How values of a column of `AggregateFunction` or `SimpleAggregateFunction` type are put
+    /// together.
+    fn fold(&self, data_type: &DataType) -> Result<Arc<dyn CompiledFold>> {
+        Err(no_aggregates(&data_type.to_string()))
+    }
+
+    /// Sums the values of maps by their keys: columns of arrays, keys first.
+    fn fold_maps(&self, data_types: &[DataType]) -> Result<Arc<dyn CompiledFold>> {
+        Err(no_aggregates(&format!("{} arrays", data_types.len())))
+    }
+
+    /// `SET name = expression` over groups of rows, where expressions may use aggregate functions.
+    fn group(
+        &self,
+        set: &[(String, String)],
+        _columns: &[(String, DataType)],
+    ) -> Result<Arc<dyn CompiledGrouping>> {
+        Err(no_aggregates(&format!("{} columns of groups", set.len())))
+    }
+}
+
+fn no_aggregates(what: &str) -> crate::Error {
+    crate::Error::Expression { code: 48, message: format!("aggregating {what} is not supported") }
+}
+
+/// An aggregate function over columns whose results are of the columns' own types.
+pub trait CompiledFold: Send + Sync {
+    /// Folds the rows of `columns` into `groups` rows; row `i` belongs to group `group_of_row[i]`.
+    fn fold(&self, columns: &[Column], group_of_row: &[u32], groups: usize) -> Result<Vec<Column>>;
+}
+
+/// Assignments ready to run over groups of a block's rows.
+pub trait CompiledGrouping: Send + Sync {
+    /// For each assigned column its name and one value per group, of the column's type; row `i`
+    /// belongs to group `group_of_row[i]`.
+    fn group(
+        &self,
+        block: &Block,
+        group_of_row: &[u32],
+        groups: usize,
+    ) -> Result<Vec<(String, Column)>>;
 }
 
 /// A deterministic expression ready to run over blocks that hold at least its `inputs`.

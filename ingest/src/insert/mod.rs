@@ -20,6 +20,7 @@ use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::clock::Clock;
 use pumphouse_storage::log::{Commit, Edit, Precondition, Rejection, State, Table};
 use pumphouse_storage::part::PendingPart;
+use pumphouse_storage::table::insert::write_block_with;
 use pumphouse_storage::{Block, Store};
 use uuid::Uuid;
 
@@ -142,7 +143,7 @@ impl Inserter {
             outputs.preconditions.push(Precondition::TokenAbsent { table, token: token.clone() });
             edits.push(Edit::Token { table, token });
         }
-        let mut outcome = self.write_and_commit(outputs, edits)?;
+        let mut outcome = self.write_and_commit(outputs, edits, ctx)?;
         outcome.rows = rows;
         Ok(outcome)
     }
@@ -171,8 +172,13 @@ impl Inserter {
     }
 
     /// Writes the parts of all destinations and commits.
-    fn write_and_commit(&self, outputs: ViewOutputs, edits: Vec<Edit>) -> Result<InsertOutcome> {
-        let parts = self.write_parts(outputs.blocks)?;
+    fn write_and_commit(
+        &self,
+        outputs: ViewOutputs,
+        edits: Vec<Edit>,
+        ctx: &QueryContext,
+    ) -> Result<InsertOutcome> {
+        let parts = self.write_parts(outputs.blocks, ctx)?;
         let rows_written: u64 = parts.iter().map(|p| p.meta.rows).sum();
         let bytes_written: u64 = parts.iter().map(|p| p.meta.bytes).sum();
         let count = parts.len();
@@ -182,7 +188,12 @@ impl Inserter {
     }
 
     /// One set of parts per destination table; tables are written side by side.
-    fn write_parts(&self, blocks: Vec<(Arc<Table>, Block)>) -> Result<Vec<PendingPart>> {
+    fn write_parts(
+        &self,
+        blocks: Vec<(Arc<Table>, Block)>,
+        ctx: &QueryContext,
+    ) -> Result<Vec<PendingPart>> {
+        let combine = ctx.settings.bool("optimize_on_insert", true);
         let mut tables: BTreeMap<Uuid, (Arc<Table>, Vec<Block>)> = BTreeMap::new();
         for (table, block) in blocks.into_iter().filter(|(_, b)| !b.is_empty()) {
             if keeps_rows(&table)? {
@@ -192,7 +203,7 @@ impl Inserter {
         }
         let write = |table: &Table, blocks: &[Block]| -> Result<Vec<PendingPart>> {
             let block = Block::concat(blocks)?;
-            Ok(pumphouse_storage::table::insert::write_block(&self.store, table, &block)?)
+            Ok(write_block_with(&self.store, table, &block, combine)?)
         };
         let mut work: Vec<(Arc<Table>, Vec<Block>)> = tables.into_values().collect();
         let Some((first, first_blocks)) = work.pop() else { return Ok(vec![]) };

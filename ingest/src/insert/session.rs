@@ -55,7 +55,7 @@ impl InsertSession<'_> {
             // The same for every block of one snapshot.
             self.preconditions = outputs.preconditions;
         }
-        self.parts.extend(self.inserter.write_parts(outputs.blocks)?);
+        self.parts.extend(self.inserter.write_parts(outputs.blocks, ctx)?);
         self.rows += block.rows() as u64;
         if self.parts.len() > PENDING_PARTS_MAX {
             return Err(Error::new(

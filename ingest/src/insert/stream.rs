@@ -66,7 +66,7 @@ impl Inserter {
                 outputs.preconditions.push(offset_equals(stream.definition.uuid, range));
                 edits.push(advance(stream.definition.uuid, range, wall_us));
             }
-            let mut outcome = match self.write_and_commit(outputs, edits) {
+            let mut outcome = match self.write_and_commit(outputs, edits, ctx) {
                 Ok(outcome) => outcome,
                 Err(Error::Storage(pumphouse_storage::Error::Rejected(r))) => match r {
                     Rejection::OffsetMoved { topic, kafka_partition, .. } => {

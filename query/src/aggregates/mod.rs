@@ -16,6 +16,7 @@ mod count;
 mod estimates;
 mod exact_distinct;
 mod extremes;
+mod fold;
 mod funnel;
 mod kernel;
 mod keyed;
@@ -30,6 +31,7 @@ mod statistics;
 mod sum;
 mod top_k;
 
+pub use fold::{map_fold, state_fold};
 pub use registry::{is_aggregate, lookup, names};
 
 /// An aggregate function with its parameters and argument types settled.

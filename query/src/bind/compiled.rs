@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
-use pumphouse_storage::expression::{CompiledExpression, ExpressionCompiler};
+use pumphouse_storage::expression::{
+    CompiledExpression, CompiledFold, CompiledGrouping, ExpressionCompiler,
+};
 use pumphouse_storage::{Block, Column, DataType};
 
 use super::place::{Available, place};
 use super::scope::{Scope, ScopeColumn};
 use super::tree::{self, Kind, Tree};
 use super::{Binder, on_stack};
+use crate::aggregates;
 use crate::catalog::{Catalog, TableSource};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
@@ -94,6 +97,25 @@ impl ExpressionCompiler for SqlExpressions {
             .map(|c| Arc::new(c) as Arc<dyn CompiledExpression>)
             .map_err(to_storage)
     }
+
+    fn fold(&self, data_type: &DataType) -> pumphouse_storage::Result<Arc<dyn CompiledFold>> {
+        aggregates::state_fold(data_type).map_err(to_storage)
+    }
+
+    fn fold_maps(
+        &self,
+        data_types: &[DataType],
+    ) -> pumphouse_storage::Result<Arc<dyn CompiledFold>> {
+        aggregates::map_fold(data_types).map_err(to_storage)
+    }
+
+    fn group(
+        &self,
+        set: &[(String, String)],
+        columns: &[(String, DataType)],
+    ) -> pumphouse_storage::Result<Arc<dyn CompiledGrouping>> {
+        super::grouping::grouping(set, columns).map_err(to_storage)
+    }
 }
 
 fn compile(text: &str, columns: &[(String, DataType)]) -> Result<Compiled> {
@@ -148,7 +170,7 @@ impl CompiledExpression for Compiled {
     }
 }
 
-fn to_storage(error: Error) -> pumphouse_storage::Error {
+pub(crate) fn to_storage(error: Error) -> pumphouse_storage::Error {
     match error {
         Error::Storage(e) => e,
         Error::Coded { code, message } => pumphouse_storage::Error::Expression { code, message },

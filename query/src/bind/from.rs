@@ -7,7 +7,6 @@ use std::sync::Arc;
 use pumphouse_storage::{DataType, Value};
 
 use super::aliases;
-use super::expression::literal;
 use super::names::{error_in, maybe_you_meant, similar};
 use super::place::{Available, place};
 use super::scope::{Cte, Merged, Scope, ScopeColumn, ScopeTable};
@@ -59,8 +58,7 @@ impl Binder<'_> {
         let _level = self.enter()?;
         match table {
             TableExpr::Table { database, name, alias, final_, sample } => {
-                let options =
-                    ScanOptions { final_: *final_, sample: self.sample(sample.as_ref(), scope)? };
+                let options = ScanOptions { final_: *final_, sample: sample.as_ref() };
                 self.table(database.as_deref(), name, alias.clone(), options, scope)
             }
             TableExpr::Function { name, arguments, alias, final_, .. } => {
@@ -106,7 +104,7 @@ impl Binder<'_> {
         database: Option<&str>,
         name: &str,
         alias: Option<String>,
-        options: ScanOptions,
+        options: ScanOptions<'_>,
         scope: &Scope,
     ) -> Result<Source> {
         let substituted = self.identifier_parameter(name)?;
@@ -155,7 +153,7 @@ impl Binder<'_> {
         &self,
         source: Arc<dyn TableSource>,
         label: Label,
-        options: ScanOptions,
+        options: ScanOptions<'_>,
     ) -> Result<Source> {
         if let Some(query) = source.view_query() {
             let plan = self.view(query, source.columns())?;
@@ -167,6 +165,13 @@ impl Binder<'_> {
             return Ok(of_view);
         }
         check_options(&*source, &options)?;
+        let source_final = source.has_final();
+        let sample = match options.sample {
+            Some((size, offset)) => {
+                super::sample::range(&*source, size, offset.as_ref(), self.ctx)?
+            }
+            None => None,
+        };
         let stored: Vec<&SourceColumn> =
             source.columns().iter().filter(|c| c.alias_expression.is_none()).collect();
         let schema: Vec<(String, DataType)> =
@@ -189,12 +194,16 @@ impl Binder<'_> {
             source,
             conditions: vec![],
             prewhere: None,
-            final_: options.final_,
-            sample: options.sample,
+            final_: options.final_ || (source_final && self.ctx.settings.bool("final", false)),
+            sample: None,
             hints: Box::default(),
         };
         let table = ScopeTable::new(label.alias, label.database, label.name, columns);
-        Ok(Source::of_table(Plan { node, schema }, available, table))
+        let mut plan = Plan { node, schema };
+        if let Some(range) = sample {
+            plan = super::sample::filtered(plan, &range, self.ctx)?;
+        }
+        Ok(Source::of_table(plan, available, table))
     }
 
     /// Adds ALIAS columns: expressions over the stored ones (and over each other).
@@ -359,23 +368,10 @@ impl Binder<'_> {
             )
         })
     }
-
-    fn sample(&self, sample: Option<&(Expr, Option<Expr>)>, scope: &Scope) -> Result<Option<f64>> {
-        let Some((ratio, _)) = sample else { return Ok(None) };
-        let tree = self.expression(ratio, scope).unwrap_or_else(|_| literal(&Value::Null));
-        match tree.as_constant().and_then(Value::as_f64) {
-            Some(ratio) if ratio > 0.0 => Ok(Some(ratio)),
-            _ => Err(error_in(
-                scope,
-                codes::BAD_ARGUMENTS,
-                "SAMPLE ratio must be a positive constant.",
-            )),
-        }
-    }
 }
 
 /// FINAL is for engines that merge rows, SAMPLE for MergeTree tables.
-fn check_options(source: &dyn TableSource, options: &ScanOptions) -> Result<()> {
+fn check_options(source: &dyn TableSource, options: &ScanOptions<'_>) -> Result<()> {
     let engine = source.engine();
     if options.final_ && (engine == "MergeTree" || !engine.ends_with("MergeTree")) {
         return Err(Error::new(
@@ -393,9 +389,10 @@ fn check_options(source: &dyn TableSource, options: &ScanOptions) -> Result<()> 
 }
 
 #[derive(Clone, Copy)]
-struct ScanOptions {
+struct ScanOptions<'a> {
     final_: bool,
-    sample: Option<f64>,
+    /// Size and offset.
+    sample: Option<&'a (Expr, Option<Expr>)>,
 }
 
 fn ended(message: &str) -> String {

@@ -19,6 +19,7 @@ mod correlated;
 mod expression;
 mod fold;
 mod from;
+mod grouping;
 mod in_set;
 mod join;
 mod names;
@@ -26,6 +27,7 @@ mod order;
 mod parameter;
 mod place;
 mod result_name;
+mod sample;
 mod scope;
 mod select;
 mod set_operation;
@@ -40,6 +42,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub(crate) use compiled::to_storage;
 pub use compiled::{SqlExpressions, bind_expression};
 pub use from::unknown_table_function;
 

@@ -66,7 +66,8 @@ impl Binder<'_> {
         }
         let mut clauses = self.clauses(select, &scope)?;
         self.correlate(select, &mut clauses)?;
-        let stage = Stage { plan: source.plan, available: source.available };
+        let mut stage = Stage { plan: source.plan, available: source.available };
+        prewhere_before_final(select, &mut stage, &mut clauses)?;
         self.stack(stage, clauses, &scope)
     }
 
@@ -335,6 +336,20 @@ impl Stage {
         }
         Ok(stage)
     }
+}
+
+/// With FINAL an explicit PREWHERE chooses which rows are combined, so it belongs to the scan.
+fn prewhere_before_final(select: &Select, stage: &mut Stage, clauses: &mut Clauses) -> Result<()> {
+    if select.prewhere.is_none() || clauses.filters.is_empty() {
+        return Ok(());
+    }
+    if let PlanNode::Scan { prewhere, final_: true, .. } = &mut stage.plan.node {
+        let tree = clauses.filters.remove(0);
+        let misplaced =
+            |_| Error::new(codes::NOT_IMPLEMENTED, "This PREWHERE is not supported with FINAL");
+        *prewhere = Some(place(&tree, &stage.available).map_err(misplaced)?);
+    }
+    Ok(())
 }
 
 /// PREWHERE is for MergeTree tables.

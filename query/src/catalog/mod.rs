@@ -5,6 +5,7 @@
 //! [`BlockSource`] is rows in memory, [`numbers`] holds the sources that compute their rows.
 
 mod block;
+mod final_scan;
 mod force;
 mod merge;
 pub mod numbers;
@@ -70,6 +71,23 @@ pub trait TableSource: Send + Sync {
     fn column_range(&self, _column: &str) -> Option<(Value, Value)> {
         None
     }
+    /// Whether FINAL changes what it yields.
+    fn has_final(&self) -> bool {
+        false
+    }
+    /// Opens a scan with FINAL. With `by_partition` rows of different partitions do not meet.
+    fn scan_final(
+        &self,
+        columns: &[String],
+        conditions: &[ColumnCondition],
+        _by_partition: bool,
+    ) -> Result<Arc<dyn MorselSource>> {
+        self.scan(columns, conditions)
+    }
+    /// The expression of SAMPLE BY, as canonical text.
+    fn sampling_key(&self) -> Option<&str> {
+        None
+    }
     /// Rows if known without reading (for `count()` and join order).
     fn row_count(&self) -> Option<u64> {
         None
@@ -99,6 +117,9 @@ impl SourceColumn {
     }
 }
 
+/// Which rows of a block are wanted.
+pub type RowFilter<'a> = dyn Fn(&Block) -> Result<arrow_array::BooleanArray> + 'a;
+
 /// An open scan: independent pieces that any thread may read.
 pub trait MorselSource: Send + Sync {
     /// Number of morsels, or None if only reading tells (then morsels are read in order, one thread,
@@ -125,6 +146,12 @@ pub trait MorselSource: Send + Sync {
             Some(mask) => picked.filter(mask),
             None => picked,
         }))
+    }
+    /// The scan's columns of morsel `index`, of rows that pass `filter` (it sees those columns).
+    /// With FINAL, rows that do not pass take no part in combining.
+    fn read_filtered(&self, index: usize, filter: &RowFilter<'_>) -> Result<Option<Block>> {
+        let Some(block) = self.read(index)? else { return Ok(None) };
+        Ok(Some(block.filter(&filter(&block)?)))
     }
     /// Rows of a morsel if known.
     fn rows_hint(&self, _index: usize) -> Option<usize> {

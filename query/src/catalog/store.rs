@@ -10,6 +10,7 @@ use pumphouse_storage::log::{DefaultKind, State, Table};
 use pumphouse_storage::scan::{self, ColumnCondition, Predicate, PruningReport, Scan, ScanOptions};
 use pumphouse_storage::{Block, Store, Value};
 
+use super::final_scan::StoredFinalScan;
 use super::force;
 use super::numbers::{self, EmptySource};
 use super::{Catalog, MorselSource, SourceColumn, TableSource};
@@ -348,6 +349,25 @@ impl TableSource for StoredSource {
 
     fn column_range(&self, column: &str) -> Option<(Value, Value)> {
         scan::column_range(&self.store, &self.table, column).ok().flatten()
+    }
+
+    fn has_final(&self) -> bool {
+        scan::has_final(&self.table)
+    }
+
+    fn scan_final(
+        &self,
+        columns: &[String],
+        conditions: &[ColumnCondition],
+        by_partition: bool,
+    ) -> Result<Arc<dyn MorselSource>> {
+        let state = self.state.clone();
+        let scan = scan::open_final(&self.store, state, &self.table, conditions, by_partition)?;
+        Ok(StoredFinalScan::open(scan, columns))
+    }
+
+    fn sampling_key(&self) -> Option<&str> {
+        self.table.definition.clauses.sample_by.as_deref()
     }
 
     fn row_count(&self) -> Option<u64> {

@@ -156,15 +156,14 @@ pub(crate) fn drive(
             Ok(Driven { morsels, totals: None })
         }
         PlanNode::Blocks(blocks) => scan::drive_blocks(blocks, env, base, consumer),
-        PlanNode::Scan { source, columns, conditions, prewhere, final_, sample, hints } => {
+        PlanNode::Scan { source, columns, conditions, prewhere, final_, sample: _, hints } => {
             let scan = scan::ScanNode {
                 schema: &plan.schema,
                 source: source.as_ref(),
                 columns,
                 conditions,
                 prewhere: prewhere.as_ref(),
-                sample: *sample,
-                final_: *final_,
+                final_: *final_ && source.has_final(),
                 hints,
             };
             scan.drive(env, base, consumer)

@@ -27,16 +27,13 @@ pub(super) struct ScanNode<'a> {
     pub columns: &'a [String],
     pub conditions: &'a [ColumnCondition],
     pub prewhere: Option<&'a BoundExpr>,
-    pub sample: Option<f64>,
+    /// FINAL, of a source for which it means something.
     pub final_: bool,
     pub hints: &'a ScanHints,
 }
 
 impl ScanNode<'_> {
     pub fn drive(&self, env: &Env, base: usize, consumer: &dyn Consumer) -> Result<Driven> {
-        if self.sample.is_some() {
-            return Err(Error::new(codes::NOT_IMPLEMENTED, "SAMPLE is not supported yet"));
-        }
         let morsels = self.open(env)?;
         let count = morsels.morsel_count();
         let hinted = count.filter(|n| *n <= HINTS_MAX);
@@ -48,7 +45,10 @@ impl ScanNode<'_> {
         }
         let small = total.is_some_and(|rows| rows < PARALLEL_ROWS_MIN as u64);
         let threads = if small { 1 } else { env.threads };
-        let prewhere = self.prewhere.map(|p| Prewhere::new(p, self.columns, self.schema));
+        let prewhere = self
+            .prewhere
+            .filter(|_| !self.final_)
+            .map(|p| Prewhere::new(p, self.columns, self.schema));
         let top = env.top.as_ref().filter(|_| !self.final_);
         let order = top.zip(count).and_then(|(top, count)| top.order(morsels.as_ref(), count));
         let driven = supply(&env.ctx, count, threads, base, consumer, &|index, push| {
@@ -60,7 +60,7 @@ impl ScanNode<'_> {
                 None => {
                     let block = match self.located() {
                         true => morsels.read_columns(index, self.columns, None)?,
-                        false => morsels.read(index)?,
+                        false => self.read_whole(morsels.as_ref(), index, env)?,
                     };
                     let Some(mut block) = block else { return Ok(false) };
                     count_read(&env.ctx, block.rows(), block.memory_bytes())?;
@@ -88,6 +88,22 @@ impl ScanNode<'_> {
         match &self.hints.opened {
             Some(opened) => Ok(opened.clone()),
             None => open(self.source, self.columns, self.conditions, self.hints, self.final_, env),
+        }
+    }
+
+    /// A morsel with all columns. PREWHERE is still here only with FINAL: it comes before the rows
+    /// are combined.
+    fn read_whole(
+        &self,
+        morsels: &dyn MorselSource,
+        index: usize,
+        env: &Env,
+    ) -> Result<Option<Block>> {
+        match self.prewhere {
+            Some(predicate) => {
+                morsels.read_filtered(index, &|block| evaluate_mask(predicate, block, &env.ctx))
+            }
+            None => morsels.read(index),
         }
     }
 
@@ -146,8 +162,9 @@ pub(super) fn open(
     env: &Env,
 ) -> Result<Arc<dyn MorselSource>> {
     if final_ {
-        // Rows that do not match may hide others that do.
-        return source.scan(columns, conditions);
+        let settings = &env.ctx.settings;
+        let by_partition = settings.bool("do_not_merge_across_partitions_select_final", false);
+        return source.scan_final(columns, conditions, by_partition);
     }
     let mut all = conditions.to_vec();
     let schema: Vec<(String, DataType)> = source

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use pumphouse_ingest::kafka;
-use pumphouse_query::bind::bind_expression;
+use pumphouse_query::bind::{SqlExpressions, bind_expression};
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::ast::{
     CallForm, ColumnDecl, CreateTable, EngineClause, Expr, ExprKind, Setting, Statement, TtlAction,
@@ -12,6 +12,7 @@ use pumphouse_query::sql::ast::{
 };
 use pumphouse_query::sql::format;
 use pumphouse_query::{Error, Result};
+use pumphouse_storage::expression::ExpressionCompiler;
 use pumphouse_storage::log::{
     ColumnDefault, ColumnDefinition, ConstraintDefinition, DefaultKind, IndexDefinition,
     ProjectionDefinition, TableClauses, TableDefinition, TtlRule, TtlRuleAction,
@@ -22,16 +23,32 @@ use pumphouse_storage::types::parse_data_type;
 use pumphouse_storage::{DataType, Value};
 use uuid::Uuid;
 
-use super::{Run, codec};
+use super::engine::{EngineArguments, is_merge_tree, plain_engine};
+use super::{Run, clauses, codec};
 
 /// Table engines that can be created, as `system.table_engines` lists them.
-pub const ENGINES: &[&str] =
-    &["MergeTree", "Kafka", "Null", "Memory", "Log", "TinyLog", "StripeLog", "Merge"];
+pub const ENGINES: &[&str] = &[
+    "MergeTree",
+    "ReplacingMergeTree",
+    "SummingMergeTree",
+    "AggregatingMergeTree",
+    "CollapsingMergeTree",
+    "VersionedCollapsingMergeTree",
+    "CoalescingMergeTree",
+    "Kafka",
+    "Null",
+    "Memory",
+    "Log",
+    "TinyLog",
+    "StripeLog",
+    "Merge",
+];
 
 impl Run<'_> {
     /// The definition that `create` asks for; `create.name.database` is set already.
     pub(super) fn table_definition(&self, mut create: CreateTable) -> Result<TableDefinition> {
         let database = create.name.database.clone().unwrap_or_default();
+        create.columns = super::nested::flattened(create.columns);
         let columns = self.column_definitions(&create.columns)?;
         if columns.is_empty() {
             return Err(Error::new(
@@ -39,7 +56,15 @@ impl Run<'_> {
                 "Incorrect CREATE query: required list of column descriptions or AS section or SELECT.",
             ));
         }
-        let engine = create.engine.name.clone().unwrap_or_else(|| "MergeTree".into());
+        let mut engine = create.engine.name.clone().unwrap_or_else(|| "MergeTree".into());
+        let given = create.engine.arguments.as_deref().unwrap_or_default();
+        if let Some((plain, about_replicas)) = plain_engine(&engine, given) {
+            engine = plain.into();
+            if let Some(arguments) = &mut create.engine.arguments {
+                arguments.drain(..about_replicas);
+            }
+            create.engine.arguments = create.engine.arguments.filter(|a| !a.is_empty());
+        }
         create.engine.name = Some(engine.clone());
         if !ENGINES.contains(&engine.as_str()) {
             return Err(Error::new(
@@ -54,11 +79,14 @@ impl Run<'_> {
                 check_kafka_columns(&columns)?;
                 settings = kafka_settings(&create.engine, settings)?;
             }
-            "MergeTree" => check_merge_tree_settings(&settings)?,
+            engine if is_merge_tree(engine) => check_merge_tree_settings(&settings)?,
             _ => {}
         }
-        let keys = self.keys(&create, &engine, &columns)?;
-        let clauses = table_clauses(&create);
+        let mut keys = self.keys(&create, &engine, &columns)?;
+        let mut clauses = table_clauses(&create);
+        if is_merge_tree(&engine) {
+            self.engine_clauses(&create, &engine, &columns, &mut keys, &mut clauses)?;
+        }
         create.if_not_exists = false;
         create.or_replace = false;
         create.uuid = None;
@@ -85,6 +113,50 @@ impl Run<'_> {
             check_skip_indexes(&definition, self.server.store.compiler().as_ref())?;
         }
         Ok(definition)
+    }
+
+    /// Checks the arguments of an engine of the MergeTree family and what it asks of the keys.
+    fn engine_clauses(
+        &self,
+        create: &CreateTable,
+        engine: &str,
+        columns: &[ColumnDefinition],
+        keys: &mut Keys,
+        found: &mut TableClauses,
+    ) -> Result<()> {
+        let stored: Vec<(String, DataType)> =
+            columns.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect();
+        let inputs = |texts: &[String]| -> Result<Vec<String>> {
+            let mut names = vec![];
+            for text in texts {
+                names.extend(SqlExpressions.compile(text, &stored)?.inputs().to_vec());
+            }
+            Ok(names)
+        };
+        let sorting_columns = inputs(&keys.sorting)?;
+        let partition_columns = inputs(&keys.partition)?;
+        found.engine_arguments = EngineArguments {
+            engine,
+            arguments: create.engine.arguments.as_deref().unwrap_or_default(),
+            columns,
+            sorting_columns: &sorting_columns,
+            partition_columns: &partition_columns,
+        }
+        .checked()?;
+        // Cancellation goes by version: it is the last of the key.
+        if let ("VersionedCollapsingMergeTree", Some(version)) =
+            (engine, found.engine_arguments.get(1))
+            && !sorting_columns.contains(version)
+        {
+            keys.sorting.push(format::expr(&identifier(version)));
+        }
+        let key_columns = [sorting_columns, partition_columns].concat();
+        if engine == "AggregatingMergeTree" {
+            let settings = settings_map(&create.engine.settings);
+            clauses::check_dimensions(columns, &key_columns, &settings)?;
+        }
+        clauses::check_sampling(found, &stored, &keys.primary)?;
+        clauses::check_ttl(found, columns, &stored, &keys.primary, &key_columns)
     }
 
     /// Columns with types read and DEFAULT expressions checked.
@@ -160,7 +232,7 @@ impl Run<'_> {
         if keys.primary.is_empty() {
             keys.primary = inline_primary;
         }
-        if engine != "MergeTree" {
+        if !is_merge_tree(engine) {
             if clause.order_by.is_some() || clause.partition_by.is_some() {
                 return Err(Error::new(
                     codes::BAD_ARGUMENTS,
@@ -373,7 +445,7 @@ pub(super) fn hide_secret_settings(create: &mut CreateTable) {
 
 /// The canonical CREATE text, secrets hidden, MergeTree's granularity written out.
 fn create_text(mut create: CreateTable, engine: &str) -> String {
-    if engine == "MergeTree"
+    if is_merge_tree(engine)
         && !create.engine.settings.iter().any(|s| s.name == "index_granularity")
     {
         create
@@ -397,7 +469,7 @@ fn create_text(mut create: CreateTable, engine: &str) -> String {
             create.engine.order_by = Some(key);
         }
     }
-    if engine == "MergeTree" && create.engine.order_by.is_none() {
+    if is_merge_tree(engine) && create.engine.order_by.is_none() {
         create.engine.order_by = create.engine.primary_key.clone();
     }
     format::statement(&Statement::CreateTable(Box::new(create)), true)

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::ast::{ObjectKind, Show, Statement, TableName};
 use pumphouse_query::{Error, Result, execute, prepare, sql};
+use pumphouse_storage::Value;
 use pumphouse_storage::log::{Change, Commit, Edit, Precondition, State, Table};
-use pumphouse_storage::{Value, merge};
 
 use super::Run;
 
@@ -219,20 +219,6 @@ impl Run<'_> {
             }
         }
         self.server.commit_ddl(commit)?;
-        Ok(())
-    }
-
-    pub(super) fn optimize(&mut self, name: &TableName, final_: bool) -> Result<()> {
-        let database = self.database(&name.database).to_string();
-        let state = self.server.store.snapshot();
-        let Some(table) = state.table(&database, &name.name) else {
-            return Err(self.unknown_table(&database, &name.name));
-        };
-        let (database, name) = match &table.definition.target {
-            Some((database, name)) => (database.clone(), name.clone()),
-            None => (database, name.name.clone()),
-        };
-        merge::optimize(&self.server.store, &database, &name, final_)?;
         Ok(())
     }
 }

@@ -8,14 +8,18 @@ mod alter_words;
 mod backup;
 mod check;
 mod codec;
+mod clauses;
 mod create;
 mod definition;
 mod drop;
+mod engine;
 mod freeze;
 mod function;
 mod insert;
 mod mutation;
 mod other;
+mod nested;
+mod optimize;
 mod partition;
 mod plain_engine;
 mod rename;
@@ -165,7 +169,20 @@ impl Run<'_> {
             Statement::Other(text) if text.starts_with("UNDROP") => self.undrop(&text),
             Statement::Other(text) if text.starts_with("TRUNCATE") => self.truncate_all(&text),
             Statement::Rename { kind, pairs, exchange } => self.rename(kind, &pairs, exchange),
-            Statement::Optimize { name, final_, .. } => self.optimize(&name, final_),
+            Statement::Optimize {
+                name,
+                partition,
+                final_,
+                deduplicate,
+                deduplicate_by,
+                cleanup,
+            } => self.optimize(&optimize::Request {
+                name,
+                partition,
+                final_,
+                deduplicate: deduplicate.then_some(deduplicate_by),
+                cleanup,
+            }),
             Statement::Set(settings) => self.set(&settings),
             Statement::Use(database) => self.use_database(&database),
             Statement::Describe { table, .. } => self.describe(&table, format.as_deref()),

@@ -84,8 +84,8 @@ pub fn table_engines(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
     for engine in ENGINES.iter().copied() {
         rows.push(&[
             ("name", text(engine)),
-            ("supports_settings", flag(engine == "MergeTree" || engine == "Kafka")),
-            ("supports_sort_order", flag(engine == "MergeTree")),
+            ("supports_settings", flag(engine.ends_with("MergeTree") || engine == "Kafka")),
+            ("supports_sort_order", flag(engine.ends_with("MergeTree"))),
         ]);
     }
     Ok(())

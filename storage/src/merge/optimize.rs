@@ -1,14 +1,15 @@
-//! OPTIMIZE TABLE: merges now, in the caller's thread.
+//! OPTIMIZE TABLE: merges now, in the caller's thread. Each merge is a commit of its own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::claim::Claim;
+use super::combine::RowRule;
 use super::picker::{MergeLimits, pick};
-use super::worker::merge;
+use super::worker::{MergeOptions, Progress, merge_with};
 use crate::error::{Error, Result};
-use crate::log::{PartId, Rejection, Table};
+use crate::log::{PartId, PartMeta, Rejection, Table, TableDefinition, TtlRuleAction};
 use crate::store::Store;
 
 /// Sources of one step; more parts are merged in several steps.
@@ -16,17 +17,43 @@ const PARTS_PER_STEP: usize = 32;
 /// How long to wait for background merges that hold the parts.
 const WAIT_MAX: Duration = Duration::from_secs(600);
 
+/// What OPTIMIZE is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Optimize {
+    /// Until every partition is one part, instead of one merge of what is most worth it.
+    pub final_: bool,
+    /// Only this partition, by its id.
+    pub partition: Option<String>,
+    /// Keep one of rows that are equal in these columns (in all if empty).
+    pub deduplicate: Option<Vec<String>>,
+    /// Forget rows of a ReplacingMergeTree that say they are deleted.
+    pub cleanup: bool,
+}
+
 /// Merges parts of `database.table`: with `final_` until every partition is one part, else one merge
 /// of what is most worth it. Waits for background merges of the same parts.
 pub fn optimize(store: &Arc<Store>, database: &str, table: &str, final_: bool) -> Result<()> {
+    optimize_with(store, database, table, &Optimize { final_, ..Optimize::default() })
+}
+
+/// The same, in all its forms.
+pub fn optimize_with(
+    store: &Arc<Store>,
+    database: &str,
+    table: &str,
+    options: &Optimize,
+) -> Result<()> {
     let deadline = Instant::now() + WAIT_MAX;
     // What is inserted after the call does not have to be merged.
     let upto = current(store, database, table)?.next_block;
+    let mut done: HashSet<PartId> = HashSet::new();
     loop {
         let current = current(store, database, table)?;
-        let Some(parts) = choose(store, &current, final_, upto) else { return Ok(()) };
+        let choice = choose(store, &current, options, upto, &done);
+        let Some((parts, whole)) = choice else { return Ok(()) };
         // A lone part waits for a mutation to bring its neighbours to its version.
-        let claim = if parts.len() > 1 || !final_ { Claim::take(store, &parts) } else { None };
+        let waits = options.final_ && parts.len() == 1 && !whole;
+        let claim = if waits { None } else { Claim::take(store, &parts) };
         let Some(_claim) = claim else {
             if Instant::now() > deadline {
                 return Err(Error::LimitExceeded(
@@ -36,10 +63,60 @@ pub fn optimize(store: &Arc<Store>, database: &str, table: &str, final_: bool) -
             std::thread::sleep(Duration::from_millis(10));
             continue;
         };
-        match merge(store, &current, &parts) {
-            Ok(_) if !final_ => return Ok(()),
-            Ok(_) => {}
+        let merging = MergeOptions {
+            // A deleted row hides older ones until the whole partition is merged.
+            cleanup: options.cleanup && whole,
+            deduplicate: options.deduplicate.clone(),
+            every_ttl: options.final_,
+        };
+        match merge_with(store, &current, &parts, &merging, &Progress::default()) {
+            Ok(_) if !options.final_ => return Ok(()),
+            Ok(version) => {
+                if whole {
+                    done.extend(written(store, database, table, version, &parts, &current)?);
+                }
+            }
             // The parts were merged or dropped meanwhile: look again.
+            Err(Error::Rejected(Rejection::PartGone(_) | Rejection::DefinitionChanged(_)))
+                if Instant::now() < deadline => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Applies the table's TTL to every part (of one partition if given), each in a commit of its own: for
+/// rules that are younger than the parts.
+pub fn materialize_ttl(
+    store: &Arc<Store>,
+    database: &str,
+    table: &str,
+    partition: Option<&str>,
+) -> Result<()> {
+    let deadline = Instant::now() + WAIT_MAX;
+    let upto = current(store, database, table)?.next_block;
+    let mut done_blocks: HashSet<(String, u64)> = HashSet::new();
+    loop {
+        let current = current(store, database, table)?;
+        let next = current.parts.iter().find(|p| {
+            partition.is_none_or(|id| id == p.partition_id)
+                && p.min_block < upto
+                && !done_blocks.contains(&(p.partition_id.clone(), p.min_block))
+        });
+        let Some(part) = next else { return Ok(()) };
+        let Some(_claim) = Claim::take(store, &[part.id]) else {
+            if Instant::now() > deadline {
+                return Err(Error::LimitExceeded(
+                    "background merges held the parts for too long".into(),
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            continue;
+        };
+        let options = MergeOptions { every_ttl: true, ..MergeOptions::default() };
+        match merge_with(store, &current, &[part.id], &options, &Progress::default()) {
+            Ok(_) => {
+                done_blocks.insert((part.partition_id.clone(), part.min_block));
+            }
             Err(Error::Rejected(Rejection::PartGone(_) | Rejection::DefinitionChanged(_)))
                 if Instant::now() < deadline => {}
             Err(e) => return Err(e),
@@ -55,23 +132,73 @@ fn current(store: &Arc<Store>, database: &str, table: &str) -> Result<Arc<Table>
         .ok_or_else(|| Error::Rejected(Rejection::UnknownTable(format!("{database}.{table}"))))
 }
 
-fn choose(store: &Arc<Store>, table: &Table, final_: bool, upto: u64) -> Option<Vec<PartId>> {
-    if !final_ {
+/// Parts that a merge of `sources` left: they cover the same blocks.
+fn written(
+    store: &Arc<Store>,
+    database: &str,
+    table: &str,
+    _version: u64,
+    sources: &[PartId],
+    before: &Table,
+) -> Result<Vec<PartId>> {
+    let merged: Vec<&Arc<PartMeta>> =
+        before.parts.iter().filter(|p| sources.contains(&p.id)).collect();
+    let (Some(first), Some(last)) = (merged.first(), merged.last()) else { return Ok(vec![]) };
+    Ok(current(store, database, table)?
+        .parts
+        .iter()
+        .filter(|p| p.partition_id == first.partition_id)
+        .filter(|p| p.min_block == first.min_block && p.max_block == last.max_block)
+        .map(|p| p.id)
+        .collect())
+}
+
+fn has_ttl(definition: &TableDefinition) -> bool {
+    let rules = definition.clauses.ttl.iter();
+    let mut acts = rules.filter(|rule| {
+        matches!(rule.action, TtlRuleAction::Delete { .. } | TtlRuleAction::GroupBy { .. })
+    });
+    acts.next().is_some() || definition.columns.iter().any(|c| !c.ttl.is_empty())
+}
+
+/// The next merge, and whether it takes in all parts of its partition.
+fn choose(
+    store: &Arc<Store>,
+    table: &Table,
+    options: &Optimize,
+    upto: u64,
+    done: &HashSet<PartId>,
+) -> Option<(Vec<PartId>, bool)> {
+    let wanted = |p: &PartMeta| options.partition.as_ref().is_none_or(|id| *id == p.partition_id);
+    if !options.final_ {
         let limits =
             MergeLimits { parts_min: 2, now_us: store.clock().now_us(), ..Default::default() };
-        return pick(&table.parts, &limits, &Claim::busy(store));
+        let parts: Vec<Arc<PartMeta>> = table.parts.iter().filter(|p| wanted(p)).cloned().collect();
+        return Some((pick(&parts, &limits, &Claim::busy(store))?, false));
     }
-    let mut seen = HashSet::new();
-    for part in &table.parts {
-        if !seen.insert(part.partition_id.as_str()) {
-            continue;
-        }
-        let parts = || {
-            table.parts.iter().filter(|p| p.partition_id == part.partition_id && p.min_block < upto)
-        };
-        if parts().count() > 1 {
-            let alike = parts().take_while(|p| p.data_version == part.data_version);
-            return Some(alike.map(|p| p.id).take(PARTS_PER_STEP).collect());
+    // A single part has to be written again if that changes its rows.
+    let alone = |part: &PartMeta| {
+        let expires = part.ttl_seconds.is_some() || has_ttl(&table.definition);
+        let combines = RowRule::of(&table.definition) != RowRule::Ordinary && part.level == 0;
+        let asked = options.cleanup || options.deduplicate.is_some();
+        (combines || asked || expires) && !done.contains(&part.id)
+    };
+    let mut partitions: Vec<&str> = vec![];
+    let mut parts_of: HashMap<&str, Vec<&PartMeta>> = HashMap::new();
+    for part in table.parts.iter().filter(|p| wanted(p) && p.min_block < upto) {
+        let parts = parts_of.entry(&part.partition_id).or_insert_with(|| {
+            partitions.push(&part.partition_id);
+            vec![]
+        });
+        parts.push(part);
+    }
+    for partition in partitions {
+        let parts = &parts_of[partition];
+        if parts.len() > 1 || alone(parts[0]) {
+            let alike = parts.iter().take_while(|p| p.data_version == parts[0].data_version);
+            let ids: Vec<PartId> = alike.take(PARTS_PER_STEP).map(|p| p.id).collect();
+            let whole = ids.len() == parts.len();
+            return Some((ids, whole));
         }
     }
     None

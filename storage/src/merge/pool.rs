@@ -4,7 +4,7 @@
 //! merges only, so that a long one never lets small parts pile up. A table whose merge failed rests,
 //! longer each time; no merge starts on a nearly full disk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::claim::Claim;
 use super::picker::{MergeLimits, pick};
-use super::worker::{Progress, merge_with};
+use super::ttl_picker::{self, TtlWork};
+use super::worker::{MergeOptions, Progress, drop_parts, merge_with};
 use crate::error::Error;
 use crate::log::{PartId, State, Table};
 use crate::store::Store;
@@ -27,6 +28,11 @@ const SMALL_MERGE_BYTES: u64 = 256 << 20;
 /// First and longest rest after a failure; doubles in between.
 const REST_MIN: Duration = Duration::from_millis(500);
 const REST_MAX: Duration = Duration::from_secs(300);
+
+/// Between two rewrites of a partition for its TTL (`merge_with_ttl_timeout`).
+const TTL_TIMEOUT: Duration = Duration::from_secs(14_400);
+/// Partitions whose last rewrite is remembered, about.
+const EXPIRED_MAX: usize = 10_000;
 
 /// A merge that is going on, for system tables.
 #[derive(Debug, Clone)]
@@ -65,6 +71,8 @@ struct Work {
     running: HashMap<u64, (RunningMerge, Arc<Progress>)>,
     next_id: u64,
     resting: HashMap<Uuid, Rest>,
+    /// When a partition was last written again for what ran out in it.
+    expired: HashMap<(Uuid, String), Duration>,
 }
 
 #[derive(Clone, Copy)]
@@ -76,7 +84,16 @@ struct Rest {
 struct Job {
     table: Arc<Table>,
     parts: Vec<PartId>,
+    kind: JobKind,
     _claim: Claim,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum JobKind {
+    Merge,
+    /// By TTL: the parts go, or one is written again.
+    Drop,
+    Expire,
 }
 
 impl MergePool {
@@ -195,16 +212,57 @@ impl Shared {
                 engine => engine.ends_with("MergeTree"),
             };
             let mergeable = keeps_parts && !table.detached;
-            if !mergeable || table.parts.len() < 2 || self.rests(table, now) {
+            if !mergeable || table.parts.is_empty() || self.rests(table, now) {
                 continue;
             }
-            if let Some(parts) = pick(&table.parts, &limits, &busy)
+            if let Some(job) = self.find_expired(table, &busy) {
+                return Some(job);
+            }
+            if table.parts.len() > 1
+                && let Some(parts) = pick(&table.parts, &limits, &busy)
                 && let Some(claim) = Claim::take(&self.store, &parts)
             {
-                return Some(Job { table: table.clone(), parts, _claim: claim });
+                let kind = JobKind::Merge;
+                return Some(Job { table: table.clone(), parts, kind, _claim: claim });
             }
         }
         None
+    }
+
+    /// What of a table has run out and is due.
+    fn find_expired(&self, table: &Arc<Table>, busy: &HashSet<PartId>) -> Option<Job> {
+        if table.parts.iter().all(|p| p.ttl_seconds.is_none()) {
+            return None;
+        }
+        let seconds = (self.store.clock().now_us() / 1_000_000) as i64;
+        let now = self.store.clock().monotonic();
+        let uuid = table.definition.uuid;
+        let setting = |name: &str| table.definition.settings.get(name).map(String::as_str);
+        let only_drop = matches!(setting("ttl_only_drop_parts"), Some("1" | "true"));
+        let timeout = setting("merge_with_ttl_timeout")
+            .and_then(|s| s.parse::<u64>().ok())
+            .map_or(TTL_TIMEOUT, Duration::from_secs);
+        let last = |partition: &str| {
+            let key = (uuid, partition.to_string());
+            self.work.lock().expired.get(&key).copied()
+        };
+        let may_rewrite = |partition: &str| last(partition).is_none_or(|at| now >= at + timeout);
+        let work = ttl_picker::due(&table.parts, seconds, only_drop, busy, &may_rewrite)?;
+        let (parts, kind) = match work {
+            TtlWork::Drop(parts) => (parts, JobKind::Drop),
+            TtlWork::Rewrite(part) => (vec![part], JobKind::Expire),
+        };
+        let claim = Claim::take(&self.store, &parts)?;
+        if kind == JobKind::Expire {
+            let mut work = self.work.lock();
+            if work.expired.len() >= EXPIRED_MAX {
+                work.expired.retain(|_, at| now < *at + timeout);
+            }
+            for part in table.parts.iter().filter(|p| parts.contains(&p.id)) {
+                work.expired.insert((uuid, part.partition_id.clone()), now);
+            }
+        }
+        Some(Job { table: table.clone(), parts, kind, _claim: claim })
     }
 
     /// What fits beside its sources on the disk.
@@ -235,7 +293,12 @@ impl Shared {
             work.running.insert(id, (self.describe(&job), progress.clone()));
             id
         };
-        let work = || merge_with(&self.store, &job.table, &job.parts, &progress);
+        let work = || match job.kind {
+            JobKind::Drop => drop_parts(&self.store, &job.table, &job.parts),
+            JobKind::Merge | JobKind::Expire => {
+                merge_with(&self.store, &job.table, &job.parts, &MergeOptions::default(), &progress)
+            }
+        };
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
             .unwrap_or_else(|_| Err(Error::Column("a merge panicked".into())));
         let mut work = self.work.lock();

@@ -2,15 +2,19 @@
 //!
 //! Holds one decoded granule per source. Rows move as runs: as long as one source's rows stay below
 //! all others', they are one run, found by galloping. Equal keys come in the order of the sources.
-//! An engine that combines rows of equal keys would stand between this and the writer.
+//! For engines that combine rows of equal keys an output can end where a key does, and say where
+//! keys begin. A read of part of a table takes some granules, and of those the rows between two keys.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, make_array};
+use arrow_array::{Array, ArrayRef, BooleanArray, make_array};
 use arrow_data::ArrayData;
 use arrow_data::transform::MutableArrayData;
 
+use super::combine::Groups;
 use crate::block::{Block, Column};
 use crate::error::{Error, Result};
 use crate::log::ColumnDefinition;
@@ -24,15 +28,44 @@ const OUTPUT_BYTES_MAX: usize = 16 << 20;
 /// Runs shorter than this on average are copied row by row.
 const ROWS_PER_RUN_MIN: usize = 16;
 
-/// A decoded granule of one source.
+/// An output that ends where a key does may be longer by this factor.
+const GROUP_FACTOR: usize = 4;
+
+/// A decoded granule of one source; only rows before `end` count.
 struct Batch {
     columns: Vec<Column>,
     keys: SortKeys,
+    end: usize,
     bytes_per_row: usize,
 }
 
+/// A value of the primary key: row `row` of `keys`, which encode the key's expressions.
+#[derive(Clone)]
+pub(crate) struct KeyBound {
+    pub(crate) keys: Arc<SortKeys>,
+    pub(crate) row: usize,
+}
+
+/// Which rows of a block count; it gets the stream's columns.
+pub(crate) type RowFilter<'a> = &'a dyn Fn(&Block) -> Result<BooleanArray>;
+
+/// What of a part a stream reads: granules, and of those the rows from `from` to before `to`.
+pub(crate) struct SourceRange {
+    pub(crate) part: OpenPart,
+    pub(crate) granules: Range<usize>,
+    pub(crate) from: Option<KeyBound>,
+    pub(crate) to: Option<KeyBound>,
+}
+
+impl SourceRange {
+    pub(crate) fn whole(part: OpenPart) -> SourceRange {
+        let granules = 0..part.reader.granules();
+        SourceRange { part, granules, from: None, to: None }
+    }
+}
+
 struct Source {
-    part: OpenPart,
+    range: SourceRange,
     next_granule: usize,
     batch: Option<Rc<Batch>>,
     /// The next row of the batch.
@@ -46,31 +79,42 @@ struct Run {
     to: usize,
 }
 
+/// An output of the stream.
+pub(crate) struct Merged {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) groups: Groups,
+    /// Whether the last group may go on in the next output.
+    pub(crate) open: bool,
+}
+
 /// Merged rows of several parts.
-pub(super) struct MergeStream<'a> {
+pub(crate) struct MergeStream<'a> {
     columns: &'a [&'a ColumnDefinition],
-    reader: ColumnReader,
+    reader: Arc<ColumnReader>,
     keys: &'a TableKeys,
     sources: Vec<Source>,
     /// Positions of the sources with rows left, a binary heap by key and position.
     heap: Vec<usize>,
     output_rows: usize,
+    filter: Option<RowFilter<'a>>,
 }
 
 impl<'a> MergeStream<'a> {
-    /// Streams all rows that are left of `parts`, each sorted by `keys`; outputs have `output_rows` rows.
-    pub(super) fn new(
-        parts: Vec<OpenPart>,
-        reader: ColumnReader,
+    /// Streams the rows that are left of `ranges`, each sorted by `keys`; outputs have `output_rows` rows.
+    pub(crate) fn new(
+        ranges: Vec<SourceRange>,
+        reader: Arc<ColumnReader>,
         columns: &'a [&'a ColumnDefinition],
         keys: &'a TableKeys,
         output_rows: usize,
+        filter: Option<RowFilter<'a>>,
     ) -> Result<MergeStream<'a>> {
-        let sources = parts
+        let sources = ranges
             .into_iter()
-            .map(|part| Source { part, next_granule: 0, batch: None, row: 0 })
+            .map(|range| Source { next_granule: range.granules.start, range, batch: None, row: 0 })
             .collect::<Vec<_>>();
-        let mut stream = MergeStream { columns, reader, keys, sources, heap: vec![], output_rows };
+        let mut stream =
+            MergeStream { columns, reader, keys, sources, heap: vec![], output_rows, filter };
         for i in 0..stream.sources.len() {
             if stream.load(i)? {
                 stream.heap.push(i);
@@ -81,7 +125,40 @@ impl<'a> MergeStream<'a> {
     }
 
     /// The next rows in order, in the order of the columns; None at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Vec<Column>>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<Column>>> {
+        let (runs, rows) = self.runs()?;
+        if runs.is_empty() { Ok(None) } else { Ok(Some(join(&runs, rows)?)) }
+    }
+
+    /// The same in whole groups of equal keys, unless one is very long.
+    pub(crate) fn next_groups(&mut self) -> Result<Option<Merged>> {
+        let (mut runs, mut rows) = self.runs()?;
+        let Some(last) = runs.last() else { return Ok(None) };
+        let (batch, at) = (last.batch.clone(), last.to - 1);
+        let mut open = false;
+        while let Some(more) = self.equal_rows(&batch.keys, at) {
+            if rows >= self.output_rows * GROUP_FACTOR {
+                open = true;
+                break;
+            }
+            let run = self.next_run(more)?;
+            rows += run.to - run.from;
+            runs.push(run);
+        }
+        let groups = groups_of(&runs, rows);
+        Ok(Some(Merged { columns: join(&runs, rows)?, groups, open }))
+    }
+
+    /// How many of the rows that come next, of one source, have the key of row `at`; None for none.
+    fn equal_rows(&self, keys: &SortKeys, at: usize) -> Option<usize> {
+        let source = &self.sources[*self.heap.first()?];
+        let batch = source.batch.as_ref()?;
+        let equal = |row: &usize| batch.keys.compare(*row, keys, at) == Ordering::Equal;
+        let count = (source.row..batch.end).take_while(equal).take(self.output_rows).count();
+        (count > 0).then_some(count)
+    }
+
+    fn runs(&mut self) -> Result<(Vec<Run>, usize)> {
         let (mut runs, mut rows, mut bytes) = (vec![], 0, 0);
         while rows < self.output_rows && bytes < OUTPUT_BYTES_MAX && !self.heap.is_empty() {
             let run = self.next_run(self.output_rows - rows)?;
@@ -89,7 +166,7 @@ impl<'a> MergeStream<'a> {
             bytes += (run.to - run.from) * run.batch.bytes_per_row;
             runs.push(run);
         }
-        if runs.is_empty() { Ok(None) } else { Ok(Some(join(&runs, rows)?)) }
+        Ok((runs, rows))
     }
 
     /// The longest run, up to `rows_max` rows, that comes next.
@@ -98,13 +175,13 @@ impl<'a> MergeStream<'a> {
         let source = &self.sources[top];
         let batch = source.batch.clone().ok_or_else(drained)?;
         let from = source.row;
-        let limit = batch.keys.len().min(from + rows_max);
+        let limit = batch.end.min(from + rows_max);
         let to = match self.runner_up() {
             None => limit,
             Some(other) => self.run_end(&batch, from, limit, top, other),
         };
         self.sources[top].row = to;
-        if to == batch.keys.len() && !self.load(top)? {
+        if to == batch.end && !self.load(top)? {
             let last = self.heap.len() - 1;
             self.heap.swap(0, last);
             self.heap.pop();
@@ -192,51 +269,115 @@ impl<'a> MergeStream<'a> {
         }
     }
 
-    /// Decodes the source's next granule that has rows left; false at its end.
+    /// Decodes the source's next granule with rows in range; false at its end.
     fn load(&mut self, i: usize) -> Result<bool> {
+        while self.sources[i].next_granule < self.sources[i].range.granules.end {
+            if self.load_granule(i)? {
+                return Ok(true);
+            }
+        }
+        self.sources[i].batch = None;
+        Ok(false)
+    }
+
+    fn load_granule(&mut self, i: usize) -> Result<bool> {
         let source = &mut self.sources[i];
         source.batch = None;
-        source.row = 0;
-        loop {
-            if source.next_granule == source.part.reader.granules() {
-                return Ok(false);
-            }
-            let granule = source.next_granule;
-            source.next_granule += 1;
-            let live = source.part.live(granule);
-            if live.as_ref().is_some_and(|live| live.true_count() == 0) {
-                continue;
-            }
-            let columns = self
-                .columns
-                .iter()
-                .map(|definition| {
-                    let column = self.reader.read(&source.part.reader, definition, &[granule])?;
-                    Ok(live.as_ref().map_or(column.clone(), |live| column.filter(live)))
-                })
-                .collect::<Result<Vec<_>>>()?;
-            source.batch = Some(Rc::new(batch(self.columns, self.keys, columns, &source.part)?));
-            return Ok(true);
+        let granule = source.next_granule;
+        source.next_granule += 1;
+        let part = &source.range.part;
+        let live = part.live(granule);
+        if live.as_ref().is_some_and(|live| live.true_count() == 0) {
+            return Ok(false);
         }
+        let columns = self
+            .columns
+            .iter()
+            .map(|definition| {
+                let column = self.reader.read(&part.reader, definition, &[granule])?;
+                Ok(live.as_ref().map_or(column.clone(), |live| column.filter(live)))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let names = self.columns.iter().map(|c| c.name.clone());
+        let mut block = Block::new(names.zip(columns).collect());
+        if let Some(filter) = self.filter {
+            block = block.filter(&filter(&block)?);
+        }
+        let rows = block.rows();
+        if rows == 0 {
+            return Ok(false);
+        }
+        let columns = block.columns.clone();
+        let bytes: usize = columns.iter().map(Column::memory_bytes).sum();
+        let key_columns = evaluate(&self.keys.sorting, &block)?;
+        let keys = SortKeys::encode(&key_columns, rows);
+        if !keys.is_sorted() {
+            return Err(Error::Column(format!("part {} is not in key order", part.reader.id())));
+        }
+        let primary = &key_columns[..self.keys.primary_length];
+        let within = source.range.rows_within(granule, primary, rows);
+        source.row = within.start;
+        if within.is_empty() {
+            return Ok(false);
+        }
+        source.batch = Some(Rc::new(Batch {
+            columns,
+            keys,
+            end: within.end,
+            bytes_per_row: bytes.div_ceil(rows.max(1)),
+        }));
+        Ok(true)
     }
 }
 
-/// Decoded rows with their keys; an error if they are not in order.
-fn batch(
-    definitions: &[&ColumnDefinition],
-    keys: &TableKeys,
-    columns: Vec<Column>,
-    part: &OpenPart,
-) -> Result<Batch> {
-    let rows = columns.first().map_or(0, Column::len);
-    let bytes: usize = columns.iter().map(Column::memory_bytes).sum();
-    let names = definitions.iter().map(|c| c.name.clone());
-    let block = Block::new(names.zip(columns.iter().cloned()).collect());
-    let keys = SortKeys::encode(&evaluate(&keys.sorting, &block)?, rows);
-    if !keys.is_sorted() {
-        return Err(Error::Column(format!("part {} is not in key order", part.reader.id())));
+impl SourceRange {
+    /// The rows of `granule`, whose primary key is `primary`, that lie between the bounds.
+    pub(crate) fn rows_within(
+        &self,
+        granule: usize,
+        primary: &[Column],
+        rows: usize,
+    ) -> Range<usize> {
+        let first = granule == self.granules.start && self.from.is_some();
+        if !first && self.to.is_none() {
+            return 0..rows;
+        }
+        let keys = SortKeys::encode(primary, rows);
+        let before = |bound: &KeyBound| {
+            let (mut low, mut high) = (0, rows);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                match keys.compare(middle, &bound.keys, bound.row) {
+                    Ordering::Less => low = middle + 1,
+                    _ => high = middle,
+                }
+            }
+            low
+        };
+        let from = self.from.as_ref().filter(|_| first).map_or(0, before);
+        let to = self.to.as_ref().map_or(rows, before);
+        from..to.max(from)
     }
-    Ok(Batch { columns, keys, bytes_per_row: bytes.div_ceil(rows.max(1)) })
+}
+
+/// Where keys begin among the rows of `runs`.
+fn groups_of(runs: &[Run], rows: usize) -> Groups {
+    let mut starts = Vec::with_capacity(rows);
+    let mut row = 0u32;
+    let mut before: Option<(&Batch, usize)> = None;
+    for run in runs {
+        for at in run.from..run.to {
+            let same = before.is_some_and(|(batch, last)| {
+                run.batch.keys.compare(at, &batch.keys, last) == Ordering::Equal
+            });
+            if !same {
+                starts.push(row);
+            }
+            before = Some((&run.batch, at));
+            row += 1;
+        }
+    }
+    Groups::new(starts, rows)
 }
 
 fn drained() -> Error {

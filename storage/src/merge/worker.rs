@@ -4,7 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::stream::MergeStream;
+use super::combine::{Purpose, combiner};
+use super::combined::CombinedStream;
+use super::deduplicate::Deduplicating;
+use super::stream::{MergeStream, SourceRange};
+use super::ttl::Together;
 use crate::block::{Block, Column};
 use crate::error::{Error, Result};
 use crate::log::{self, ColumnDefinition, Commit, Edit, PartId, PartMeta, Precondition};
@@ -12,7 +16,7 @@ use crate::part::{Layout, PartIdentity, PartWriter, row_hashes, sum_hashes};
 use crate::scan::OpenPart;
 use crate::store::Store;
 use crate::table::column_reader::ColumnReader;
-use crate::table::insert::part_writer;
+use crate::table::insert::{part_writer, push_rows};
 use crate::table::key::{TableKeys, evaluate};
 use crate::table::{index_granularity, stored_columns};
 
@@ -23,26 +27,38 @@ pub struct Progress {
     pub cancel: AtomicBool,
 }
 
+/// What a merge does besides merging.
+#[derive(Debug, Clone, Default)]
+pub struct MergeOptions {
+    /// Forget rows that say they are deleted.
+    pub cleanup: bool,
+    /// Of rows that are equal in these columns keep the first.
+    pub deduplicate: Option<Vec<String>>,
+    /// Look for what has run out in every row, whatever the parts' ranges say: the rules may be
+    /// younger than the parts.
+    pub every_ttl: bool,
+}
+
 /// Merges `parts`, neighbours in block order of one partition of `table`, and commits. Returns the
 /// commit's version.
 pub fn merge(store: &Arc<Store>, table: &Arc<log::Table>, parts: &[PartId]) -> Result<u64> {
-    merge_with(store, table, parts, &Progress::default())
+    merge_with(store, table, parts, &MergeOptions::default(), &Progress::default())
 }
 
 pub(super) fn merge_with(
     store: &Arc<Store>,
     table: &Arc<log::Table>,
     parts: &[PartId],
+    options: &MergeOptions,
     progress: &Progress,
 ) -> Result<u64> {
     let sources = sources(table, parts)?;
-    let open =
-        || sources.iter().map(|meta| OpenPart::open(store, meta)).collect::<Result<Vec<_>>>();
-    let parts_open = open()?;
+    let opened =
+        sources.iter().map(|meta| OpenPart::open(store, meta)).collect::<Result<Vec<_>>>()?;
     let keys = TableKeys::of(&table.definition, store.compiler().as_ref())?;
     let texts: Vec<String> = keys.sorting.iter().map(|e| e.text.clone()).collect();
     // Expressions appended to the key are constant in parts that were written before them.
-    if let Some(other) = parts_open.iter().find(|p| !texts.starts_with(p.reader.sorting_key())) {
+    if let Some(other) = opened.iter().find(|p| !texts.starts_with(p.reader.sorting_key())) {
         return Err(Error::Column(format!(
             "part {} is sorted by ({}), the table by ({})",
             other.reader.id(),
@@ -60,29 +76,84 @@ pub(super) fn merge_with(
         level: sources.iter().map(|p| p.level).max().unwrap_or(0) + 1,
         created_us: store.clock().now_us(),
     };
-    let partition = parts_open[0].reader.partition().iter().map(|k| k.column.clone()).collect();
+    let partition = opened[0].reader.partition().iter().map(|k| k.column.clone()).collect();
     let mut writer = part_writer(store.disk(), &table.definition, &keys, identity, partition);
     let granularity = index_granularity(&table.definition);
-    let reader = ColumnReader::new(&table.definition, store.compiler());
-    let mut stream = MergeStream::new(open()?, reader, &columns, &keys, granularity)?;
-    while let Some(rows) = stream.next()? {
+    let reader = Arc::new(ColumnReader::new(&table.definition, store.compiler()));
+    let ranges = opened.iter().map(|part| SourceRange::whole(part.clone())).collect();
+    let stream = MergeStream::new(ranges, reader.clone(), &columns, &keys, granularity, None)?;
+    let purpose = if options.cleanup { Purpose::Cleanup } else { Purpose::Merge };
+    let compiler = store.compiler().as_ref();
+    let mut rule = combiner(&table.definition, &keys, &columns, compiler, purpose)?;
+    if let Some(names) = &options.deduplicate {
+        rule = Some(Box::new(Deduplicating::new(rule, &columns, names)));
+    }
+    let now = (store.clock().now_us() / 1_000_000) as i64;
+    let ttl = &keys.ttl;
+    let expires = sources.iter().any(|p| p.ttl_seconds.is_some_and(|(first, _)| first <= now))
+        || options.every_ttl;
+    let conserves = rule.is_none() && !(expires && !ttl.is_empty());
+    let mut seconds: Option<Option<(i64, i64)>> = None;
+    let mut together = Together::new(&keys);
+    let mut stream = CombinedStream::new(stream, rule);
+    let mut whole = WholeGranules { granularity, rows: vec![], count: 0 };
+    let mut write = |mut rows: Vec<Column>| -> Result<()> {
+        if !ttl.is_empty() && rows.first().is_some_and(|c| !c.is_empty()) {
+            if expires {
+                let sorting = |block: &Block| evaluate(&keys.sorting, block);
+                rows = ttl.apply(&columns, rows, &sorting, now)?;
+            }
+            let range = ttl.seconds(&block_of(&columns, &rows), Some(now))?;
+            if rows.first().is_some_and(|c| !c.is_empty()) {
+                seconds = Some(seconds.map_or(range, |before| later_of(before, range)));
+            }
+        }
+        whole.add(rows, &mut |rows| push_rows(&mut writer, &columns, rows, &keys, granularity))
+    };
+    while let Some(outputs) = stream.next()? {
         if progress.cancel.load(Ordering::Relaxed) {
             return Err(Error::Closed("the merge was cancelled".into()));
         }
-        push(&mut writer, &columns, &rows, &keys, granularity)?;
-        progress.rows_done.fetch_add(rows[0].len() as u64, Ordering::Relaxed);
-    }
-    let reader = ColumnReader::new(&table.definition, store.compiler());
-    check_conserved(&parts_open, &reader, &columns, &writer)?;
-    let merged = match writer.rows() {
-        0 => vec![],
-        _ => {
-            let mut merged = writer.finish()?;
-            merged.meta.data_version = sources[0].data_version;
-            vec![merged]
+        for rows in outputs {
+            if let Some(rows) = together.add(&columns, rows)? {
+                write(rows)?;
+            }
         }
-    };
-    let commit = Commit {
+        progress.rows_done.store(stream.rows_read, Ordering::Relaxed);
+    }
+    if let Some(rows) = together.rest()? {
+        write(rows)?;
+    }
+    whole.finish(&mut |rows| push_rows(&mut writer, &columns, rows, &keys, granularity))?;
+    check_rows(&opened, stream.rows_read, &writer)?;
+    if conserves {
+        check_conserved(&opened, &reader, &columns, &writer)?;
+    }
+    // Nothing may be left of the rows; then no part takes their place.
+    let mut merged = if writer.rows() > 0 { vec![writer.finish()?] } else { vec![] };
+    for part in &mut merged {
+        part.meta.ttl_seconds = seconds.flatten();
+        part.meta.data_version = sources[0].data_version;
+    }
+    store.commit(replacing(table, sources), merged)
+}
+
+/// Removes `parts`, nothing taking their place.
+pub(super) fn drop_parts(
+    store: &Arc<Store>,
+    table: &Arc<log::Table>,
+    parts: &[PartId],
+) -> Result<u64> {
+    store.commit(replacing(table, live(table, parts)?), vec![])
+}
+
+/// A commit in which `parts` go, if they are still there and the table is unchanged.
+fn replacing(table: &log::Table, sources: Vec<Arc<PartMeta>>) -> Commit {
+    let edits = sources
+        .iter()
+        .map(|part| Edit::RemovePart { table: table.definition.uuid, part: part.id })
+        .collect();
+    Commit {
         preconditions: vec![
             Precondition::TableUnchanged {
                 table: table.definition.uuid,
@@ -90,12 +161,8 @@ pub(super) fn merge_with(
             },
             Precondition::PartsAs { table: table.definition.uuid, parts: sources },
         ],
-        edits: parts
-            .iter()
-            .map(|part| Edit::RemovePart { table: table.definition.uuid, part: *part })
-            .collect(),
-    };
-    store.commit(commit, merged)
+        edits,
+    }
 }
 
 /// The parts' entries, checked to be neighbours of one partition in block order.
@@ -117,20 +184,91 @@ fn sources(table: &log::Table, parts: &[PartId]) -> Result<Vec<Arc<PartMeta>>> {
     Ok(found)
 }
 
-pub(crate) fn push(
-    writer: &mut PartWriter,
-    columns: &[&ColumnDefinition],
-    rows: &[Column],
-    keys: &TableKeys,
+/// The entries of `parts` that are live.
+fn live(table: &log::Table, parts: &[PartId]) -> Result<Vec<Arc<PartMeta>>> {
+    let found: Vec<Arc<PartMeta>> =
+        table.parts.iter().filter(|p| parts.contains(&p.id)).cloned().collect();
+    if found.len() < parts.len() {
+        return Err(Error::Column("these parts cannot be dropped: one is not live".into()));
+    }
+    Ok(found)
+}
+
+fn block_of(columns: &[&ColumnDefinition], rows: &[Column]) -> Block {
+    let names = columns.iter().map(|c| c.name.clone());
+    Block::new(names.zip(rows.iter().cloned()).collect())
+}
+
+/// The range of two sets of rows together; None if no row of a set runs out.
+fn later_of(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b).map(|(first, _)| (first, i64::MAX)),
+    }
+}
+
+/// Rows gather until they are whole granules, so that those of the new part are full.
+struct WholeGranules {
     granularity: usize,
-) -> Result<()> {
-    writer.push(rows, granularity, &mut |row| {
-        let names = columns.iter().map(|c| c.name.clone());
-        let one = Block::new(names.zip(rows.iter().map(|c| c.slice(row, 1))).collect());
-        let values = evaluate(keys.primary(), &one)?;
-        // Deep copies, or the index would keep every granule alive.
-        Ok(values.iter().map(|c| crate::table::insert::one_row(c, 0)).collect())
-    })
+    rows: Vec<Vec<Column>>,
+    count: usize,
+}
+
+impl WholeGranules {
+    fn add(
+        &mut self,
+        rows: Vec<Column>,
+        push: &mut dyn FnMut(&[Column]) -> Result<()>,
+    ) -> Result<()> {
+        let count = rows.first().map_or(0, Column::len);
+        if self.count == 0 && count == self.granularity {
+            return push(&rows);
+        }
+        if count > 0 {
+            self.rows.push(rows);
+            self.count += count;
+        }
+        let full = self.count / self.granularity * self.granularity;
+        if full == 0 {
+            return Ok(());
+        }
+        let joined = self.take()?;
+        push(&joined.iter().map(|c| c.slice(0, full)).collect::<Vec<_>>())?;
+        let rest = joined.first().map_or(0, Column::len) - full;
+        if rest > 0 {
+            self.rows.push(joined.iter().map(|c| c.slice(full, rest)).collect());
+            self.count = rest;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, push: &mut dyn FnMut(&[Column]) -> Result<()>) -> Result<()> {
+        if self.count > 0 { push(&self.take()?) } else { Ok(()) }
+    }
+
+    fn take(&mut self) -> Result<Vec<Column>> {
+        self.count = 0;
+        let mut rows = std::mem::take(&mut self.rows);
+        if rows.len() == 1 {
+            return Ok(rows.swap_remove(0));
+        }
+        let width = rows.first().map_or(0, Vec::len);
+        (0..width)
+            .map(|i| Column::concat(&rows.iter().map(|r| r[i].clone()).collect::<Vec<_>>()))
+            .collect()
+    }
+}
+
+/// All rows that the sources have left were read, and no more were written.
+fn check_rows(parts: &[OpenPart], read: u64, writer: &PartWriter) -> Result<()> {
+    let rows: u64 = parts.iter().map(OpenPart::rows_live).sum();
+    if read == rows && writer.rows() <= rows {
+        return Ok(());
+    }
+    Err(Error::Column(format!(
+        "a merge of {rows} rows read {read} and wrote {}; nothing was changed",
+        writer.rows()
+    )))
 }
 
 /// Rows and the content hash of every column must be those of the sources.

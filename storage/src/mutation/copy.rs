@@ -9,12 +9,11 @@ use super::worker::granule_rows;
 use crate::block::Column;
 use crate::error::{Error, Result};
 use crate::log::{self, ColumnDefinition, PartMeta};
-use crate::merge::worker::push;
 use crate::part::{PartIdentity, PendingPart};
 use crate::scan::OpenPart;
 use crate::store::Store;
 use crate::table::column_reader::ColumnReader;
-use crate::table::insert::part_writer;
+use crate::table::insert::{part_writer, push_rows};
 use crate::table::key::TableKeys;
 use crate::table::{index_granularity, stored_columns};
 
@@ -53,7 +52,7 @@ pub fn copy_part(
         let block = granule_rows(&part, &reader, &sources, granule)?;
         if !block.is_empty() {
             let rows: Vec<Column> = block.columns;
-            push(&mut writer, &targets, &rows, &keys, index_granularity(&to.definition))?;
+            push_rows(&mut writer, &targets, &rows, &keys, index_granularity(&to.definition))?;
         }
     }
     if writer.rows() == 0 {

@@ -8,12 +8,12 @@ use super::rows::Commands;
 use crate::block::{Block, Column};
 use crate::error::{Error, Result};
 use crate::log::{self, Change, ColumnDefinition, Commit, Edit, PartMeta, Precondition};
-use crate::merge::worker::{Progress, push};
+use crate::merge::worker::Progress;
 use crate::part::{PartIdentity, PartWriter};
 use crate::scan::OpenPart;
 use crate::store::Store;
 use crate::table::column_reader::ColumnReader;
-use crate::table::insert::part_writer;
+use crate::table::insert::{part_writer, push_rows};
 use crate::table::key::TableKeys;
 use crate::table::{index_granularity, stored_columns};
 
@@ -146,7 +146,7 @@ impl Source<'_> {
                 continue;
             }
             let rows: Vec<Column> = block.columns;
-            push(&mut writer, &columns, &rows, &keys, granularity)?;
+            push_rows(&mut writer, &columns, &rows, &keys, granularity)?;
         }
         Ok(writer)
     }

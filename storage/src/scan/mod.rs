@@ -1,7 +1,8 @@
 //! Reading a table: which parts and granules can match (`prune`, a pure choice) and reading them
-//! (`reader`).
+//! (`open`), with FINAL ([`FinalScan`]).
 
 mod explain;
+mod final_read;
 mod open;
 mod predicate;
 pub mod prune;
@@ -15,6 +16,7 @@ use std::ops::Bound;
 
 pub use crate::part::index_columns;
 pub use explain::explain_lines;
+pub use final_read::{FinalScan, has_final, open_final};
 pub(crate) use open::OpenPart;
 pub use open::{MORSEL_ROWS, Scan, ScanOptions, column_range, open, open_where};
 pub use predicate::{Piece, Predicate};

@@ -37,6 +37,7 @@ pub struct Scan {
 }
 
 /// A part as a scan reads it.
+#[derive(Clone)]
 pub(crate) struct OpenPart {
     pub(crate) reader: Arc<PartReader>,
     pub(crate) mask: Option<Arc<RowMask>>,

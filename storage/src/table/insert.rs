@@ -15,7 +15,9 @@ use crate::block::{Block, Column};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::log::{self, PartId, TableDefinition};
+use crate::expression::ExpressionCompiler;
+use crate::log::{self, ColumnDefinition, PartId, TableDefinition};
+use crate::merge::combine::{Purpose, block_groups, combiner};
 use crate::part::codec::ColumnCodec;
 use crate::part::{KeyColumn, PartColumn, PartIdentity, PartKeys, PartWriter, PendingPart};
 use crate::store::Store;
@@ -27,7 +29,20 @@ const WRITERS_MAX: usize = 8;
 
 /// Writes `block`, which holds all stored columns of `table`, as one part per partition. Each file
 /// is durable when this returns; the folder is not (the commit sees to it).
+///
+/// Rows of equal key are combined first as the table's engine does it (`optimize_on_insert`); see
+/// [`write_block_with`] to leave them as they are.
 pub fn write_block(store: &Store, table: &log::Table, block: &Block) -> Result<Vec<PendingPart>> {
+    write_block_with(store, table, block, true)
+}
+
+/// The same; `combine` says whether rows of equal key are combined.
+pub fn write_block_with(
+    store: &Store,
+    table: &log::Table,
+    block: &Block,
+    combine: bool,
+) -> Result<Vec<PendingPart>> {
     let definition = &table.definition;
     let keys = TableKeys::of(definition, store.compiler().as_ref())?;
     let target = Target {
@@ -36,6 +51,7 @@ pub fn write_block(store: &Store, table: &log::Table, block: &Block) -> Result<V
         disk: store.disk(),
         clock: store.clock().as_ref(),
         new_part_id: &|| store.new_part_id(),
+        compiler: combine.then(|| store.compiler().as_ref()),
     };
     target.write(block)
 }
@@ -47,6 +63,8 @@ pub(crate) struct Target<'a> {
     pub(crate) disk: &'a Arc<dyn Disk>,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) new_part_id: &'a (dyn Fn() -> PartId + Sync),
+    /// For the engine's rule for rows of equal key; None leaves them as they are.
+    pub(crate) compiler: Option<&'a dyn ExpressionCompiler>,
 }
 
 /// Rows of one partition and their order.
@@ -66,11 +84,11 @@ impl Target<'_> {
         let sorting = evaluate(&self.keys.sorting, block)?;
         let slots = self.slots(block.rows(), &partition, &sorting)?;
         if let [slot] = &slots[..] {
-            return Ok(vec![self.write_part(slot, &columns, &partition, &sorting)?]);
+            return Ok(Vec::from_iter(self.write_part(slot, &columns, &partition, &sorting)?));
         }
         let mut parts = Vec::with_capacity(slots.len());
         for group in slots.chunks(WRITERS_MAX) {
-            let written: Vec<Result<PendingPart>> = std::thread::scope(|scope| {
+            let written: Vec<Result<Option<PendingPart>>> = std::thread::scope(|scope| {
                 let writers: Vec<_> = group
                     .iter()
                     .map(|slot| {
@@ -81,7 +99,7 @@ impl Target<'_> {
                 writers.into_iter().map(|w| w.join().unwrap_or_else(|_| Err(panicked()))).collect()
             });
             for part in written {
-                parts.push(part?);
+                parts.extend(part?);
             }
         }
         Ok(parts)
@@ -143,7 +161,7 @@ impl Target<'_> {
         columns: &[Column],
         partition: &[Column],
         sorting: &[Column],
-    ) -> Result<PendingPart> {
+    ) -> Result<Option<PendingPart>> {
         let rows = slot.rows.as_ref().map(|rows| UInt32Array::from(rows.clone()));
         let row = |i: usize| rows.as_ref().map_or(i, |rows| rows.value(i) as usize);
         let identity = PartIdentity {
@@ -165,12 +183,65 @@ impl Target<'_> {
             }
             None => columns,
         };
+        if let Some(combined) = self.combined(columns, slot, sorting)? {
+            let definitions: Vec<&ColumnDefinition> = stored_columns(self.definition).collect();
+            let granularity = index_granularity(self.definition);
+            push_rows(&mut writer, &definitions, &combined, self.keys, granularity)?;
+            return match writer.rows() {
+                0 => Ok(None),
+                _ => self.finish(writer, &combined).map(Some),
+            };
+        }
         let primary = &sorting[..self.keys.primary_length];
         writer.push(columns, index_granularity(self.definition), &mut |i| {
             Ok(primary.iter().map(|c| one_row(c, row(i))).collect())
         })?;
-        writer.finish()
+        self.finish(writer, columns).map(Some)
     }
+
+    fn finish(&self, writer: PartWriter, columns: &[Column]) -> Result<PendingPart> {
+        let mut part = writer.finish()?;
+        if !self.keys.ttl.is_empty() {
+            let names = stored_columns(self.definition).map(|c| c.name.clone());
+            let block = Block::new(names.zip(columns.iter().cloned()).collect());
+            part.meta.ttl_seconds = self.keys.ttl.seconds(&block, None)?;
+        }
+        Ok(part)
+    }
+
+    /// The part's rows with those of equal key combined; None if the engine keeps all rows.
+    fn combined(
+        &self,
+        columns: &[Column],
+        slot: &Slot,
+        sorting: &[Column],
+    ) -> Result<Option<Vec<Column>>> {
+        let Some(compiler) = self.compiler else { return Ok(None) };
+        let definitions: Vec<&ColumnDefinition> = stored_columns(self.definition).collect();
+        let rule = combiner(self.definition, self.keys, &definitions, compiler, Purpose::Insert)?;
+        let Some(mut rule) = rule else { return Ok(None) };
+        let rows = columns.first().map_or(0, Column::len);
+        let total = sorting.first().map_or(rows, Column::len);
+        let groups = block_groups(&SortKeys::encode(sorting, total), slot.rows.as_deref());
+        rule.combine(columns, &groups).map(Some)
+    }
+}
+
+/// Adds rows in key order to a part, evaluating the primary key where the index needs it.
+pub(crate) fn push_rows(
+    writer: &mut PartWriter,
+    columns: &[&ColumnDefinition],
+    rows: &[Column],
+    keys: &TableKeys,
+    granularity: usize,
+) -> Result<()> {
+    writer.push(rows, granularity, &mut |row| {
+        let names = columns.iter().map(|c| c.name.clone());
+        let one = Block::new(names.zip(rows.iter().map(|c| c.slice(row, 1))).collect());
+        let values = evaluate(keys.primary(), &one)?;
+        // Deep copies, or the index would keep every granule alive.
+        Ok(values.iter().map(|c| one_row(c, 0)).collect())
+    })
 }
 
 fn panicked() -> Error {

@@ -1,5 +1,5 @@
 //! The keys of a table: partition key, sorting key and its prefix, the primary key; compiled once
-//! per definition, evaluated per block.
+//! per definition (its TTL rules too), evaluated per block.
 
 use std::sync::{Arc, Weak};
 
@@ -11,6 +11,7 @@ use crate::block::{Block, Column};
 use crate::error::Result;
 use crate::expression::{CompiledExpression, ExpressionCompiler};
 use crate::log::TableDefinition;
+use crate::merge::ttl::TtlRules;
 use crate::part::SkipIndex;
 use crate::types::{DataType, Value};
 
@@ -34,6 +35,7 @@ pub(crate) struct TableKeys {
     pub(crate) primary_length: usize,
     /// Skip indexes; one that does not compile any more is left out.
     pub(crate) skip_indexes: Vec<Arc<SkipIndex>>,
+    pub(crate) ttl: TtlRules,
 }
 
 impl TableKeys {
@@ -82,7 +84,13 @@ impl TableKeys {
             partition: compile(&definition.partition_key)?,
             sorting: compile(&definition.sorting_key)?,
             primary_length: definition.primary_key.len().min(definition.sorting_key.len()),
+            ttl: TtlRules::compile(definition, compiler)?,
         })
+    }
+
+    /// Whether the sorting or the partition key reads column `name`.
+    pub(crate) fn reads(&self, name: &str) -> bool {
+        self.sorting.iter().chain(&self.partition).any(|e| e.inputs().iter().any(|i| i == name))
     }
 
     pub(crate) fn primary(&self) -> &[KeyExpression] {
@@ -93,6 +101,11 @@ impl TableKeys {
 impl KeyExpression {
     pub(crate) fn data_type(&self) -> DataType {
         self.compiled.result_type()
+    }
+
+    /// The columns that it reads.
+    pub(crate) fn inputs(&self) -> &[String] {
+        self.compiled.inputs()
     }
 }
 
