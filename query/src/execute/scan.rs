@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use pumphouse_storage::scan::ColumnCondition;
 use pumphouse_storage::{Block, Column, DataType};
 
+use super::expression::evaluate_mask;
 use super::pipeline::{Consumer, Driven, Flow, PARALLEL_ROWS_MIN, supply};
 use super::prewhere::Prewhere;
 use super::{Env, late};
