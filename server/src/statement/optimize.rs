@@ -1,16 +1,13 @@
 //! OPTIMIZE TABLE: which partition, and which of equal rows to drop, read from the statement; the
 //! merging itself is storage's.
 
-use pumphouse_query::bind::bind_expression;
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::ast::{ColumnTransformer, Expr, ExprKind, TableName};
 use pumphouse_query::sql::format;
-use pumphouse_query::{Error, Result, execute, functions};
+use pumphouse_query::{Error, Result};
 use pumphouse_storage::expression::ExpressionCompiler;
-use pumphouse_storage::log::{DefaultKind, Table, TableDefinition};
+use pumphouse_storage::log::{DefaultKind, TableDefinition};
 use pumphouse_storage::merge::{self, Optimize};
-use pumphouse_storage::table::key::partition_id;
-use pumphouse_storage::{Block, DataType, Value};
 
 use super::Run;
 
@@ -49,7 +46,7 @@ impl Run<'_> {
         let options = Optimize {
             final_: request.final_,
             partition: match &request.partition {
-                Some(value) => self.partition_of(table, value)?,
+                Some(value) => self.partition_id(definition, value)?,
                 None => None,
             },
             deduplicate: match &request.deduplicate {
@@ -80,52 +77,6 @@ impl Run<'_> {
             ));
         }
         Ok(())
-    }
-
-    /// The id of the partition that `value` names; None for all.
-    fn partition_of(&self, table: &Table, value: &Expr) -> Result<Option<String>> {
-        if let ExprKind::Call(call) = &value.kind
-            && call.name == "ID"
-            && let [Expr { kind: ExprKind::Literal { value: Value::String(id), .. }, .. }] =
-                &call.arguments[..]
-        {
-            return Ok(Some(String::from_utf8_lossy(id).into_owned()));
-        }
-        if let ExprKind::Identifier(parts) = &value.kind
-            && parts.len() == 1
-            && parts[0].eq_ignore_ascii_case("ALL")
-        {
-            return Ok(None);
-        }
-        let definition = &table.definition;
-        let fields: Vec<&Expr> = match &value.kind {
-            ExprKind::Call(call) if call.name == "tuple" => call.arguments.iter().collect(),
-            _ => vec![value],
-        };
-        if fields.len() != definition.partition_key.len() {
-            return Err(Error::new(
-                codes::INVALID_PARTITION_VALUE,
-                format!(
-                    "Wrong number of fields in the partition expression: {}, must be: {}",
-                    fields.len(),
-                    definition.partition_key.len()
-                ),
-            ));
-        }
-        let compiler = self.server.store.compiler();
-        let mut values = vec![];
-        for (text, field) in definition.partition_key.iter().zip(fields) {
-            let data_type = compiler.compile(text, &definition.schema())?.result_type();
-            values.push((data_type.clone(), self.constant_of(field, &data_type)?));
-        }
-        Ok(Some(partition_id(&values)))
-    }
-
-    fn constant_of(&self, expr: &Expr, data_type: &DataType) -> Result<Value> {
-        let bound = bind_expression(expr, &[], self.context)?;
-        let column = execute::evaluate(&bound, &Block::of_rows(1), self.context)?;
-        let column = functions::cast::cast_column(&column, data_type, self.context)?;
-        Ok(column.value(0))
     }
 }
 

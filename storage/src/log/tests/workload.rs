@@ -130,7 +130,7 @@ impl<'a> Workload<'a> {
     fn create_tables(&mut self) -> Result<()> {
         let mut all = edits(vec![]);
         for (id, name) in [(STREAM, "stream"), (RAW, "raw"), (COPY, "copy")] {
-            let one = create_table(definition(id, "d", name));
+            let one = create_table(without_ttl(definition(id, "d", name)));
             all.preconditions.extend(one.preconditions);
             all.edits.extend(one.edits);
         }
@@ -227,7 +227,10 @@ impl<'a> Workload<'a> {
             Parts::MadeUp => vec![write_part(&self.store, table, 3)?],
             Parts::Real => vec![],
         };
-        self.commit(create_table(definition(number, "d", &format!("side{number}"))), parts)
+        self.commit(
+            create_table(without_ttl(definition(number, "d", &format!("side{number}")))),
+            parts,
+        )
     }
 
     /// One of the changes that tables go through besides inserts and merges.
@@ -370,6 +373,12 @@ impl<'a> Workload<'a> {
         }
         Ok(())
     }
+}
+
+/// Parts are really written here, and their compiler knows column names only.
+fn without_ttl(mut definition: TableDefinition) -> TableDefinition {
+    definition.clauses.ttl.clear();
+    definition
 }
 
 /// `rows` rows of the columns of [`definition`].
