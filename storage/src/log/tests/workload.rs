@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::log::snapshot::encode_state;
 use crate::log::{
     Change, Commit, Edit, Mutation, MutationAction, MutationCommand, PartMeta, Precondition, State,
-    StreamPartition, mask_path,
+    StreamPartition, TableDefinition, mask_path,
 };
 use crate::part::{PendingPart, RowMask};
 use crate::store::Store;
