@@ -35,7 +35,9 @@ impl std::ops::Deref for Compiled {
 impl Compiled {
     /// The search in one text.
     pub fn search<'a>(&'a self, text: &'a [u8]) -> Search<'a> {
-        let simple = self.simple.as_ref().filter(|_| text.is_ascii());
+        let simple = self.simple.as_ref().filter(|simple| {
+            text.is_ascii() || simple.any_text && std::str::from_utf8(text).is_ok()
+        });
         Search { pattern: self, simple, text, groups: [None; GROUPS_MAX] }
     }
 

@@ -1,9 +1,10 @@
-//! Simple regular expressions on ASCII text, by hand: literals, classes, greedy `*`, `+` and `?`, groups
+//! Simple regular expressions, by hand: literals, classes, greedy `*`, `+` and `?`, groups
 //! that do not repeat, anchors. Most patterns in queries are of this kind, and a direct walk is several
 //! times faster than an automaton that tracks groups.
 //!
-//! The semantics are those of the full engine (leftmost, greedy first). Everything else, text beyond
-//! ASCII and rows that would take too many steps go to the full engine; the caller sees `Unknown` then.
+//! The semantics are those of the full engine (leftmost, greedy first). Everything else, and rows that
+//! would take too many steps, go to the full engine; the caller sees `Unknown` then. Text beyond ASCII is
+//! walked only by patterns that cannot stop within a letter ([`SimplePattern::any_text`]).
 
 use std::ops::Range;
 
@@ -39,6 +40,8 @@ pub(super) struct SimplePattern {
     /// Finds where a match may begin, if it begins with a literal.
     prefix: Option<Finder<'static>>,
     anchored: bool,
+    /// Whether walking bytes is walking letters, in any valid UTF-8.
+    pub any_text: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +66,8 @@ impl SimplePattern {
             Some(Element::Literal(text)) => Some(Finder::new(text).into_owned()),
             _ => None,
         };
-        Some(SimplePattern { elements, prefix, anchored })
+        let any_text = (0..elements.len()).all(|i| keeps_letters_whole(&elements[i..]));
+        Some(SimplePattern { elements, prefix, anchored, any_text })
     }
 
     /// The first match at or behind `from`, with its groups.
@@ -92,6 +96,29 @@ impl SimplePattern {
         }
         Found::None
     }
+}
+
+/// Whether the first element takes whole letters of UTF-8: it has no byte of a long one, or it takes them
+/// as long as they come and what follows begins elsewhere than in the middle of one.
+fn keeps_letters_whole(elements: &[Element]) -> bool {
+    let is_wide = |set: &[bool; 256]| set[0x80];
+    match &elements[0] {
+        Element::Set { set, most, .. } if is_wide(set) => {
+            if *most != usize::MAX {
+                return false;
+            }
+        }
+        _ => return true,
+    }
+    for next in &elements[1..] {
+        match next {
+            Element::Set { set, .. } if is_wide(set) => return false,
+            Element::Literal(_) | Element::End | Element::Set { least: 1.., .. } => return true,
+            // May be nothing: what comes behind it counts, too.
+            _ => {}
+        }
+    }
+    true
 }
 
 /// The end of a match of `elements` at `at`; the outer None is an exhausted budget.
@@ -423,13 +450,17 @@ mod tests {
             "y",
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac",
             "no match\nhere x",
+            "https://www.größe.example/東京/x?id=17",
+            "é",
+            "aéab",
         ];
         for pattern in patterns {
             let simple =
                 SimplePattern::parse(pattern.as_bytes()).unwrap_or_else(|| panic!("{pattern}"));
             let full = compile(pattern.as_bytes(), false).unwrap();
-            for text in texts.map(str::as_bytes) {
-                for from in 0..=text.len() {
+            for text in texts.iter().filter(|t| t.is_ascii() || simple.any_text) {
+                for from in (0..=text.len()).filter(|from| text.is_char_boundary(*from)) {
+                    let text = text.as_bytes();
                     let mut groups = [None; GROUPS_MAX];
                     let mut locations = full.capture_locations();
                     let wanted = full.captures_read_at(&mut locations, text, from);
@@ -449,6 +480,17 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn knows_where_letters_stay_whole() {
+        let any_text = |p: &str| SimplePattern::parse(p.as_bytes()).unwrap().any_text;
+        for pattern in [r"^https?://(?:www\.)?([^/]+)/.*$", r"[^a]+a", r".*x", r"id=([0-9]+)"] {
+            assert!(any_text(pattern), "{pattern}");
+        }
+        for pattern in [r"x.y", r".*.*", r"[^a]+a?.+", r"([^/]+)(.)"] {
+            assert!(!any_text(pattern), "{pattern}");
         }
     }
 
