@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use pumphouse_storage::types::TimeZone;
 
+use crate::catalog::{TemporaryTable, TemporaryTables};
 use crate::error::{Error, Result, codes};
 
 /// Settings as text by name; typed access with the default at the place of use.
@@ -55,6 +56,8 @@ pub struct QueryContext {
     pub cancelled: AtomicBool,
     pub memory: Arc<MemoryTracker>,
     pub progress: Progress,
+    /// Tables without a database, the query's own before its session's.
+    pub temporary: Vec<Arc<TemporaryTables>>,
 }
 
 impl QueryContext {
@@ -73,7 +76,13 @@ impl QueryContext {
             cancelled: AtomicBool::new(false),
             memory: MemoryTracker::new(memory_bytes_max),
             progress: Progress::default(),
+            temporary: vec![],
         }
+    }
+
+    /// The temporary table that `name` means to this query.
+    pub fn temporary_table(&self, name: &str) -> Option<Arc<TemporaryTable>> {
+        self.temporary.iter().find_map(|tables| tables.get(name))
     }
 
     /// Threads this query may use (`max_threads`, default all cores).

@@ -2,11 +2,12 @@
 //! time uses a session; another waits a while for it rather than failing at once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use pumphouse_query::context::Settings;
+use pumphouse_query::catalog::TemporaryTables;
+use pumphouse_query::context::{MemoryTracker, Settings};
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 
@@ -23,6 +24,9 @@ pub struct SessionState {
     pub settings: Settings,
     pub parameters: BTreeMap<String, String>,
     pub database: Option<String>,
+    pub temporary: Arc<TemporaryTables>,
+    /// What its temporary tables may take, from the first of them on.
+    pub temporary_memory: Arc<OnceLock<Arc<MemoryTracker>>>,
 }
 
 struct Slot {

@@ -40,7 +40,7 @@ fn scripts_answer_as_clickhouse_does() {
         };
         let server = Server::start("oracle");
         for (sql, expected) in script.iter().zip(expected) {
-            let answer = server.send(sql).expect("an answer");
+            let answer = server.send_in_session(sql).expect("an answer");
             let code = answer.header("x-clickhouse-exception-code").and_then(|c| c.parse().ok());
             let found: Result<String, u32> = match code {
                 Some(code) => Err(code),

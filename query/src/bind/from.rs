@@ -124,6 +124,11 @@ impl Binder<'_> {
                 return Ok(self.source_of_plan(plan, label(None), cte.columns));
             }
         }
+        if database.is_none()
+            && let Some(source) = self.ctx.temporary_table(name)
+        {
+            return self.table_source(source, label(None), options);
+        }
         let database = database.unwrap_or(&self.ctx.database);
         let source = self.catalog.table(database, name).map_err(|e| match e {
             Error::Coded { code: codes::UNKNOWN_TABLE, message }

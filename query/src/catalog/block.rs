@@ -22,6 +22,17 @@ impl BlockSource {
     }
 }
 
+impl BlockSource {
+    /// As [`BlockSource::new`], over blocks that others hold too.
+    pub(super) fn shared(
+        name: String,
+        columns: Vec<SourceColumn>,
+        blocks: Arc<Vec<Block>>,
+    ) -> BlockSource {
+        BlockSource { name, columns, blocks }
+    }
+}
+
 impl TableSource for BlockSource {
     fn columns(&self) -> &[SourceColumn] {
         &self.columns

@@ -11,11 +11,13 @@ mod merge;
 pub mod numbers;
 mod overlay;
 mod store;
+mod temporary;
 mod values;
 
 pub use block::BlockSource;
 pub use overlay::OverlayCatalog;
 pub use store::{ExtraTables, StoreCatalog};
+pub use temporary::{TemporaryTable, TemporaryTables};
 
 use std::sync::Arc;
 

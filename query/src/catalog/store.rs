@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow_array::BooleanArray;
-use pumphouse_storage::log::{DefaultKind, State, Table};
+use pumphouse_storage::log::{DefaultKind, State, Table, TableDefinition};
 use pumphouse_storage::scan::{self, ColumnCondition, Predicate, PruningReport, Scan, ScanOptions};
 use pumphouse_storage::{Block, Store, Value};
 
@@ -219,7 +219,12 @@ impl StoreCatalog {
 
 /// Columns as queries see them: MATERIALIZED and ALIAS ones hidden from `*`, EPHEMERAL ones left out.
 pub(super) fn source_columns(table: &Table) -> Vec<SourceColumn> {
-    let columns = table.definition.columns.iter();
+    definition_columns(&table.definition)
+}
+
+/// As [`source_columns`], of a definition.
+pub(super) fn definition_columns(definition: &TableDefinition) -> Vec<SourceColumn> {
+    let columns = definition.columns.iter();
     columns
         .filter_map(|c| {
             let kind = c.default.as_ref().map(|d| d.kind);

@@ -205,6 +205,7 @@ fn request(
             .or_else(|| parameters.get("default_format").map(str::to_string))
             .filter(|f| !f.is_empty()),
         readonly: parts.method != Method::POST,
+        external_tables: vec![],
     })
 }
 

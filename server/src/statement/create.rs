@@ -47,10 +47,7 @@ impl Run<'_> {
 
     pub(super) fn create_table(&mut self, mut create: CreateTable) -> Result<()> {
         if create.temporary {
-            return Err(Error::new(
-                codes::NOT_IMPLEMENTED,
-                "Temporary tables are not supported yet",
-            ));
+            return self.create_temporary(create);
         }
         let database = self.database(&create.name.database).to_string();
         create.name.database = Some(database.clone());
@@ -73,7 +70,7 @@ impl Run<'_> {
         let query = create.as_query.take();
         let rows = match &query {
             Some(query) => {
-                let plan = prepare(query, &self.server.catalog(), self.context)?;
+                let plan = prepare(query, &self.select_catalog(), self.context)?;
                 if create.columns.is_empty() {
                     create.columns = plan.schema.iter().map(column_decl).collect();
                 }
@@ -98,7 +95,7 @@ impl Run<'_> {
     }
 
     /// `CREATE TABLE a AS b`: b's columns, and its engine where none is given.
-    fn copy_structure(&self, other: TableName, create: &mut CreateTable) -> Result<()> {
+    pub(super) fn copy_structure(&self, other: TableName, create: &mut CreateTable) -> Result<()> {
         let database = self.database(&other.database).to_string();
         let state = self.server.store.snapshot();
         let Some(table) = state.table(&database, &other.name) else {
@@ -206,7 +203,7 @@ impl Run<'_> {
     /// Fills the view's target from what its source holds now.
     fn populate(&mut self, view: &TableDefinition, select: &Query) -> Result<()> {
         let Some((database, name)) = view.target.clone() else { return Ok(()) };
-        let plan = prepare(select, &self.server.catalog(), self.context)?;
+        let plan = prepare(select, &self.select_catalog(), self.context)?;
         let blocks: Vec<Block> = execute::collect(&plan, self.context)?;
         let state = self.server.store.snapshot();
         let Some(target) = state.table(&database, &name) else { return Ok(()) };
@@ -347,7 +344,7 @@ impl Run<'_> {
     }
 }
 
-fn column_decl((name, data_type): &(String, DataType)) -> ColumnDecl {
+pub(super) fn column_decl((name, data_type): &(String, DataType)) -> ColumnDecl {
     ColumnDecl {
         name: name.clone(),
         data_type: Some(data_type.to_string()),

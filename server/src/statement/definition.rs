@@ -446,6 +446,7 @@ pub(super) fn hide_secret_settings(create: &mut CreateTable) {
 /// The canonical CREATE text, secrets hidden, MergeTree's granularity written out.
 fn create_text(mut create: CreateTable, engine: &str) -> String {
     if is_merge_tree(engine)
+        && !create.temporary
         && !create.engine.settings.iter().any(|s| s.name == "index_granularity")
     {
         create

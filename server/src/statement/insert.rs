@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pumphouse_ingest::format::{self, InputColumn, ParseError, ParsedRows};
-use pumphouse_ingest::insert::{InsertSession, fill_defaults};
+use pumphouse_ingest::insert::{InsertSession, complete_block, fill_defaults};
+use pumphouse_query::catalog::TemporaryTable;
+use pumphouse_query::context::MemoryGuard;
 use pumphouse_query::error::codes;
 use pumphouse_query::functions::cast::cast_column;
 use pumphouse_query::sql::ast::{Expr, ExprKind, Insert, InsertSource};
@@ -38,6 +40,9 @@ impl Run<'_> {
                 "INSERT INTO FUNCTION is not supported yet",
             ));
         };
+        if let Some(table) = self.temporary(name) {
+            return self.insert_into(insert, &table.definition, format, input);
+        }
         let database = self.database(&name.database).to_string();
         let state = self.server.store.snapshot();
         let Some(table) = state.table(&database, &name.name) else {
@@ -52,11 +57,22 @@ impl Run<'_> {
                 .definition
                 .clone();
         }
-        let columns = self.insert_columns(insert, &definition)?;
+        self.insert_into(insert, &definition, format, input)
+    }
+
+    /// Rows of the statement into the table of `definition`.
+    fn insert_into(
+        &mut self,
+        insert: &Insert,
+        definition: &Arc<TableDefinition>,
+        format: Option<&str>,
+        input: Input,
+    ) -> Result<()> {
+        let columns = self.insert_columns(insert, definition)?;
         match &insert.source {
-            InsertSource::Query(query) => self.insert_select(&definition, &columns, query),
+            InsertSource::Query(query) => self.insert_select(definition, &columns, query),
             InsertSource::Values { data_offset } => {
-                self.insert_stream(&definition, &columns, "Values", input, *data_offset)
+                self.insert_stream(definition, &columns, "Values", input, *data_offset)
             }
             InsertSource::Format { format: named, data_offset } => {
                 let name = named
@@ -64,7 +80,7 @@ impl Run<'_> {
                     .or(format)
                     .or(self.request.default_format.as_deref())
                     .unwrap_or("TabSeparated");
-                self.insert_stream(&definition, &columns, name, input, *data_offset)
+                self.insert_stream(definition, &columns, name, input, *data_offset)
             }
         }
     }
@@ -262,6 +278,8 @@ struct Blocks<'r, 'a> {
     definition: Arc<TableDefinition>,
     first: Option<Block>,
     session: Option<InsertSession<'a>>,
+    /// A temporary table, and what it gets at the end.
+    temporary: Option<(Arc<TemporaryTable>, Vec<Block>, MemoryGuard)>,
     rows: u64,
     bytes: u64,
 }
@@ -269,7 +287,8 @@ struct Blocks<'r, 'a> {
 impl<'r, 'a> Blocks<'r, 'a> {
     fn new(run: &'r Run<'a>, definition: &Arc<TableDefinition>) -> Blocks<'r, 'a> {
         let definition = definition.clone();
-        Blocks { run, definition, first: None, session: None, rows: 0, bytes: 0 }
+        let temporary = run.temporary_of(&definition);
+        Blocks { run, definition, first: None, session: None, temporary, rows: 0, bytes: 0 }
     }
 
     /// Completes rows of `columns` to whole rows of the table and takes them in.
@@ -281,6 +300,11 @@ impl<'r, 'a> Blocks<'r, 'a> {
         let block = fill_defaults(&self.definition, columns, rows, context)?;
         self.rows += block.rows() as u64;
         self.bytes += block.memory_bytes() as u64;
+        if let Some((_, blocks, guard)) = &mut self.temporary {
+            guard.grow_to(self.bytes as usize)?;
+            blocks.push(complete_block(&self.definition, block, context)?);
+            return Ok(());
+        }
         if self.session.is_none() && self.first.is_none() {
             self.first = Some(block);
             return Ok(());
@@ -300,6 +324,13 @@ impl<'r, 'a> Blocks<'r, 'a> {
 
     fn finish(self) -> Result<()> {
         let (server, context) = (self.run.server, self.run.context);
+        if let Some((table, blocks, guard)) = self.temporary {
+            drop(guard);
+            table.append(blocks)?;
+            context.progress.written_rows.fetch_add(self.rows, Ordering::Relaxed);
+            context.progress.written_bytes.fetch_add(self.bytes, Ordering::Relaxed);
+            return Ok(());
+        }
         let token = context.settings.get("insert_deduplication_token").filter(|t| !t.is_empty());
         match (self.session, self.first) {
             (Some(session), _) => {

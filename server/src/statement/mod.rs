@@ -29,6 +29,7 @@ mod show;
 mod stream;
 mod stream_select;
 mod system;
+mod temporary;
 mod values;
 mod words;
 
@@ -69,6 +70,8 @@ pub struct Request {
     pub default_format: Option<String>,
     /// Writing statements are refused (HTTP GET).
     pub readonly: bool,
+    /// Tables that came with the query and live as long as it does.
+    pub external_tables: Vec<(String, Block)>,
 }
 
 /// The statement's text and what follows it.
@@ -116,7 +119,9 @@ pub fn execute(
     settings.values.extend(request.settings.values.clone());
     apply_settings(&mut settings, own_settings(&parsed.statement))?;
     apply_settings(&mut settings, &parsed.settings)?;
-    let context = Arc::new(query_context(server, &request, session, settings)?);
+    let mut context = query_context(server, &request, session, settings)?;
+    context.temporary = temporary::tables(&request, session, &context)?;
+    let context = Arc::new(context);
     let guard = server.processes.enter(context.clone(), text)?;
     started(&context);
     let kind = kind_of(&parsed.statement);
@@ -154,12 +159,22 @@ impl Run<'_> {
             }
             Statement::CreateTable(create) => self.create_table(*create),
             Statement::CreateView(create) => self.create_view(*create),
+            Statement::Drop { kind, names, if_exists, temporary, .. }
+                if temporary || self.names_temporary(kind, &names) =>
+            {
+                self.drop_temporary(&names, if_exists)
+            }
             Statement::Drop { kind, names, if_exists, if_empty, sync, .. } => {
                 self.drop_objects(kind, &names, if_exists, if_empty, sync)
             }
             Statement::Detach { kind, name, if_exists, .. } => self.detach(kind, &name, if_exists),
             Statement::Attach { kind, name, if_not_exists } => {
                 self.attach(kind, &name, if_not_exists)
+            }
+            Statement::Truncate { kind, name, .. }
+                if self.names_temporary(kind, std::slice::from_ref(&name)) =>
+            {
+                self.truncate_temporary(&name)
             }
             Statement::Truncate { kind, name, if_exists, .. } => {
                 self.truncate(kind, &name, if_exists)
@@ -186,6 +201,9 @@ impl Run<'_> {
             Statement::Set(settings) => self.set(&settings),
             Statement::Use(database) => self.use_database(&database),
             Statement::Describe { table, .. } => self.describe(&table, format.as_deref()),
+            Statement::Exists { name, temporary: true, .. } => {
+                self.exists_temporary(&name, format.as_deref())
+            }
             Statement::Exists { kind, name, .. } => self.exists(kind, &name, format.as_deref()),
             Statement::Show(show) => self.show(&show, format.as_deref()),
             Statement::System(command) => self.system(&command),

@@ -78,7 +78,7 @@ impl Run<'_> {
             }
             (ExplainKind::Ast, statement) => text_lines(&format!("{statement:#?}")),
             (kind, Statement::Query(query)) => {
-                let catalog = self.server.catalog();
+                let catalog = self.select_catalog();
                 let plan = prepare(query, &catalog, self.context)?;
                 match kind {
                     ExplainKind::Pipeline => explain::pipeline_lines(&plan),

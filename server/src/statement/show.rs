@@ -18,6 +18,11 @@ impl Run<'_> {
             Show::Databases(filter) => {
                 format!("SELECT name FROM system.databases{} ORDER BY name", tail("", filter))
             }
+            Show::Tables { temporary: true, filter, .. } => format!(
+                "SELECT name FROM ({}) {} ORDER BY name",
+                self.temporary_names_query(),
+                tail("", filter)
+            ),
             Show::Tables { from, filter, .. } => {
                 let database = from.clone().unwrap_or_else(|| self.context.database.clone());
                 self.require_database(&database)?;
@@ -79,6 +84,10 @@ impl Run<'_> {
             format!("CREATE DATABASE {name}\nENGINE = {}", database.engine)
         } else {
             let database = self.database(&name.database).to_string();
+            if let Some(table) = self.temporary(name) {
+                let text = table.definition.create_query.clone();
+                return self.one_column("statement", vec![text], format);
+            }
             match state.table(&database, &name.name) {
                 Some(table) => table.definition.create_query.clone(),
                 None => return Err(self.unknown_table(&database, &name.name)),
@@ -118,6 +127,11 @@ impl Run<'_> {
 
     pub(super) fn describe(&mut self, table: &TableExpr, format: Option<&str>) -> Result<()> {
         let rows = match table {
+            TableExpr::Table { database: None, name, .. }
+                if let Some(temporary) = self.context.temporary_table(name) =>
+            {
+                described(&temporary.definition.columns)
+            }
             TableExpr::Table { database, name, .. } => {
                 let database = self.database(database).to_string();
                 let state = self.server.store.snapshot();

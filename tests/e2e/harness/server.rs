@@ -78,6 +78,11 @@ impl Server {
         http::request(self.port, "POST", "/", &[], sql.as_bytes())
     }
 
+    /// As [`Self::send`], all in one session.
+    pub fn send_in_session(&self, sql: &str) -> std::io::Result<Answer> {
+        http::request(self.port, "POST", "/?session_id=one", &[], sql.as_bytes())
+    }
+
     /// Runs a statement that must succeed; its TabSeparated result without the last newline.
     pub fn sql(&self, sql: &str) -> String {
         let answer = self.send(sql).unwrap_or_else(|e| panic!("{sql}: {e}\n{}", tail(&self.log)));
