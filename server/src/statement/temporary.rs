@@ -110,7 +110,8 @@ impl Run<'_> {
         }
         let or_replace = create.or_replace;
         let definition = Arc::new(self.table_definition(create)?);
-        session.add(TemporaryTable::new(definition.clone(), &self.session_memory())?, or_replace)?;
+        session
+            .add(TemporaryTable::new(definition.clone(), &self.session_memory())?, or_replace)?;
         for block in rows.into_iter().filter(|b| !b.is_empty()) {
             self.insert_block(&definition, block)?;
         }
