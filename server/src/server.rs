@@ -20,6 +20,7 @@ use pumphouse_storage::merge::MergePool;
 use pumphouse_storage::mutation::MutationPool;
 use pumphouse_storage::store::{StoreConfig, StoreOptions};
 
+use crate::async_insert::AsyncInserts;
 use crate::backups::Backups;
 use crate::config::Config;
 use crate::process::Processes;
@@ -40,6 +41,7 @@ pub struct Server {
     pub store: Arc<Store>,
     pub clock: Arc<dyn Clock>,
     pub inserter: Arc<Inserter>,
+    pub async_inserts: AsyncInserts,
     pub kafka: Arc<KafkaEngine>,
     pub merges: MergePool,
     pub mutations: MutationPool,
@@ -93,7 +95,9 @@ impl Server {
             store.clone(),
             ScrubConfig { bytes_per_second: config.scrub_bytes_per_second, pause: SCRUB_PAUSE },
         );
+        let async_inserts = AsyncInserts::start(inserter.clone(), memory.clone(), clock.clone())?;
         let server = Arc::new(Server {
+            async_inserts,
             scrub,
             backups: Backups::default(),
             processes: Arc::new(Processes::new(config.max_concurrent_queries)),
@@ -126,9 +130,15 @@ impl Server {
     /// Commits a change of definitions and lets consumers follow it.
     pub fn commit_ddl(&self, commit: Commit) -> Result<u64> {
         let version = self.store.commit(commit, vec![])?;
+        self.follow_ddl()?;
+        Ok(version)
+    }
+
+    /// Lets consumers and garbage follow a committed change of definitions.
+    pub fn follow_ddl(&self) -> Result<()> {
         self.kafka.sync();
         self.store.collect_garbage()?;
-        Ok(version)
+        Ok(())
     }
 
     /// Stops consumers (finishing or abandoning their blocks), merges and queries, and closes the
@@ -137,6 +147,8 @@ impl Server {
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
         }
+        // Their clients wait for a commit, not for an error.
+        self.async_inserts.close();
         self.processes.kill_all();
         self.kafka.shutdown(SHUTDOWN_WAIT);
         self.backups.cancel_all();

@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod async_insert;
 mod bad_messages;
 mod browser;
 mod clients;

@@ -95,6 +95,28 @@ impl Inserter {
         token: Option<&str>,
         ctx: &Arc<QueryContext>,
     ) -> Result<InsertOutcome> {
+        let tokens: Vec<String> = token.map(str::to_string).into_iter().collect();
+        match self.insert_batch(database, table, block, &tokens, ctx) {
+            Err(Error::Storage(pumphouse_storage::Error::Rejected(Rejection::DuplicateToken(
+                _,
+            )))) => {
+                let version = self.store.snapshot().version;
+                Ok(InsertOutcome { version, ..InsertOutcome::default() })
+            }
+            other => other,
+        }
+    }
+
+    /// As [`Inserter::insert`], for the rows of several senders, each with its token or none. If one
+    /// of the tokens is in already nothing is done, and the rejection names it.
+    pub fn insert_batch(
+        &self,
+        database: &str,
+        table: &str,
+        block: Block,
+        tokens: &[String],
+        ctx: &Arc<QueryContext>,
+    ) -> Result<InsertOutcome> {
         if !self.store.has_free_space()? {
             return Err(not_enough_space());
         }
@@ -107,24 +129,30 @@ impl Inserter {
                 let rows = crate::kafka::produce::produce(&target, &block, ctx)?;
                 return Ok(InsertOutcome { rows, version: state.version, ..Default::default() });
             }
-            if token.is_some_and(|t| target.tokens.contains(t)) {
-                return Ok(InsertOutcome { version: state.version, ..InsertOutcome::default() });
+            if let Some(token) = tokens.iter().find(|t| target.tokens.contains(t)) {
+                let known = Rejection::DuplicateToken(token.clone());
+                return Err(pumphouse_storage::Error::Rejected(known).into());
             }
-            match self.try_insert(&state, &target, &block, token, ctx) {
-                Err(Error::Storage(pumphouse_storage::Error::Rejected(rejection))) => {
-                    match rejection {
-                        Rejection::DuplicateToken(_) => {
-                            let version = self.store.snapshot().version;
-                            return Ok(InsertOutcome { version, ..InsertOutcome::default() });
-                        }
-                        r if is_change(&r) => continue,
-                        r => return Err(pumphouse_storage::Error::Rejected(r).into()),
-                    }
-                }
+            match self.try_insert(&state, &target, &block, tokens, ctx) {
+                Err(Error::Storage(pumphouse_storage::Error::Rejected(r))) if is_change(&r) => {}
                 other => return other,
             }
         }
         Err(changed_too_often())
+    }
+
+    /// What [`Inserter::insert`] would say to `block`, without doing it.
+    pub fn try_insert_block(
+        &self,
+        database: &str,
+        table: &str,
+        block: &Block,
+        ctx: &Arc<QueryContext>,
+    ) -> Result<()> {
+        let state = self.store.snapshot();
+        let target = resolve(&state, database, table)?;
+        self.run_block(&state, &target, block, ctx)?;
+        Ok(())
     }
 
     fn try_insert(
@@ -132,14 +160,14 @@ impl Inserter {
         state: &Arc<State>,
         target: &Arc<Table>,
         block: &Block,
-        token: Option<&str>,
+        tokens: &[String],
         ctx: &Arc<QueryContext>,
     ) -> Result<InsertOutcome> {
         let rows = block.rows() as u64;
         let mut outputs = self.run_block(state, target, block, ctx)?;
         let mut edits = vec![];
-        if let Some(token) = token {
-            let (table, token) = (target.definition.uuid, token.to_string());
+        for token in tokens {
+            let (table, token) = (target.definition.uuid, token.clone());
             outputs.preconditions.push(Precondition::TokenAbsent { table, token: token.clone() });
             edits.push(Edit::Token { table, token });
         }

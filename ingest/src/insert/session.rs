@@ -9,7 +9,9 @@ use std::sync::Arc;
 use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::Block;
-use pumphouse_storage::log::{Commit, Edit, Precondition, Rejection, State, Table};
+use pumphouse_storage::log::{
+    Commit, Edit, Precondition, Rejection, State, Table, TableDefinition,
+};
 use pumphouse_storage::part::PendingPart;
 
 use super::{InsertOutcome, Inserter, is_change, not_enough_space, resolve};
@@ -22,6 +24,7 @@ pub struct InsertSession<'i> {
     inserter: &'i Inserter,
     state: Arc<State>,
     target: Arc<Table>,
+    creation: Option<Commit>,
     preconditions: Vec<Precondition>,
     parts: Vec<PendingPart>,
     rows: u64,
@@ -36,10 +39,29 @@ impl Inserter {
             inserter: self,
             state,
             target,
+            creation: None,
             preconditions: vec![],
             parts: vec![],
             rows: 0,
         })
+    }
+
+    /// Begins an insert into a table that is not there yet: `creation` makes it, in the commit that
+    /// brings its rows.
+    pub fn begin_new(
+        &self,
+        definition: &Arc<TableDefinition>,
+        creation: Commit,
+    ) -> InsertSession<'_> {
+        InsertSession {
+            inserter: self,
+            state: self.store.snapshot(),
+            target: Arc::new(Table::empty(definition.clone())),
+            creation: Some(creation),
+            preconditions: vec![],
+            parts: vec![],
+            rows: 0,
+        }
     }
 }
 
@@ -54,6 +76,13 @@ impl InsertSession<'_> {
         if self.preconditions.is_empty() {
             // The same for every block of one snapshot.
             self.preconditions = outputs.preconditions;
+            if self.creation.is_some() {
+                // Nothing can have changed a table that is not there.
+                let made = self.target.definition.uuid;
+                self.preconditions.retain(
+                    |p| !matches!(p, Precondition::TableUnchanged { table, .. } if *table == made),
+                );
+            }
         }
         self.parts.extend(self.inserter.write_parts(outputs.blocks, ctx)?);
         self.rows += block.rows() as u64;
@@ -75,7 +104,8 @@ impl InsertSession<'_> {
             parts: self.parts.len(),
             version: 0,
         };
-        let mut commit = Commit { preconditions: self.preconditions, edits: vec![] };
+        let mut commit = self.creation.unwrap_or_default();
+        commit.preconditions.extend(self.preconditions);
         if let Some(token) = token {
             let (table, token) = (self.target.definition.uuid, token.to_string());
             commit.preconditions.push(Precondition::TokenAbsent { table, token: token.clone() });

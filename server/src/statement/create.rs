@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use pumphouse_query::bind::analyze_query;
 use pumphouse_query::error::codes;
+use pumphouse_query::plan::Plan;
 use pumphouse_query::sql::ast::{
     ColumnDecl, CreateTable, CreateView, EngineClause, Query, QueryBody, Select, Statement,
     TableExpr, TableName,
 };
 use pumphouse_query::sql::format;
-use pumphouse_query::{Error, Result, execute, prepare};
+use pumphouse_query::{Error, Result, prepare};
+use pumphouse_storage::DataType;
 use pumphouse_storage::log::{Change, Commit, Edit, Precondition, Rejection, TableDefinition};
-use pumphouse_storage::{Block, DataType};
 use uuid::Uuid;
 
 use super::Run;
+use super::insert_blocks::{Blocks, columns_by_name, columns_by_position, plain_columns};
 
 impl Run<'_> {
     pub(super) fn create_database(
@@ -67,31 +69,44 @@ impl Run<'_> {
         create.clone_as = false;
         self.merge_columns(&mut create)?;
         let empty = std::mem::take(&mut create.empty);
-        let query = create.as_query.take();
-        let rows = match &query {
-            Some(query) => {
-                let plan = prepare(query, &self.select_catalog(), self.context)?;
-                if create.columns.is_empty() {
-                    create.columns = plan.schema.iter().map(column_decl).collect();
-                }
-                if empty { None } else { Some(execute::collect(&plan, self.context)?) }
-            }
+        let plan = match &create.as_query.take() {
+            Some(query) => Some(prepare(query, &self.select_catalog(), self.context)?),
             None => None,
         };
+        if let Some(plan) = &plan
+            && create.columns.is_empty()
+        {
+            create.columns = plan.schema.iter().map(column_decl).collect();
+        }
         let (if_not_exists, or_replace) = (create.if_not_exists, create.or_replace);
         let definition = Arc::new(self.table_definition(create)?);
         let commit = self.creation(&definition, or_replace);
+        if let Some(plan) = plan.filter(|_| !empty) {
+            let filled = self.create_filled(&definition, commit, &plan);
+            return self.created(filled, if_not_exists);
+        }
         self.commit_create(commit, if_not_exists)?;
-        if let Some(source) = clone_from {
-            let target = self.table_now(&definition.database, &definition.name)?;
-            return self.clone_rows(&source, &target);
-        }
-        if let Some(rows) = rows {
-            for block in rows.into_iter().filter(|b| !b.is_empty()) {
-                self.insert_block(&definition, block)?;
+        match clone_from {
+            Some(source) => {
+                let target = self.table_now(&definition.database, &definition.name)?;
+                self.clone_rows(&source, &target)
             }
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The table and its first rows come in one commit.
+    fn create_filled(
+        &self,
+        definition: &Arc<TableDefinition>,
+        creation: Commit,
+        plan: &Plan,
+    ) -> Result<()> {
+        let columns = columns_by_position(plan, plain_columns(definition))?;
+        let mut blocks = Blocks::into_new_table(self, definition, creation);
+        blocks.push_query(plan, &columns)?;
+        blocks.finish()?;
+        self.server.follow_ddl()
     }
 
     /// `CREATE TABLE a AS b`: b's columns, and its engine where none is given.
@@ -204,13 +219,11 @@ impl Run<'_> {
     fn populate(&mut self, view: &TableDefinition, select: &Query) -> Result<()> {
         let Some((database, name)) = view.target.clone() else { return Ok(()) };
         let plan = prepare(select, &self.select_catalog(), self.context)?;
-        let blocks: Vec<Block> = execute::collect(&plan, self.context)?;
         let state = self.server.store.snapshot();
         let Some(target) = state.table(&database, &name) else { return Ok(()) };
-        for block in blocks.into_iter().filter(|b| !b.is_empty()) {
-            self.insert_block(&target.definition, block)?;
-        }
-        Ok(())
+        let mut blocks = Blocks::new(self, &target.definition);
+        blocks.push_query(&plan, &columns_by_name(&plan, &target.definition))?;
+        blocks.finish()
     }
 
     fn view_definition(
@@ -319,8 +332,12 @@ impl Run<'_> {
     }
 
     fn commit_create(&self, commit: Commit, if_not_exists: bool) -> Result<()> {
-        match self.server.commit_ddl(commit) {
-            Ok(_) => Ok(()),
+        self.created(self.server.commit_ddl(commit).map(|_| ()), if_not_exists)
+    }
+
+    fn created(&self, outcome: Result<()>, if_not_exists: bool) -> Result<()> {
+        match outcome {
+            Ok(()) => Ok(()),
             Err(Error::Storage(pumphouse_storage::Error::Rejected(rejection))) => {
                 self.exists_already(if_not_exists, rejection)
             }

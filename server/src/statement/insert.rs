@@ -3,25 +3,18 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use pumphouse_ingest::format::{self, InputColumn, ParseError, ParsedRows};
-use pumphouse_ingest::insert::{InsertSession, complete_block, fill_defaults};
-use pumphouse_query::catalog::TemporaryTable;
-use pumphouse_query::context::MemoryGuard;
+use pumphouse_ingest::format::{self, InputColumn, ParseError};
 use pumphouse_query::error::codes;
-use pumphouse_query::functions::cast::cast_column;
 use pumphouse_query::sql::ast::{Expr, ExprKind, Insert, InsertSource};
 use pumphouse_query::sql::format as sql_format;
-use pumphouse_query::{Error, Result, execute, prepare};
-use pumphouse_storage::Block;
+use pumphouse_query::{Error, Result, prepare};
 use pumphouse_storage::log::{ColumnDefinition, DefaultKind, TableDefinition};
 
+use super::insert_blocks::{BLOCK_ROWS_MAX, Blocks, columns_by_position};
 use super::values::evaluator;
 use super::{Input, Run};
 
-/// Rows of one inserted block (`max_insert_block_size`).
-const BLOCK_ROWS_MAX: u64 = 1_048_449;
 /// Bytes of one inserted block, roughly.
 const BLOCK_BYTES_MAX: usize = 256 << 20;
 /// Bytes read from the request at a time.
@@ -167,43 +160,10 @@ impl Run<'_> {
         query: &pumphouse_query::sql::ast::Query,
     ) -> Result<()> {
         let plan = prepare(query, &self.select_catalog(), self.context)?;
-        if plan.schema.len() != columns.len() {
-            return Err(Error::new(
-                codes::NUMBER_OF_COLUMNS_DOESNT_MATCH,
-                format!(
-                    "Number of columns doesn't match (source: {} and result: {})",
-                    plan.schema.len(),
-                    columns.len()
-                ),
-            ));
-        }
-        let mut pending: Vec<Block> = vec![];
-        let mut rows = 0u64;
-        let mut blocks = vec![];
-        for block in execute::collect(&plan, self.context)? {
-            rows += block.rows() as u64;
-            pending.push(block);
-            if rows >= BLOCK_ROWS_MAX {
-                blocks.push(Block::concat(&std::mem::take(&mut pending))?);
-                rows = 0;
-            }
-        }
-        if rows > 0 {
-            blocks.push(Block::concat(&pending)?);
-        }
-        let mut inserted = Blocks::new(self, definition);
-        for block in blocks {
-            let cast = block
-                .columns
-                .iter()
-                .zip(columns)
-                .map(|(c, to)| cast_column(c, &to.data_type, inserted.run.context))
-                .collect::<Result<Vec<_>>>()?;
-            let rows =
-                ParsedRows { rows: block.rows(), present: vec![None; cast.len()], columns: cast };
-            inserted.push(columns, rows)?;
-        }
-        inserted.finish()
+        let columns = columns_by_position(&plan, columns.to_vec())?;
+        let mut blocks = Blocks::new(self, definition);
+        blocks.push_query(&plan, &columns)?;
+        blocks.finish()
     }
 
     /// Reads the request piece by piece; all of it is one commit.
@@ -227,10 +187,10 @@ impl Run<'_> {
         reader.set_evaluator(evaluator(self.context.clone()));
         let rows_max = self.context.settings.u64("max_insert_block_size", BLOCK_ROWS_MAX) as usize;
         let mut buffer = input.text.split_off(data_offset.min(input.text.len()));
-        let mut blocks = Blocks::new(self, definition);
+        let mut blocks = Blocks::of_data(self, definition, format_name);
         let mut ended = false;
         loop {
-            blocks.run.context.check()?;
+            self.context.check()?;
             let used = reader
                 .read_stream(&buffer, ended, rows_max.max(1))
                 .map_err(|e| parse_error(e, format_name))?;
@@ -247,105 +207,6 @@ impl Run<'_> {
                 ended = !read_chunk(&mut input.rest, &mut buffer)?;
             }
         }
-    }
-
-    /// Inserts a block whose columns are matched to the table's by name, the rest by defaults.
-    pub(super) fn insert_block(
-        &mut self,
-        definition: &Arc<TableDefinition>,
-        block: Block,
-    ) -> Result<()> {
-        let (mut columns, mut values) = (vec![], vec![]);
-        for (name, column) in block.names.iter().zip(&block.columns) {
-            let Some(target) = definition.columns.iter().find(|c| c.name == *name) else {
-                continue;
-            };
-            values.push(cast_column(column, &target.data_type, self.context)?);
-            columns.push(InputColumn { name: name.clone(), data_type: target.data_type.clone() });
-        }
-        let rows =
-            ParsedRows { rows: block.rows(), present: vec![None; values.len()], columns: values };
-        let mut blocks = Blocks::new(self, definition);
-        blocks.push(&columns, rows)?;
-        blocks.finish()
-    }
-}
-
-/// The blocks of one INSERT on their way. A lone block is tried again when a table or view changes
-/// meanwhile; several are written one by one and committed together.
-struct Blocks<'r, 'a> {
-    run: &'r Run<'a>,
-    definition: Arc<TableDefinition>,
-    first: Option<Block>,
-    session: Option<InsertSession<'a>>,
-    /// A temporary table, and what it gets at the end.
-    temporary: Option<(Arc<TemporaryTable>, Vec<Block>, MemoryGuard)>,
-    rows: u64,
-    bytes: u64,
-}
-
-impl<'r, 'a> Blocks<'r, 'a> {
-    fn new(run: &'r Run<'a>, definition: &Arc<TableDefinition>) -> Blocks<'r, 'a> {
-        let definition = definition.clone();
-        let temporary = run.temporary_of(&definition);
-        Blocks { run, definition, first: None, session: None, temporary, rows: 0, bytes: 0 }
-    }
-
-    /// Completes rows of `columns` to whole rows of the table and takes them in.
-    fn push(&mut self, columns: &[InputColumn], rows: ParsedRows) -> Result<()> {
-        if rows.rows == 0 {
-            return Ok(());
-        }
-        let context = self.run.context;
-        let block = fill_defaults(&self.definition, columns, rows, context)?;
-        self.rows += block.rows() as u64;
-        self.bytes += block.memory_bytes() as u64;
-        if let Some((_, blocks, guard)) = &mut self.temporary {
-            guard.grow_to(self.bytes as usize)?;
-            blocks.push(complete_block(&self.definition, block, context)?);
-            return Ok(());
-        }
-        if self.session.is_none() && self.first.is_none() {
-            self.first = Some(block);
-            return Ok(());
-        }
-        let session = match &mut self.session {
-            Some(session) => session,
-            None => {
-                let (database, name) = (&self.definition.database, &self.definition.name);
-                self.session.insert(self.run.server.inserter.begin(database, name)?)
-            }
-        };
-        if let Some(first) = self.first.take() {
-            session.add(&first, context)?;
-        }
-        session.add(&block, context)
-    }
-
-    fn finish(self) -> Result<()> {
-        let (server, context) = (self.run.server, self.run.context);
-        if let Some((table, blocks, guard)) = self.temporary {
-            drop(guard);
-            table.append(blocks)?;
-            context.progress.written_rows.fetch_add(self.rows, Ordering::Relaxed);
-            context.progress.written_bytes.fetch_add(self.bytes, Ordering::Relaxed);
-            return Ok(());
-        }
-        let token = context.settings.get("insert_deduplication_token").filter(|t| !t.is_empty());
-        match (self.session, self.first) {
-            (Some(session), _) => {
-                session.commit(token)?;
-            }
-            (None, Some(block)) => {
-                let (database, name) = (&self.definition.database, &self.definition.name);
-                server.inserter.insert(database, name, block, token, context)?;
-            }
-            (None, None) => return Ok(()),
-        }
-        context.progress.written_rows.fetch_add(self.rows, Ordering::Relaxed);
-        context.progress.written_bytes.fetch_add(self.bytes, Ordering::Relaxed);
-        server.merges.wake();
-        Ok(())
     }
 }
 

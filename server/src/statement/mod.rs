@@ -16,6 +16,7 @@ mod engine;
 mod freeze;
 mod function;
 mod insert;
+mod insert_blocks;
 mod mutation;
 mod nested;
 mod optimize;

@@ -20,6 +20,7 @@ impl Run<'_> {
                 self.server.merges.set_paused(words == "STOP MERGES");
                 Ok(())
             }
+            "FLUSH ASYNC INSERT QUEUE" => self.server.async_inserts.flush(self.context),
             "SHUTDOWN" => signal_hook::low_level::raise(signal_hook::consts::SIGTERM)
                 .map_err(|e| Error::new(codes::ABORTED, format!("cannot signal the server: {e}"))),
             // What was acknowledged is durable, so this is only a slower start.
@@ -96,7 +97,6 @@ impl Run<'_> {
 fn system_answer(words: &str, names_table: bool) -> Result<()> {
     const NOTHING_TO_DO: &[&str] = &[
         "DROP REPLICA",
-        "FLUSH ASYNC INSERT QUEUE",
         "JEMALLOC PURGE",
         "LOAD PRIMARY KEY",
         "RELOAD ASYNCHRONOUS",

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use pumphouse_query::catalog::{TemporaryTable, TemporaryTables};
 use pumphouse_query::context::{MemoryGuard, MemoryTracker, QueryContext};
 use pumphouse_query::error::codes;
+use pumphouse_query::plan::Plan;
 use pumphouse_query::sql::ast::{CreateTable, ObjectKind, TableName};
 use pumphouse_query::sql::format;
-use pumphouse_query::{Error, Result, execute, prepare};
+use pumphouse_query::{Error, Result, prepare};
 use pumphouse_storage::log::{ColumnDefinition, TableDefinition};
 use pumphouse_storage::{Block, Column, DataType, Value};
 use uuid::Uuid;
 
 use super::create::column_decl;
+use super::insert_blocks::{Blocks, columns_by_position, plain_columns};
 use super::{Request, Run};
 use crate::session::SessionState;
 
@@ -98,24 +100,31 @@ impl Run<'_> {
             ));
         }
         let empty = std::mem::take(&mut create.empty);
-        let mut rows = vec![];
+        let mut source = None;
         if let Some(query) = create.as_query.take() {
             let plan = prepare(&query, &self.select_catalog(), self.context)?;
             if create.columns.is_empty() {
                 create.columns = plan.schema.iter().map(column_decl).collect();
             }
-            if !empty {
-                rows = execute::collect(&plan, self.context)?;
-            }
+            source = Some(plan).filter(|_| !empty);
         }
         let or_replace = create.or_replace;
         let definition = Arc::new(self.table_definition(create)?);
         session
             .add(TemporaryTable::new(definition.clone(), &self.session_memory())?, or_replace)?;
-        for block in rows.into_iter().filter(|b| !b.is_empty()) {
-            self.insert_block(&definition, block)?;
+        let Some(plan) = source else { return Ok(()) };
+        let filled = self.fill_temporary(&definition, &plan);
+        if filled.is_err() {
+            session.remove(&name);
         }
-        Ok(())
+        filled
+    }
+
+    fn fill_temporary(&self, definition: &Arc<TableDefinition>, plan: &Plan) -> Result<()> {
+        let columns = columns_by_position(plan, plain_columns(definition))?;
+        let mut blocks = Blocks::new(self, definition);
+        blocks.push_query(plan, &columns)?;
+        blocks.finish()
     }
 
     /// The account of what the session keeps: bounded as one query is, and part of the server's.

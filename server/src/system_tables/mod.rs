@@ -4,6 +4,7 @@
 //! empty, so that tools which look at them find nothing rather than an error.
 
 pub(crate) mod activity;
+mod async_inserts;
 mod changes;
 mod dashboards;
 mod introspection;
@@ -61,6 +62,8 @@ const FILLERS: &[(&str, Filler)] = &[
     ("query_log", activity::query_log),
     ("merges", activity::merges),
     ("mutations", changes::mutations),
+    ("asynchronous_inserts", async_inserts::asynchronous_inserts),
+    ("asynchronous_insert_log", async_inserts::asynchronous_insert_log),
     ("metrics", activity::metrics),
     ("asynchronous_metrics", activity::asynchronous_metrics),
     ("dashboards", dashboards::dashboards),
@@ -106,6 +109,20 @@ const QUERY_LOG_COLUMNS: &[(&str, &str)] = &[
 /// Tables and columns of our own, beside ClickHouse's: `(table, column, type)`.
 const OWN_COLUMNS: &[(&str, &str, &str)] = &[
     ("aggregate_function_combinators", "name", "String"),
+    ("asynchronous_insert_log", "event_date", "Date"),
+    ("asynchronous_insert_log", "event_time", "DateTime"),
+    ("asynchronous_insert_log", "event_time_microseconds", "DateTime64(6)"),
+    ("asynchronous_insert_log", "database", "LowCardinality(String)"),
+    ("asynchronous_insert_log", "table", "LowCardinality(String)"),
+    ("asynchronous_insert_log", "format", "LowCardinality(String)"),
+    ("asynchronous_insert_log", "query_id", "String"),
+    ("asynchronous_insert_log", "bytes", "UInt64"),
+    ("asynchronous_insert_log", "rows", "UInt64"),
+    ("asynchronous_insert_log", "exception", "String"),
+    ("asynchronous_insert_log", "status", "Enum8('Ok' = 0, 'ParsingError' = 1, 'FlushError' = 2)"),
+    ("asynchronous_insert_log", "flush_time", "DateTime"),
+    ("asynchronous_insert_log", "flush_time_microseconds", "DateTime64(6)"),
+    ("asynchronous_insert_log", "flush_query_id", "String"),
     ("asynchronous_metrics", "metric", "String"),
     ("asynchronous_metrics", "value", "Float64"),
     ("asynchronous_metrics", "description", "String"),

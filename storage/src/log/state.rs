@@ -85,6 +85,29 @@ pub struct StreamGap {
     pub reason: String,
 }
 
+impl Table {
+    /// A table as CREATE makes it, of version 0.
+    pub fn empty(definition: Arc<TableDefinition>) -> Table {
+        Table {
+            definition_version: 0,
+            changes: TableChanges {
+                next_column_id: next_column_id(&definition),
+                ..TableChanges::default()
+            },
+            definition,
+            detached: false,
+            parts: vec![],
+            next_block: 1,
+            offsets: BTreeMap::new(),
+            gaps: vec![],
+            paused: false,
+            paused_reason: "".into(),
+            topic_ids: BTreeMap::new(),
+            tokens: Tokens::default(),
+        }
+    }
+}
+
 impl State {
     /// The attached table called `database.name`.
     pub fn table(&self, database: &str, name: &str) -> Option<&Arc<Table>> {
@@ -247,23 +270,8 @@ impl State {
             Edit::CreateTable { definition } => {
                 self.touch_views(version, definition);
                 self.link(definition);
-                let table = Table {
-                    definition: definition.clone(),
-                    definition_version: version,
-                    detached: false,
-                    parts: vec![],
-                    next_block: 1,
-                    offsets: BTreeMap::new(),
-                    gaps: vec![],
-                    paused: false,
-                    paused_reason: "".into(),
-                    topic_ids: BTreeMap::new(),
-                    tokens: Tokens::default(),
-                    changes: TableChanges {
-                        next_column_id: next_column_id(definition),
-                        ..TableChanges::default()
-                    },
-                };
+                let mut table = Table::empty(definition.clone());
+                table.definition_version = version;
                 self.tables.insert(definition.uuid, Arc::new(table));
             }
             Edit::DropTable { table } => {
