@@ -4,7 +4,7 @@ use pumphouse_query::Result;
 use pumphouse_storage::Value;
 use pumphouse_storage::log::State;
 
-use super::rows::{Rows, flag, number, seconds, text, texts};
+use super::rows::{Rows, flag, seconds, text, texts};
 use crate::server::Server;
 
 /// One row per command of each mutation that the log still lists.

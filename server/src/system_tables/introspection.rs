@@ -8,7 +8,7 @@ use pumphouse_ingest::format;
 use pumphouse_query::{Result, aggregates, functions};
 use pumphouse_storage::log::State;
 
-use super::rows::{Rows, flag, number, text};
+use super::rows::{Rows, flag, text};
 use crate::CLICKHOUSE_VERSION;
 use crate::server::Server;
 use crate::statement::ENGINES;
