@@ -34,6 +34,8 @@ for compression in (False, "lz4", "zstd"):
     check("stream", sum(x for x, in client.execute_iter("SELECT number FROM numbers(200000)")), 200000 * 199999 // 2)
     check("columns", client.execute("SELECT 1 AS a, 'x' AS b", with_column_types=True), ([(1, "x")], [("a", "UInt8"), ("b", "String")]))
     check("totals", client.execute("SELECT number % 2 AS k, count() FROM numbers(4) GROUP BY k WITH TOTALS ORDER BY k"), [(0, 2), (1, 2), (0, 4)])
+    outside = {"name": "outside", "structure": [("x", "Int32"), ("s", "Array(String)")], "data": [{"x": 1, "s": ["a"]}, {"x": 5, "s": []}]}
+    check("external table", client.execute("SELECT sum(x), max(s) FROM outside", external_tables=[outside]), [(6, ["a"])])
     try:
         client.execute("SELECT nonsense")
         assert False, "an unknown column is an error"

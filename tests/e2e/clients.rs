@@ -36,7 +36,8 @@ fn python(packages: &[&str]) -> Result<PathBuf, String> {
     let name = packages[0].replace("==", "-");
     let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("client-{name}"));
     let (own, done) = (home.join("bin/python3"), home.join("installed"));
-    if !done.exists() {
+    // Made anew when other packages are asked for.
+    if std::fs::read_to_string(&done).ok() != Some(packages.join("\n")) {
         run(Command::new(base).args(["-m", "venv"]).arg(&home))?;
         run(Command::new(&own).args(["-m", "pip", "install", "-q"]).args(packages))?;
         std::fs::write(&done, packages.join("\n")).map_err(|e| e.to_string())?;
@@ -65,8 +66,52 @@ fn clickhouse_driver() {
 
 #[test]
 fn clickhouse_connect() {
-    let packages = ["clickhouse-connect==1.12.0", "pandas", "pyarrow"];
+    let packages = ["clickhouse-connect==1.12.0", "pandas", "pyarrow", "brotli"];
     python_client("clickhouse_connect", &packages, "clickhouse_connect_test.py");
+}
+
+#[test]
+fn asynch() {
+    python_client(
+        "asynch",
+        &["asynch==0.4.0", "clickhouse-cityhash", "lz4", "zstd"],
+        "asynch_test.py",
+    );
+}
+
+#[test]
+fn aiochclient() {
+    let packages = ["aiochclient==2.7.0", "aiohttp"];
+    python_client("aiochclient", &packages, "aiochclient_test.py");
+}
+
+#[test]
+fn sqlalchemy() {
+    let packages = ["sqlalchemy==2.1.9", "clickhouse-connect==1.12.0"];
+    python_client("sqlalchemy", &packages, "sqlalchemy_test.py");
+}
+
+#[test]
+fn clickhouse_go() {
+    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("client-go");
+    let build = || -> Result<PathBuf, String> {
+        std::fs::create_dir_all(&home).map_err(|e| e.to_string())?;
+        for file in ["main.go", "go.mod", "go.sum"] {
+            std::fs::copy(script("go").join(file), home.join(file)).map_err(|e| e.to_string())?;
+        }
+        let program = home.join("clickhouse_go_test");
+        run(Command::new("go").args(["build", "-o"]).arg(&program).arg(".").current_dir(&home))?;
+        Ok(program)
+    };
+    let program = match build() {
+        Ok(program) => program,
+        Err(why) => return skipped("clickhouse_go", &why),
+    };
+    let (server, native, _folder) = server("clickhouse_go");
+    match run(Command::new(program).args([server.port.to_string(), native.to_string()])) {
+        Ok(text) => eprintln!("{text}"),
+        Err(text) => panic!("{text}"),
+    }
 }
 
 #[test]

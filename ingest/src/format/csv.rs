@@ -47,41 +47,6 @@ impl CsvWriter {
         }))
     }
 
-    fn value(&self, dt: &DataType, array: &dyn Array, row: usize, out: &mut Vec<u8>) {
-        if array.is_null(row) {
-            return out.extend_from_slice(b"\\N");
-        }
-        match dt.inner() {
-            dt @ (DataType::String | DataType::FixedString(_)) => {
-                write_double_quoted(bytes_at(dt, array, row), out)
-            }
-            DataType::Tuple(elements) => {
-                let fields = array.as_struct();
-                for (i, e) in elements.iter().enumerate() {
-                    if i > 0 {
-                        out.push(self.delimiter);
-                    }
-                    self.value(&e.data_type, fields.column(i).as_ref(), row, out);
-                }
-            }
-            dt @ (DataType::Array(_)
-            | DataType::Map(..)
-            | DataType::Enum8(_)
-            | DataType::Enum16(_)
-            | DataType::AggregateFunction { .. }) => {
-                let mut text = vec![];
-                write_text(dt, array, row, self.zone, &mut text);
-                write_double_quoted(&text, out);
-            }
-            dt if is_quoted(dt) => {
-                out.push(b'"');
-                write_plain(dt, array, row, self.zone, out);
-                out.push(b'"');
-            }
-            dt => write_plain(dt, array, row, self.zone, out),
-        }
-    }
-
     fn end_line(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.crlf { b"\r\n" } else { b"\n" });
     }
@@ -92,7 +57,8 @@ impl CsvWriter {
                 if i > 0 {
                     out.push(self.delimiter);
                 }
-                self.value(data_type, array.as_ref(), row, out);
+                let array = array.as_ref();
+                write_csv_value(data_type, array, row, self.delimiter, self.zone, out);
             }
             self.end_line(out);
         }
@@ -109,7 +75,50 @@ impl CsvWriter {
     }
 }
 
-fn write_double_quoted(bytes: &[u8], out: &mut Vec<u8>) {
+/// A value as a CSV field; a tuple as several.
+pub fn write_csv_value(
+    dt: &DataType,
+    array: &dyn Array,
+    row: usize,
+    delimiter: u8,
+    zone: TimeZone,
+    out: &mut Vec<u8>,
+) {
+    if array.is_null(row) {
+        return out.extend_from_slice(b"\\N");
+    }
+    match dt.inner() {
+        dt @ (DataType::String | DataType::FixedString(_)) => {
+            write_double_quoted(bytes_at(dt, array, row), out)
+        }
+        DataType::Tuple(elements) => {
+            let fields = array.as_struct();
+            for (i, e) in elements.iter().enumerate() {
+                if i > 0 {
+                    out.push(delimiter);
+                }
+                write_csv_value(&e.data_type, fields.column(i).as_ref(), row, delimiter, zone, out);
+            }
+        }
+        dt @ (DataType::Array(_)
+        | DataType::Map(..)
+        | DataType::Enum8(_)
+        | DataType::Enum16(_)
+        | DataType::AggregateFunction { .. }) => {
+            let mut text = vec![];
+            write_text(dt, array, row, zone, &mut text);
+            write_double_quoted(&text, out);
+        }
+        dt if is_quoted(dt) => {
+            out.push(b'"');
+            write_plain(dt, array, row, zone, out);
+            out.push(b'"');
+        }
+        dt => write_plain(dt, array, row, zone, out),
+    }
+}
+
+pub fn write_double_quoted(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let mut from = 0;
     for at in memchr::memchr_iter(b'"', bytes) {

@@ -396,7 +396,7 @@ fn unescape_field(text: &[u8]) -> Vec<u8> {
     out
 }
 
-fn unescape_into(text: &[u8], out: &mut Vec<u8>) {
+pub fn unescape_into(text: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     while let Some(step) = memchr::memchr(b'\\', &text[at..]) {
         out.extend_from_slice(&text[at..at + step]);

@@ -9,7 +9,12 @@ use serde_json::Value as Json;
 use super::*;
 
 fn options() -> FormatOptions {
-    FormatOptions { settings: Settings::default(), time_zone: TimeZone::UTC }
+    let mut settings = Settings::default();
+    // What Regexp and Template cannot do without.
+    settings.set("format_regexp", "(.*)");
+    let places = (0..ROUND_TRIP.len()).map(|i| format!("${{c{i}:Quoted}}"));
+    settings.set("format_template_row_format", places.collect::<Vec<_>>().join(" / "));
+    FormatOptions { settings, time_zone: TimeZone::UTC }
 }
 
 fn latin1(text: &str) -> Vec<u8> {
@@ -237,7 +242,7 @@ fn round_trip_block() -> (Vec<InputColumn>, Block) {
     (columns, Block::new(named))
 }
 
-const BOTH_WAYS: [&str; 21] = [
+const BOTH_WAYS: [&str; 31] = [
     "Arrow",
     "ArrowStream",
     "Parquet",
@@ -259,6 +264,16 @@ const BOTH_WAYS: [&str; 21] = [
     "JSONStringsEachRow",
     "CSVWithNamesAndTypes",
     "TSKV",
+    "CustomSeparated",
+    "CustomSeparatedWithNames",
+    "CustomSeparatedWithNamesAndTypes",
+    "JSON",
+    "JSONCompact",
+    "JSONColumns",
+    "JSONCompactColumns",
+    "JSONColumnsWithMetadata",
+    "JSONObjectEachRow",
+    "Template",
 ];
 
 /// The formats of `BOTH_WAYS` that have a reader and read every type back.
@@ -481,7 +496,15 @@ fn schemas_are_inferred_as_clickhouse_does() {
     let (columns, block) = round_trip_block();
     for name in ["Native", "RowBinaryWithNamesAndTypes"] {
         let found = infer(name, &write(name, &block), &options()).unwrap();
-        assert!(found.iter().zip(&columns).all(|(f, c)| f.data_type == c.data_type), "{name}");
+        let types =
+            |c: &[InputColumn]| c.iter().map(|c| c.data_type.to_string()).collect::<Vec<_>>();
+        let mut wanted = types(&columns);
+        if name == "Native" {
+            // At revision 0 a DateTime does not name its zone.
+            let zoned = wanted.iter_mut().find(|t| t.starts_with("DateTime('"));
+            *zoned.unwrap() = "DateTime".into();
+        }
+        assert_eq!(types(&found), wanted, "{name}");
     }
     for name in ["Arrow", "ArrowStream", "Parquet"] {
         let found = infer(name, &write(name, &block), &options()).unwrap();

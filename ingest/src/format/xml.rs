@@ -29,60 +29,67 @@ impl XmlWriter {
         }))
     }
 
-    fn value(&self, dt: &DataType, array: &dyn Array, row: usize, out: &mut Vec<u8>) {
-        if array.is_null(row) {
-            return out.extend_from_slice(b"\\N");
-        }
-        match dt.inner() {
-            DataType::Array(item) => {
-                let (items, from, to) = list_range(array, row);
-                out.extend_from_slice(b"<array>");
-                for i in from..to {
-                    out.extend_from_slice(b"<elem>");
-                    self.value(item, items, i, out);
-                    out.extend_from_slice(b"</elem>");
-                }
-                out.extend_from_slice(b"</array>");
-            }
-            DataType::Tuple(elements) => {
-                out.extend_from_slice(b"<tuple>");
-                for (i, e) in elements.iter().enumerate() {
-                    out.extend_from_slice(b"<elem>");
-                    self.value(&e.data_type, array.as_struct().column(i).as_ref(), row, out);
-                    out.extend_from_slice(b"</elem>");
-                }
-                out.extend_from_slice(b"</tuple>");
-            }
-            DataType::Map(key, value) => {
-                let (entries, from, to) = list_range(array, row);
-                let entries = entries.as_struct();
-                out.extend_from_slice(b"<map>");
-                for i in from..to {
-                    out.extend_from_slice(b"<elem><key>");
-                    self.value(key, entries.column(0).as_ref(), i, out);
-                    out.extend_from_slice(b"</key><value>");
-                    self.value(value, entries.column(1).as_ref(), i, out);
-                    out.extend_from_slice(b"</value></elem>");
-                }
-                out.extend_from_slice(b"</map>");
-            }
-            dt => {
-                let mut text = vec![];
-                write_text(dt, array, row, self.zone, &mut text);
-                escape(&text, out);
-            }
-        }
-    }
-
     fn row(&self, block: &Block, row: usize, title: &str, level: usize, out: &mut Vec<u8>) {
         let indent = "\t".repeat(level);
         out.extend_from_slice(format!("{indent}<{title}>\n").as_bytes());
         for (tag, column) in self.tags.iter().zip(&block.columns) {
             out.extend_from_slice(format!("{indent}\t<{tag}>").as_bytes());
-            self.value(&column.data_type, column.array.as_ref(), row, out);
+            write_xml_value(&column.data_type, column.array.as_ref(), row, self.zone, out);
             out.extend_from_slice(format!("</{tag}>\n").as_bytes());
         }
         out.extend_from_slice(format!("{indent}</{title}>\n").as_bytes());
+    }
+}
+
+/// A value as the content of an element.
+pub fn write_xml_value(
+    dt: &DataType,
+    array: &dyn Array,
+    row: usize,
+    zone: TimeZone,
+    out: &mut Vec<u8>,
+) {
+    if array.is_null(row) {
+        return out.extend_from_slice(b"\\N");
+    }
+    match dt.inner() {
+        DataType::Array(item) => {
+            let (items, from, to) = list_range(array, row);
+            out.extend_from_slice(b"<array>");
+            for i in from..to {
+                out.extend_from_slice(b"<elem>");
+                write_xml_value(item, items, i, zone, out);
+                out.extend_from_slice(b"</elem>");
+            }
+            out.extend_from_slice(b"</array>");
+        }
+        DataType::Tuple(elements) => {
+            out.extend_from_slice(b"<tuple>");
+            for (i, e) in elements.iter().enumerate() {
+                out.extend_from_slice(b"<elem>");
+                write_xml_value(&e.data_type, array.as_struct().column(i).as_ref(), row, zone, out);
+                out.extend_from_slice(b"</elem>");
+            }
+            out.extend_from_slice(b"</tuple>");
+        }
+        DataType::Map(key, value) => {
+            let (entries, from, to) = list_range(array, row);
+            let entries = entries.as_struct();
+            out.extend_from_slice(b"<map>");
+            for i in from..to {
+                out.extend_from_slice(b"<elem><key>");
+                write_xml_value(key, entries.column(0).as_ref(), i, zone, out);
+                out.extend_from_slice(b"</key><value>");
+                write_xml_value(value, entries.column(1).as_ref(), i, zone, out);
+                out.extend_from_slice(b"</value></elem>");
+            }
+            out.extend_from_slice(b"</map>");
+        }
+        dt => {
+            let mut text = vec![];
+            write_text(dt, array, row, zone, &mut text);
+            escape(&text, out);
+        }
     }
 }
 

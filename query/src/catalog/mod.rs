@@ -18,6 +18,7 @@ pub use block::BlockSource;
 pub use overlay::OverlayCatalog;
 pub use store::{ExtraTables, StoreCatalog};
 pub use temporary::{TemporaryTable, TemporaryTables};
+pub use values::parse_structure;
 
 use std::sync::Arc;
 

@@ -13,7 +13,8 @@ use crate::functions::cast;
 use crate::functions::promote::{common_type, literal_type};
 
 /// `name Type, name Type …`.
-pub(super) fn parse_structure(text: &str) -> Result<Vec<SourceColumn>> {
+/// The columns of a structure as table functions take it: `a UInt8, b String`.
+pub fn parse_structure(text: &str) -> Result<Vec<SourceColumn>> {
     let bad =
         || Error::new(codes::SYNTAX_ERROR, format!("Cannot parse the table structure '{text}'"));
     let mut columns = vec![];

@@ -8,6 +8,7 @@ pub mod authentication;
 mod body;
 pub mod compression;
 mod error_text;
+mod form;
 mod monitoring;
 mod output;
 mod pages;

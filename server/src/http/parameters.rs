@@ -5,9 +5,11 @@ use pumphouse_query::Result;
 use crate::statement::check_setting_name;
 
 /// Decoded `name=value` pairs in order; for a repeated name the last counts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Parameters {
     pairs: Vec<(String, String)>,
+    /// External tables: parameters that describe them are no settings.
+    tables: Vec<String>,
 }
 
 /// Names with a meaning of their own, which are not settings.
@@ -41,7 +43,23 @@ impl Parameters {
                 (!name.is_empty()).then(|| (decode(name), decode(value)))
             })
             .collect();
-        Parameters { pairs }
+        Parameters { pairs, tables: vec![] }
+    }
+
+    /// Adds one that came otherwise than in the URL.
+    pub fn push(&mut self, name: &str, value: &str) {
+        self.pairs.push((name.into(), value.into()));
+    }
+
+    /// Lets `NAME_structure`, `NAME_types` and `NAME_format` of these tables be.
+    pub fn allow_tables(&mut self, tables: Vec<String>) {
+        self.tables = tables;
+    }
+
+    fn describes_table(&self, name: &str) -> bool {
+        ["_structure", "_types", "_format"].iter().any(|end| {
+            name.strip_suffix(end).is_some_and(|table| self.tables.iter().any(|t| t == table))
+        })
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -61,7 +79,8 @@ impl Parameters {
     pub fn settings(&self) -> Result<Vec<(&str, &str)>> {
         let mut settings = vec![];
         for (name, value) in &self.pairs {
-            if OWN_NAMES.contains(&name.as_str()) || name.starts_with("param_") {
+            let own = OWN_NAMES.contains(&name.as_str()) || name.starts_with("param_");
+            if own || self.describes_table(name) {
                 continue;
             }
             check_setting_name(name)?;

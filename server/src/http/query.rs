@@ -78,7 +78,10 @@ async fn run(
 ) -> Result<(Begin, Rest)> {
     let headers = &parts.headers;
     let user = authenticate(&server.config, headers, parameters, peer.0.ip().is_loopback())?;
-    let request = request(parts, parameters, user.clone(), query_id)?;
+    let boundary = super::form::boundary(headers).filter(|_| parts.method == Method::POST);
+    // A form's own parameters count, too: its settings are looked at once it is read.
+    let form = boundary.map(|boundary| (boundary, parameters.clone()));
+    let request = request(parts, parameters, user.clone(), query_id, form.is_some())?;
     let session = session_wish(parameters)?;
     let query = parameters.get("query").map(str::to_string);
     let hold_all = parameters.flag("wait_end_of_query")
@@ -101,6 +104,7 @@ async fn run(
         // Unpackers read their header at once, so they are made where reading may wait.
         let outcome =
             compression::unpacked(body, encoding.as_deref(), frames, check).and_then(|reader| {
+                let (request, query, reader) = with_form(form, request, query, reader)?;
                 run_statement(&server, request, session, query, reader, &mut output, &context)
             });
         output.finish(outcome);
@@ -110,6 +114,19 @@ async fn run(
     })?;
     cancel.done = matches!(begin, Begin::Whole { .. } | Begin::Failed(_));
     Ok((begin, (pieces, cancel)))
+}
+
+/// The request completed by its form, if it has one.
+fn with_form(
+    form: Option<(String, Parameters)>,
+    mut request: Request,
+    query: Option<String>,
+    mut reader: Box<dyn Read + Send>,
+) -> Result<(Request, Option<String>, Box<dyn Read + Send>)> {
+    let Some((boundary, url)) = form else { return Ok((request, query, reader)) };
+    let all = super::form::read(&mut reader, &boundary, &url, &mut request)?;
+    let query = all.get("query").map(str::to_string);
+    Ok((request, query, Box::new(std::io::empty())))
 }
 
 /// On the statement's thread: session, text, execution.
@@ -181,10 +198,13 @@ fn request(
     parameters: &Parameters,
     user: String,
     query_id: String,
+    is_form: bool,
 ) -> Result<Request> {
     let mut settings = Settings::default();
-    for (name, value) in parameters.settings()? {
-        settings.set(name, value);
+    if !is_form {
+        for (name, value) in parameters.settings()? {
+            settings.set(name, value);
+        }
     }
     if let Some(revision) = parameters.get("client_protocol_version") {
         settings.set("client_protocol_version", revision);

@@ -21,7 +21,7 @@ use super::wire::{Reader, Ready, Writer, nonsense};
 use crate::http::authentication::check_password;
 use crate::server::Server;
 use crate::session::SessionState;
-use crate::statement::{self, Input, Request};
+use crate::statement::{self, ExternalTables, Input, Request};
 
 /// A client that has not greeted by then is cut off.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
@@ -154,8 +154,9 @@ impl Connection {
         }
     }
 
-    /// The blocks behind a query, up to the empty one. None of them may be a table of its own.
-    fn skip_external_tables(&mut self, compressed: bool) -> Result<()> {
+    /// The blocks behind a query, up to the empty one: tables that come with it.
+    fn external_tables(&mut self, compressed: bool) -> Result<ExternalTables> {
+        let mut tables = ExternalTables::default();
         loop {
             let kind = self.reader.u8()?;
             if kind != client::DATA {
@@ -163,19 +164,16 @@ impl Connection {
             }
             let table = self.reader.text()?;
             let block = self.reader.block(self.revision, compressed)?;
-            if block.columns.is_empty() {
-                return Ok(());
+            if block.columns.is_empty() && table.is_empty() {
+                return Ok(tables);
             }
-            return Err(Error::new(
-                codes::NOT_IMPLEMENTED,
-                format!("External tables are not supported here yet: `{table}`"),
-            ));
+            tables.push(if table.is_empty() { "_data" } else { &table }, block)?;
         }
     }
 
     fn query(&mut self, query: Query) -> Result<()> {
         self.compressed = query.compressed;
-        self.skip_external_tables(query.compressed)?;
+        let external = self.external_tables(query.compressed)?;
         let exchange = Arc::new(Exchange::default());
         let context = Arc::new(OnceLock::new());
         let (feed, fed) = sync_channel(FEED_BLOCKS_MAX);
@@ -199,6 +197,7 @@ impl Connection {
                 user: self.user.clone(),
                 settings: query.settings,
                 parameters: query.parameters,
+                external_tables: external.blocks()?,
                 ..Request::default()
             },
             session: std::mem::take(&mut self.session),
@@ -296,6 +295,10 @@ impl Connection {
         exchange: &Exchange,
     ) -> Result<()> {
         let Some(context) = context else { return Ok(()) };
+        // Clients take nothing but the end behind the data they send.
+        if exchange.wants_data.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         // Held while sending, so that the last delta comes last.
         let mut told = exchange.told.lock();
         if exchange.answered.load(Ordering::SeqCst) {
@@ -369,8 +372,10 @@ impl Work {
                     true => packets::profile_info(output.rows, output.blocks, output.bytes),
                     false => vec![],
                 };
-                // Old clients take no progress behind an INSERT.
-                let tell = output.has_result || output.revision >= packets::WRITTEN_IN_PROGRESS;
+                // Behind an INSERT with data clients take the end alone, old ones behind any.
+                let sent = output.exchange.wants_data.load(Ordering::SeqCst);
+                let told = output.has_result || output.revision >= packets::WRITTEN_IN_PROGRESS;
+                let tell = told && !sent;
                 if let Some(context) = self.context.get().filter(|_| tell) {
                     let delta = progress_since(context, &mut output.exchange.told.lock());
                     last.extend(packets::progress(&delta, output.revision));

@@ -13,6 +13,7 @@ mod create;
 mod definition;
 mod drop;
 mod engine;
+mod external;
 mod freeze;
 mod function;
 mod insert;
@@ -53,6 +54,7 @@ use crate::session::SessionState;
 use crate::system_tables::is_setting;
 
 pub use definition::ENGINES;
+pub use external::{EXTERNAL_BYTES_MAX, ExternalTables};
 pub use secrets::hide_secrets;
 pub use show::default_kind_name;
 

@@ -2,9 +2,11 @@
 //!
 //! `export` and `import` turn our columns into Arrow's logical types and back; `stream` and `parquet`
 //! are the containers. Text that is not UTF-8 goes out with replacement characters, since Arrow's
-//! strings are UTF-8. Leaves out packed buffers in Arrow (refused), unions, views of lists and
-//! run-end encoding.
+//! strings are UTF-8. Packed buffers (LZ4, ZSTD) are read, their announced lengths checked by
+//! `announced` first; nothing is packed when writing. Leaves out unions, views of lists and run-end
+//! encoding.
 
+mod announced;
 mod export;
 mod import;
 mod stream;

@@ -20,7 +20,7 @@ use pumphouse_query::functions::cast::cast_column;
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType};
 
-use super::{bad, export, import};
+use super::{announced, bad, export, import};
 use crate::format::blocks::BlockRows;
 use crate::format::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
@@ -192,6 +192,10 @@ pub struct ArrowReader {
     decoder: StreamDecoder,
 }
 
+fn cut() -> ParseError {
+    bad("the stream ends within a message")
+}
+
 /// Runs code of a library that may fail hard on damaged input.
 fn guarded<T>(
     run: impl FnOnce() -> std::result::Result<T, ParseError>,
@@ -217,6 +221,7 @@ fn each_batch(
             reader.into_iter().try_for_each(|batch| take(batch.map_err(bad)?))
         }
         _ => {
+            announced::check_file(bytes)?;
             let reader = FileReader::try_new(Cursor::new(bytes), None).map_err(bad)?;
             reader.into_iter().try_for_each(|batch| take(batch.map_err(bad)?))
         }
@@ -232,10 +237,15 @@ pub fn infer(container: Container, bytes: &[u8]) -> Result<Vec<InputColumn>> {
                 parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes);
             Ok(builder.map_err(bad)?.schema().clone())
         }
-        Container::File => Ok(FileReader::try_new(Cursor::new(bytes), None).map_err(bad)?.schema()),
+        Container::File => announced::check_file(bytes).and_then(|()| {
+            Ok(FileReader::try_new(Cursor::new(bytes), None).map_err(bad)?.schema())
+        }),
         Container::Stream => {
             let mut decoder = StreamDecoder::new();
             let mut buffer = Buffer::from(bytes.to_vec());
+            if announced::message_end(bytes)?.is_none() {
+                return Err(bad("the stream ends before its schema"));
+            }
             while decoder.schema().is_none() && !buffer.is_empty() {
                 decoder.decode(&mut buffer).map_err(bad)?;
             }
@@ -279,25 +289,29 @@ impl ArrowReader {
         guarded(|| each_batch(container, bytes, |batch| Self::push(rows, &batch)))
     }
 
-    /// Reads whole batches; the decoder keeps the part of one.
+    /// Reads whole messages only, so that what they announce is checked first.
     fn read_batches(
         &mut self,
         bytes: &[u8],
         rows_max: usize,
     ) -> std::result::Result<usize, ParseError> {
         let first = self.rows.rows();
-        let mut buffer = Buffer::from(bytes.to_vec());
         let (decoder, rows) = (&mut self.decoder, &mut self.rows);
         guarded(|| {
+            let mut at = 0;
             while rows.rows() - first < rows_max {
-                match decoder.decode(&mut buffer).map_err(bad)? {
-                    Some(batch) => Self::push(rows, &batch)?,
-                    None => break,
+                let rest = &bytes[at..];
+                let Some(end) = announced::message_end(rest)? else { break };
+                let mut message = Buffer::from(rest[..end].to_vec());
+                while !message.is_empty() {
+                    if let Some(batch) = decoder.decode(&mut message).map_err(bad)? {
+                        Self::push(rows, &batch)?;
+                    }
                 }
+                at += end;
             }
-            Ok(())
-        })?;
-        Ok(bytes.len() - buffer.len())
+            Ok(at)
+        })
     }
 
     fn located(mut e: ParseError, row: usize) -> ParseError {
@@ -312,8 +326,10 @@ impl FormatReader for ArrowReader {
         let result = match self.container {
             Container::Stream => {
                 self.decoder = StreamDecoder::new();
-                self.read_batches(message, usize::MAX)
-                    .and_then(|_| guarded(|| self.decoder.finish().map_err(bad)))
+                self.read_batches(message, usize::MAX).and_then(|used| match used {
+                    n if n < message.len() => Err(cut()),
+                    _ => guarded(|| self.decoder.finish().map_err(bad)),
+                })
             }
             _ => self.read_file(message),
         };
@@ -339,7 +355,11 @@ impl FormatReader for ArrowReader {
                 if last && used == input.len() {
                     guarded(|| self.decoder.finish().map_err(bad))?;
                 }
-                Ok(used)
+                match used {
+                    0 if last && !input.is_empty() => Err(cut()),
+                    0 => check_row_bytes(input, last).map(|()| 0),
+                    _ => Ok(used),
+                }
             }),
             _ if !last => return check_row_bytes(input, last).map(|()| 0),
             _ => self.read_file(input).map(|()| input.len()),
