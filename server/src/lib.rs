@@ -13,6 +13,7 @@ pub mod client;
 pub mod config;
 pub mod counters;
 pub mod demo;
+pub mod dictionaries;
 pub mod health;
 pub mod http;
 pub mod log_format;

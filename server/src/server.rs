@@ -23,6 +23,7 @@ use pumphouse_storage::store::{StoreConfig, StoreOptions};
 use crate::async_insert::AsyncInserts;
 use crate::backups::Backups;
 use crate::config::Config;
+use crate::dictionaries::{self, Dictionaries};
 use crate::process::Processes;
 use crate::session::Sessions;
 use crate::system_tables::SystemTables;
@@ -47,6 +48,7 @@ pub struct Server {
     pub mutations: MutationPool,
     pub scrub: Scrub,
     pub backups: Backups,
+    pub dictionaries: Dictionaries,
     pub processes: Arc<Processes>,
     pub sessions: Arc<Sessions>,
     pub memory: Arc<MemoryTracker>,
@@ -100,6 +102,7 @@ impl Server {
             async_inserts,
             scrub,
             backups: Backups::default(),
+            dictionaries: Dictionaries::default(),
             processes: Arc::new(Processes::new(config.max_concurrent_queries)),
             sessions: Arc::default(),
             started: Instant::now(),
@@ -115,6 +118,7 @@ impl Server {
             system_tables: system_tables.clone(),
         });
         system_tables.attach(&server);
+        dictionaries::start_reloading(&server)?;
         Ok(server)
     }
 

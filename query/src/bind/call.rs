@@ -69,6 +69,9 @@ impl Binder<'_> {
             }
             _ => {}
         }
+        if functions::is_dictionary_function(&call.name) {
+            return self.dictionary_call(call, scope).map_err(|e| with_scope(e, scope));
+        }
         if call.parameters.is_none()
             && !call.distinct
             && call.filter.is_none()

@@ -345,6 +345,12 @@ impl Binder<'_> {
         for argument in arguments {
             values.push(self.table_argument(name, argument, scope)?);
         }
+        if name == "dictionary"
+            && let [Value::String(text)] = values.as_mut_slice()
+            && !text.contains(&b'.')
+        {
+            *text = format!("{}.{}", self.ctx.database, String::from_utf8_lossy(text)).into();
+        }
         if name == "merge" && values.len() == 1 {
             values.insert(0, Value::string(self.ctx.database.clone()));
         }

@@ -16,6 +16,7 @@ mod array_join;
 mod call;
 mod compiled;
 mod correlated;
+mod dictionary;
 mod expression;
 mod fold;
 mod from;

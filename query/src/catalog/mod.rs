@@ -26,7 +26,8 @@ use pumphouse_storage::scan::{ColumnCondition, Predicate};
 use pumphouse_storage::{Block, DataType, Value};
 
 use crate::context::Settings;
-use crate::error::Result;
+use crate::dictionary::Dictionary;
+use crate::error::{Error, Result, codes};
 use crate::sql::ast::Query;
 
 /// Finds tables by name at one pinned version of the state.
@@ -35,10 +36,19 @@ pub trait Catalog: Send + Sync {
     fn table(&self, database: &str, name: &str) -> Result<Arc<dyn TableSource>>;
     /// A table function such as `numbers(10)`; arguments are constant-folded.
     fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>>;
+    /// The dictionary that `name` (with its database or not) means.
+    fn dictionary(&self, _database: &str, name: &str) -> Result<Arc<Dictionary>> {
+        Err(unknown_dictionary(name))
+    }
     /// The lambda of a function written in SQL.
     fn user_function(&self, _name: &str) -> Option<Arc<str>> {
         None
     }
+}
+
+/// Error 36.
+pub fn unknown_dictionary(name: &str) -> Error {
+    Error::new(codes::BAD_ARGUMENTS, format!("Dictionary (`{name}`) not found"))
 }
 
 /// Something rows can be read from.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pumphouse_storage::Value;
 
 use super::{Catalog, TableSource};
+use crate::dictionary::Dictionary;
 use crate::error::Result;
 
 pub struct OverlayCatalog<'a> {
@@ -37,6 +38,10 @@ impl Catalog for OverlayCatalog<'_> {
 
     fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
         self.inner.table_function(name, arguments)
+    }
+
+    fn dictionary(&self, database: &str, name: &str) -> Result<Arc<Dictionary>> {
+        self.inner.dictionary(database, name)
     }
 
     fn user_function(&self, name: &str) -> Option<Arc<str>> {

@@ -15,6 +15,7 @@ use super::force;
 use super::numbers::{self, EmptySource};
 use super::{Catalog, MorselSource, SourceColumn, TableSource};
 use crate::context::Settings;
+use crate::dictionary::Dictionary;
 use crate::error::{Error, Result, codes};
 use crate::sql;
 use crate::sql::ast::Query;
@@ -28,6 +29,15 @@ pub trait ExtraTables: Send + Sync {
         name: &str,
         arguments: &[Value],
     ) -> Option<Result<Arc<dyn TableSource>>>;
+    /// The dictionary that `name` means in `database`.
+    fn dictionary(
+        &self,
+        _state: &Arc<State>,
+        _database: &str,
+        _name: &str,
+    ) -> Option<Result<Arc<Dictionary>>> {
+        None
+    }
 }
 
 /// The tables of `state`.
@@ -53,6 +63,13 @@ impl Catalog for StoreCatalog {
             return Ok(table);
         }
         self.stored(database, name, 0)
+    }
+
+    fn dictionary(&self, database: &str, name: &str) -> Result<Arc<Dictionary>> {
+        match self.extra.as_ref().and_then(|e| e.dictionary(&self.state, database, name)) {
+            Some(found) => found,
+            None => Err(super::unknown_dictionary(name)),
+        }
     }
 
     fn user_function(&self, name: &str) -> Option<Arc<str>> {

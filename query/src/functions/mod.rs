@@ -31,6 +31,7 @@ mod date_parse;
 mod date_part;
 mod date_rounding;
 mod decimal;
+mod dictionary;
 mod digest;
 mod elementwise;
 mod encode;
@@ -129,6 +130,7 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
 #[cfg(test)]
 mod oracle_test;
 
+pub use dictionary::{dictionary_function, is_dictionary_function};
 pub use invoke::{call, resolve};
 pub use registry::{FunctionName, lookup, names};
 

@@ -309,7 +309,7 @@ impl Run<'_> {
         }
     }
 
-    fn creation(&self, definition: &Arc<TableDefinition>, or_replace: bool) -> Commit {
+    pub(super) fn creation(&self, definition: &Arc<TableDefinition>, or_replace: bool) -> Commit {
         let (database, name) = (&definition.database, &definition.name);
         let mut commit = Commit::default();
         match self.server.store.snapshot().table(database, name) {
@@ -331,7 +331,7 @@ impl Run<'_> {
         commit
     }
 
-    fn commit_create(&self, commit: Commit, if_not_exists: bool) -> Result<()> {
+    pub(super) fn commit_create(&self, commit: Commit, if_not_exists: bool) -> Result<()> {
         self.created(self.server.commit_ddl(commit).map(|_| ()), if_not_exists)
     }
 

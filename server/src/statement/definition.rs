@@ -42,6 +42,7 @@ pub const ENGINES: &[&str] = &[
     "TinyLog",
     "StripeLog",
     "Merge",
+    "Dictionary",
 ];
 
 impl Run<'_> {

@@ -30,7 +30,7 @@ impl Run<'_> {
         let sync = sync || self.context.settings.u64(at_once, 0) > 0;
         let mut commit = Commit::default();
         for name in names {
-            self.drop_table(name, if_exists, if_empty, sync, &mut commit)?;
+            self.drop_table(kind, name, if_exists, if_empty, sync, &mut commit)?;
         }
         self.server.commit_ddl(commit)?;
         Ok(())
@@ -38,6 +38,7 @@ impl Run<'_> {
 
     fn drop_table(
         &self,
+        kind: ObjectKind,
         name: &TableName,
         if_exists: bool,
         if_empty: bool,
@@ -49,6 +50,7 @@ impl Run<'_> {
         let Some(table) = state.table(&database, &name.name) else {
             return if if_exists { Ok(()) } else { Err(self.unknown_table(&database, &name.name)) };
         };
+        self.check_drop(&state, kind, table)?;
         if if_empty && !table.parts.is_empty() {
             return Err(Error::new(
                 codes::TABLE_NOT_EMPTY,
@@ -98,6 +100,7 @@ impl Run<'_> {
         let Some(table) = state.table(&database, &name.name) else {
             return if if_exists { Ok(()) } else { Err(self.unknown_table(&database, &name.name)) };
         };
+        self.check_drop(&state, kind, table)?;
         let commit = Commit {
             preconditions: vec![unchanged(table)],
             edits: vec![Edit::DetachTable { table: table.definition.uuid }],
@@ -163,6 +166,9 @@ impl Run<'_> {
         let Some(mut table) = state.table(&database, &name.name) else {
             return if if_exists { Ok(()) } else { Err(self.unknown_table(&database, &name.name)) };
         };
+        if crate::dictionaries::is_dictionary(table) {
+            return Err(Error::new(codes::SYNTAX_ERROR, "Cannot TRUNCATE dictionary"));
+        }
         if let Some((target_database, target)) = &table.definition.target {
             table = state
                 .table(target_database, target)

@@ -42,6 +42,12 @@ impl Run<'_> {
             return Err(self.unknown_table(&database, &name.name));
         };
         let mut definition = table.definition.clone();
+        if definition.engine == "Dictionary" {
+            return Err(Error::new(
+                codes::NOT_IMPLEMENTED,
+                "Method write is not supported by storage Dictionary",
+            ));
+        }
         // A materialized view stands for its target.
         if let Some((target_database, target)) = &definition.target {
             definition = state

@@ -11,6 +11,7 @@ mod clauses;
 mod codec;
 mod create;
 mod definition;
+mod dictionary;
 mod drop;
 mod engine;
 mod external;
@@ -57,6 +58,7 @@ pub use definition::ENGINES;
 pub use external::{EXTERNAL_BYTES_MAX, ExternalTables};
 pub use secrets::hide_secrets;
 pub use show::default_kind_name;
+pub(crate) use words::Words;
 
 /// Longest statement text that is parsed, in bytes (`max_query_size`).
 pub const QUERY_BYTES_MAX: usize = 256 << 10;
@@ -183,6 +185,7 @@ impl Run<'_> {
                 self.truncate(kind, &name, if_exists)
             }
             Statement::Other(text) if function::is_create(&text) => self.create_function(&text),
+            Statement::Other(text) if dictionary::is_create(&text) => self.create_dictionary(&text),
             Statement::Other(text) if function::is_drop(&text) => self.drop_function(&text),
             Statement::Other(text) if text.starts_with("UNDROP") => self.undrop(&text),
             Statement::Other(text) if text.starts_with("TRUNCATE") => self.truncate_all(&text),

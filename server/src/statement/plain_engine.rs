@@ -27,6 +27,12 @@ pub(super) fn check(engine: &str, clause: &EngineClause) -> Result<()> {
                 "Storage Merge requires exactly 2 parameters - name of source database and regexp for table names.",
             ));
         }
+        "Dictionary" if given != 1 => {
+            return Err(Error::new(
+                codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+                "Storage Dictionary requires single parameter: name of dictionary",
+            ));
+        }
         _ => {}
     }
     let bound = clause.settings.iter().find(|s| s.name.ends_with("_to_keep"));

@@ -11,6 +11,7 @@ use pumphouse_storage::log::DefaultKind;
 use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::Run;
+use crate::dictionaries::is_dictionary;
 
 impl Run<'_> {
     pub(super) fn show(&mut self, show: &Show, format: Option<&str>) -> Result<()> {
@@ -47,7 +48,14 @@ impl Run<'_> {
                 let condition = if *changed { "changed" } else { "" };
                 format!("SELECT name, type, value FROM system.settings{}", tail(condition, filter))
             }
-            Show::Dictionaries { .. } | Show::Indexes { .. } | Show::Other(_) => {
+            Show::Dictionaries { from, filter } => {
+                let database = from.clone().unwrap_or_else(|| self.context.database.clone());
+                self.require_database(&database)?;
+                let condition = format!("database = {}", quote(&database));
+                let tail = tail(&condition, filter);
+                format!("SELECT name FROM system.dictionaries{tail} ORDER BY name")
+            }
+            Show::Indexes { .. } | Show::Other(_) => {
                 return Err(Error::new(
                     codes::NOT_IMPLEMENTED,
                     "This kind of SHOW is not supported yet",
@@ -89,6 +97,7 @@ impl Run<'_> {
                 return self.one_column("statement", vec![text], format);
             }
             match state.table(&database, &name.name) {
+                Some(table) if is_dictionary(table) => self.dictionary_text(table)?,
                 Some(table) => table.definition.create_query.clone(),
                 None => return Err(self.unknown_table(&database, &name.name)),
             }
@@ -117,6 +126,7 @@ impl Run<'_> {
                 Some(table) if kind == ObjectKind::View => {
                     table.definition.engine.ends_with("View")
                 }
+                Some(table) if kind == ObjectKind::Dictionary => is_dictionary(table),
                 Some(_) => kind == ObjectKind::Table,
                 None => self.server.system_table_exists(&database, &name.name),
             }

@@ -8,6 +8,7 @@ use pumphouse_query::Result;
 use pumphouse_query::catalog::{
     BlockSource, ExtraTables, MorselSource, SourceColumn, StoreCatalog, TableSource,
 };
+use pumphouse_query::dictionary::Dictionary;
 use pumphouse_query::error::{Error, codes};
 use pumphouse_storage::Value;
 use pumphouse_storage::log::{State, Table};
@@ -57,6 +58,15 @@ impl ExtraTables for DirectStreams {
         arguments: &[Value],
     ) -> Option<Result<Arc<dyn TableSource>>> {
         self.inner.as_ref()?.table_function(name, arguments)
+    }
+
+    fn dictionary(
+        &self,
+        state: &Arc<State>,
+        database: &str,
+        name: &str,
+    ) -> Option<Result<Arc<Dictionary>>> {
+        self.inner.as_ref()?.dictionary(state, database, name)
     }
 }
 

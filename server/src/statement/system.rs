@@ -21,6 +21,11 @@ impl Run<'_> {
                 Ok(())
             }
             "FLUSH ASYNC INSERT QUEUE" => self.server.async_inserts.flush(self.context),
+            "RELOAD DICTIONARY" => self.reload_dictionary(command),
+            "RELOAD DICTIONARIES" => {
+                self.server.dictionaries.reload_loaded(self.server, false);
+                Ok(())
+            }
             "SHUTDOWN" => signal_hook::low_level::raise(signal_hook::consts::SIGTERM)
                 .map_err(|e| Error::new(codes::ABORTED, format!("cannot signal the server: {e}"))),
             // What was acknowledged is durable, so this is only a slower start.
@@ -101,7 +106,6 @@ fn system_answer(words: &str, names_table: bool) -> Result<()> {
         "LOAD PRIMARY KEY",
         "RELOAD ASYNCHRONOUS",
         "RELOAD CONFIG",
-        "RELOAD DICTIONARIES",
         "RELOAD EMBEDDED DICTIONARIES",
         "RELOAD FUNCTIONS",
         "RELOAD USERS",

@@ -8,14 +8,14 @@ use pumphouse_query::sql::lexer::{Lexer, Token, TokenKind};
 use pumphouse_query::{Error, Result};
 
 /// The words of a statement and how far they are read.
-pub(super) struct Words<'t> {
+pub(crate) struct Words<'t> {
     text: &'t str,
     tokens: Vec<Token>,
     at: usize,
 }
 
 impl<'t> Words<'t> {
-    pub(super) fn of(text: &'t str) -> Words<'t> {
+    pub(crate) fn of(text: &'t str) -> Words<'t> {
         let mut lexer = Lexer::new(text);
         let mut tokens = vec![];
         loop {
@@ -35,7 +35,7 @@ impl<'t> Words<'t> {
     }
 
     /// Takes `keywords` (separated by one blank each) if they are next.
-    pub(super) fn keyword(&mut self, keywords: &str) -> bool {
+    pub(crate) fn keyword(&mut self, keywords: &str) -> bool {
         let start = self.at;
         for keyword in keywords.split(' ') {
             let (kind, text) = self.here();
@@ -48,21 +48,21 @@ impl<'t> Words<'t> {
         true
     }
 
-    pub(super) fn symbol(&mut self, symbol: &str) -> bool {
+    pub(crate) fn symbol(&mut self, symbol: &str) -> bool {
         let found = self.here() == (Some(TokenKind::Symbol), symbol);
         self.at += usize::from(found);
         found
     }
 
-    pub(super) fn expect_symbol(&mut self, symbol: &str) -> Result<()> {
+    pub(crate) fn expect_symbol(&mut self, symbol: &str) -> Result<()> {
         if self.symbol(symbol) { Ok(()) } else { Err(self.unexpected(symbol)) }
     }
 
-    pub(super) fn expect_keyword(&mut self, keyword: &str) -> Result<()> {
+    pub(crate) fn expect_keyword(&mut self, keyword: &str) -> Result<()> {
         if self.keyword(keyword) { Ok(()) } else { Err(self.unexpected(keyword)) }
     }
 
-    pub(super) fn name(&mut self) -> Result<String> {
+    pub(crate) fn name(&mut self) -> Result<String> {
         match self.here() {
             (Some(TokenKind::Word), text) => {
                 self.at += 1;
@@ -77,7 +77,7 @@ impl<'t> Words<'t> {
     }
 
     /// `name` or `database.name`.
-    pub(super) fn table_name(&mut self) -> Result<(Option<String>, String)> {
+    pub(crate) fn table_name(&mut self) -> Result<(Option<String>, String)> {
         let first = self.name()?;
         if self.symbol(".") {
             return Ok((Some(first), self.name()?));
@@ -85,7 +85,7 @@ impl<'t> Words<'t> {
         Ok((None, first))
     }
 
-    pub(super) fn string(&mut self) -> Result<String> {
+    pub(crate) fn string(&mut self) -> Result<String> {
         match self.here() {
             (Some(TokenKind::String), text) => {
                 self.at += 1;
@@ -95,8 +95,43 @@ impl<'t> Words<'t> {
         }
     }
 
+    pub(crate) fn at_end(&self) -> bool {
+        self.here().0.is_none()
+    }
+
+    /// Whether a string is next.
+    pub(crate) fn at_string(&self) -> bool {
+        self.here().0 == Some(TokenKind::String)
+    }
+
+    /// The tokens up to a comma, a closing parenthesis or one of `stops`, each behind a blank if
+    /// `spaced` and otherwise only where words would run together.
+    pub(crate) fn text_until(&mut self, stops: &[&str], spaced: bool) -> String {
+        let (mut text, mut depth, mut word_before) = (String::new(), 0i32, false);
+        loop {
+            let (kind, token) = self.here();
+            let Some(kind) = kind else { return text };
+            let word = !matches!(kind, TokenKind::Symbol);
+            let stop = stops.iter().any(|s| token.eq_ignore_ascii_case(s));
+            if depth == 0 && (matches!(token, "," | ")") || kind == TokenKind::Word && stop) {
+                return text;
+            }
+            match token {
+                "(" | "[" if !word => depth += 1,
+                ")" | "]" if !word => depth -= 1,
+                _ => {}
+            }
+            if !text.is_empty() && (spaced || word && word_before) {
+                text.push(' ');
+            }
+            text.push_str(token);
+            word_before = word;
+            self.at += 1;
+        }
+    }
+
     /// A string, number or word, as text without quotes.
-    pub(super) fn literal(&mut self) -> Result<String> {
+    pub(crate) fn literal(&mut self) -> Result<String> {
         let sign = if self.symbol("-") { "-" } else { "" };
         match self.here() {
             (Some(TokenKind::String), text) => {
@@ -112,7 +147,7 @@ impl<'t> Words<'t> {
     }
 
     /// `SETTINGS a = 1, b = 'x'`, if it is next.
-    pub(super) fn settings(&mut self) -> Result<BTreeMap<String, String>> {
+    pub(crate) fn settings(&mut self) -> Result<BTreeMap<String, String>> {
         let mut settings = BTreeMap::new();
         if !self.keyword("SETTINGS") {
             return Ok(settings);
@@ -128,7 +163,7 @@ impl<'t> Words<'t> {
     }
 
     /// `FORMAT name`, if it is next, and then the end.
-    pub(super) fn format_and_end(&mut self) -> Result<Option<String>> {
+    pub(crate) fn format_and_end(&mut self) -> Result<Option<String>> {
         let format = if self.keyword("FORMAT") { Some(self.name()?) } else { None };
         if self.here().0.is_some() {
             return Err(self.unexpected("end of query"));
@@ -136,7 +171,7 @@ impl<'t> Words<'t> {
         Ok(format)
     }
 
-    pub(super) fn unexpected(&self, wanted: &str) -> Error {
+    pub(crate) fn unexpected(&self, wanted: &str) -> Error {
         let (_, text) = self.here();
         let position = self.tokens.get(self.at).map_or(self.text.len(), |t| t.start) + 1;
         let found = if text.is_empty() { "end of query" } else { text };

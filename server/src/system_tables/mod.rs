@@ -7,6 +7,7 @@ pub(crate) mod activity;
 mod async_inserts;
 mod changes;
 mod dashboards;
+mod dictionaries;
 mod introspection;
 mod objects;
 mod rows;
@@ -18,12 +19,16 @@ use std::sync::{Arc, OnceLock, Weak};
 use pumphouse_ingest::kafka::dead_letters::COLUMNS as DEAD_LETTERS;
 use pumphouse_ingest::kafka::stream_source;
 use pumphouse_query::Result;
-use pumphouse_query::catalog::{BlockSource, ExtraTables, SourceColumn, TableSource};
+use pumphouse_query::catalog::{
+    BlockSource, ExtraTables, SourceColumn, TableSource, unknown_dictionary,
+};
+use pumphouse_query::dictionary::Dictionary;
 use pumphouse_storage::log::State;
 use pumphouse_storage::types::parse_data_type;
 use pumphouse_storage::{DataType, Value};
 
 use self::rows::Rows;
+use crate::dictionaries::find;
 use crate::server::Server;
 
 pub use introspection::{is_setting, setting_type};
@@ -67,6 +72,7 @@ const FILLERS: &[(&str, Filler)] = &[
     ("metrics", activity::metrics),
     ("asynchronous_metrics", activity::asynchronous_metrics),
     ("dashboards", dashboards::dashboards),
+    ("dictionaries", dictionaries::dictionaries),
     ("settings", introspection::settings),
     ("functions", introspection::functions),
     ("formats", introspection::formats),
@@ -193,6 +199,7 @@ pub fn is_virtual_database(name: &str) -> bool {
 
 /// Table functions that FROM knows.
 pub const TABLE_FUNCTIONS: &[&str] = &[
+    "dictionary",
     "generateSeries",
     "generate_series",
     "null",
@@ -253,8 +260,12 @@ impl ExtraTables for SystemTables {
         name: &str,
     ) -> Option<Arc<dyn TableSource>> {
         if !is_virtual_database(database) {
-            // A stream has columns that its definition does not list.
             let table = state.table(database, name)?;
+            if table.definition.engine == "Dictionary" {
+                let server = self.server.get()?.upgrade()?;
+                return Some(dictionaries::as_table(server, state, table));
+            }
+            // A stream has columns that its definition does not list.
             return (table.definition.engine == "Kafka").then(|| stream_source(&table.definition));
         }
         if state.table(database, name).is_some() {
@@ -282,8 +293,30 @@ impl ExtraTables for SystemTables {
         Some(Arc::new(LazyTable { name: full_name, columns, fill: Box::new(fill) }))
     }
 
-    fn table_function(&self, _: &str, _: &[Value]) -> Option<Result<Arc<dyn TableSource>>> {
-        None
+    fn table_function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+    ) -> Option<Result<Arc<dyn TableSource>>> {
+        let [Value::String(dictionary)] = arguments else { return None };
+        let server = self.server.get()?.upgrade().filter(|_| name == "dictionary")?;
+        let state = server.store.snapshot();
+        let dictionary = String::from_utf8_lossy(dictionary).into_owned();
+        Some(match find(&state, "default", &dictionary) {
+            Some(table) => Ok(dictionaries::as_table(server.clone(), &state, table)),
+            None => Err(unknown_dictionary(&dictionary)),
+        })
+    }
+
+    fn dictionary(
+        &self,
+        state: &Arc<State>,
+        database: &str,
+        name: &str,
+    ) -> Option<Result<Arc<Dictionary>>> {
+        let server = self.server.get()?.upgrade()?;
+        let table = find(state, database, name)?;
+        Some(server.dictionaries.get(&server, table))
     }
 }
 
@@ -314,7 +347,7 @@ impl TableSource for LazyTable {
     }
 
     fn engine(&self) -> String {
-        let name = self.name.trim_start_matches("system.");
+        let Some(name) = self.name.strip_prefix("system.") else { return "Dictionary".into() };
         let mut letters = name.chars();
         let first = letters.next().map(|c| c.to_ascii_uppercase());
         format!("System{}{}", first.unwrap_or_default(), letters.as_str())
