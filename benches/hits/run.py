@@ -243,13 +243,15 @@ def main():
     p.add_argument("--only", help="numbers of queries, from 1")
     p.add_argument("--engines", default="pumphouse,chdb,duckdb")
     p.add_argument("--other-shape", action="store_true", help="the second data set: other seed, other skew")
+    p.add_argument("--codec", default="LZ4", help="default_compression_codec of both MergeTree tables (ClickHouse's own default is ZSTD(3))")
     p.add_argument("--reload", action="store_true")
     p.add_argument("--load-only", action="store_true")
     p.add_argument("--no-record", action="store_true")
     a = p.parse_args()
-    data = os.path.join(TARGET, f"hits-{a.rows}" + ("-other" if a.other_shape else ""))
+    plain = re.sub(r"\W", "", a.codec)
+    data = os.path.join(TARGET, f"hits-{a.rows}-{plain}" + ("-other" if a.other_shape else ""))
     os.makedirs(data, exist_ok=True)
-    ddl = subprocess.run([GENERATOR, "--ddl"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    ddl = subprocess.run([GENERATOR, "--ddl"], check=True, stdout=subprocess.PIPE, text=True).stdout.rstrip() + f"\nSETTINGS default_compression_codec = '{a.codec}'"
     file = os.path.join(data, "hits.tsv")
     engines, load = [], {}
     for name in a.engines.split(","):
@@ -319,7 +321,7 @@ def main():
     if logs:
         saved = os.path.join(data, "load.json")
         loads = json.load(open(saved)) if os.path.exists(saved) else {}
-        record = {"bench": "hits", "rows": a.rows, "other_shape": a.other_shape, "tries": a.tries,
+        record = {"bench": "hits", "rows": a.rows, "codec": a.codec, "other_shape": a.other_shape, "tries": a.tries,
                   "geomean_vs_best": round(math.exp(sum(logs) / len(logs)), 3), "wins": wins, "queries": len(logs),
                   "worst": max(r["ratio"] for r in results), "different": [b[0] for b in bad], "load": loads}
         if "pumphouse" in loads and "chdb" in loads:
