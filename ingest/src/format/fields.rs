@@ -98,6 +98,50 @@ pub fn push_text(builder: &mut ColumnBuilder, field: &[u8], zone: TimeZone) -> T
     Ok(())
 }
 
+/// Appends the plain integer at `at` if it is one that ends at `delimiter`, and says where. None (and
+/// nothing appended) for all else: the usual way takes it then. Saves looking for the field's end first.
+#[inline]
+pub fn push_integer(
+    builder: &mut ColumnBuilder,
+    bytes: &[u8],
+    at: usize,
+    delimiter: u8,
+) -> Option<usize> {
+    macro_rules! unsigned {
+        ($v:expr, $t:ty) => {{
+            let (value, end) = digits(bytes, at);
+            if end == at || bytes.get(end) != Some(&delimiter) {
+                return None;
+            }
+            $v.push(value as $t);
+            Some(end)
+        }};
+    }
+    macro_rules! signed {
+        ($v:expr, $t:ty) => {{
+            let negative = bytes.get(at) == Some(&b'-');
+            let start = at + negative as usize;
+            let (value, end) = digits(bytes, start);
+            if end == start || bytes.get(end) != Some(&delimiter) {
+                return None;
+            }
+            $v.push(if negative { (value as $t).wrapping_neg() } else { value as $t });
+            Some(end)
+        }};
+    }
+    match &mut builder.values {
+        Values::UInt8(v) => unsigned!(v, u8),
+        Values::UInt16(v) => unsigned!(v, u16),
+        Values::UInt32(v) => unsigned!(v, u32),
+        Values::UInt64(v) => unsigned!(v, u64),
+        Values::Int8(v) => signed!(v, i8),
+        Values::Int16(v) => signed!(v, i16),
+        Values::Int32(v) => signed!(v, i32),
+        Values::Int64(v) => signed!(v, i64),
+        _ => None,
+    }
+}
+
 #[cold]
 fn unusual_integer<T: text::Integer>(field: &[u8]) -> TextResult<T> {
     // "true" and "false" are numbers, too.

@@ -51,6 +51,33 @@ pub fn find_either(bytes: &[u8], from: usize, a: u8, b: u8) -> usize {
     at
 }
 
+/// The first byte at or after `from` that is `a`, `b` or `c`; `bytes.len()` if none is.
+#[inline(always)]
+pub fn find_three(bytes: &[u8], from: usize, a: u8, b: u8, c: u8) -> usize {
+    let mut at = from;
+    #[cfg(target_arch = "x86_64")]
+    {
+        let end = (at + 64).min(bytes.len());
+        while at + 16 <= end {
+            let Some(chunk) = bytes.get(at..at + 16).and_then(|c| c.first_chunk::<16>()) else {
+                break;
+            };
+            let mask = either_mask(chunk, a, b) | either_mask(chunk, c, c);
+            if mask != 0 {
+                return at + mask.trailing_zeros() as usize;
+            }
+            at += 16;
+        }
+        if at + 16 <= bytes.len() {
+            return memchr::memchr3(a, b, c, &bytes[at..]).map_or(bytes.len(), |i| at + i);
+        }
+    }
+    while at < bytes.len() && bytes[at] != a && bytes[at] != b && bytes[at] != c {
+        at += 1;
+    }
+    at
+}
+
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn either_mask(chunk: &[u8; 16], a: u8, b: u8) -> u32 {
@@ -160,6 +187,8 @@ mod tests {
             for from in 0..=hit {
                 assert_eq!(find_either(&bytes, from, b'"', b'\\'), hit);
                 assert_eq!(find_either(&bytes[..hit], from, b'"', b'\\'), hit);
+                assert_eq!(find_three(&bytes, from, b'"', b'~', b'\\'), hit);
+                assert_eq!(find_three(&bytes[..hit], from, b'"', b'~', b'\\'), hit);
             }
             bytes[hit] = b'x';
         }

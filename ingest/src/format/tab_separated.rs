@@ -12,9 +12,10 @@ use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType};
 
 use super::columns::RowBuilder;
-use super::fields::{field_error, push_text, row_error};
+use super::fields::{field_error, push_integer, push_text, row_error};
 use super::header::{FieldColumns, Header, by_names, check_types, find_column, in_order};
 use super::json_each_row::{check_room, full};
+use super::scan::find_three;
 use super::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
     WriterStatistics,
@@ -176,19 +177,14 @@ impl TabSeparatedReader {
         let mut end = at;
         let mut escaped = false;
         loop {
-            let rest = &bytes[end..];
-            let step = if self.raw {
-                memchr::memchr2(b'\t', b'\n', rest)
-            } else {
-                memchr::memchr3(b'\t', b'\n', b'\\', rest)
-            };
-            match step {
-                Some(step) if rest[step] == b'\\' && !self.raw => {
+            let third = if self.raw { b'\n' } else { b'\\' };
+            end = find_three(bytes, end, b'\t', b'\n', third);
+            match bytes.get(end) {
+                Some(b'\\') if !self.raw => {
                     escaped = true;
-                    end = (end + step + 2).min(bytes.len());
+                    end = (end + 2).min(bytes.len());
                 }
-                Some(step) => return Field { end: end + step, escaped },
-                None => return Field { end: bytes.len(), escaped },
+                _ => return Field { end, escaped },
             }
         }
     }
@@ -269,6 +265,16 @@ impl TabSeparatedReader {
         let mut seen = 0;
         let mut at = at;
         for (i, column) in fields.iter().enumerate() {
+            if let Some(c) = column {
+                let slot = &mut self.rows.slots[*c];
+                let delimiter = if i + 1 == fields.len() { b'\n' } else { b'\t' };
+                if let Some(end) = push_integer(&mut slot.builder, bytes, at, delimiter) {
+                    slot.filled = current + 1;
+                    seen += 1;
+                    at = end + 1;
+                    continue;
+                }
+            }
             let field = self.field(bytes, at);
             if field.end == bytes.len() && !last {
                 return Ok(None);
