@@ -20,6 +20,7 @@ pub mod log;
 pub mod merge;
 pub mod mutation;
 pub mod part;
+pub mod part_history;
 pub mod scan;
 pub mod store;
 pub mod table;

@@ -22,6 +22,7 @@ use crate::log::manifest::{Manifest, ManifestOptions};
 use crate::log::recovery::{self, Recovered};
 use crate::log::{Commit, Edit, PartId, PartMeta, State};
 use crate::part::{PartReader, PendingPart, RowMask};
+use crate::part_history::PartHistory;
 
 /// What a store stands on.
 pub struct StoreOptions {
@@ -98,6 +99,7 @@ pub struct Store {
     pub(crate) open_parts: Mutex<OpenParts>,
     masks: Mutex<HashMap<PartId, Arc<RowMask>>>,
     parts_removed: AtomicU64,
+    part_history: PartHistory,
     repairs: Vec<String>,
     committer: Committer,
     // Last, so that the log's files are closed before the directory is free.
@@ -137,6 +139,7 @@ impl Store {
             open_parts: Mutex::new(OpenParts::new(config.open_parts_max)),
             masks: Mutex::default(),
             parts_removed: AtomicU64::new(0),
+            part_history: PartHistory::default(),
             repairs,
             committer,
             config,
@@ -153,7 +156,10 @@ impl Store {
     /// version it is in. If a precondition does not hold (`Error::Rejected`), nothing of it happens
     /// and the files of `parts` are removed. `Error::Closed` leaves the outcome to recovery.
     pub fn commit(&self, commit: Commit, parts: Vec<PendingPart>) -> Result<u64> {
+        let metas: Vec<PartMeta> = parts.iter().map(|p| p.meta.clone()).collect();
+        let events = PartHistory::events_of(&commit, &metas, &self.snapshot(), self.clock.now_us());
         let version = self.committer.commit(commit, parts)?;
+        self.part_history.remember(events);
         if self.committer.removed_count() > 0
             && let Err(e) = self.collect_garbage()
         {
@@ -167,6 +173,11 @@ impl Store {
         let number = self.next_part.fetch_add(1, Ordering::Relaxed);
         // Beyond the last number ids repeat, and creating the file fails.
         PartId { epoch: self.epoch, number: u32::try_from(number).unwrap_or(u32::MAX) }
+    }
+
+    /// Parts that came and went since the store was opened.
+    pub fn part_history(&self) -> &PartHistory {
+        &self.part_history
     }
 
     pub fn disk(&self) -> &Arc<dyn Disk> {

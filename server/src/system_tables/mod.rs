@@ -65,6 +65,7 @@ const FILLERS: &[(&str, Filler)] = &[
     ("kafka_events", streams::kafka_events),
     ("processes", activity::processes),
     ("query_log", activity::query_log),
+    ("part_log", changes::part_log),
     ("merges", activity::merges),
     ("mutations", changes::mutations),
     ("asynchronous_inserts", async_inserts::asynchronous_inserts),
@@ -110,6 +111,28 @@ const QUERY_LOG_COLUMNS: &[(&str, &str)] = &[
     ("user", "LowCardinality(String)"),
     ("query_id", "String"),
     ("initial_query_id", "String"),
+];
+
+/// `system.part_log`: made on first use, too.
+const PART_LOG_COLUMNS: &[(&str, &str)] = &[
+    (
+        "event_type",
+        "Enum8('NewPart' = 1, 'MergeParts' = 2, 'DownloadPart' = 3, 'RemovePart' = 4, 'MutatePart' = 5, 'MovePart' = 6)",
+    ),
+    ("event_date", "Date"),
+    ("event_time", "DateTime"),
+    ("event_time_microseconds", "DateTime64(6)"),
+    ("duration_ms", "UInt64"),
+    ("database", "String"),
+    ("table", "String"),
+    ("table_uuid", "UUID"),
+    ("part_name", "String"),
+    ("partition_id", "String"),
+    ("rows", "UInt64"),
+    ("size_in_bytes", "UInt64"),
+    ("merged_from", "Array(String)"),
+    ("error", "UInt16"),
+    ("exception", "String"),
 ];
 
 /// Tables and columns of our own, beside ClickHouse's: `(table, column, type)`.
@@ -222,7 +245,7 @@ pub fn virtual_names(state: &State) -> Vec<&'static str> {
 pub fn table_names() -> Vec<&'static str> {
     let mut names: Vec<&str> = columns_file().map(|(table, _, _)| table).collect();
     names.extend(OWN_COLUMNS.iter().map(|(table, _, _)| *table));
-    names.push("query_log");
+    names.extend(["query_log", "part_log"]);
     names.push(pumphouse_ingest::kafka::dead_letters::TABLE.1);
     names.sort_unstable();
     names.dedup();
@@ -244,6 +267,7 @@ pub fn schema_of(table: &str) -> Vec<(String, DataType)> {
             DEAD_LETTERS.iter().map(|(name, data_type)| ("dead_letter_queue", *name, *data_type)),
         )
         .chain(QUERY_LOG_COLUMNS.iter().map(|(name, data_type)| ("query_log", *name, *data_type)))
+        .chain(PART_LOG_COLUMNS.iter().map(|(name, data_type)| ("part_log", *name, *data_type)))
         .filter(|(t, _, _)| *t == table)
         .map(|(_, name, data_type)| {
             // A type that we do not have yet is shown as text.

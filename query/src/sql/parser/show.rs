@@ -242,6 +242,7 @@ impl Parser<'_> {
             "UNLOAD",
             "TEST",
             "PREWARM",
+            "DETACH",
             "UNLOCK",
             "NOTIFY",
             "RECONNECT",
