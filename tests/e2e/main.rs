@@ -17,6 +17,7 @@ mod http_interface;
 mod kafka_control;
 mod kafka_dead_letters;
 mod kafka_faults;
+mod kill_ddl;
 mod kill_loop;
 mod oracle_sql;
 mod owner_pipeline;

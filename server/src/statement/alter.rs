@@ -37,13 +37,31 @@ impl Run<'_> {
         }
         let (partition, others): (Vec<&AlterCommand>, Vec<&AlterCommand>) =
             alter.commands.iter().partition(|c| is_partition_command(c));
-        if !others.is_empty() {
+        // Rows are changed as the definition was, so before it loses or renames what they name.
+        let (rows, definition): (Vec<&AlterCommand>, Vec<&AlterCommand>) =
+            others.iter().copied().partition(|c| changes_rows(c));
+        if !rows.is_empty() && definition.iter().any(|c| changes_columns(c)) {
+            let table = self.table_now(&database, &name)?;
+            self.draft_of(&table, &definition)?;
+            self.alter_definition(&database, &name, &rows)?;
+            self.alter_definition(&database, &name, &definition)?;
+        } else if !others.is_empty() {
             self.alter_definition(&database, &name, &others)?;
         }
         for command in partition {
             self.partition_command(&database, &name, command)?;
         }
         Ok(())
+    }
+
+    /// What the commands make of the table's definition; nothing is changed yet.
+    fn draft_of(&mut self, table: &Arc<Table>, commands: &[&AlterCommand]) -> Result<()> {
+        let mut draft = Draft::of(self, table)?;
+        for command in commands {
+            draft.apply(self, command)?;
+        }
+        let (definition, effects) = draft.finish(self)?;
+        self.check_conversions(table, &definition, &effects.converted)
     }
 
     /// The table as it is now.
@@ -209,6 +227,29 @@ fn is_partition_command(command: &AlterCommand) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether the command is about rows, not about the definition.
+fn changes_rows(command: &AlterCommand) -> bool {
+    match command {
+        AlterCommand::Update { .. }
+        | AlterCommand::Delete { .. }
+        | AlterCommand::ClearColumn { .. } => true,
+        AlterCommand::Other(text) => {
+            alter_words::kept(text).is_some_and(|kept| matches!(kept, Kept::Materialize { .. }))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the command may take away what a command about rows names.
+fn changes_columns(command: &AlterCommand) -> bool {
+    matches!(
+        command,
+        AlterCommand::DropColumn { .. }
+            | AlterCommand::RenameColumn { .. }
+            | AlterCommand::ModifyColumn { .. }
+    )
 }
 
 pub(super) fn not_supported(command: &str, engine: &str) -> Error {

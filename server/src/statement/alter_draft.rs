@@ -27,6 +27,9 @@ pub(super) struct Draft {
     next_id: u32,
     /// Columns added by this statement.
     pub(super) added: BTreeSet<String>,
+    /// Columns that one of the commands modified, and the new names of renamed ones: none may be both.
+    modified: BTreeSet<String>,
+    renamed: BTreeSet<String>,
     /// Settings that this statement gave or took away.
     pub(super) settings: BTreeMap<String, Option<String>>,
     effects: Effects,
@@ -57,6 +60,8 @@ impl Draft {
             ids: definition.columns.iter().map(|c| (c.name.clone(), c.id)).collect(),
             next_id: table.changes.next_column_id,
             added: BTreeSet::new(),
+            modified: BTreeSet::new(),
+            renamed: BTreeSet::new(),
             settings: BTreeMap::new(),
             effects: Effects::default(),
         })
@@ -88,7 +93,7 @@ impl Draft {
                 let (first, after) = (*first, after.as_deref());
                 match remove {
                     Some(word) => self.remove_property(&column.name, *if_exists, word),
-                    None => self.modify_column(command, column, *if_exists, first, after),
+                    None => self.modify_column(run, command, column, *if_exists, first, after),
                 }
             }
             AlterCommand::RenameColumn { from, to, if_exists } => {
@@ -200,7 +205,14 @@ impl Draft {
             .iter()
             .filter_map(|c| Some((c.name.clone(), parse_data_type(c.data_type.as_ref()?).ok()?)))
             .collect();
-        pumphouse_query::bind::bind_expression(expr, &schema, run.context)?;
+        let mut expr = expr.clone();
+        if let Some(data_type) = &column.data_type {
+            // A constant that is no value of the type is found here.
+            let quoted = data_type.replace('\\', "\\\\").replace('\'', "\\'");
+            let text = format!("CAST({}, '{quoted}')", sql::format::expr(&expr));
+            expr = sql::parse_expression(&text)?;
+        }
+        pumphouse_query::bind::bind_expression(&expr, &schema, run.context)?;
         Ok(())
     }
 
@@ -296,6 +308,7 @@ impl Draft {
 
     fn modify_column(
         &mut self,
+        run: &Run<'_>,
         command: &AlterCommand,
         new: &ColumnDecl,
         if_exists: bool,
@@ -303,6 +316,7 @@ impl Draft {
         after: Option<&str>,
     ) -> Result<()> {
         let Some(at) = self.find_to_modify(&new.name, if_exists)? else { return Ok(()) };
+        self.modified.insert(new.name.clone());
         if let Some(text) = &new.data_type {
             let mut target = parse_data_type(text)?;
             if new.nullable == Some(true) {
@@ -310,10 +324,11 @@ impl Draft {
             }
             self.convert(at, target, command)?;
         }
-        let column = &mut self.create.columns[at];
         if let Some(default) = &new.default {
-            column.default = Some(default.clone());
+            self.create.columns[at].default = Some(default.clone());
+            self.check_default(run, &self.create.columns[at])?;
         }
+        let column = &mut self.create.columns[at];
         if new.comment.is_some() {
             column.comment = new.comment.clone().filter(|c| !c.is_empty());
         }
@@ -337,6 +352,7 @@ impl Draft {
                 codes::NOT_FOUND_COLUMN_IN_BLOCK,
                 format!("Wrong column. Cannot find column `{name}` to modify."),
             )),
+            Some(_) if self.renamed.contains(name) => Err(renamed_and_modified(name)),
             found => Ok(found),
         }
     }
@@ -374,6 +390,7 @@ impl Draft {
 
     fn remove_property(&mut self, name: &str, if_exists: bool, word: &str) -> Result<()> {
         let Some(at) = self.find_to_modify(name, if_exists)? else { return Ok(()) };
+        self.modified.insert(name.to_string());
         let column = &mut self.create.columns[at];
         let kind = column.default.as_ref().map(|(kind, _)| *kind);
         let is = |wanted| kind == Some(wanted);
@@ -405,6 +422,9 @@ impl Draft {
 
     fn rename_column(&mut self, from: &str, to: &str, if_exists: bool) -> Result<()> {
         let Some(at) = self.find(from, "rename", if_exists)? else { return Ok(()) };
+        if self.modified.contains(from) {
+            return Err(renamed_and_modified(from));
+        }
         if self.position(to).is_some() {
             return Err(Error::new(
                 codes::DUPLICATE_COLUMN,
@@ -413,6 +433,7 @@ impl Draft {
         }
         self.check_key("RENAME", from)?;
         self.create.columns[at].name = to.to_string();
+        self.renamed.insert(to.to_string());
         if let Some(id) = self.ids.remove(from) {
             self.ids.insert(to.to_string(), id);
         }
@@ -446,4 +467,11 @@ pub(super) fn uses(expr: &Expr, name: &str) -> bool {
 
 fn forbidden(message: String) -> Error {
     Error::new(codes::ALTER_OF_COLUMN_IS_FORBIDDEN, message)
+}
+
+fn renamed_and_modified(name: &str) -> Error {
+    Error::new(
+        codes::NOT_IMPLEMENTED,
+        format!("Cannot rename and modify the same column `{name}` in a single ALTER query."),
+    )
 }

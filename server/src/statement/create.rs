@@ -114,7 +114,11 @@ impl Run<'_> {
         let database = self.database(&other.database).to_string();
         let state = self.server.store.snapshot();
         let Some(table) = state.table(&database, &other.name) else {
-            return Err(self.unknown_table(&database, &other.name));
+            self.require_database(&database)?;
+            return Err(Error::new(
+                codes::CANNOT_GET_CREATE_TABLE_QUERY,
+                format!("Table `{}` doesn't exist.", other.name),
+            ));
         };
         let text = &table.definition.create_query;
         let Statement::CreateTable(original) =

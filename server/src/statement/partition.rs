@@ -276,6 +276,17 @@ impl Run<'_> {
         self.require_mutations_done(&from)?;
         let from = self.table_now(&source.0, &source.1)?;
         let (parts, partition_id) = self.live(&from, which)?;
+        let empty_allowed = "allow_replace_partition_from_empty_source";
+        if replace && parts.is_empty() && !self.context.settings.bool(empty_allowed, false) {
+            let partition = partition_id.as_deref().unwrap_or("ALL");
+            return Err(Error::new(
+                codes::BAD_ARGUMENTS,
+                format!(
+                    "Source table {} has no parts in partition {partition}: refusing `REPLACE PARTITION` because it would silently drop the destination partition's data. Set `{empty_allowed} = 1` to do it, or use `ALTER TABLE ... DROP PARTITION`",
+                    from.definition.full_name()
+                ),
+            ));
+        }
         let copies = self.copy_all(&from, &parts, target)?;
         let id = target.definition.uuid;
         let mut commit = Commit {
