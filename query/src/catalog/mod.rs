@@ -10,6 +10,7 @@ mod force;
 mod merge;
 pub mod numbers;
 mod overlay;
+mod random;
 mod store;
 mod temporary;
 mod values;
@@ -186,6 +187,7 @@ pub fn table_function(name: &str, arguments: &[Value]) -> Option<Result<Arc<dyn 
     match name {
         "values" => Some(values::values(arguments)),
         "null" => Some(values::null(arguments)),
+        "generateRandom" => Some(random::generate_random(arguments)),
         _ => numbers::table_function(name, arguments),
     }
 }

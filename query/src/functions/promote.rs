@@ -220,7 +220,7 @@ fn integer_digits(data_type: &DataType) -> u8 {
 }
 
 /// Bits of a number type (Bool counts as UInt8, Enums as their integers).
-pub(super) fn bits(data_type: &DataType) -> u32 {
+pub(crate) fn bits(data_type: &DataType) -> u32 {
     use DataType::*;
     match data_type {
         UInt8 | Int8 | Bool | Enum8(_) => 8,

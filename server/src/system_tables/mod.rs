@@ -8,6 +8,7 @@ mod async_inserts;
 mod changes;
 mod dashboards;
 mod dictionaries;
+mod format_function;
 mod introspection;
 mod objects;
 mod rows;
@@ -223,6 +224,8 @@ pub fn is_virtual_database(name: &str) -> bool {
 /// Table functions that FROM knows.
 pub const TABLE_FUNCTIONS: &[&str] = &[
     "dictionary",
+    "format",
+    "generateRandom",
     "generateSeries",
     "generate_series",
     "null",
@@ -322,6 +325,9 @@ impl ExtraTables for SystemTables {
         name: &str,
         arguments: &[Value],
     ) -> Option<Result<Arc<dyn TableSource>>> {
+        if name == "format" {
+            return Some(format_function::format(arguments));
+        }
         let [Value::String(dictionary)] = arguments else { return None };
         let server = self.server.get()?.upgrade().filter(|_| name == "dictionary")?;
         let state = server.store.snapshot();
