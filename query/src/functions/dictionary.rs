@@ -374,13 +374,12 @@ fn check_range(column: &Column, to: &DataType) -> Result<()> {
         other => other.as_i128().is_some_and(|v| v < 0 || v >> bits != 0),
     };
     let integers = bits > 0 && from.without_nullable().is_integer();
-    if from.is_nullable() && !to.is_nullable() || integers && from != to {
-        if let Some(_row) = (0..column.len()).find(|row| unsafe_(column.value(*row))) {
-            return Err(Error::new(
-                codes::CANNOT_CONVERT_TYPE,
-                format!("Value in column {from} cannot be safely converted into type {to}"),
-            ));
-        }
+    let suspect = from.is_nullable() && !to.is_nullable() || integers && from != to;
+    if suspect && (0..column.len()).any(|row| unsafe_(column.value(row))) {
+        return Err(Error::new(
+            codes::CANNOT_CONVERT_TYPE,
+            format!("Value in column {from} cannot be safely converted into type {to}"),
+        ));
     }
     Ok(())
 }
