@@ -1,7 +1,7 @@
 //! CustomSeparated: the user's delimiters around rows and fields, and an escaping rule; with or without
 //! rows of names and types.
 
-use pumphouse_query::error::{Result, codes};
+use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::{Block, DataType};
 
 use super::columns::{ColumnBuilder, RowBuilder};
@@ -28,8 +28,13 @@ impl Delimiters {
             let name = format!("format_custom_{name}_delimiter");
             options.settings.get(&name).unwrap_or(default).as_bytes().to_vec()
         };
+        let rule = Rule::of_setting(options, "format_custom_escaping_rule", Rule::Escaped)?;
+        if rule == Rule::None {
+            let message = "'None' is not a valid escaping rule for CustomSeparated format";
+            return Err(Error::new(codes::BAD_ARGUMENTS, message));
+        }
         Ok(Delimiters {
-            rule: Rule::of_setting(options, "format_custom_escaping_rule", Rule::Escaped)?,
+            rule,
             result_before: text("result_before", ""),
             result_after: text("result_after", ""),
             row_before: text("row_before", ""),
@@ -186,16 +191,12 @@ fn pass(text: &[u8], bytes: &[u8], at: usize, last: bool, row: usize) -> Parsed<
     if rest.starts_with(text) {
         return Ok(Some(at + text.len()));
     }
-    if text.starts_with(rest) {
-        // The last line may end without its end.
-        return Ok((last && rest.is_empty() && text == b"\n").then_some(at));
+    if text.starts_with(rest) && !last {
+        return Ok(None);
     }
     let code = codes::CANNOT_PARSE_INPUT_ASSERTION_FAILED;
     let wanted = String::from_utf8_lossy(text);
     let message = format!("Cannot parse input: expected '{}'", wanted.escape_debug());
-    if text == b"\n" && rest.starts_with(b"\r\n") && last {
-        return Ok(Some(at + 2));
-    }
     Err(row_error(code, &message, bytes, at, row))
 }
 
@@ -234,10 +235,8 @@ impl RowLayout for CustomLayout {
         last: bool,
     ) -> Parsed<Option<usize>> {
         let d = self.delimiters.clone();
-        let after = &bytes[at..];
-        let ends = after.starts_with(&d.result_after)
-            && after[d.result_after.len()..].trim_ascii().is_empty();
-        if last && ends && (!d.result_after.is_empty() || after.trim_ascii().is_empty()) {
+        // The end of the result, and nothing behind it.
+        if last && !d.result_after.is_empty() && bytes[at..] == d.result_after {
             return Ok(Some(bytes.len()));
         }
         let mut at = at;

@@ -22,6 +22,7 @@ mod json_skip;
 mod json_value;
 mod keyed;
 mod markdown;
+mod msg_pack;
 pub mod native;
 mod plain;
 mod pretty;
@@ -186,7 +187,7 @@ fn known(name: &str) -> Result<&'static Format> {
 
 fn unsuitable(name: &str, what: &str) -> Error {
     // FORMAT_IS_NOT_SUITABLE_FOR_INPUT and …_OUTPUT.
-    let code = if what == "input" { 74 } else { 75 };
+    let code = if what == "input" { 85 } else { 399 };
     Error::new(code, format!("Format {name} is not suitable for {what}"))
 }
 

@@ -13,6 +13,7 @@ use super::json_progress::JsonProgressWriter;
 use super::json_rows::{JsonRowsWriter, Row};
 use super::keyed::KeyedLayout;
 use super::markdown::MarkdownWriter;
+use super::msg_pack::{MsgPackLayout, MsgPackWriter};
 use super::native::{NativeReader, NativeWriter};
 use super::plain::{PlainReader, PlainWriter, Unit};
 use super::pretty::{PrettyWriter, Style};
@@ -69,6 +70,7 @@ static FORMATS: &[Format] = formats! {
     "LineAsStringWithNamesAndTypes": None, Some(|o| TabSeparatedWriter::boxed(o, Header::NamesAndTypes, true));
     "MD": None, Some(MarkdownWriter::boxed);
     "Markdown": None, Some(MarkdownWriter::boxed);
+    "MsgPack": Some(MsgPackLayout::boxed), Some(MsgPackWriter::boxed);
     "NDJSON": Some(JsonEachRowReader::boxed), Some(|o| JsonRowsWriter::boxed(o, Row::Object, Header::None, false));
     "Native": Some(NativeReader::boxed), Some(NativeWriter::boxed);
     "Null": None, Some(PlainWriter::null);

@@ -242,7 +242,7 @@ fn round_trip_block() -> (Vec<InputColumn>, Block) {
     (columns, Block::new(named))
 }
 
-const BOTH_WAYS: [&str; 31] = [
+const BOTH_WAYS: [&str; 32] = [
     "Arrow",
     "ArrowStream",
     "Parquet",
@@ -274,6 +274,7 @@ const BOTH_WAYS: [&str; 31] = [
     "JSONColumnsWithMetadata",
     "JSONObjectEachRow",
     "Template",
+    "MsgPack",
 ];
 
 /// The formats of `BOTH_WAYS` that have a reader and read every type back.

@@ -331,12 +331,13 @@ fn read_dictionary(data_type: &DataType, rows: usize, source: &mut Source) -> Re
     }
     let count = u64::from_le_bytes(source.array()?);
     let count = usize::try_from(count).map_err(|_| Stop::Cut)?;
-    // The dictionary's first value stands for NULL.
-    let nulls = (data_type.is_nullable() && count > 0)
-        .then(|| (0..count).map(|i| i > 0).collect::<NullBuffer>());
+    // A value takes a byte at least: nothing is made for more of them than can be there.
     if count > source.bytes.len() {
         return Err(Stop::Cut);
     }
+    // The dictionary's first value stands for NULL.
+    let nulls = (data_type.is_nullable() && count > 0)
+        .then(|| (0..count).map(|i| i > 0).collect::<NullBuffer>());
     let dictionary = read_values(data_type.inner(), count, nulls, source)?;
     let stated = u64::from_le_bytes(source.array()?);
     if stated != rows as u64 {
