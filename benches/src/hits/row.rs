@@ -135,7 +135,7 @@ impl Row {
         let user = random.zipf(shape.users) ^ (random.below(4) * (shape.users / 4));
         self.user = mix(user ^ shape.seed) >> 1;
         self.user_bits = mix(self.user);
-        self.is_mobile = self.user_bits % shape.mobile_one_in == 0;
+        self.is_mobile = self.user_bits.is_multiple_of(shape.mobile_one_in);
         self.ip = (self.user_bits >> 7) as u32 ^ (random.below(3) as u32);
         self.region = 1 + ((self.user_bits >> 3) % 5_000).min((self.user_bits >> 50) % 700) as u32;
         let page = random.zipf(shape.pages) ^ (random.below(4) * (shape.pages / 4));
@@ -171,7 +171,7 @@ fn words(out: &mut Vec<u8>, mut bits: u64, count: u64, separator: u8) {
         out.extend_from_slice(WORDS[(bits % WORDS.len() as u64) as usize].as_bytes());
         bits = mix(bits);
     }
-    if bits % 3 > 0 {
+    if !bits.is_multiple_of(3) {
         out.push(separator);
         out.extend_from_slice(itoa::Buffer::new().format(bits % 10_000).as_bytes());
     }
@@ -179,15 +179,15 @@ fn words(out: &mut Vec<u8>, mut bits: u64, count: u64, separator: u8) {
 
 fn address(out: &mut Vec<u8>, bits: u64, counter: u32) {
     out.clear();
-    out.extend_from_slice(if bits % 3 == 0 { b"https://" } else { b"http://" });
-    if bits % 4 == 0 {
+    out.extend_from_slice(if bits.is_multiple_of(3) { b"https://" } else { b"http://" });
+    if bits.is_multiple_of(4) {
         out.extend_from_slice(b"www.");
     }
     words(out, mix(u64::from(counter)), 1, b'-');
     out.extend_from_slice([".example", ".test", ".invalid"][(counter % 3) as usize].as_bytes());
     out.push(b'/');
     words(out, bits, 1 + bits % 3, b'/');
-    if bits % 2 == 0 {
+    if bits.is_multiple_of(2) {
         out.extend_from_slice(b".html");
     }
     if bits % 5 < 3 {
@@ -201,7 +201,7 @@ fn address(out: &mut Vec<u8>, bits: u64, counter: u32) {
 fn title(out: &mut Vec<u8>, bits: u64) {
     out.clear();
     words(out, mix(bits ^ 3), 3 + bits % 6, b' ');
-    if bits % 7 == 0 {
+    if bits.is_multiple_of(7) {
         out.extend_from_slice(b" - Google Play");
     }
 }

@@ -133,10 +133,10 @@ fn integer(n: i128, out: &mut Vec<u8>) {
         128..=0xff => form!(0xcc, u8),
         0x100..=0xffff => form!(0xcd, u16),
         0x1_0000..=0xffff_ffff => form!(0xce, u32),
-        0.. => form!(0xcf, u64),
-        -0x80..0 => form!(0xd0, i8),
-        -0x8000..0 => form!(0xd1, i16),
-        -0x8000_0000..0 => form!(0xd2, i32),
+        0x1_0000_0000.. => form!(0xcf, u64),
+        -0x80..=-0x21 => form!(0xd0, i8),
+        -0x8000..=-0x81 => form!(0xd1, i16),
+        -0x8000_0000..=-0x8001 => form!(0xd2, i32),
         _ => form!(0xd3, i64),
     }
 }
@@ -455,7 +455,8 @@ mod tests {
         for (name, text, wanted) in WRITTEN {
             let data_type = parse_data_type(name).unwrap();
             let value = text::parse_value(&data_type, text.as_bytes(), TimeZone::UTC).unwrap();
-            let column = Column::from_values(data_type.clone(), &[value.clone()]).unwrap();
+            let column =
+                Column::from_values(data_type.clone(), std::slice::from_ref(&value)).unwrap();
             let mut out = vec![];
             let mut writer = MsgPackWriter::boxed(&options).unwrap();
             writer.block(&Block::new(vec![("c".into(), column)]), &mut out).unwrap();

@@ -181,7 +181,7 @@ impl Ratio {
             (self.numerator / self.denominator, self.numerator % self.denominator);
         for _ in 0..bits {
             quotient <<= 1;
-            let double = rest.checked_mul(2).unwrap_or(u128::MAX);
+            let double = rest.saturating_mul(2);
             quotient |= (double >= self.denominator) as u128;
             rest = if double >= self.denominator { double - self.denominator } else { double };
         }

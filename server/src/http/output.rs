@@ -93,7 +93,7 @@ impl HttpOutput {
             }
             (None, Err(e)) => {
                 let _ = self.send_held(false);
-                if let Ok(block) = self.packed(mid_stream_block(&e, &self.tag).into(), true) {
+                if let Ok(block) = self.packed(mid_stream_block(&e, &self.tag), true) {
                     let _ = self.pieces.blocking_send(ResponsePiece::Failed(block));
                 }
             }

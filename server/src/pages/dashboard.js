@@ -31,7 +31,7 @@ function show() {
   current = list.map(panel => {
     const body = el('div', {}, el('p', { class: 'soft' }, '…'));
     const node = el('section', { class: 'card panel', 'aria-label': panel.title }, el('div', { class: 'head' }, el('h2', {}, panel.title), el('button', { onclick: () => edit(panel), 'aria-label': 'Edit ' + panel.title }, 'Edit'),
-      el('button', { onclick: () => open('/play#' + btoa(String.fromCharCode(...new TextEncoder().encode(filled(panel.query))))), 'aria-label': 'Open ' + panel.title + ' in the editor' }, 'SQL')), body);
+      el('button', { onclick: () => open('/play#' + btoa(String.fromCharCode(...new TextEncoder().encode(filled(panel.query))))), 'aria-label': 'SQL of ' + panel.title }, 'SQL')), body);
     return { panel, body, node };
   });
   $('panels').replaceChildren(...current.map(c => c.node));

@@ -189,7 +189,7 @@ pub(super) fn kept(text: &str) -> Option<Kept> {
     } else if words.take("MATERIALIZE") {
         let kind = words.take_any(&["COLUMN", "INDEX", "PROJECTION", "TTL", "STATISTICS"])?;
         words.take("IF EXISTS");
-        let named = kind != "TTL" && words.word(words.at) != "";
+        let named = kind != "TTL" && !words.word(words.at).is_empty();
         let name = if named { Some(words.name()?) } else { None };
         let partition = if words.take("IN PARTITION") { Some(words.partition(&[])?) } else { None };
         Kept::Materialize { kind, name, partition }

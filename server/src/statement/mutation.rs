@@ -536,7 +536,7 @@ fn materialize_actions(
     }
     let keys = definition.sorting_key.iter().chain(&definition.partition_key);
     if kind == "COLUMN"
-        && keys.map(|text| sql::parse_expression(text)).flatten().any(|key| uses(&key, name))
+        && keys.flat_map(|text| sql::parse_expression(text)).any(|key| uses(&key, name))
     {
         return Err(Error::new(
             codes::CANNOT_UPDATE_COLUMN,

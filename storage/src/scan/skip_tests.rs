@@ -57,7 +57,11 @@ fn example(seed: u64) -> (Arc<Store>, TableDefinition, Vec<Vec<Value>>) {
     let rows: Vec<Vec<Value>> = (0..3000u64)
         .map(|i| {
             let r = random(&mut state);
-            let v = if r % 11 == 0 { Value::Null } else { Value::Int((i / 7 + r % 3) as i64 - 50) };
+            let v = if r.is_multiple_of(11) {
+                Value::Null
+            } else {
+                Value::Int((i / 7 + r % 3) as i64 - 50)
+            };
             let items = (0..r % 3).map(|j| Value::String(text(i / 20 + j))).collect();
             vec![Value::UInt(i), v, Value::String(text(i / 5)), Value::Array(items)]
         })
@@ -69,16 +73,16 @@ fn example(seed: u64) -> (Arc<Store>, TableDefinition, Vec<Vec<Value>>) {
 fn random_predicate(state: &mut u64, depth: usize) -> Predicate {
     let r = random(state);
     let n = random(state) % 700;
-    if depth > 0 && r % 3 == 0 {
+    if depth > 0 && r.is_multiple_of(3) {
         let parts = (0..2).map(|_| random_predicate(state, depth - 1)).collect();
-        return if r % 2 == 0 { Predicate::any(parts) } else { Predicate::all(parts) };
+        return if r.is_multiple_of(2) { Predicate::any(parts) } else { Predicate::all(parts) };
     }
     let number = Value::Int(n as i64 - 60);
     match r % 7 {
         0 => Predicate::Ranges(ColumnCondition {
             column: "v".into(),
             ranges: vec![ValueRange::point(number)],
-            may_be_null: random(state) % 4 == 0,
+            may_be_null: random(state).is_multiple_of(4),
         }),
         1 => Predicate::Ranges(ColumnCondition {
             column: "v".into(),
@@ -101,13 +105,13 @@ fn random_predicate(state: &mut u64, depth: usize) -> Predicate {
             pieces: vec![Piece::Bytes {
                 bytes: format!("of {}", n / 3).into_bytes(),
                 from_start: false,
-                to_end: random(state) % 2 == 0,
+                to_end: random(state).is_multiple_of(2),
             }],
         },
         5 => Predicate::Holds {
             column: "a".into(),
             values: vec![Value::String(text(n / 4)), Value::String(text(n / 4 + 1))],
-            all: random(state) % 2 == 0,
+            all: random(state).is_multiple_of(2),
         },
         _ => Predicate::Ranges(ColumnCondition {
             column: "k".into(),
