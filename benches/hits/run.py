@@ -112,7 +112,7 @@ kind, folder = sys.argv[1], sys.argv[2]
 if kind == "chdb":
     from chdb.session import Session
     session = Session(folder)
-    session.query("CREATE DATABASE IF NOT EXISTS d; USE d; SET max_threads = %s" % sys.argv[3])
+    session.query("CREATE DATABASE IF NOT EXISTS d; USE d; SET max_threads = %s; SET use_query_condition_cache = 0" % sys.argv[3])
     def run(sql):
         return [l.split("\t") for l in str(session.query(sql, "TSV")).splitlines()]
 else:
