@@ -41,5 +41,10 @@ fn the_pages_work_in_a_browser() {
     let output = command.output().expect("node runs where npm did");
     let text = String::from_utf8_lossy(&output.stdout);
     eprintln!("{text}");
+    if output.status.code() == Some(3) {
+        // The libraries that a browser needs are not something every machine can be asked for.
+        eprintln!("\n!!!!!!!! SKIPPED the_pages_work_in_a_browser: {text}\n");
+        return;
+    }
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
