@@ -24,6 +24,10 @@ pub struct Config {
     pub max_memory_usage: u64,
     pub max_concurrent_queries: usize,
     pub max_connections: usize,
+    /// Seconds after which a client that sends nothing of its body is given up.
+    pub http_receive_timeout: u64,
+    /// Seconds after which a client that reads nothing of its result is given up.
+    pub http_send_timeout: u64,
     /// Free bytes on disk below which inserts are refused and consumers pause.
     pub keep_free_space_bytes: u64,
     /// Password of the user `default`; empty: only loopback may connect.
@@ -50,7 +54,9 @@ impl Default for Config {
             max_server_memory_usage: 0,
             max_memory_usage: 0,
             max_concurrent_queries: 100,
-            max_connections: 1024,
+            max_connections: 4096,
+            http_receive_timeout: 30,
+            http_send_timeout: 30,
             keep_free_space_bytes: 1 << 30,
             password: String::new(),
             log_level: "info".into(),
@@ -79,7 +85,7 @@ pub enum ConfigError {
     OpenWithoutPassword(IpAddr),
 }
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 18] = [
     "data_dir",
     "listen",
     "http_port",
@@ -90,6 +96,8 @@ const KEYS: [&str; 16] = [
     "max_memory_usage",
     "max_concurrent_queries",
     "max_connections",
+    "http_receive_timeout",
+    "http_send_timeout",
     "keep_free_space_bytes",
     "password",
     "log_level",
@@ -171,6 +179,8 @@ impl Config {
             "max_memory_usage" => parse!(max_memory_usage),
             "max_concurrent_queries" => parse!(max_concurrent_queries),
             "max_connections" => parse!(max_connections),
+            "http_receive_timeout" => parse!(http_receive_timeout),
+            "http_send_timeout" => parse!(http_send_timeout),
             "keep_free_space_bytes" => parse!(keep_free_space_bytes),
             "password" => self.password = value.into(),
             "log_level" => self.log_level = value.into(),

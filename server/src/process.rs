@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
@@ -43,9 +45,13 @@ pub struct QueryLogEntry {
     pub exception: String,
 }
 
+/// How long a query waits for its turn when as many run as may; then it fails with 202.
+pub const TURN_WAIT: Duration = Duration::from_secs(10);
+
 /// All running queries and a bounded log of finished ones.
 pub struct Processes {
     running: Mutex<BTreeMap<String, Arc<Process>>>,
+    ended: Condvar,
     log: Mutex<VecDeque<QueryLogEntry>>,
     running_max: usize,
     pub counters: Counters,
@@ -55,25 +61,33 @@ impl Processes {
     pub fn new(running_max: usize) -> Processes {
         Processes {
             running: Mutex::default(),
+            ended: Condvar::new(),
             log: Mutex::default(),
             running_max,
             counters: Counters::default(),
         }
     }
 
-    /// Registers a query until the guard drops. Fails with 202 when too many run and with 216 when
-    /// the id is taken.
+    /// Registers a query until the guard drops. While as many run as may, it waits up to `wait` for
+    /// its turn; `None` is for statements that must get through, such as KILL. Fails with 202 when
+    /// the wait was in vain and with 216 when the id is taken.
     pub fn enter(
         self: &Arc<Self>,
         context: Arc<QueryContext>,
         query: &str,
+        wait: Option<Duration>,
     ) -> Result<ProcessGuard> {
         let mut running = self.running.lock();
-        if running.len() >= self.running_max {
-            return Err(Error::new(
-                codes::TOO_MANY_SIMULTANEOUS_QUERIES,
-                format!("Too many simultaneous queries. Maximum: {}", self.running_max),
-            ));
+        if let Some(wait) = wait {
+            let deadline = Instant::now() + wait;
+            while running.len() >= self.running_max {
+                if self.ended.wait_until(&mut running, deadline).timed_out() {
+                    return Err(Error::new(
+                        codes::TOO_MANY_SIMULTANEOUS_QUERIES,
+                        format!("Too many simultaneous queries. Maximum: {}", self.running_max),
+                    ));
+                }
+            }
         }
         if running.contains_key(&context.query_id) {
             return Err(Error::new(
@@ -173,6 +187,7 @@ impl ProcessGuard {
 impl Drop for ProcessGuard {
     fn drop(&mut self) {
         self.processes.running.lock().remove(&self.process.context.query_id);
+        self.processes.ended.notify_one();
     }
 }
 

@@ -12,6 +12,7 @@ mod browser;
 mod clients;
 mod demo;
 mod health;
+mod hostile_clients;
 mod house;
 mod http_interface;
 mod kafka_control;

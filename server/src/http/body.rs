@@ -18,8 +18,6 @@ use tokio::sync::mpsc;
 
 /// Pieces of a body in flight between the socket and the statement's thread.
 const PIECES_MAX: usize = 4;
-/// A client that sends nothing for this long is given up.
-const BODY_IDLE: Duration = Duration::from_secs(30);
 /// Between the exception block and the cut, so that the block reaches the socket.
 const CUT_DELAY: Duration = Duration::from_millis(20);
 
@@ -32,15 +30,16 @@ pub struct BodyReader {
 }
 
 impl BodyReader {
-    /// Starts to pump `body`; it is read only as fast as the reader takes it.
-    pub fn start(mut body: Body) -> BodyReader {
+    /// Starts to pump `body`; it is read only as fast as the reader takes it. A client that sends
+    /// nothing for as long as `patience` is given up.
+    pub fn start(mut body: Body, patience: Duration) -> BodyReader {
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
         tokio::spawn(async move {
             loop {
-                let piece = match tokio::time::timeout(BODY_IDLE, body.frame()).await {
+                let piece = match tokio::time::timeout(patience, body.frame()).await {
                     Err(_) => Err(io::Error::new(
                         io::ErrorKind::TimedOut,
-                        "the client sent nothing for 30 seconds",
+                        format!("the client sent nothing for {} seconds", patience.as_secs()),
                     )),
                     Ok(None) => return,
                     Ok(Some(Err(e))) => {

@@ -14,6 +14,7 @@ mod output;
 mod pages;
 mod parameters;
 mod query;
+mod socket;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use self::socket::PatientSocket;
 use crate::server::Server;
 
 /// A client that has not sent its header by then is cut off.
@@ -58,9 +60,11 @@ impl HttpServer {
         let listener = runtime.block_on(TcpListener::bind(address))?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
-        let connections_max = server.config.max_connections;
-        let router = router(server);
-        runtime.spawn(accept(listener, router, connections_max, stopped));
+        let limits = Limits {
+            connections: server.config.max_connections,
+            patience: Duration::from_secs(server.config.http_send_timeout.max(1)),
+        };
+        runtime.spawn(accept(listener, router(server), limits, stopped));
         Ok(HttpServer { address, stop, runtime: Some(runtime) })
     }
 
@@ -90,13 +94,22 @@ fn router(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
+/// What a connection may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Connections at a time.
+    connections: usize,
+    /// How long a write to a client may stand still.
+    patience: Duration,
+}
+
 async fn accept(
     listener: TcpListener,
     router: Router,
-    connections_max: usize,
+    limits: Limits,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let slots = Arc::new(Semaphore::new(connections_max));
+    let slots = Arc::new(Semaphore::new(limits.connections));
     loop {
         // A connection beyond the limit waits in the listen queue.
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
@@ -116,6 +129,7 @@ async fn accept(
         let _ = socket.set_nodelay(true);
         let service = router.clone().layer(axum::Extension(Peer(peer)));
         let mut stopped = stopped.clone();
+        let socket = PatientSocket::new(socket, limits.patience);
         tokio::spawn(async move {
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())

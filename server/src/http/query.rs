@@ -27,7 +27,7 @@ use super::output::{Begin, HttpOutput, ResultHead};
 use super::parameters::Parameters;
 use crate::server::Server;
 use crate::session::{SESSION_TIMEOUT_SECONDS_DEFAULT, SESSION_TIMEOUT_SECONDS_MAX, SessionState};
-use crate::statement::{self, Input, QUERY_BYTES_MAX, Request};
+use crate::statement::{self, Input, Request, query_bytes_max};
 
 /// Pieces of a response between the statement's thread and the socket.
 const PIECES_MAX: usize = 4;
@@ -86,7 +86,8 @@ async fn run(
     let query = parameters.get("query").map(str::to_string);
     let hold_all = parameters.flag("wait_end_of_query")
         || request.settings.bool("http_wait_end_of_query", false);
-    let body = Box::new(BodyReader::start(body));
+    let patience = Duration::from_secs(server.config.http_receive_timeout.max(1));
+    let body = Box::new(BodyReader::start(body, patience));
     let encoding = header_text(headers, "content-encoding").map(str::to_string);
     let frames = parameters.flag("decompress");
     let check =
@@ -150,7 +151,9 @@ fn run_statement(
     }
     let mut nothing = SessionState::default();
     let state = guard.as_mut().map_or(&mut nothing, |g| &mut g.state);
-    let text = statement_text(query, &mut reader)?;
+    let own = request.settings.get("max_query_size").is_some();
+    let bytes_max = query_bytes_max(if own { &request.settings } else { &state.settings });
+    let text = statement_text(query, &mut reader, bytes_max)?;
     let input = Input { text, rest: reader };
     statement::execute(server, request, state, input, output, |started| {
         let _ = context.set(started.clone());
@@ -158,11 +161,15 @@ fn run_statement(
 }
 
 /// The URL's query, a newline and the beginning of the body, as far as the parser may need it.
-fn statement_text(query: Option<String>, reader: &mut Box<dyn Read + Send>) -> Result<Vec<u8>> {
+fn statement_text(
+    query: Option<String>,
+    reader: &mut Box<dyn Read + Send>,
+    bytes_max: usize,
+) -> Result<Vec<u8>> {
     let mut text = match query {
         Some(query) => {
-            if query.len() > QUERY_BYTES_MAX {
-                return Err(too_large());
+            if query.len() > bytes_max {
+                return Err(too_large(bytes_max));
             }
             let mut text = query.into_bytes();
             text.push(b'\n');
@@ -170,17 +177,17 @@ fn statement_text(query: Option<String>, reader: &mut Box<dyn Read + Send>) -> R
         }
         None => vec![],
     };
-    let room = (QUERY_BYTES_MAX + 1).saturating_sub(text.len()) as u64;
+    let room = (bytes_max + 1).saturating_sub(text.len()) as u64;
     reader.take(room).read_to_end(&mut text).map_err(|e| {
         Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read the request's body: {e}"))
     })?;
     Ok(text)
 }
 
-fn too_large() -> Error {
+fn too_large(bytes_max: usize) -> Error {
     Error::new(
         codes::QUERY_IS_TOO_LARGE,
-        format!("Max query size exceeded: the statement is longer than {QUERY_BYTES_MAX} bytes"),
+        format!("Max query size exceeded: the statement is longer than {bytes_max} bytes"),
     )
 }
 

@@ -50,6 +50,7 @@ use pumphouse_query::{Error, Result};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
 
+use crate::process::TURN_WAIT;
 use crate::server::Server;
 use crate::session::SessionState;
 use crate::system_tables::is_setting;
@@ -60,8 +61,18 @@ pub use secrets::hide_secrets;
 pub use show::default_kind_name;
 pub(crate) use words::Words;
 
-/// Longest statement text that is parsed, in bytes (`max_query_size`).
-pub const QUERY_BYTES_MAX: usize = 256 << 10;
+/// Longest statement text that is parsed, in bytes, unless the setting `max_query_size` says otherwise.
+const QUERY_BYTES_MAX: u64 = 256 << 10;
+/// The most that `max_query_size` may ask for (0 asks for it).
+const QUERY_BYTES_CEILING: u64 = 256 << 20;
+
+/// Longest statement text, in bytes, under these settings.
+pub fn query_bytes_max(settings: &Settings) -> usize {
+    match settings.u64("max_query_size", QUERY_BYTES_MAX) {
+        0 => QUERY_BYTES_CEILING as usize,
+        bytes => bytes.min(QUERY_BYTES_CEILING) as usize,
+    }
+}
 
 /// What a request says besides its text.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +92,7 @@ pub struct Request {
 
 /// The statement's text and what follows it.
 pub struct Input {
-    /// The text, or at least its first [`QUERY_BYTES_MAX`] bytes.
+    /// The text; of a text longer than [`query_bytes_max`], at least one byte more than that.
     pub text: Vec<u8>,
     /// The rest of the request, read when an INSERT wants it.
     pub rest: Box<dyn Read + Send>,
@@ -119,15 +130,18 @@ pub fn execute(
     let text = statement_text(&input.text)?;
     let mut parameters = session.parameters.clone();
     parameters.extend(request.parameters.clone());
-    let parsed = sql::parse_statement_with(text, &parameters)?;
     let mut settings = session.settings.clone();
     settings.values.extend(request.settings.values.clone());
+    let bytes_max = query_bytes_max(&settings);
+    let parsed = sql::parse_statement_with(text, &parameters)
+        .map_err(|e| if input.text.len() > bytes_max { too_long(bytes_max) } else { e })?;
     apply_settings(&mut settings, own_settings(&parsed.statement))?;
     apply_settings(&mut settings, &parsed.settings)?;
     let mut context = query_context(server, &request, session, settings)?;
     context.temporary = temporary::tables(&request, session, &context)?;
     let context = Arc::new(context);
-    let guard = server.processes.enter(context.clone(), text)?;
+    let guard =
+        server.processes.enter(context.clone(), text, turn_wait(&parsed.statement, &context))?;
     started(&context);
     let kind = kind_of(&parsed.statement);
     let mut run = Run { server, request: &request, session, context: &context, output };
@@ -257,6 +271,29 @@ impl Run<'_> {
         }
         Err(Error::new(codes::UNKNOWN_DATABASE, format!("Database {database} does not exist")))
     }
+}
+
+/// How long a statement waits while as many run as may. Only what works on data waits: KILL, SHOW and
+/// SYSTEM must get through on a busy server.
+fn turn_wait(statement: &Statement, context: &QueryContext) -> Option<Duration> {
+    match statement {
+        Statement::Query(_) | Statement::Insert(_) | Statement::Explain(_) => {
+            let own = context.settings.u64("queue_max_wait_ms", 0);
+            Some(if own == 0 { TURN_WAIT } else { Duration::from_millis(own) })
+        }
+        _ => None,
+    }
+}
+
+/// The parser saw only the beginning of a statement.
+fn too_long(bytes_max: usize) -> Error {
+    Error::new(
+        codes::SYNTAX_ERROR,
+        format!(
+            "Syntax error: Max query size exceeded: the statement is longer than {bytes_max} bytes \
+             (can be increased with the `max_query_size` setting)"
+        ),
+    )
 }
 
 /// The longest valid UTF-8 prefix of the text; data behind an INSERT may be anything.

@@ -24,8 +24,13 @@ pub fn binary() -> &'static str {
 impl Server {
     /// Starts on an empty directory of its own.
     pub fn start(name: &str) -> Server {
+        Server::start_configured(name, &[])
+    }
+
+    /// Starts on an empty directory of its own with these environment variables.
+    pub fn start_configured(name: &str, environment: &[(&str, &str)]) -> Server {
         let folder = TestFolder::new(name);
-        let mut server = Server::start_in(&folder.0.join("data"));
+        let mut server = Server::start_with(&folder.0.join("data"), free_port(), environment);
         server._folder = Some(folder);
         server
     }
