@@ -3,7 +3,7 @@
 //!
 //! Reads in this order: [`config`] → [`server`] (all parts of a running instance, start and stop) →
 //! [`http`] and [`native`] (requests) → [`session`] → [`statement`] (one file a family of statements) →
-//! [`system_tables`]; beside them [`client`] and [`demo`].
+//! [`system_tables`]; beside them [`client`], [`local`] and [`demo`].
 //!
 //! Rules: the only crate that knows HTTP and tokio; statements run on their own blocking threads.
 
@@ -16,6 +16,7 @@ pub mod demo;
 pub mod dictionaries;
 pub mod health;
 pub mod http;
+pub mod local;
 pub mod log_format;
 pub mod native;
 pub mod process;

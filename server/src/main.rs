@@ -1,12 +1,14 @@
-//! The `pumphouse` binary: `server`, `client`, `demo`.
+//! The `pumphouse` binary: `server`, `client`, `local`, `demo`, and what a packager wants of it (man page, shell
+//! completion).
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use pumphouse_server::client::{self, ClientOptions};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use pumphouse_server::client::{self, ClientOptions, FreeFlags};
 use pumphouse_server::config::Config;
 use pumphouse_server::demo::{self, DemoOptions};
+use pumphouse_server::local::{self, LocalOptions};
 use pumphouse_server::run;
 
 /// A real-time analytics store in one binary: Kafka in, SQL out.
@@ -23,8 +25,14 @@ enum Command {
     Server(ServerArguments),
     /// Talk to a server: interactively, with --query, or with statements on standard input.
     Client(ClientOptions),
+    /// Run statements on files, or on a data directory that no server has open, without a server.
+    Local(LocalOptions),
     /// See it work: an embedded broker, a producer of web events, two pipelines and a live page.
     Demo(DemoOptions),
+    /// Print the completion script of a shell.
+    Completion { shell: clap_complete::Shell },
+    /// Print the manual page (roff): `pumphouse man | man -l -`.
+    Man,
 }
 
 #[derive(clap::Args)]
@@ -41,7 +49,7 @@ struct ServerArguments {
     /// Port of the HTTP interface; 0 picks a free one [default: 8123].
     #[arg(long, value_name = "PORT")]
     http_port: Option<u16>,
-    /// Port of the native protocol (not served yet) [default: 9000].
+    /// Port of the native protocol; 0 turns it off [default: 9000].
     #[arg(long, value_name = "PORT")]
     tcp_port: Option<u16>,
     /// What to log: error, warn, info, debug or trace [default: info].
@@ -70,7 +78,11 @@ impl ServerArguments {
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let (free, arguments) = free_flags(std::env::args().collect());
+    let parsed = Arguments::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    match parsed.unwrap_or_else(|e| e.exit()).command {
         Command::Server(arguments) => match arguments.config() {
             Ok(config) => run::server(config),
             Err(e) => {
@@ -78,7 +90,49 @@ fn main() -> ExitCode {
                 ExitCode::from(2)
             }
         },
-        Command::Client(options) => client::run(&options),
+        Command::Client(options) => client::run(&ClientOptions { free, ..options }),
+        Command::Local(options) => local::run(LocalOptions { free, ..options }),
         Command::Demo(options) => demo::run(&options),
+        Command::Completion { shell } => {
+            let mut command = Arguments::command();
+            clap_complete::generate(shell, &mut command, "pumphouse", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+        Command::Man => manual(),
+    }
+}
+
+/// Of `client` and `local`, every setting and query parameter is a flag.
+fn free_flags(arguments: Vec<String>) -> (FreeFlags, Vec<String>) {
+    let command = Arguments::command();
+    let chosen = arguments.get(1).filter(|name| matches!(name.as_str(), "client" | "local"));
+    let Some(chosen) = chosen.and_then(|name| command.find_subcommand(name)) else {
+        return (FreeFlags::default(), arguments);
+    };
+    let declared = |name: &str| {
+        chosen.get_arguments().any(|argument| {
+            let names = argument.get_long_and_visible_aliases().unwrap_or_default();
+            names.contains(&name) || argument.get_all_aliases().unwrap_or_default().contains(&name)
+        })
+    };
+    FreeFlags::take(arguments, declared)
+}
+
+/// The manual page of the command, then of each of its subcommands.
+fn manual() -> ExitCode {
+    let mut command = Arguments::command();
+    command.build();
+    let mut page = vec![];
+    let all = std::iter::once(&command)
+        .chain(command.get_subcommands().filter(|c| c.get_name() != "help"));
+    for one in all {
+        if let Err(e) = clap_mangen::Man::new(one.clone()).render(&mut page) {
+            eprintln!("pumphouse: {e}");
+            return ExitCode::FAILURE;
+        }
+    }
+    match std::io::Write::write_all(&mut std::io::stdout(), &page) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }

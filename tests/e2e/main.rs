@@ -9,6 +9,7 @@ mod harness;
 mod async_insert;
 mod bad_messages;
 mod browser;
+mod client_command;
 mod clients;
 mod demo;
 mod health;

@@ -27,3 +27,6 @@ SELECT max(page), argMax(page, t), anyLast(status) >= 200 FROM hits;
 SELECT groupArray(number) FROM numbers(5);
 SELECT count() FROM hits WHERE not_there = 1;
 SELECT user, count() FROM hits;
+SELECT number FROM numbers(10) ORDER BY number SETTINGS limit = 3, offset = 2;
+SELECT number FROM numbers(10) ORDER BY number LIMIT 5 SETTINGS limit = 10, offset = 2;
+SELECT count() FROM (SELECT number FROM numbers(10)) SETTINGS limit = 5;

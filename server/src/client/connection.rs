@@ -1,8 +1,10 @@
 //! One client's HTTP connection: statements out, results in, errors as the server words them.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,13 +28,31 @@ const PIECE_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Failure {
     pub message: String,
+    /// The server's error code; 0 for errors on this side.
+    pub code: u32,
     /// Whether the server could not be reached at all.
     pub unreachable: bool,
 }
 
 impl Failure {
     pub fn local(e: io::Error) -> Failure {
-        Failure { message: e.to_string(), unreachable: false }
+        Failure::here(e.to_string())
+    }
+
+    /// An error on this side.
+    pub fn here(message: String) -> Failure {
+        Failure { message, code: 0, unreachable: false }
+    }
+
+    /// The exit code of a process that ends with this: the server's code, cut to a byte as
+    /// clickhouse-client does it; 210 (NETWORK_ERROR) without a server.
+    pub fn exit_code(&self) -> u8 {
+        match self.code as u8 {
+            _ if self.unreachable => 210,
+            _ if self.code == 0 => 1,
+            0 => 255,
+            code => code,
+        }
     }
 
     fn unreachable(options: &ClientOptions, e: &dyn fmt::Display) -> Failure {
@@ -40,7 +60,7 @@ impl Failure {
             "Cannot connect to http://{}:{}: {e}. Is the server running? `pumphouse server` starts one.",
             options.host, options.port
         );
-        Failure { message, unreachable: true }
+        Failure { message, code: 0, unreachable: true }
     }
 }
 
@@ -58,6 +78,8 @@ pub struct Connection {
     runtime: Arc<Runtime>,
     session: Option<String>,
     next_id: String,
+    /// Raised to give up the statement that runs.
+    cancel: Arc<AtomicBool>,
 }
 
 impl Connection {
@@ -72,7 +94,18 @@ impl Connection {
             runtime: Arc::new(runtime),
             session: Some(Uuid::new_v4().to_string()),
             next_id: Uuid::new_v4().to_string(),
+            cancel: Arc::default(),
         }
+    }
+
+    /// A flag that gives up the running statement when it is raised.
+    pub fn cancel_flag(&self) -> Arc<AtomicBool> {
+        self.cancel.clone()
+    }
+
+    /// Results of later statements come in this format if they name none.
+    pub fn set_format(&mut self, format: &str) {
+        self.options.format = Some(format.into());
     }
 
     /// A connection beside the session, for looking at what it does.
@@ -100,9 +133,9 @@ impl Connection {
         &mut self,
         statement: &str,
         data: Box<dyn Read + Send>,
-        out: &mut dyn Write,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        self.exchange(Some(statement), data, &mut |bytes| out.write_all(bytes))
+        self.exchange(Some(statement), data, sink)
     }
 
     fn exchange(
@@ -120,11 +153,15 @@ impl Connection {
             .header("Authorization", self.credentials())
             .header("User-Agent", concat!("pumphouse-client/", env!("CARGO_PKG_VERSION")))
             .body(StreamBody::new(ReceiverStream(receiver)))
-            .map_err(|e| Failure { message: e.to_string(), unreachable: false })?;
+            .map_err(|e| Failure::here(e.to_string()))?;
         let runtime = self.runtime.clone();
+        self.cancel.store(false, Ordering::SeqCst);
         runtime.block_on(async {
-            let response = self.request(request).await?;
-            receive(response, sink).await
+            // Closing the connection is what stops the query on the server.
+            tokio::select! {
+                done = async { receive(self.request(request).await?, sink).await } => done,
+                () = raised(&self.cancel) => Err(Failure::here("Query was cancelled.".into())),
+            }
         })
     }
 
@@ -139,6 +176,7 @@ impl Connection {
         tokio::spawn(connection);
         sender.send_request(request).await.map_err(|e| Failure {
             message: format!("The server closed the connection: {e}"),
+            code: 0,
             unreachable: true,
         })
     }
@@ -151,13 +189,19 @@ impl Connection {
     fn uri(&self, statement: Option<&str>) -> String {
         let mut uri = format!(
             "/?database={}&default_format={}&query_id={}",
-            encode(&self.options.database),
+            encode(&self.options.statements.database),
             encode(self.options.format()),
             self.next_id
         );
         if let Some(session) = &self.session {
             uri.push_str("&session_timeout=3600&session_id=");
             uri.push_str(session);
+        }
+        let free = &self.options.free;
+        let parameters = free.parameters.iter().map(|(n, v)| (format!("param_{n}"), v));
+        let settings = free.settings.iter().map(|(n, v)| (n.clone(), v));
+        for (name, value) in settings.chain(parameters) {
+            uri.push_str(&format!("&{}={}", encode(&name), encode(value)));
         }
         if let Some(statement) = statement {
             uri.push_str("&query=");
@@ -168,7 +212,7 @@ impl Connection {
 
     /// Changes the database that later statements begin with (`USE`).
     pub fn set_database(&mut self, database: &str) {
-        self.options.database = database.into();
+        self.options.statements.database = database.into();
     }
 }
 
@@ -195,12 +239,15 @@ async fn receive(
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let ok = response.status().is_success();
+    let code = response
+        .headers()
+        .get("x-clickhouse-exception-code")
+        .and_then(|code| code.to_str().ok()?.parse::<u32>().ok());
     let mut body = response.into_body();
     let mut message = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Failure {
-            message: "The query failed after its result had begun (see above)".into(),
-            unreachable: false,
+        let frame = frame.map_err(|_| {
+            Failure::here("The query failed after its result had begun (see above)".into())
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if ok {
@@ -213,8 +260,16 @@ async fn receive(
         true => Ok(()),
         false => Err(Failure {
             message: String::from_utf8_lossy(&message).into_owned(),
+            code: code.unwrap_or(0),
             unreachable: false,
         }),
+    }
+}
+
+/// Ends when the flag is raised.
+async fn raised(flag: &AtomicBool) {
+    while !flag.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

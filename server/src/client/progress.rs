@@ -1,9 +1,9 @@
-//! The progress line of a running statement: a second connection asks `system.processes` now and
-//! then and rewrites one line on standard error.
+//! The progress line of a running statement: what a second connection sees in `system.processes`, or how
+//! much of an INSERT's data is sent, rewritten now and then on standard error.
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,15 +22,26 @@ pub struct Line {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Where a line's numbers come from.
+pub enum Source {
+    /// The server's view of the query with this id.
+    Query(String),
+    /// Bytes of data sent so far.
+    Sent(Arc<AtomicU64>),
+}
+
 impl Line {
-    pub fn start(options: &ClientOptions, query_id: String) -> Line {
+    pub fn start(options: &ClientOptions, source: Source) -> Line {
         let stop = Arc::new(AtomicBool::new(false));
         let shown = Arc::new(AtomicBool::new(false));
         let mut options = options.clone();
         options.format = Some("TabSeparated".into());
         let thread = {
             let (stop, shown) = (stop.clone(), shown.clone());
-            std::thread::spawn(move || watch(&options, &query_id, &stop, &shown))
+            std::thread::spawn(move || match source {
+                Source::Query(id) => watch(&options, &id, &stop, &shown),
+                Source::Sent(bytes) => watch_sent(&bytes, &stop, &shown),
+            })
         };
         Line { stop, shown, thread: Some(thread) }
     }
@@ -83,6 +94,19 @@ fn watch(options: &ClientOptions, query_id: &str, stop: &AtomicBool, shown: &Ato
             eprint!("\r\x1b[2K{}", line(*rows, *bytes, *total, *memory, seconds));
             let _ = std::io::stderr().flush();
         }
+        std::thread::park_timeout(EVERY);
+    }
+}
+
+fn watch_sent(bytes: &AtomicU64, stop: &AtomicBool, shown: &AtomicBool) {
+    let started = Instant::now();
+    std::thread::park_timeout(FIRST_AFTER);
+    while !stop.load(Ordering::SeqCst) {
+        shown.store(true, Ordering::SeqCst);
+        let (sent, seconds) = (bytes.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
+        let rate = bytes_text((sent as f64 / seconds.max(0.001)) as u64);
+        eprint!("\r\x1b[2K{} sent ({rate}/s), {seconds:.1} s", bytes_text(sent));
+        let _ = std::io::stderr().flush();
         std::thread::park_timeout(EVERY);
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use pumphouse_ingest::format::{self, FormatWriter, WriterStatistics};
 use pumphouse_query::error::codes;
 use pumphouse_query::execute::{self, ResultSink};
-use pumphouse_query::plan::Plan;
 use pumphouse_query::plan::explain;
+use pumphouse_query::plan::{Plan, PlanNode};
 use pumphouse_query::sql::ast::{Explain, ExplainKind, Query, Statement};
 use pumphouse_query::{Error, Result, prepare, sql};
 use pumphouse_storage::{Block, Column, DataType, Value};
@@ -16,8 +16,21 @@ use super::{BlockOutput, Output, Run};
 impl Run<'_> {
     pub(super) fn select(&mut self, query: &Query, format: Option<&str>) -> Result<()> {
         let catalog = self.select_catalog();
-        let plan = prepare(query, &catalog, self.context)?;
+        let plan = self.cut(prepare(query, &catalog, self.context)?);
         self.stream(&plan, format)
+    }
+
+    /// The rows that the settings `limit` and `offset` leave of the whole result.
+    fn cut(&self, plan: Plan) -> Plan {
+        let of = |name| self.context.settings.u64(name, 0);
+        let (limit, offset) = (of("limit"), of("offset"));
+        if limit == 0 && offset == 0 {
+            return plan;
+        }
+        let limit = (limit > 0).then_some(limit);
+        let schema = plan.schema.clone();
+        let node = PlanNode::Limit { input: Box::new(plan), limit, offset, ties: None };
+        Plan { node, schema }
     }
 
     /// Runs `plan` and writes its rows in `format` (or the request's default).
