@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Writes docs/benchmarks.md and its charts from the last records in benches/results/*.jsonl.
+
+  python3 benches/report.py
+
+Run it after a bench has appended its record; the page then says what was measured at which commit.
+"""
+import json, os
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
+RESULTS = os.path.join(ROOT, "benches", "results")
+PICTURES = os.path.join(ROOT, "docs", "pictures")
+COLOURS = {"pumphouse": "#0a7d6c", "chdb": "#c98a00", "duckdb": "#6a6fb5"}
+
+
+def last(bench, wanted=lambda record: True):
+    """The newest record of a bench that is as wanted, or None."""
+    path = os.path.join(RESULTS, bench + ".jsonl")
+    if not os.path.exists(path):
+        return None
+    records = [json.loads(line) for line in open(path) if line.strip()]
+    return next((record for record in reversed(records) if wanted(record)), None)
+
+
+def history(bench, key, wanted=lambda record: True):
+    path = os.path.join(RESULTS, bench + ".jsonl")
+    if not os.path.exists(path):
+        return []
+    records = [json.loads(line) for line in open(path) if line.strip()]
+    return [(r.get("commit", ""), r[key]) for r in records if key in r and wanted(r)]
+
+
+def chart(times):
+    """Bars of every query, each engine's time as a share of the slowest of the three."""
+    row, width, left = 26, 720, 46
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {len(times) * row + 40}" font-family="sans-serif" font-size="10">',
+             "<title>Time of each query next to its peers</title>",
+             f'<rect width="{width}" height="{len(times) * row + 40}" fill="#ffffff"/>']
+    for place, (name, colour) in enumerate(COLOURS.items()):
+        lines.append(f'<rect x="{left + place * 110}" y="8" width="10" height="10" fill="{colour}"/>'
+                     f'<text x="{left + place * 110 + 15}" y="17" fill="#222222">{name}</text>')
+    for number, time in enumerate(times):
+        y = 30 + number * row
+        most = max(time[name] for name in COLOURS)
+        lines.append(f'<text x="4" y="{y + 14}" fill="#222222">Q{time["q"]}</text>')
+        for place, (name, colour) in enumerate(COLOURS.items()):
+            length = max(1, (width - left - 80) * time[name] / most)
+            lines.append(f'<rect x="{left}" y="{y + place * 7}" width="{length:.1f}" height="6" fill="{colour}"/>'
+                         f'<text x="{left + length + 4:.1f}" y="{y + place * 7 + 6}" font-size="7" fill="#444444">{time[name]} ms</text>')
+    return "\n".join(lines + ["</svg>", ""])
+
+
+def hits(page):
+    record = last("hits", lambda r: r["queries"] == 43 and not r.get("other_shape"))
+    if record is None:
+        return
+    times = record["times"]
+    open(os.path.join(PICTURES, "hits.svg"), "w").write(chart(times))
+    page += ["## hits: 43 analytical queries over a web-analytics table", "",
+             f"{record['rows']:,} rows × 70 columns, codec {record['codec']}, two threads each, warm, result caches off, the fastest of "
+             f"{record['tries']} tries; ours over HTTP, the peers in their own process. Commit `{record.get('commit', '')}`, {record.get('date', '')}.", "",
+             f"- Geometric mean of our time to the *better* peer's (both + 10 ms): **{record['geomean_vs_best']}**; as fast or faster in "
+             f"{record['wins']} of {record['queries']}; the worst query {record['worst']}.",
+             f"- On disk {record.get('disk_vs_clickhouse', '?')} of ClickHouse's."]
+    load = record.get("load", {})
+    if "pumphouse" in load and "chdb" in load:
+        insert = load["chdb"]["insert"]["cpu_s"] / load["pumphouse"]["insert"]["cpu_s"]
+        merge = load["chdb"]["optimize"]["cpu_s"] / load["pumphouse"]["optimize"]["cpu_s"]
+        page.append(f"- Rows per CPU-second against ClickHouse: INSERT of TabSeparated {insert:.2f}, OPTIMIZE FINAL {merge:.2f}.")
+    slow = sorted((t for t in times if t["ratio"] > 1.3), key=lambda t: -t["ratio"])
+    if slow:
+        page.append("- Above 1.3: " + ", ".join(f"Q{t['q']} ({t['ratio']})" for t in slow) + ".")
+    page += ["", "![Time of each query](pictures/hits.svg)", "", "| Query | Pumphouse ms | ClickHouse ms | DuckDB ms | to the better | peak MB | answer |", "|---|---|---|---|---|---|---|"]
+    for t in times:
+        peak = " / ".join(str(t["peak_mb"][name]) for name in COLOURS)
+        page.append(f"| Q{t['q']} | {t['pumphouse']} | {t['chdb']} | {t['duckdb']} | {t['ratio']} | {peak} | {t['answer']} |")
+    other = last("hits", lambda r: r["queries"] == 43 and r.get("other_shape"))
+    if other:
+        page += ["", f"The second data set (other seed, other skew, {other['rows']:,} rows): geometric mean {other['geomean_vs_best']}, wins {other['wins']}."]
+    page += ["", "`ties` and `open`: rows differ only where the query's order leaves them open. To reproduce: `python3 benches/hits/run.py`.", ""]
+
+
+def kafka(page):
+    record = last("kafka")
+    if record is None:
+        return
+    fresh = record.get("freshness") or {}
+    page += ["## kafka: broker to synced parts", "",
+             f"{record['messages']:,} JSONEachRow messages of {record['bytes_per_message']} bytes, against a librdkafka consumer that inserts the same blocks into "
+             f"ClickHouse (chdb). Commit `{record.get('commit', '')}`, {record.get('date', '')}.", "",
+             "| | Pumphouse | ClickHouse | ratio |", "|---|---|---|---|",
+             f"| rows per CPU-second | {record['rows_per_cpu_s']:,} | {record['chdb_rows_per_cpu_s']:,} | **{record['rows_per_cpu_s_vs_chdb']}** |",
+             f"| the same, only the INSERT's CPU counted for ClickHouse | | {record['chdb_insert_only_rows_per_cpu_s']:,} | {record['rows_per_cpu_s_vs_chdb_insert_only']} |",
+             f"| bytes on disk | | | {record['disk_vs_chdb']} |", ""]
+    if fresh:
+        page += [f"Freshness at {fresh['rate']:,} rows a second, default settings: p50 {fresh['p50_ms']} ms, p99 {fresh['p99_ms']} ms.", ""]
+
+
+def steady(page):
+    record = last("steady")
+    if record is None:
+        return
+    look = record["lookup_ms"]
+    page += ["## steady: a stream of small synced inserts", "",
+             f"{record['inserts_per_second']} inserts a second of {record['rows_per_insert']:,} rows for {record['seconds']} seconds ({record['rows']:,} rows). "
+             f"Commit `{record.get('commit', '')}`.", "",
+             f"- Active parts at most {record['parts_at_most']}; bytes written per byte inserted {record['write_amplification']}; {record['cpu_s']} CPU-seconds in all.",
+             f"- An insert is answered {record['insert_late_ms']['p50']} ms (p99 {record['insert_late_ms']['p99']}) after it was due, synced.",
+             f"- A look-up by key takes {look['first_quarter']['p50']} ms in the first quarter and {look['last_quarter']['p50']} ms in the last.", ""]
+
+
+def serve(page):
+    record = last("serve", lambda r: "connections" in r and "stream" in r and "lookup" in r)
+    if record is None:
+        return
+    c, lookup = record["connections"], record["lookup"]
+    page += ["## serve: many clients, large results", "",
+             f"Commit `{record.get('commit', '')}`; the clients run on the same two cores.", "",
+             f"- {c['clients']:,} kept connections for {c['seconds']} s: {c['queries']:,} queries, {c['errors']} errors, p50 {c['p50_ms']} ms, p99 {c['p99_ms']} ms; "
+             f"memory {c['memory_mb']['before']} → {c['memory_mb']['half']} → {c['memory_mb']['end']} MB.",
+             f"- A row by primary key out of {record['rows']:,}: {lookup['server_ms']['p50']} ms (p99 {lookup['server_ms']['p99']}) on the server.", "",
+             "| 10 million rows as | MB/s | ClickHouse MB/s | ratio | first byte ms |", "|---|---|---|---|---|"]
+    for name, s in record["stream"].items():
+        page.append(f"| {name} | {s['mb_per_s']} | {s.get('chdb_mb_per_s', '')} | {s.get('ratio', '')} | {s['first_byte_ms']} |")
+    page.append("")
+
+
+def course(page):
+    steps = history("hits", "geomean_vs_best", lambda r: r["queries"] == 43 and not r.get("other_shape"))
+    if len(steps) > 1:
+        page += ["## How hits went", "", "| commit | geometric mean to the better peer |", "|---|---|"]
+        page += [f"| `{commit}` | {value} |" for commit, value in steps] + [""]
+
+
+def main():
+    os.makedirs(PICTURES, exist_ok=True)
+    page = ["# Benchmarks", "", "Written by `benches/report.py` from `benches/results/*.jsonl`; what each bench does stands in `benches/README.md`.",
+            "All on one machine of two shared, noisy cores: look at ratios, not at milliseconds.", ""]
+    for section in (hits, kafka, steady, serve, course):
+        section(page)
+    open(os.path.join(ROOT, "docs", "benchmarks.md"), "w").write("\n".join(page).rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()
