@@ -178,7 +178,7 @@ impl Block {
     }
 
     pub fn filter(&self, mask: &BooleanArray) -> Block {
-        let rows = mask.iter().filter(|m| *m == Some(true)).count();
+        let rows = mask.true_count();
         self.map(rows, |c| c.filter(mask))
     }
 

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod disk;
 pub mod error;
 pub mod expression;
+pub mod flags;
 pub mod health;
 pub mod log;
 pub mod merge;

@@ -23,8 +23,9 @@ pub use values::parse_structure;
 
 use std::sync::Arc;
 
-use pumphouse_storage::scan::{ColumnCondition, Predicate};
-use pumphouse_storage::{Block, DataType, Value};
+use arrow_array::BooleanArray;
+use pumphouse_storage::scan::{Chosen, ColumnCondition, Predicate, Wanted};
+use pumphouse_storage::{Block, Column, DataType, Value};
 
 use crate::context::Settings;
 use crate::dictionary::Dictionary;
@@ -106,6 +107,11 @@ pub trait TableSource: Send + Sync {
     fn row_count(&self) -> Option<u64> {
         None
     }
+    /// Whether the lengths of a string column can be scanned as a column `<name>.size`, without its
+    /// bytes.
+    fn has_sizes(&self) -> bool {
+        false
+    }
     /// Expressions that the rows of each morsel are sorted by, as canonical text.
     fn sorting_key(&self) -> &[String] {
         &[]
@@ -134,6 +140,12 @@ impl SourceColumn {
 /// Which rows of a block are wanted.
 pub type RowFilter<'a> = dyn Fn(&Block) -> Result<arrow_array::BooleanArray> + 'a;
 
+/// Which values of a column are wanted; no NULLs in the answer.
+pub type ValueFilter<'a> = dyn FnMut(&Column) -> Result<BooleanArray> + 'a;
+
+/// Whether rows whose values lie between these two (None: not bounded) may be wanted.
+pub type RangeTest<'a> = dyn Fn(&Value, Option<&Value>) -> bool + 'a;
+
 /// An open scan: independent pieces that any thread may read.
 pub trait MorselSource: Send + Sync {
     /// Number of morsels, or None if only reading tells (then morsels are read in order, one thread,
@@ -160,6 +172,43 @@ pub trait MorselSource: Send + Sync {
             Some(mask) => picked.filter(mask),
             None => picked,
         }))
+    }
+    /// Rows of morsel `index` that `keep` and `test` (None: all) choose, with their values if `wanted`;
+    /// None behind the last morsel. With [`Wanted::Codes`] the array may be a dictionary. `test` sees values of `column`: those of all rows that `keep`
+    /// keeps, maybe others of the morsel, maybe each but once. The mask given back has one flag per
+    /// row that `keep` keeps.
+    fn read_where(
+        &self,
+        index: usize,
+        column: &str,
+        keep: Option<&BooleanArray>,
+        test: Option<&mut ValueFilter<'_>>,
+        wanted: Wanted,
+    ) -> Result<Option<Chosen>> {
+        let names = [column.to_string()];
+        let Some(block) = self.read_columns(index, &names, keep)? else { return Ok(None) };
+        let rows = block.rows();
+        let lost = || Error::new(codes::LOGICAL_ERROR, format!("{column} was not read"));
+        let column = block.columns.into_iter().next().ok_or_else(lost)?;
+        let mask = match test {
+            Some(test) => Some(test(&column)?).filter(|m| m.true_count() < rows),
+            None => None,
+        };
+        let column = (wanted != Wanted::Nothing).then(|| match &mask {
+            Some(mask) => column.filter(mask),
+            None => column,
+        });
+        Ok(Some(Chosen { rows, mask, column }))
+    }
+    /// Flags of the rows of a morsel that lie where `column` may have a wanted value: `may` sees the
+    /// least and the greatest value (None: not bounded) of runs of rows. None if all may.
+    fn range_flags(
+        &self,
+        _index: usize,
+        _column: &str,
+        _may: &RangeTest<'_>,
+    ) -> Option<BooleanArray> {
+        None
     }
     /// The scan's columns of morsel `index`, of rows that pass `filter` (it sees those columns).
     /// With FINAL, rows that do not pass take no part in combining.

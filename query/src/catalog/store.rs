@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use arrow_array::BooleanArray;
 use pumphouse_storage::log::{DefaultKind, State, Table, TableDefinition};
-use pumphouse_storage::scan::{self, ColumnCondition, Predicate, PruningReport, Scan, ScanOptions};
-use pumphouse_storage::{Block, Store, Value};
+use pumphouse_storage::scan::{
+    self, Chosen, ColumnCondition, Predicate, PruningReport, Scan, ScanOptions, Wanted,
+};
+use pumphouse_storage::{Block, Column, Store, Value};
 
 use super::final_scan::StoredFinalScan;
 use super::force;
 use super::numbers::{self, EmptySource};
-use super::{Catalog, MorselSource, SourceColumn, TableSource};
+use super::{Catalog, MorselSource, RangeTest, SourceColumn, TableSource, ValueFilter};
 use crate::context::Settings;
 use crate::dictionary::Dictionary;
 use crate::error::{Error, Result, codes};
@@ -400,6 +402,10 @@ impl TableSource for StoredSource {
         &self.table.definition.sorting_key
     }
 
+    fn has_sizes(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> String {
         self.table.definition.full_name()
     }
@@ -436,6 +442,42 @@ impl MorselSource for StoredScan {
             return Ok(None);
         }
         Ok(Some(self.scan.read(index, columns, keep)?))
+    }
+
+    fn read_where(
+        &self,
+        index: usize,
+        column: &str,
+        keep: Option<&BooleanArray>,
+        test: Option<&mut ValueFilter<'_>>,
+        wanted: Wanted,
+    ) -> Result<Option<Chosen>> {
+        if index >= self.scan.morsel_count() {
+            return Ok(None);
+        }
+        // The storage knows no errors of ours: one is kept here on its way through.
+        let mut failed = None;
+        let chosen = match test {
+            None => self.scan.read_where(index, column, keep, None, wanted),
+            Some(test) => {
+                let mut passed_on = |values: &Column| {
+                    test(values).map_err(|e| {
+                        let kept = pumphouse_storage::Error::Column(e.to_string());
+                        failed = Some(e);
+                        kept
+                    })
+                };
+                self.scan.read_where(index, column, keep, Some(&mut passed_on), wanted)
+            }
+        };
+        match (failed, chosen) {
+            (Some(e), _) => Err(e),
+            (None, chosen) => Ok(Some(chosen?)),
+        }
+    }
+
+    fn range_flags(&self, index: usize, column: &str, may: &RangeTest<'_>) -> Option<BooleanArray> {
+        self.scan.granule_flags(index, column, may)
     }
 
     fn rows_hint(&self, index: usize) -> Option<usize> {

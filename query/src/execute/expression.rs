@@ -11,7 +11,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{BooleanArray, UInt32Array};
 use arrow_buffer::BooleanBuffer;
-use pumphouse_storage::{Block, Column, DataType};
+use pumphouse_storage::{Block, Column, DataType, flags};
 
 use super::set;
 use crate::context::QueryContext;
@@ -74,7 +74,7 @@ pub(crate) fn truth(column: &Column) -> Result<BooleanArray> {
     }
     use arrow_schema::DataType as A;
     let values = match array.data_type() {
-        A::UInt8 => nonzero!(UInt8Type, 0),
+        A::UInt8 => flags::pack(array.as_primitive::<UInt8Type>().values()),
         A::UInt16 => nonzero!(UInt16Type, 0),
         A::UInt32 => nonzero!(UInt32Type, 0),
         A::UInt64 => nonzero!(UInt64Type, 0),

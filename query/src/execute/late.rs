@@ -18,6 +18,7 @@ use super::transform::block_of;
 use super::{Env, Gather};
 use crate::catalog::MorselSource;
 use crate::error::{Error, Result, codes};
+use crate::optimize::scan_outputs::{Uses, size_name, size_type, with_sizes};
 use crate::optimize::shape::{is_volatile, mark, renumber, replace_columns};
 use crate::plan::{BoundExpr, Plan, PlanNode, ScanHints, SortKey};
 
@@ -69,15 +70,27 @@ impl<'p> Late<'p> {
             let below = exprs.clone();
             replace_columns(&mut key.expr, &|i| below.get(i).cloned());
         }
-        let mut early = vec![false; columns.len()];
-        keys.iter().for_each(|k| mark(&k.expr, &mut early));
-        filter.into_iter().chain(prewhere.iter()).for_each(|e| mark(e, &mut early));
-        let mut wanted = vec![false; columns.len()];
+        let width = columns.len();
+        let behind = Uses::of(width, keys.iter().map(|k| &k.expr).chain(filter));
+        let first = Uses::of(width, keys.iter().map(|k| &k.expr).chain(filter).chain(prewhere));
+        // Of strings of which only the size matters at first, the size is read.
+        let sized: Vec<(usize, String)> = (0..width)
+            .filter(|i| first.only_sizes(*i))
+            .filter_map(|i| {
+                let name = size_name(source.as_ref(), &columns[i], &scan.schema[i].1)?;
+                (!columns.contains(&name)).then_some((i, name))
+            })
+            .collect();
+        let is_sized = |i: usize| sized.iter().any(|(s, _)| *s == i);
+        let early: Vec<usize> =
+            (0..width).filter(|i| (first.values[*i] || first.sizes[*i]) && !is_sized(*i)).collect();
+        // What only PREWHERE looks at need not come out of the first look.
+        let kept = |i: usize| (behind.values[i] || behind.sizes[i]) && !is_sized(i);
+        let mut wanted = vec![false; width];
         exprs.iter().for_each(|e| mark(e, &mut wanted));
-        let later: Vec<usize> = (0..columns.len()).filter(|i| wanted[*i] && !early[*i]).collect();
-        let early: Vec<usize> = (0..columns.len()).filter(|i| early[*i]).collect();
+        let later: Vec<usize> = (0..width).filter(|i| wanted[*i] && !kept(*i)).collect();
         let saved: u32 = later.iter().map(|i| crate::optimize::bytes_of(&scan.schema[*i].1)).sum();
-        if saved < BYTES_MIN || early.is_empty() {
+        if saved < BYTES_MIN || (early.is_empty() && sized.is_empty()) {
             return None;
         }
         let opened =
@@ -85,24 +98,44 @@ impl<'p> Late<'p> {
         if !opened.morsel_count().is_some_and(|n| (0..n).all(|i| opened.rows_hint(i).is_some())) {
             return None;
         }
-        let place = |i: usize| early.iter().position(|e| *e == i).unwrap_or(0);
-        keys.iter_mut().for_each(|k| renumber(&mut k.expr, &place));
+        let place = |i: usize| match sized.iter().position(|(s, _)| *s == i) {
+            Some(at) => early.len() + at,
+            None => early.iter().position(|e| *e == i).unwrap_or(0),
+        };
         let moved = |expr: &BoundExpr| {
             let mut expr = expr.clone();
+            // A size still goes by the number of its column.
+            with_sizes(&mut expr, &|i| is_sized(i).then_some(i));
             renumber(&mut expr, &place);
             expr
         };
+        keys.iter_mut().for_each(|k| k.expr = moved(&k.expr));
         let mut schema: Vec<(String, DataType)> =
             early.iter().map(|i| scan.schema[*i].clone()).collect();
+        let mut names: Vec<String> = early.iter().map(|i| columns[*i].clone()).collect();
+        for (i, name) in &sized {
+            schema.push((name.clone(), size_type(&scan.schema[*i].1)));
+            names.push(name.clone());
+        }
         schema.push((String::new(), DataType::UInt64));
+        let unread = names
+            .iter()
+            .zip(early.iter().chain(sized.iter().map(|(i, _)| i)))
+            .filter(|(_, i)| !behind.values[**i] && !behind.sizes[**i])
+            .map(|(name, _)| name.clone())
+            .collect();
         let node = PlanNode::Scan {
             source: source.clone(),
-            columns: early.iter().map(|i| columns[*i].clone()).collect(),
+            columns: names,
             conditions: vec![],
             prewhere: prewhere.as_ref().map(moved),
             final_: false,
             sample: None,
-            hints: Box::new(ScanHints { opened: Some(opened.clone()), ..ScanHints::default() }),
+            hints: Box::new(ScanHints {
+                opened: Some(opened.clone()),
+                unread,
+                ..ScanHints::default()
+            }),
         };
         let mut first = Plan { node, schema: schema.clone() };
         if let Some(predicate) = filter {
@@ -176,7 +209,7 @@ impl<'p> Late<'p> {
         for (i, (name, data_type)) in self.scan.schema.iter().enumerate() {
             let early = self.early.iter().position(|e| *e == i).map(|at| &found.columns[at]);
             let late = self.later.iter().position(|e| *e == i).map(|at| &later.columns[at]);
-            let column = match early.or(late) {
+            let column = match late.or(early) {
                 Some(column) => Column { data_type: data_type.clone(), ..column.clone() },
                 None => Column::default_values(data_type.clone(), rows),
             };

@@ -23,7 +23,7 @@ mod limit;
 #[cfg(test)]
 mod model_tests;
 mod pipeline;
-mod prewhere;
+pub(crate) mod prewhere;
 mod scan;
 mod set;
 mod set_operation;
@@ -62,11 +62,15 @@ pub(crate) struct Env {
     pub threads: usize,
     /// What a sort with a limit asks of the scan right below it.
     top: Option<Arc<top::TopHint>>,
+    /// Columns of the scan right below that the node takes as dictionaries: the arrays of such a
+    /// column may be `DictionaryArray`s of `UInt32` keys (see `Wanted::Codes`), block by block. For
+    /// nodes whose input is a Scan itself and which look at these columns in no other way.
+    pub coded: Option<Arc<[String]>>,
 }
 
 /// Runs `plan` and gives its rows to `sink`.
 pub fn run(plan: &Plan, ctx: &Arc<QueryContext>, sink: &mut dyn ResultSink) -> Result<()> {
-    let env = Env { ctx: ctx.clone(), threads: ctx.threads().max(1), top: None };
+    let env = Env { ctx: ctx.clone(), threads: ctx.threads().max(1), top: None, coded: None };
     subquery::run_all(plan, &env)?;
     let totals = {
         let ordered = Ordered::new(SinkEnd { sink, ctx }, 0, env.threads);

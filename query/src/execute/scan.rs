@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use pumphouse_storage::scan::ColumnCondition;
+use arrow_array::BooleanArray;
+use pumphouse_storage::scan::{ColumnCondition, Wanted};
 use pumphouse_storage::{Block, Column, DataType};
 
 use super::expression::evaluate_mask;
 use super::pipeline::{Consumer, Driven, Flow, PARALLEL_ROWS_MIN, supply};
-use super::prewhere::Prewhere;
+use super::prewhere::{Prewhere, Scanned, never_fails};
+use super::top::TopHint;
 use super::{Env, late};
 use crate::catalog::{MorselSource, TableSource};
 use crate::context::QueryContext;
@@ -46,21 +48,30 @@ impl ScanNode<'_> {
         }
         let small = total.is_some_and(|rows| rows < PARALLEL_ROWS_MIN as u64);
         let threads = if small { 1 } else { env.threads };
-        let prewhere = self
-            .prewhere
-            .filter(|_| !self.final_)
-            .map(|p| Prewhere::new(p, self.columns, self.schema));
         let top = env.top.as_ref().filter(|_| !self.final_);
+        let (prewhere, bounded) = self.conditions(top.map(Arc::as_ref), env);
         let order = top.zip(count).and_then(|(top, count)| top.order(morsels.as_ref(), count));
         let driven = supply(&env.ctx, count, threads, base, consumer, &|index, push| {
             let index = order.as_ref().map_or(index, |order| order[index]);
             if top.is_some_and(|top| top.is_useless(morsels.as_ref(), index)) {
                 return Ok(true);
             }
-            match &prewhere {
+            let bounded = bounded.as_ref().filter(|_| top.is_some_and(|top| top.is_bound()));
+            let promising = match (bounded, top) {
+                (Some(_), Some(top)) => top.promising(morsels.as_ref(), index),
+                _ => None,
+            };
+            if promising.as_ref().is_some_and(|rows| rows.true_count() == 0) {
+                return Ok(true);
+            }
+            match bounded.or(prewhere.as_ref()) {
                 None => {
+                    let coded = self.coded(env);
                     let block = match self.located() {
                         true => morsels.read_columns(index, self.columns, None)?,
+                        false if !coded.is_empty() => {
+                            read_some(morsels.as_ref(), index, self.columns, None, coded)?
+                        }
                         false => self.read_whole(morsels.as_ref(), index, env)?,
                     };
                     let Some(mut block) = block else { return Ok(false) };
@@ -72,12 +83,38 @@ impl ScanNode<'_> {
                     push(self.named(block.columns, rows))?;
                 }
                 Some(prewhere) => {
-                    return self.read_filtered(morsels.as_ref(), prewhere, index, env, push);
+                    let rows = Rows { index, promising };
+                    return self.read_filtered(morsels.as_ref(), prewhere, rows, env, push);
                 }
             }
             Ok(true)
         })?;
         Ok(Driven { morsels: driven, totals: None })
+    }
+
+    /// PREWHERE as it is, and as it is once a sort above has a bound for its first column, which is
+    /// then looked at first. A dear column that others are tested before is not read first.
+    fn conditions(&self, top: Option<&TopHint>, env: &Env) -> (Option<Prewhere>, Option<Prewhere>) {
+        if self.final_ {
+            return (None, None);
+        }
+        let key = top.and_then(|top| self.columns.iter().position(|c| c == top.column()));
+        let (columns, schema) = (self.columns, self.schema);
+        let coded = self.coded(env);
+        let scanned = Scanned { columns, schema, unread: &self.hints.unread, key, coded };
+        let plain = self.prewhere.map(|p| Prewhere::new(Some(p), &scanned, false));
+        let cheap = key.is_some_and(|key| {
+            let data_type = schema[key].1.inner();
+            data_type.is_integer() || data_type.is_date_or_time()
+        });
+        let safe = self.prewhere.is_none_or(never_fails);
+        let first = key.is_some() && safe && (cheap || self.prewhere.is_none());
+        (plain, first.then(|| Prewhere::new(self.prewhere, &scanned, true)))
+    }
+
+    /// Columns that may be dictionaries.
+    fn coded<'e>(&self, env: &'e Env) -> &'e [String] {
+        env.coded.as_deref().filter(|_| !self.final_ && !self.located()).unwrap_or_default()
     }
 
     /// Whether rows are to say where they lie.
@@ -120,12 +157,16 @@ impl ScanNode<'_> {
         &self,
         morsels: &dyn MorselSource,
         prewhere: &Prewhere,
-        index: usize,
+        rows: Rows,
         env: &Env,
         push: &mut dyn FnMut(Block) -> Result<Flow>,
     ) -> Result<bool> {
         let ctx = &env.ctx;
-        let Some(passed) = prewhere.read(morsels, index, ctx)? else { return Ok(false) };
+        let Rows { index, promising } = rows;
+        let top = env.top.as_deref();
+        let Some(passed) = prewhere.read(morsels, index, promising, top, ctx)? else {
+            return Ok(false);
+        };
         let mut bytes = passed.bytes;
         if passed.kept == 0 {
             count_read(ctx, passed.rows, bytes)?;
@@ -134,8 +175,7 @@ impl ScanNode<'_> {
         let keep = passed.mask.as_ref();
         let mut columns = passed.columns;
         if !prewhere.others.is_empty() {
-            let rest = morsels
-                .read_columns(index, &prewhere.others, keep)?
+            let rest = read_some(morsels, index, &prewhere.others, keep, self.coded(env))?
                 .ok_or_else(|| Error::new(codes::LOGICAL_ERROR, "a morsel vanished"))?;
             bytes += rest.memory_bytes();
             columns.extend(rest.columns);
@@ -151,6 +191,42 @@ impl ScanNode<'_> {
         push(self.named(ordered.into_iter().map(|(_, c)| c).collect(), passed.kept))?;
         Ok(true)
     }
+}
+
+/// Rows of a morsel that are to be read.
+struct Rows {
+    index: usize,
+    /// None: all.
+    promising: Option<BooleanArray>,
+}
+
+/// Columns `names` of a morsel; those of `coded` may be dictionaries.
+fn read_some(
+    morsels: &dyn MorselSource,
+    index: usize,
+    names: &[String],
+    keep: Option<&BooleanArray>,
+    coded: &[String],
+) -> Result<Option<Block>> {
+    if !names.iter().any(|name| coded.contains(name)) {
+        return morsels.read_columns(index, names, keep);
+    }
+    let plain: Vec<String> = names.iter().filter(|n| !coded.contains(n)).cloned().collect();
+    let Some(read) = morsels.read_columns(index, &plain, keep)? else { return Ok(None) };
+    let mut block = Block::of_rows(read.rows());
+    let mut read = read.columns.into_iter();
+    for name in names {
+        let column = match coded.contains(name) {
+            false => read.next(),
+            true => {
+                let chosen = morsels.read_where(index, name, keep, None, Wanted::Codes)?;
+                chosen.and_then(|c| c.column)
+            }
+        };
+        let lost = || Error::new(codes::LOGICAL_ERROR, format!("{name} was not read"));
+        block.push(name.clone(), column.ok_or_else(lost)?);
+    }
+    Ok(Some(block))
 }
 
 /// Opens a scan with all that is known about the rows that are wanted.
@@ -176,7 +252,9 @@ pub(super) fn open(
         .collect();
     let mut ordered = vec![];
     for name in columns {
-        ordered.extend(schema.iter().find(|(n, _)| n == name).cloned());
+        let found = schema.iter().find(|(n, _)| n == name).cloned();
+        // What is not the source's own column is the size of one.
+        ordered.push(found.unwrap_or_else(|| (name.clone(), DataType::UInt64)));
     }
     for part in &hints.late_sets {
         if let BoundExpr::InSet { set, .. } = part

@@ -112,6 +112,8 @@ impl Consumer for Sorter<'_> {
     }
 }
 
+/// Rows beyond the best that gather before they are sorted and cut again.
+const CUT_ROWS_MIN: usize = 2048;
 const COARSE_ROWS: usize = 4096;
 
 /// Blocks, the keys of all their rows, and (once sorted) the order.
@@ -223,10 +225,12 @@ impl Worker for SortWorker<'_> {
                 self.run.push(block, &keys, 0..rows);
             }
         }
-        if let Some(keep) = self.shared.keep
-            && self.run.rows() > keep.saturating_mul(4).max(CHUNK_ROWS / 4)
-        {
-            self.cut(keep)?;
+        if let Some(keep) = self.shared.keep {
+            // The first cut comes soon: it gives those who read a bound.
+            let least = if self.bound.is_none() { 0 } else { CUT_ROWS_MIN };
+            if self.run.rows() > keep.saturating_mul(4).max(least) {
+                self.cut(keep)?;
+            }
         }
         self.reserve()?;
         Ok(Flow::More)

@@ -2,6 +2,7 @@
 //! that is still among the rows kept. The scan reads the most promising morsels first and leaves out
 //! those that lie behind that value altogether, so that ORDER BY a key LIMIT n reads a few granules.
 
+use arrow_array::BooleanArray;
 use parking_lot::Mutex;
 use pumphouse_storage::{DataType, Value};
 
@@ -45,6 +46,46 @@ impl TopHint {
         if better {
             *worst = Some(value);
         }
+    }
+
+    /// The column.
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// Whether some thread has all the rows it needs, so that there is a bound.
+    pub fn is_bound(&self) -> bool {
+        self.worst.lock().is_some()
+    }
+
+    /// The condition that a value of column 0, which has this type, is not behind the worst kept.
+    pub fn bound(&self, data_type: &DataType) -> Option<BoundExpr> {
+        let value = self.worst.lock().clone()?;
+        let name = if self.descending { "greaterOrEquals" } else { "lessOrEquals" };
+        let plain = match data_type {
+            DataType::Nullable(inner) => (**inner).clone(),
+            other => other.clone(),
+        };
+        let nullable = data_type.is_nullable();
+        let flag = DataType::UInt8;
+        Some(BoundExpr::Call {
+            function: crate::functions::lookup(name)?,
+            arguments: vec![
+                BoundExpr::Column { index: 0, data_type: data_type.clone() },
+                BoundExpr::Constant { value, data_type: plain },
+            ],
+            data_type: if nullable { DataType::nullable(flag) } else { flag },
+        })
+    }
+
+    /// Flags of the rows of a morsel that may come before the worst that is kept; None: all may.
+    pub fn promising(&self, morsels: &dyn MorselSource, index: usize) -> Option<BooleanArray> {
+        let worst = self.worst.lock().clone()?;
+        morsels.range_flags(index, &self.column, &|low, high| match (self.descending, high) {
+            (false, _) => *low <= worst,
+            (true, Some(high)) => *high >= worst,
+            (true, None) => true,
+        })
     }
 
     /// Morsels by their best value; those about which nothing is known first.

@@ -80,6 +80,7 @@ mod type_rule;
 mod unary;
 mod url;
 mod utf8;
+mod utf8_check;
 mod vector;
 mod wide;
 mod zone;

@@ -35,10 +35,22 @@ impl std::ops::Deref for Compiled {
 impl Compiled {
     /// The search in one text.
     pub fn search<'a>(&'a self, text: &'a [u8]) -> Search<'a> {
+        self.search_in(text, false)
+    }
+
+    /// As `search`; with `is_utf8` the text is known to be UTF-8.
+    pub fn search_in<'a>(&'a self, text: &'a [u8], is_utf8: bool) -> Search<'a> {
         let simple = self.simple.as_ref().filter(|simple| {
-            text.is_ascii() || simple.any_text && std::str::from_utf8(text).is_ok()
+            is_utf8 && simple.any_text
+                || text.is_ascii()
+                || simple.any_text && std::str::from_utf8(text).is_ok()
         });
         Search { pattern: self, simple, text, groups: [None; GROUPS_MAX] }
+    }
+
+    /// Whether it helps to know that texts are UTF-8.
+    pub fn asks_for_utf8(&self) -> bool {
+        self.simple.as_ref().is_some_and(|simple| simple.any_text)
     }
 
     /// Whether the text matches.

@@ -13,6 +13,7 @@ use super::pattern::{Compiled, compile};
 use super::registry::Registry;
 use super::strings::{Strings, StringsBuilder};
 use super::type_rule::{Args, bad_argument};
+use super::utf8_check::rows_are_utf8;
 use crate::error::{Error, Result};
 
 pub(super) fn add(r: &mut Registry) {
@@ -117,18 +118,28 @@ fn visit(
     if rows == 0 {
         return Ok(());
     }
-    let constant = match patterns {
-        Strings::One(pattern) => Some(compile(pattern, any_case)?),
-        _ => None,
-    };
+    visit_known(texts, patterns, rows, any_case, |regex, text, _| f(regex, text))
+}
+
+/// As `visit`; `f` also hears whether the text is known to be UTF-8.
+fn visit_known(
+    texts: &Strings,
+    patterns: &Strings,
+    rows: usize,
+    any_case: bool,
+    mut f: impl FnMut(&Compiled, &[u8], bool) -> Result<()>,
+) -> Result<()> {
+    if rows == 0 {
+        return Ok(());
+    }
+    if let Strings::One(pattern) = patterns {
+        let regex = compile(pattern, any_case)?;
+        let known = regex.asks_for_utf8() && rows_are_utf8(texts, rows);
+        return (0..rows).try_for_each(|row| f(&regex, texts.get(row), known));
+    }
     for row in 0..rows {
-        match &constant {
-            Some(regex) => f(regex, texts.get(row))?,
-            None => {
-                let regex = regex_at(patterns, row, any_case)?;
-                f(&regex, texts.get(row))?;
-            }
-        }
+        let regex = regex_at(patterns, row, any_case)?;
+        f(&regex, texts.get(row), false)?;
     }
     Ok(())
 }
@@ -141,9 +152,9 @@ fn wanted_group(regex: &Regex) -> usize {
 fn extract(call: &FunctionCall) -> Result<Column> {
     let (texts, patterns) = (call.strings(0)?, call.strings(1)?);
     let mut out = StringsBuilder::with_capacity(call.rows, texts.total(call.rows) / 2);
-    visit(&texts, &patterns, call.rows, false, |regex, text| {
+    visit_known(&texts, &patterns, call.rows, false, |regex, text, known| {
         let group = wanted_group(regex);
-        let mut search = regex.search(text);
+        let mut search = regex.search_in(text, known);
         let found = search.find(0, group > 0).is_some();
         out.push(if found { search.group(group) } else { &[] });
         Ok(())
@@ -280,6 +291,15 @@ enum Piece {
     Group(usize),
 }
 
+impl Piece {
+    fn group(&self) -> Option<usize> {
+        match self {
+            Piece::Group(group) => Some(*group),
+            Piece::Text(_) => None,
+        }
+    }
+}
+
 /// `\0` to `\9` are groups, `\\` is a backslash.
 fn pieces(replacement: &[u8]) -> Result<Vec<Piece>> {
     let mut out = vec![];
@@ -317,7 +337,10 @@ fn replace(call: &FunctionCall, all: bool) -> Result<Column> {
         _ => None,
     };
     let mut row = 0;
-    visit(&texts, &patterns, call.rows, false, |regex, text| {
+    // What the highest group of a constant replacement is, is known once for all rows.
+    let highest_of = |pieces: &[Piece]| pieces.iter().filter_map(Piece::group).max();
+    let plan = constant.as_ref().map(|pieces| highest_of(pieces));
+    visit_known(&texts, &patterns, call.rows, false, |regex, text, known| {
         let own;
         let pieces = match &constant {
             Some(pieces) => pieces,
@@ -327,10 +350,7 @@ fn replace(call: &FunctionCall, all: bool) -> Result<Column> {
             }
         };
         row += 1;
-        if let Some(highest) = pieces
-            .iter()
-            .filter_map(|p| if let Piece::Group(g) = p { Some(*g) } else { None })
-            .max()
+        if let Some(highest) = plan.unwrap_or_else(|| highest_of(pieces))
             && highest >= regex.captures_len()
         {
             return Err(bad_argument(format!(
@@ -339,20 +359,26 @@ fn replace(call: &FunctionCall, all: bool) -> Result<Column> {
                 regex.captures_len() - 1
             )));
         }
-        replace_one(regex, text, pieces, all, &mut out.bytes);
+        replace_one(regex, (text, known), pieces, all, &mut out.bytes);
         out.end_row();
         Ok(())
     })?;
     call.finish(out.finish()?)
 }
 
-fn replace_one(regex: &Compiled, text: &[u8], pieces: &[Piece], all: bool, out: &mut Vec<u8>) {
+fn replace_one(
+    regex: &Compiled,
+    (text, is_utf8): (&[u8], bool),
+    pieces: &[Piece],
+    all: bool,
+    out: &mut Vec<u8>,
+) {
     if regex.as_str().is_empty() {
         out.extend_from_slice(text);
         return;
     }
     let plain = pieces.iter().all(|p| matches!(p, Piece::Text(_) | Piece::Group(0)));
-    let mut search = regex.search(text);
+    let mut search = regex.search_in(text, is_utf8);
     let (mut done, mut at) = (0, 0);
     // An empty match may follow right behind another one, so that the search is by hand.
     while at <= text.len() {

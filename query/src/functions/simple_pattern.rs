@@ -24,14 +24,26 @@ enum Element {
     /// Bytes of a set, as many as there are, at least `least` and at most `most`.
     Set {
         set: Box<[bool; 256]>,
-        only_not: Option<u8>,
+        shape: Shape,
         least: usize,
         most: usize,
+        /// Whether fewer than there are can never match: what follows begins with none of them.
+        whole: bool,
     },
     Open(usize),
     Close(usize),
     Start,
     End,
+}
+
+/// How the end of a run of a set is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Every byte is in the set.
+    All,
+    /// Every byte but this one.
+    Not(u8),
+    Any,
 }
 
 #[derive(Debug, Clone)]
@@ -60,7 +72,8 @@ impl SimplePattern {
         if parser.at != pattern.len() {
             return None;
         }
-        let elements = parser.elements;
+        let mut elements = parser.elements;
+        mark_whole(&mut elements);
         let anchored = matches!(elements.first(), Some(Element::Start));
         let prefix = match elements.iter().find(|e| !matches!(e, Element::Open(_))) {
             Some(Element::Literal(text)) => Some(Finder::new(text).into_owned()),
@@ -98,6 +111,23 @@ impl SimplePattern {
     }
 }
 
+/// Marks the sets that take all there is or cannot match. A group boundary takes nothing.
+fn mark_whole(elements: &mut [Element]) {
+    for i in 0..elements.len() {
+        let (head, rest) = elements.split_at_mut(i + 1);
+        let Some(Element::Set { set, whole, .. }) = head.last_mut() else { continue };
+        let next = rest.iter().find(|e| !matches!(e, Element::Open(_) | Element::Close(_)));
+        *whole = match next {
+            None | Some(Element::End) => true,
+            Some(Element::Literal(text)) => text.first().is_some_and(|b| !set[*b as usize]),
+            Some(Element::Set { set: other, least: 1.., .. }) => {
+                !set.iter().zip(other.iter()).any(|(a, b)| *a && *b)
+            }
+            _ => false,
+        };
+    }
+}
+
 /// Whether the first element takes whole letters of UTF-8: it has no byte of a long one, or it takes them
 /// as long as they come and what follows begins elsewhere than in the middle of one.
 fn keeps_letters_whole(elements: &[Element]) -> bool {
@@ -122,6 +152,9 @@ fn keeps_letters_whole(elements: &[Element]) -> bool {
 }
 
 /// The end of a match of `elements` at `at`; the outer None is an exhausted budget.
+///
+/// Groups need not be put back when a way leads nowhere: each stands once in the list, so that the way
+/// that matches sets them all.
 fn walk(
     elements: &[Element],
     text: &[u8],
@@ -140,39 +173,29 @@ fn walk(
             }
             Element::Optional(wanted) => {
                 if text[at..].starts_with(wanted) {
-                    let before = *groups;
                     let rest = &elements[i + 1..];
                     if let Some(end) = walk(rest, text, at + wanted.len(), groups, budget)? {
                         return Some(Some(end));
                     }
-                    *groups = before;
                 }
             }
-            Element::Set { set, only_not, least, most } => {
-                let run = match only_not {
-                    Some(byte) if *most == usize::MAX => {
-                        memchr::memchr(*byte, &text[at..]).unwrap_or(text.len() - at)
+            Element::Set { set, shape, least, most, whole } => {
+                let rest = &text[at..];
+                let run = match shape {
+                    Shape::All => rest.len().min(*most),
+                    Shape::Not(byte) if *most == usize::MAX => {
+                        memchr::memchr(*byte, rest).unwrap_or(rest.len())
                     }
-                    _ => text[at..].iter().take(*most).take_while(|b| set[**b as usize]).count(),
+                    _ => rest.iter().take(*most).take_while(|b| set[**b as usize]).count(),
                 };
                 if run < *least {
                     return Some(None);
                 }
-                let rest = &elements[i + 1..];
-                let before = *groups;
-                for taken in (*least..=run).rev() {
-                    *budget = budget.checked_sub(1)?;
-                    if let Some(Element::Literal(wanted)) = rest.first()
-                        && text.get(at + taken) != wanted.first()
-                    {
-                        continue;
-                    }
-                    if let Some(end) = walk(rest, text, at + taken, groups, budget)? {
-                        return Some(Some(end));
-                    }
-                    *groups = before;
+                if *whole {
+                    at += run;
+                    continue;
                 }
-                return Some(None);
+                return shorter(&elements[i + 1..], text, at, (*least, run), groups, budget);
             }
             Element::Open(group) => groups[*group] = Some((at, at)),
             Element::Close(group) => {
@@ -186,6 +209,29 @@ fn walk(
         }
     }
     Some(Some(at))
+}
+
+/// As [`walk`], behind a run of `least` to `most` bytes at `at`, the longest that matches.
+fn shorter(
+    rest: &[Element],
+    text: &[u8],
+    at: usize,
+    (least, most): (usize, usize),
+    groups: &mut Groups,
+    budget: &mut usize,
+) -> Option<Option<usize>> {
+    for taken in (least..=most).rev() {
+        *budget = budget.checked_sub(1)?;
+        if let Some(Element::Literal(wanted)) = rest.first()
+            && text.get(at + taken) != wanted.first()
+        {
+            continue;
+        }
+        if let Some(end) = walk(rest, text, at + taken, groups, budget)? {
+            return Some(Some(end));
+        }
+    }
+    Some(None)
 }
 
 struct Parser<'a> {
@@ -329,9 +375,11 @@ impl Parser<'_> {
 
     fn push_set(&mut self, set: [bool; 256], repeat: &Repeat) {
         let missing: Vec<u8> = (0..=255u8).filter(|b| b.is_ascii() && !set[*b as usize]).collect();
-        let only_not = match missing[..] {
-            [byte] => Some(byte),
-            _ => None,
+        let wide = set[0x80..].iter().all(|s| *s);
+        let shape = match missing[..] {
+            [] if wide => Shape::All,
+            [byte] if wide => Shape::Not(byte),
+            _ => Shape::Any,
         };
         let (least, most) = match repeat {
             Repeat::Once => (1, 1),
@@ -339,7 +387,8 @@ impl Parser<'_> {
             Repeat::Any => (0, usize::MAX),
             Repeat::Some => (1, usize::MAX),
         };
-        self.elements.push(Element::Set { set: Box::new(set), only_not, least, most });
+        let set = Box::new(set);
+        self.elements.push(Element::Set { set, shape, least, most, whole: false });
     }
 
     /// `[…]` behind its opening bracket.

@@ -17,6 +17,7 @@ pub(crate) mod predicate;
 pub(crate) mod prewhere;
 mod project_merge;
 pub(crate) mod scan_conditions;
+pub(crate) mod scan_outputs;
 pub(crate) mod shape;
 #[cfg(test)]
 mod tests;
@@ -60,7 +61,7 @@ pub fn optimize_in(plan: Plan, ctx: &QueryContext) -> Result<Plan> {
     if ctx.settings.bool("optimize_move_to_prewhere", true) {
         plan = prewhere::apply(plan);
     }
-    Ok(plan)
+    Ok(scan_outputs::apply(plan))
 }
 
 /// Plans inside `IN (SELECT …)` are plans of their own.

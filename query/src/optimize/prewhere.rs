@@ -10,6 +10,7 @@ use crate::plan::{BoundExpr, Plan, PlanNode};
 
 use super::bottom_up;
 use super::shape::*;
+use crate::execute::prewhere::never_fails;
 
 /// Columns of up to so many bytes a row are cheap.
 const CHEAP_BYTES: u32 = 8;
@@ -48,6 +49,10 @@ fn choose(
     let (cheap_parts, dear): (Vec<_>, Vec<_>) = movable.into_iter().partition(cheap);
     if dear.is_empty() {
         return (cheap_parts, stay);
+    }
+    // What cannot fail is tested step by step while reading, on no more rows than pass.
+    if cheap_parts.iter().chain(&dear).all(never_fails) {
+        return (cheap_parts.into_iter().chain(dear).collect(), stay);
     }
     let selective = cheap_parts.iter().map(selectivity).product::<f64>() < 0.5;
     if selective {

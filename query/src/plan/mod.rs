@@ -132,6 +132,8 @@ pub struct ScanHints {
     pub predicate: Predicate,
     /// Conjuncts `… IN (subquery)` over the scan's columns: conditions once their sets are filled.
     pub late_sets: Vec<BoundExpr>,
+    /// Columns that nobody above PREWHERE looks at: any values will do.
+    pub unread: Vec<String>,
     /// The scan to read from, if it is open already. The last column of the schema is then not one
     /// of the source: it says where the row lies (morsel and row in it).
     pub opened: Option<Arc<dyn MorselSource>>,

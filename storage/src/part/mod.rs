@@ -8,6 +8,9 @@
 //! it ([`PendingPart`]); every byte is checksummed before it is used.
 
 pub mod codec;
+mod coded_read;
+#[cfg(test)]
+mod coded_tests;
 mod content_hash;
 mod decode;
 mod encode;
@@ -27,7 +30,10 @@ mod writer;
 
 use std::sync::Arc;
 
+pub use coded_read::{Chosen, ValueTest, Wanted};
+pub(crate) use coded_read::{choose_of, sizes_of};
 pub(crate) use content_hash::{row_hashes, sum as sum_hashes};
+pub(crate) use decode::Aspect;
 pub(crate) use encode::number_buffer;
 pub(crate) use footer::KeyColumn;
 pub(crate) use layout::{Layout, Order};

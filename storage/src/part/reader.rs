@@ -31,6 +31,18 @@ thread_local! {
     static BUFFERS: RefCell<(Vec<u8>, Scratch)> = RefCell::default();
 }
 
+/// Runs `work` with the thread's buffer and scratch memory. They are taken out meanwhile, so that what
+/// runs inside may read, too.
+pub(super) fn with_buffers<T>(work: impl FnOnce(&mut Vec<u8>, &mut Scratch) -> T) -> T {
+    let (mut buffer, mut scratch) = BUFFERS.take();
+    let result = work(&mut buffer, &mut scratch);
+    if buffer.len() > BUFFER_BYTES_KEPT {
+        buffer = Vec::new();
+    }
+    BUFFERS.set((buffer, scratch));
+    result
+}
+
 /// An open part. Cheap to share; reads from any thread.
 pub struct PartReader {
     path: String,
@@ -331,6 +343,39 @@ impl PartReader {
         Ok(Column { data_type: entry.data_type.clone(), array })
     }
 
+    /// Reads the nodes of `granules` (ascending) into `bytes`; where each lies.
+    pub(super) fn read_nodes(
+        &self,
+        index: usize,
+        granules: &[usize],
+        bytes: &mut Vec<u8>,
+    ) -> Result<Vec<std::ops::Range<usize>>> {
+        let entry = &self.footer.columns[index];
+        let total: usize = granules.iter().map(|g| entry.mark(*g).length as usize).sum();
+        bytes.resize(bytes.len().max(total), 0);
+        let (mut nodes, mut at, mut rest) = (Vec::with_capacity(granules.len()), 0, granules);
+        while let Some(first) = rest.first() {
+            let (now, after) = rest.split_at(self.neighbours(entry, rest));
+            rest = after;
+            let begin = at;
+            for granule in now {
+                let length = entry.mark(*granule).length as usize;
+                nodes.push(at..at + length);
+                at += length;
+            }
+            self.file.read_at(entry.mark(*first).file_offset, &mut bytes[begin..at])?;
+        }
+        Ok(nodes)
+    }
+
+    /// Checks the hash of a node.
+    pub(super) fn check(&self, node: &[u8], mark: Mark) -> Result<()> {
+        match xxh3_64(node) == mark.hash {
+            true => Ok(()),
+            false => Err(self.damaged(mark, "bytes of their recorded hash")),
+        }
+    }
+
     /// How many of `granules`, from the first, lie one after the other in the file.
     fn neighbours(&self, entry: &ColumnEntry, granules: &[usize]) -> usize {
         let first = entry.mark(granules[0]);
@@ -354,9 +399,7 @@ impl PartReader {
         scratch: &mut Scratch,
         sink: &mut Sink,
     ) -> Result<()> {
-        if xxh3_64(node) != mark.hash {
-            return Err(self.damaged(mark, "bytes of their recorded hash"));
-        }
+        self.check(node, mark)?;
         scratch.allow(mark.decoded as usize);
         let mut cursor = Cursor::new(node);
         sink.append(&mut cursor, rows, scratch).map_err(|e| self.damaged(mark, e.0))?;
@@ -366,7 +409,7 @@ impl PartReader {
         Ok(())
     }
 
-    fn damaged(&self, mark: Mark, what: &str) -> Error {
+    pub(super) fn damaged(&self, mark: Mark, what: &str) -> Error {
         let e = Error::Damaged {
             path: self.path.clone(),
             file_offset: mark.file_offset,

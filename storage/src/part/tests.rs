@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-const TYPES: &[&str] = &[
+pub(super) const TYPES: &[&str] = &[
     "UInt8",
     "UInt16",
     "UInt32",
@@ -146,7 +146,11 @@ fn value(data_type: &DataType, spread: u64, random: &mut Random) -> Value {
 }
 
 /// Shapes of data that lead to different encodings.
-fn shapes(data_type: &DataType, rows: usize, seed: u64) -> Vec<(&'static str, Vec<Value>)> {
+pub(super) fn shapes(
+    data_type: &DataType,
+    rows: usize,
+    seed: u64,
+) -> Vec<(&'static str, Vec<Value>)> {
     let mut r = Random(seed | 1);
     let mut make = |spread: u64| -> Vec<Value> {
         (0..rows).map(|_| value(data_type, spread, &mut r)).collect()
@@ -175,7 +179,7 @@ fn shapes(data_type: &DataType, rows: usize, seed: u64) -> Vec<(&'static str, Ve
     ]
 }
 
-fn text(column: &Column) -> Vec<String> {
+pub(super) fn text(column: &Column) -> Vec<String> {
     (0..column.len()).map(|i| format!("{:?}", column.value(i))).collect()
 }
 
@@ -257,7 +261,11 @@ fn encodings_are_chosen_where_they_win() {
     }
 }
 
-fn write_part(disk: &Arc<dyn Disk>, columns: &[Column], granularity: usize) -> PendingPart {
+pub(super) fn write_part(
+    disk: &Arc<dyn Disk>,
+    columns: &[Column],
+    granularity: usize,
+) -> PendingPart {
     write_part_with(disk, columns, granularity, |_| {})
 }
 

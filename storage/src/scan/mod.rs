@@ -14,11 +14,13 @@ pub(crate) mod tests;
 
 use std::ops::Bound;
 
-pub use crate::part::index_columns;
+pub use crate::part::{Chosen, ValueTest, Wanted, index_columns};
 pub use explain::explain_lines;
 pub use final_read::{FinalScan, has_final, open_final};
 pub(crate) use open::OpenPart;
-pub use open::{MORSEL_ROWS, Scan, ScanOptions, column_range, open, open_where};
+pub use open::{
+    MORSEL_ROWS, SIZE_SUFFIX, Scan, ScanOptions, column_range, has_sizes, open, open_where,
+};
 pub use predicate::{Piece, Predicate};
 pub use prune::{PruningReport, PruningStage, PruningStep};
 

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, BooleanArray};
 
 use super::prune::{Pruner, PruningReport};
@@ -13,12 +14,12 @@ use super::{ColumnCondition, Predicate};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::log::{self, ColumnDefinition, State};
-use crate::part::{PartReader, RowMask};
+use crate::part::{Aspect, Chosen, PartReader, RowMask, ValueTest, Wanted};
 use crate::store::Store;
 use crate::table::column_reader::ColumnReader;
 use crate::table::key::TableKeys;
 use crate::table::stored_columns;
-use crate::types::Value;
+use crate::types::{DataType, Value};
 
 /// Rows of a morsel, at most.
 pub const MORSEL_ROWS: usize = 65_536;
@@ -129,7 +130,7 @@ impl Scan {
     ) -> Result<Scan> {
         let ids = columns
             .iter()
-            .map(|name| Ok(column_of(table, name)?.id))
+            .map(|name| Ok(wanted_of(table, name)?.0.id))
             .collect::<Result<Vec<u32>>>()?;
         let mut morsels = vec![];
         let mut kept = vec![];
@@ -191,17 +192,123 @@ impl Scan {
         let named = columns
             .iter()
             .map(|name| {
-                let definition = column_of(&self.table, name)?;
-                let column = self.columns.read(&part.reader, definition, &plan.granules)?;
-                let column = match &plan.mask {
-                    Some(mask) => column.filter(mask),
-                    None => column,
-                };
-                Ok((name.clone(), column))
+                let (definition, aspect) = wanted_of(&self.table, name)?;
+                if aspect == Aspect::Values && plan.mask.is_none() {
+                    let column = self.columns.read(&part.reader, definition, &plan.granules)?;
+                    return Ok((name.clone(), column));
+                }
+                let (granules, mask) = (&plan.granules, plan.mask.as_ref());
+                let reader = &part.reader;
+                let rows = Wanted::Rows;
+                let chosen =
+                    self.columns.choose(reader, definition, aspect, granules, mask, None, rows)?;
+                Ok((name.clone(), chosen.column.ok_or_else(lost)?))
             })
             .collect::<Result<Vec<_>>>()?;
         Ok(Block::new(named))
     }
+}
+
+impl Scan {
+    /// Rows of morsel `i` that `keep` (one flag per row; None: all) and `test` choose. `test` sees the
+    /// values of `column` in these granules: those of all rows that `keep` keeps, maybe others, maybe
+    /// each but once. The mask given back has one flag per row that `keep` keeps.
+    pub fn read_where(
+        &self,
+        i: usize,
+        column: &str,
+        keep: Option<&BooleanArray>,
+        test: Option<&mut ValueTest<'_>>,
+        wanted: Wanted,
+    ) -> Result<Chosen> {
+        let morsel = &self.morsels[i];
+        let part = &self.parts[morsel.part];
+        let plan = ReadPlan::new(&part.reader, morsel, keep)?;
+        let (definition, aspect) = wanted_of(&self.table, column)?;
+        let mut chosen = self.columns.choose(
+            &part.reader,
+            definition,
+            aspect,
+            &plan.granules,
+            plan.mask.as_ref(),
+            test,
+            wanted,
+        )?;
+        chosen.rows = plan.rows;
+        if let (Some(kept), Some(mask)) = (&plan.mask, &chosen.mask) {
+            let values = arrow_select::filter::filter(mask, kept)
+                .map_err(|e| Error::Column(e.to_string()))?;
+            let values = values.as_boolean().clone();
+            chosen.mask = Some(values).filter(|m| m.true_count() < m.len());
+        }
+        Ok(chosen)
+    }
+
+    /// Flags of the rows of morsel `i` whose granule may hold a wanted value of `column`: `may`
+    /// sees the least and the greatest (None: not bounded), NULLs left out. None if all may.
+    pub fn granule_flags(
+        &self,
+        i: usize,
+        column: &str,
+        may: &dyn Fn(&Value, Option<&Value>) -> bool,
+    ) -> Option<BooleanArray> {
+        let morsel = &self.morsels[i];
+        let part = &self.parts[morsel.part].reader;
+        let definition = column_of(&self.table, column).ok()?;
+        if !ColumnReader::is_as_defined(part, definition) {
+            return None;
+        }
+        let at = part.column_index(definition.id)?;
+        let may_hold = |granule: usize| match part.range(at, granule) {
+            Some((low, high)) => may(&low, high.as_ref()),
+            // Of nothing but NULLs, or of unknown range.
+            None => true,
+        };
+        let flags: Vec<bool> = morsel.granules.iter().map(|g| may_hold(*g)).collect();
+        if flags.iter().all(|f| *f) {
+            return None;
+        }
+        let mut rows = arrow_array::builder::BooleanBufferBuilder::new(morsel.rows);
+        let mut from = 0;
+        for (granule, flag) in morsel.granules.iter().zip(flags) {
+            let count = part.granule_rows(*granule);
+            let left = match &morsel.live {
+                Some(live) => live.slice(from, count).true_count(),
+                None => count,
+            };
+            rows.append_n(left, flag);
+            from += count;
+        }
+        Some(BooleanArray::new(rows.finish(), None))
+    }
+}
+
+fn lost() -> Error {
+    Error::Column("a column was read but not kept".into())
+}
+
+/// The lengths of a column of strings can be read under its name with this behind it.
+pub const SIZE_SUFFIX: &str = ".size";
+
+/// Whether the lengths of a column of this type can be read without it.
+pub fn has_sizes(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Nullable(inner) => **inner == DataType::String,
+        other => *other == DataType::String,
+    }
+}
+
+/// The column that `name` means, and what of it.
+fn wanted_of<'a>(table: &'a log::Table, name: &str) -> Result<(&'a ColumnDefinition, Aspect)> {
+    let found = column_of(table, name);
+    if found.is_err()
+        && let Some(base) = name.strip_suffix(SIZE_SUFFIX)
+        && let Ok(column) = column_of(table, base)
+        && has_sizes(&column.data_type)
+    {
+        return Ok((column, Aspect::Sizes));
+    }
+    Ok((found?, Aspect::Values))
 }
 
 /// What of a morsel has to be decoded.

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow_array::BooleanArray;
 use parking_lot::Mutex;
 
 use super::stored_columns;
@@ -14,7 +15,7 @@ use crate::block::{Block, Column};
 use crate::error::{Error, Result};
 use crate::expression::{CompiledExpression, ExpressionCompiler};
 use crate::log::{ColumnDefinition, TableDefinition};
-use crate::part::PartReader;
+use crate::part::{Aspect, Chosen, PartReader, ValueTest, Wanted, choose_of, sizes_of};
 use crate::types::DataType;
 
 /// How deep defaults may lead to columns that are missing too.
@@ -53,6 +54,31 @@ impl ColumnReader {
         granules: &[usize],
     ) -> Result<Column> {
         self.read_within(part, column, granules, DEPTH_MAX)
+    }
+
+    /// Rows of `granules` that `keep` and `test` choose, of a column or of its lengths.
+    #[expect(clippy::too_many_arguments, reason = "what PartReader::choose takes, and the column")]
+    pub(crate) fn choose(
+        &self,
+        part: &PartReader,
+        column: &ColumnDefinition,
+        aspect: Aspect,
+        granules: &[usize],
+        keep: Option<&BooleanArray>,
+        test: Option<&mut ValueTest<'_>>,
+        wanted: Wanted,
+    ) -> Result<Chosen> {
+        if let Some(index) = part.column_index(column.id)
+            && *part.data_type(index) == column.data_type
+        {
+            return part.choose(index, aspect, granules, keep, test, wanted);
+        }
+        let mut whole = self.read(part, column, granules)?;
+        if aspect == Aspect::Sizes {
+            whole = sizes_of(&whole)
+                .ok_or_else(|| Error::Column(format!("{} has no sizes", column.name)))?;
+        }
+        choose_of(whole, keep, test, wanted)
     }
 
     fn read_within(

@@ -3,6 +3,7 @@
 //! Rule: nothing is allocated that the block's recorded decoded size does not allow, and no bytes
 //! make it panic; what the writer would not write is [`Malformed`].
 
+mod coded;
 mod number;
 mod payload;
 mod strings;
@@ -16,6 +17,8 @@ use arrow_array::{
 };
 use arrow_buffer::{Buffer, MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType as ArrowType;
+
+pub(crate) use coded::{Aspect, Coded, Mapping, mapping, readable};
 
 use super::encode::tag;
 use super::layout::Layout;

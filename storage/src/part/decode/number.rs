@@ -7,7 +7,7 @@ use super::payload::payload;
 use super::{Scratch, strings};
 
 /// Nodes inside nodes: runs or dictionary, then flat ones.
-const DEPTH_MAX: u8 = 2;
+pub(super) const DEPTH_MAX: u8 = 2;
 
 /// Fills `out` (not empty) from the node whose tag was read.
 pub(super) fn words<T: Word>(

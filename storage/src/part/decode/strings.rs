@@ -118,7 +118,7 @@ impl StringSink {
     }
 }
 
-fn dictionary_size(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<usize> {
+pub(super) fn dictionary_size(cursor: &mut Cursor<'_>, rows: usize) -> Decoded<usize> {
     let distinct = cursor.u32()? as usize;
     if distinct == 0 || distinct > rows || distinct > u16::MAX as usize {
         return Err(Malformed("a dictionary size"));

@@ -1,0 +1,50 @@
+//! Flags as bytes into flags as bits, eight at a time.
+
+use arrow_buffer::{BooleanBuffer, Buffer};
+
+/// One bit per byte: set where the byte is not zero.
+pub fn pack(bytes: &[u8]) -> BooleanBuffer {
+    let mut out: Vec<u64> = Vec::with_capacity(bytes.len().div_ceil(64));
+    let (chunks, rest) = bytes.as_chunks::<64>();
+    for chunk in chunks {
+        let (eights, _) = chunk.as_chunks::<8>();
+        let word = eights.iter().rev().fold(0, |word, eight| word << 8 | byte_of(*eight));
+        out.push(word);
+    }
+    if !rest.is_empty() {
+        out.push(rest.iter().rev().fold(0, |word, byte| word << 1 | u64::from(*byte != 0)));
+    }
+    BooleanBuffer::new(Buffer::from_vec(out), 0, bytes.len())
+}
+
+/// Bit `i` says whether byte `i` is not zero.
+#[inline(always)]
+fn byte_of(eight: [u8; 8]) -> u64 {
+    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    let word = u64::from_le_bytes(eight);
+    let nonzero = ((((word & LOW) + LOW) | word) & !LOW) >> 7;
+    // Multiplying brings bit 8i to bit 56 + i.
+    nonzero.wrapping_mul(0x0102_0408_1020_4080) >> 56
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_with_a_look_at_each() {
+        let mut seed = 1u64;
+        for length in 0..300usize {
+            let bytes: Vec<u8> = (0..length)
+                .map(|_| {
+                    seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+                    if seed >> 62 == 0 { (seed >> 40) as u8 } else { 0 }
+                })
+                .collect();
+            let packed = pack(&bytes);
+            assert_eq!(packed.len(), length);
+            assert!(bytes.iter().zip(packed.iter()).all(|(b, bit)| (*b != 0) == bit));
+        }
+        assert!(pack(&[1, 2, 4, 8, 16, 32, 64, 128, 255, 3]).iter().all(|bit| bit));
+    }
+}

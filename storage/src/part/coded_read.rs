@@ -1,0 +1,340 @@
+//! Reading rows of a column that a condition on the column itself chooses, or that were chosen before.
+//!
+//! The condition sees each value of a granule's dictionary or runs once, and rows are looked at only
+//! in granules where it holds for some values and not for others. Columns of another shape (NULLs,
+//! lists, fixed bytes) are read whole, tested and filtered: the answer is the same.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::builder::BooleanBufferBuilder;
+use arrow_array::types::UInt32Type;
+use arrow_array::{Array, BooleanArray, DictionaryArray, UInt32Array, UInt64Array};
+use arrow_buffer::BooleanBuffer;
+
+use super::decode::{Aspect, Coded, Mapping, Scratch, Sink, mapping, readable};
+use super::layout::{Layout, Order};
+use super::reader::{PartReader, with_buffers};
+use crate::block::Column;
+use crate::error::{Error, Result};
+use crate::flags::pack;
+use crate::types::DataType;
+
+/// Rows per value from which on a dictionary is worth while.
+const CODES_GAIN_MIN: usize = 2;
+
+/// Says for every row of a column whether it is wanted; no NULLs in the answer.
+pub type ValueTest<'a> = dyn FnMut(&Column) -> Result<BooleanArray> + 'a;
+
+/// Rows of some granules.
+pub struct Chosen {
+    /// Rows that were asked about.
+    pub rows: usize,
+    /// One flag per row of the granules; None if all are chosen.
+    pub mask: Option<BooleanArray>,
+    /// The chosen rows, if they were asked for.
+    pub column: Option<Column>,
+}
+
+/// What of the chosen rows is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Only which they are.
+    Nothing,
+    Rows,
+    /// The rows, as an Arrow dictionary where they are stored in a way that gives one for free: then
+    /// the column's array is a `DictionaryArray` of `UInt32` keys. Its values may repeat, and need not
+    /// all be referred to.
+    Codes,
+}
+
+/// The lengths of a column of strings; NULL where it is NULL.
+pub(crate) fn sizes_of(column: &Column) -> Option<Column> {
+    let strings = column.array.as_any().downcast_ref::<arrow_array::BinaryArray>()?;
+    let lengths: Vec<u64> =
+        strings.value_offsets().windows(2).map(|w| (w[1] - w[0]) as u64).collect();
+    let array = UInt64Array::new(lengths.into(), strings.nulls().cloned());
+    let data_type = match column.data_type.is_nullable() {
+        true => DataType::nullable(DataType::UInt64),
+        false => DataType::UInt64,
+    };
+    Some(Column { data_type, array: Arc::new(array) })
+}
+
+/// Granules whose values are decoded.
+struct Pieces {
+    /// The nodes, one after the other.
+    bytes: Vec<u8>,
+    nodes: Vec<Range<usize>>,
+    coded: Vec<Coded>,
+    /// Number of each granule's first value.
+    firsts: Vec<usize>,
+}
+
+impl PartReader {
+    /// Rows of `granules` that `keep` (one flag per row of them; None: all) and `test` choose, of
+    /// the column at `index` or of its lengths.
+    pub(crate) fn choose(
+        &self,
+        index: usize,
+        aspect: Aspect,
+        granules: &[usize],
+        keep: Option<&BooleanArray>,
+        test: Option<&mut ValueTest<'_>>,
+        wanted: Wanted,
+    ) -> Result<Chosen> {
+        let layout = &self.column(index).layout;
+        let plain = granules.iter().all(|g| self.nulls(index, *g) == 0);
+        if !plain || !readable(layout, aspect) {
+            return self.choose_whole(index, aspect, granules, keep, test, wanted);
+        }
+        with_buffers(|buffer, scratch| {
+            self.choose_coded(index, aspect, granules, keep, test, wanted, buffer, scratch)
+        })
+    }
+
+    fn choose_whole(
+        &self,
+        index: usize,
+        aspect: Aspect,
+        granules: &[usize],
+        keep: Option<&BooleanArray>,
+        test: Option<&mut ValueTest<'_>>,
+        wanted: Wanted,
+    ) -> Result<Chosen> {
+        let mut column = self.read_column(index, granules)?;
+        if aspect == Aspect::Sizes {
+            column = sizes_of(&column)
+                .ok_or_else(|| Error::Column(format!("{} has no sizes", column.data_type)))?;
+        }
+        choose_of(column, keep, test, wanted)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the two ways of reading share them")]
+    fn choose_coded(
+        &self,
+        index: usize,
+        aspect: Aspect,
+        granules: &[usize],
+        keep: Option<&BooleanArray>,
+        test: Option<&mut ValueTest<'_>>,
+        wanted: Wanted,
+        buffer: &mut Vec<u8>,
+        scratch: &mut Scratch,
+    ) -> Result<Chosen> {
+        let (pieces, values) = self.values_of(index, aspect, granules, buffer, scratch)?;
+        let holds = match test {
+            Some(test) => Some(test(&values)?),
+            None => None,
+        };
+        let rows_wanted = wanted != Wanted::Nothing;
+        let rows: usize = pieces.coded.iter().map(|c| c.rows).sum();
+        let mut flags = BooleanBufferBuilder::new(rows);
+        let mut indices: Vec<u32> = vec![];
+        for (i, coded) in pieces.coded.iter().enumerate() {
+            let mark = self.column(index).mark(granules[i]);
+            let from = flags.len();
+            let kept = keep.map(|k| k.values().slice(from, coded.rows));
+            let held = holds.as_ref().map(|h| h.values().slice(pieces.firsts[i], coded.values));
+            let count = held.as_ref().map_or(coded.values, BooleanBuffer::count_set_bits);
+            if count == 0 {
+                flags.append_n(coded.rows, false);
+                continue;
+            }
+            let all = count == coded.values;
+            let map = match all && !rows_wanted {
+                true => Mapping::Constant,
+                false => mapping(&pieces.bytes[pieces.nodes[i].clone()], coded, scratch)
+                    .map_err(|e| self.damaged(mark, e.0))?,
+            };
+            match (all, &held) {
+                (false, Some(held)) => append_flags(&map, held, coded.rows, &mut flags),
+                _ => flags.append_n(coded.rows, true),
+            }
+            if let Some(kept) = &kept {
+                and_tail(&mut flags, from, kept);
+            }
+            if rows_wanted {
+                let chosen = BitsFrom { flags: &flags, from };
+                append_indices(&map, pieces.firsts[i] as u32, chosen, coded.rows, &mut indices);
+            }
+        }
+        let mask = BooleanArray::new(flags.finish(), None);
+        let mask = (mask.true_count() < rows).then_some(mask);
+        let column = match wanted {
+            Wanted::Nothing => None,
+            Wanted::Codes if values.len() * CODES_GAIN_MIN <= indices.len() => {
+                Some(dictionary(values, indices)?)
+            }
+            _ => Some(gather(&values, &pieces, indices, mask.as_ref())),
+        };
+        *buffer = pieces.bytes;
+        Ok(Chosen { rows, mask, column })
+    }
+
+    /// The values of the granules, all in one column.
+    fn values_of(
+        &self,
+        index: usize,
+        aspect: Aspect,
+        granules: &[usize],
+        buffer: &mut Vec<u8>,
+        scratch: &mut Scratch,
+    ) -> Result<(Pieces, Column)> {
+        let entry = self.column(index);
+        let rows: usize = granules.iter().map(|g| self.granule_rows(*g)).sum();
+        let (layout, data_type) = match aspect {
+            Aspect::Values => (entry.layout.clone(), entry.data_type.clone()),
+            Aspect::Sizes => {
+                let size = match entry.data_type.is_nullable() {
+                    true => DataType::nullable(DataType::UInt64),
+                    false => DataType::UInt64,
+                };
+                (Layout::Number { width: 8, order: Order::Unsigned }, size)
+            }
+        };
+        let bytes: u64 = match aspect {
+            Aspect::Sizes => 0,
+            // Strings of a dictionary are fewer than those of the rows.
+            Aspect::Values => granules.iter().map(|g| entry.mark(*g).length as u64 * 2).sum(),
+        };
+        let reserved = if matches!(layout, Layout::Strings) { rows } else { 0 };
+        let mut sink = Sink::new(&layout, reserved, bytes as usize);
+        let mut pieces =
+            Pieces { bytes: std::mem::take(buffer), nodes: vec![], coded: vec![], firsts: vec![] };
+        pieces.nodes = self.read_nodes(index, granules, &mut pieces.bytes)?;
+        for (granule, node) in granules.iter().zip(&pieces.nodes) {
+            let mark = entry.mark(*granule);
+            let node = &pieces.bytes[node.clone()];
+            self.check(node, mark)?;
+            scratch.allow(mark.decoded as usize);
+            pieces.firsts.push(sink.len());
+            let coded = sink
+                .append_coded(aspect, node, self.granule_rows(*granule), scratch)
+                .map_err(|e| self.damaged(mark, e.0))?;
+            pieces.coded.push(coded);
+        }
+        let array = sink.finish(&data_type.arrow())?;
+        Ok((pieces, Column { data_type, array }))
+    }
+}
+
+/// As [`PartReader::choose`], of a column in memory.
+pub(crate) fn choose_of(
+    column: Column,
+    keep: Option<&BooleanArray>,
+    test: Option<&mut ValueTest<'_>>,
+    wanted: Wanted,
+) -> Result<Chosen> {
+    let rows = column.len();
+    let mask = match (test, keep) {
+        (Some(test), None) => Some(test(&column)?),
+        (Some(test), Some(keep)) => {
+            let both = test(&column)?.values() & keep.values();
+            Some(BooleanArray::new(both, None))
+        }
+        (None, keep) => keep.cloned(),
+    };
+    let mask = mask.filter(|m| m.true_count() < column.len());
+    let column = (wanted != Wanted::Nothing).then(|| match &mask {
+        Some(mask) => column.filter(mask),
+        None => column,
+    });
+    Ok(Chosen { rows, mask, column })
+}
+
+/// Appends one flag per row: that of its value.
+fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut BooleanBufferBuilder) {
+    match map {
+        Mapping::Rows => out.append_buffer(held),
+        Mapping::Constant => out.append_n(rows, held.value(0)),
+        Mapping::Runs(lengths) => {
+            for (length, held) in lengths.iter().zip(held.iter()) {
+                out.append_n(*length as usize, held);
+            }
+        }
+        Mapping::Narrow(codes) => {
+            let mut table = [0u8; 256];
+            table.iter_mut().zip(held.iter()).for_each(|(slot, held)| *slot = u8::from(held));
+            let bytes: Vec<u8> = codes.iter().map(|code| table[*code as usize]).collect();
+            out.append_buffer(&pack(&bytes));
+        }
+        Mapping::Wide(codes) => {
+            let table: Vec<u8> = held.iter().map(u8::from).collect();
+            let bytes: Vec<u8> = codes.iter().map(|code| table[*code as usize]).collect();
+            out.append_buffer(&pack(&bytes));
+        }
+    }
+}
+
+/// Clears the flags from `from` on that are not in `kept`.
+fn and_tail(flags: &mut BooleanBufferBuilder, from: usize, kept: &BooleanBuffer) {
+    if kept.count_set_bits() == kept.len() {
+        return;
+    }
+    let tail = BooleanBuffer::new(flags.as_slice().to_vec().into(), from, kept.len());
+    let both = &tail & kept;
+    flags.truncate(from);
+    flags.append_buffer(&both);
+}
+
+/// The flags behind the first `from`.
+struct BitsFrom<'a> {
+    flags: &'a BooleanBufferBuilder,
+    from: usize,
+}
+
+impl BitsFrom<'_> {
+    /// Calls `visit` with the number of every row that is set.
+    fn each(&self, rows: usize, mut visit: impl FnMut(usize)) {
+        let bits = arrow_buffer::bit_iterator::BitIndexIterator::new(
+            self.flags.as_slice(),
+            self.from,
+            rows,
+        );
+        bits.for_each(&mut visit);
+    }
+}
+
+/// Appends the value's number of every chosen row.
+fn append_indices(map: &Mapping, first: u32, chosen: BitsFrom, rows: usize, out: &mut Vec<u32>) {
+    match map {
+        Mapping::Rows => chosen.each(rows, |row| out.push(first + row as u32)),
+        Mapping::Constant => chosen.each(rows, |_| out.push(first)),
+        Mapping::Runs(lengths) => {
+            let (mut run, mut end) = (0, lengths[0] as usize);
+            chosen.each(rows, |row| {
+                while row >= end {
+                    run += 1;
+                    end += lengths[run] as usize;
+                }
+                out.push(first + run as u32);
+            });
+        }
+        Mapping::Narrow(codes) => chosen.each(rows, |row| out.push(first + codes[row] as u32)),
+        Mapping::Wide(codes) => chosen.each(rows, |row| out.push(first + codes[row] as u32)),
+    }
+}
+
+/// The chosen rows as a dictionary.
+fn dictionary(values: Column, indices: Vec<u32>) -> Result<Column> {
+    let array = DictionaryArray::<UInt32Type>::try_new(UInt32Array::from(indices), values.array)
+        .map_err(|e| Error::Column(e.to_string()))?;
+    Ok(Column { data_type: values.data_type, array: Arc::new(array) })
+}
+
+/// The chosen rows: `values` at `indices`.
+fn gather(
+    values: &Column,
+    pieces: &Pieces,
+    indices: Vec<u32>,
+    mask: Option<&BooleanArray>,
+) -> Column {
+    if pieces.coded.iter().all(Coded::is_plain) {
+        return match mask {
+            Some(mask) => values.filter(mask),
+            None => values.clone(),
+        };
+    }
+    values.take(&UInt32Array::from(indices))
+}

@@ -1,0 +1,145 @@
+//! Chosen rows against a plain model: every type and shape, with and without rows chosen before; and
+//! nodes of any bytes.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt32Type;
+use arrow_array::{Array, BooleanArray};
+
+use super::coded_read::{Wanted, sizes_of};
+use super::decode::{Aspect, Mapping, Scratch, Sink, mapping, readable};
+use super::encode::Encoder;
+use super::tests::{Random, TYPES, shapes, text, write_part};
+use super::*;
+use crate::block::Column;
+use crate::disk::MemoryDisk;
+use crate::types::{DataType, parse_data_type};
+
+/// Whether a value passes: by its looks, for about one of `of`.
+fn passes(text: &str, of: u64) -> bool {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish() % of == 0
+}
+
+fn decoded(column: Column) -> Column {
+    match column.array.as_dictionary_opt::<UInt32Type>() {
+        Some(dictionary) => {
+            let values =
+                Column { data_type: column.data_type.clone(), array: dictionary.values().clone() };
+            values.take(dictionary.keys())
+        }
+        None => column,
+    }
+}
+
+fn check(reader: &PartReader, column: &Column, aspect: Aspect, random: &mut Random) {
+    let granules = [0, 1, 3, 4];
+    let rows: Vec<usize> = (0..column.len()).filter(|r| granules.contains(&(r / 64))).collect();
+    let texts = text(column);
+    for (of, kept_of) in [(1, 1), (2, 1), (1_000_000_007, 1), (3, 2), (1, 40), (2, 3)] {
+        let keep: Vec<bool> = rows.iter().map(|_| random.below(kept_of) == 0).collect();
+        let keep = (kept_of > 1).then(|| BooleanArray::from(keep));
+        let mut test = |values: &Column| {
+            Ok(text(values).iter().map(|t| Some(passes(t, of))).collect::<BooleanArray>())
+        };
+        let expected: Vec<bool> = rows
+            .iter()
+            .enumerate()
+            .map(|(i, row)| passes(&texts[*row], of) && keep.as_ref().is_none_or(|k| k.value(i)))
+            .collect();
+        for wanted in [Wanted::Nothing, Wanted::Rows, Wanted::Codes] {
+            let chosen = reader
+                .choose(0, aspect, &granules, keep.as_ref(), Some(&mut test), wanted)
+                .unwrap();
+            let mask: Vec<bool> = match &chosen.mask {
+                Some(mask) => mask.iter().map(|f| f.unwrap()).collect(),
+                None => vec![true; rows.len()],
+            };
+            assert_eq!(mask, expected, "{} {wanted:?}", column.data_type);
+            assert_eq!(chosen.column.is_some(), wanted != Wanted::Nothing);
+            if let Some(found) = chosen.column {
+                let kept = rows.iter().zip(&expected).filter(|(_, e)| **e);
+                let kept: Vec<&String> = kept.map(|(row, _)| &texts[*row]).collect();
+                assert_eq!(text(&decoded(found)).iter().collect::<Vec<_>>(), kept);
+            }
+        }
+        let chosen =
+            reader.choose(0, aspect, &granules, keep.as_ref(), None, Wanted::Rows).unwrap();
+        let kept = rows.iter().enumerate();
+        let kept = kept.filter(|(i, _)| keep.as_ref().is_none_or(|k| k.value(*i)));
+        let kept: Vec<&String> = kept.map(|(_, row)| &texts[*row]).collect();
+        assert_eq!(text(&chosen.column.unwrap()).iter().collect::<Vec<_>>(), kept);
+    }
+}
+
+#[test]
+fn chosen_rows_of_every_type_and_shape() {
+    let mut random = Random(17);
+    for name in TYPES {
+        let data_type = parse_data_type(name).unwrap();
+        for (_, values) in shapes(&data_type, 300, 9) {
+            let column = Column::from_values(data_type.clone(), &values).unwrap();
+            let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+            let part = write_part(&disk, std::slice::from_ref(&column), 64);
+            let reader = PartReader::open(&disk, &part.meta.path()).unwrap();
+            check(&reader, &column, Aspect::Values, &mut random);
+            if *data_type.inner() == DataType::String {
+                let sizes = sizes_of(&column).unwrap();
+                check(&reader, &sizes, Aspect::Sizes, &mut random);
+            }
+        }
+    }
+}
+
+#[test]
+fn arbitrary_nodes_do_not_panic_when_rows_are_chosen() {
+    let mut random = Random(5);
+    for name in ["UInt8", "UInt32", "UInt64", "Int128", "String", "Float64"] {
+        let data_type = parse_data_type(name).unwrap();
+        let layout = Layout::of(&data_type);
+        for (_, values) in shapes(&data_type, 200, 5) {
+            let column = Column::from_values(data_type.clone(), &values).unwrap();
+            let mut bytes = vec![];
+            Encoder::default().encode(&layout, column.array.as_ref(), None, &mut bytes).unwrap();
+            for _ in 0..200 {
+                let mut damaged = bytes.clone();
+                for _ in 0..=random.below(3) {
+                    let at = random.below(damaged.len() as u64) as usize;
+                    damaged[at] = match random.below(3) {
+                        0 => random.next() as u8,
+                        1 => 0xFF,
+                        _ => random.below(11) as u8,
+                    };
+                }
+                look(&layout, Aspect::Values, &damaged);
+                if readable(&layout, Aspect::Sizes) {
+                    let number = Layout::Number { width: 8, order: Order::Unsigned };
+                    look(&number, Aspect::Sizes, &damaged);
+                }
+            }
+        }
+    }
+}
+
+/// Every row of what can be read has a value.
+fn look(layout: &Layout, aspect: Aspect, node: &[u8]) {
+    let mut sink = Sink::new(layout, 200, 0);
+    let mut scratch = Scratch::default();
+    scratch.allow(1 << 20);
+    let Ok(coded) = sink.append_coded(aspect, node, 200, &mut scratch) else { return };
+    assert_eq!((coded.rows, coded.values), (200, sink.len()));
+    let codes: Vec<usize> = match mapping(node, &coded, &mut scratch) {
+        Err(_) | Ok(Mapping::Rows | Mapping::Constant) => return,
+        Ok(Mapping::Runs(lengths)) => {
+            assert_eq!(lengths.iter().map(|l| *l as usize).sum::<usize>(), 200);
+            return;
+        }
+        Ok(Mapping::Narrow(codes)) => codes.into_iter().map(usize::from).collect(),
+        Ok(Mapping::Wide(codes)) => codes.into_iter().map(usize::from).collect(),
+    };
+    assert!(codes.len() == 200 && codes.iter().all(|c| *c < coded.values));
+}

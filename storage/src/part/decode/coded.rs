@@ -1,0 +1,278 @@
+//! Granules as few values and where rows find theirs: what a condition on one column needs, and what
+//! makes a column of chosen rows only.
+//!
+//! The values of a granule are appended to a [`Sink`] (those of a dictionary, of runs, or of the rows
+//! themselves); the codes or run lengths are left where they lie until [`mapping`] is asked for them.
+//! Nodes with a bitmap, lists and structs are not read this way: [`readable`] says so.
+
+use arrow_buffer::MutableBuffer;
+
+use super::super::encode::tag;
+use super::super::layout::Layout;
+use super::super::wire::{Cursor, Decoded, Malformed};
+use super::super::word::{Word, with_word};
+use super::{Scratch, Sink, Values, grow, number, strings};
+
+/// What of a column is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aspect {
+    Values,
+    /// Lengths of strings, as 8-byte words; their bytes are not touched.
+    Sizes,
+}
+
+/// Whether granules without NULLs of this layout can be read as few values.
+pub(crate) fn readable(layout: &Layout, aspect: Aspect) -> bool {
+    match aspect {
+        Aspect::Values => matches!(layout, Layout::Number { .. } | Layout::Strings),
+        Aspect::Sizes => matches!(layout, Layout::Strings),
+    }
+}
+
+/// A granule whose values were appended.
+pub(crate) struct Coded {
+    pub(crate) rows: usize,
+    /// Number of its values, which lie one behind the other.
+    pub(crate) values: usize,
+    kind: Kind,
+    /// Where in the node codes or run lengths lie.
+    at: usize,
+}
+
+impl Coded {
+    /// Whether each row has a value of its own, in order.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.kind == Kind::Rows
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rows,
+    Constant,
+    Runs,
+    Codes,
+}
+
+/// Where each row's value is, counted from the granule's first.
+pub(crate) enum Mapping {
+    /// One value per row.
+    Rows,
+    /// One value for all rows.
+    Constant,
+    /// Rows per value.
+    Runs(Vec<u32>),
+    Narrow(Vec<u8>),
+    Wide(Vec<u16>),
+}
+
+impl Sink {
+    /// Appends the values of `node`, a granule of `rows` rows.
+    pub(crate) fn append_coded(
+        &mut self,
+        aspect: Aspect,
+        node: &[u8],
+        rows: usize,
+        scratch: &mut Scratch,
+    ) -> Decoded<Coded> {
+        let mut cursor = Cursor::new(node);
+        let tag = cursor.u8()?;
+        if rows == 0 || matches!(tag, tag::EMPTY | tag::NULLS | tag::ALL_NULL) {
+            return Err(Malformed("a granule without NULLs"));
+        }
+        let mut coded = Coded { rows, values: rows, kind: Kind::Rows, at: 0 };
+        match (&mut self.values, aspect) {
+            (Values::Strings(sink), Aspect::Values) => {
+                string_values(sink, tag, &mut cursor, node, &mut coded, scratch)?;
+            }
+            (Values::Number { width, buffer }, Aspect::Sizes) if *width == 8 => {
+                let lens = string_sizes(tag, &mut cursor, node, &mut coded, scratch)?;
+                grow(buffer, (self.rows + coded.values) * 8);
+                let out = &mut buffer.typed_data_mut::<u64>()[self.rows..][..coded.values];
+                out.iter_mut().zip(&lens).for_each(|(slot, length)| *slot = *length as u64);
+                scratch.words = lens;
+            }
+            (Values::Number { width, buffer }, Aspect::Values) => {
+                let first = self.rows;
+                with_word!(*width, T => {
+                    number_values::<T>(tag, &mut cursor, node, &mut coded, scratch, buffer, first)?;
+                });
+            }
+            _ => return Err(Malformed("a node of this column")),
+        }
+        if cursor.remaining() > 0 {
+            return Err(Malformed("the end of a granule"));
+        }
+        self.rows += coded.values;
+        Ok(coded)
+    }
+
+    /// Values appended so far.
+    pub(crate) fn len(&self) -> usize {
+        self.rows
+    }
+}
+
+/// Where the rows of a granule find their values; `node` is what its values came from.
+pub(crate) fn mapping(node: &[u8], coded: &Coded, scratch: &mut Scratch) -> Decoded<Mapping> {
+    let rest = node.get(coded.at..).ok_or(Malformed("codes"))?;
+    let mut cursor = Cursor::new(rest);
+    match coded.kind {
+        Kind::Rows => Ok(Mapping::Rows),
+        Kind::Constant => Ok(Mapping::Constant),
+        Kind::Runs => {
+            let mut lengths = vec![0u32; coded.values];
+            number::words(cursor.u8()?, &mut cursor, &mut lengths, scratch, 1)?;
+            let total: u64 = lengths.iter().map(|l| *l as u64).sum();
+            if total != coded.rows as u64 {
+                return Err(Malformed("run lengths"));
+            }
+            Ok(Mapping::Runs(lengths))
+        }
+        Kind::Codes if coded.values <= 256 => {
+            Ok(Mapping::Narrow(strings::codes(&mut cursor, coded.rows, coded.values, scratch, 1)?))
+        }
+        Kind::Codes => {
+            Ok(Mapping::Wide(strings::codes(&mut cursor, coded.rows, coded.values, scratch, 1)?))
+        }
+    }
+}
+
+fn number_values<T: Word>(
+    tag: u8,
+    cursor: &mut Cursor<'_>,
+    node: &[u8],
+    coded: &mut Coded,
+    scratch: &mut Scratch,
+    buffer: &mut MutableBuffer,
+    first: usize,
+) -> Decoded<()> {
+    match tag {
+        tag::CONSTANT => (coded.kind, coded.values) = (Kind::Constant, 1),
+        tag::RUNS => {
+            let count = cursor.u32()? as usize;
+            if count == 0 || count > coded.rows {
+                return Err(Malformed("a number of runs"));
+            }
+            (coded.kind, coded.values) = (Kind::Runs, count);
+            coded.at = node.len() - cursor.remaining();
+            skip_words::<u32>(cursor, 1)?;
+        }
+        tag::DICTIONARY => {
+            let distinct = strings::dictionary_size(cursor, coded.rows)?;
+            (coded.kind, coded.values) = (Kind::Codes, distinct);
+        }
+        _ => {}
+    }
+    scratch.spend(coded.values * T::WIDTH)?;
+    grow(buffer, (first + coded.values) * T::WIDTH);
+    let out = &mut buffer.typed_data_mut::<T>()[first..first + coded.values];
+    match coded.kind {
+        Kind::Constant | Kind::Rows => number::words(tag, cursor, out, scratch, 0),
+        Kind::Runs => number::words(cursor.u8()?, cursor, out, scratch, 1),
+        Kind::Codes => {
+            number::words(cursor.u8()?, cursor, out, scratch, 1)?;
+            coded.at = node.len() - cursor.remaining();
+            skip_codes(cursor, coded.values)
+        }
+    }
+}
+
+fn string_values(
+    sink: &mut strings::StringSink,
+    tag: u8,
+    cursor: &mut Cursor<'_>,
+    node: &[u8],
+    coded: &mut Coded,
+    scratch: &mut Scratch,
+) -> Decoded<()> {
+    match tag {
+        tag::CONSTANT => {
+            (coded.kind, coded.values) = (Kind::Constant, 1);
+            sink.append(tag, cursor, 1, scratch)
+        }
+        tag::DICTIONARY => {
+            let distinct = strings::dictionary_size(cursor, coded.rows)?;
+            if cursor.u8()? != tag::PLAIN {
+                return Err(Malformed("a plain node"));
+            }
+            sink.append(tag::PLAIN, cursor, distinct, scratch)?;
+            (coded.kind, coded.values) = (Kind::Codes, distinct);
+            coded.at = node.len() - cursor.remaining();
+            skip_codes(cursor, distinct)
+        }
+        _ => sink.append(tag, cursor, coded.rows, scratch),
+    }
+}
+
+/// Lengths of the values, in memory that is the scratch's.
+fn string_sizes(
+    tag: u8,
+    cursor: &mut Cursor<'_>,
+    node: &[u8],
+    coded: &mut Coded,
+    scratch: &mut Scratch,
+) -> Decoded<Vec<u32>> {
+    let mut lens = std::mem::take(&mut scratch.words);
+    match tag {
+        tag::CONSTANT => {
+            (coded.kind, coded.values) = (Kind::Constant, 1);
+            let length = cursor.bytes()?.len();
+            lens.clear();
+            lens.push(length as u32);
+        }
+        tag::PLAIN => {
+            strings::lengths(cursor, coded.rows, &mut lens, scratch)?;
+            skip_payload(cursor)?;
+        }
+        tag::DICTIONARY => {
+            let distinct = strings::dictionary_size(cursor, coded.rows)?;
+            if cursor.u8()? != tag::PLAIN {
+                return Err(Malformed("a plain node"));
+            }
+            strings::lengths(cursor, distinct, &mut lens, scratch)?;
+            skip_payload(cursor)?;
+            (coded.kind, coded.values) = (Kind::Codes, distinct);
+            coded.at = node.len() - cursor.remaining();
+            skip_codes(cursor, distinct)?;
+        }
+        _ => return Err(Malformed("a string node")),
+    }
+    Ok(lens)
+}
+
+fn skip_payload(cursor: &mut Cursor<'_>) -> Decoded<()> {
+    cursor.u8()?;
+    cursor.bytes().map(|_| ())
+}
+
+/// Passes over a number node, whose bytes were checked as a whole.
+fn skip_words<T: Word>(cursor: &mut Cursor<'_>, depth: u8) -> Decoded<()> {
+    match cursor.u8()? {
+        tag::CONSTANT => cursor.take(T::WIDTH).map(|_| ()),
+        tag::PLAIN => skip_payload(cursor),
+        tag::FRAME | tag::DELTA => {
+            cursor.take(T::WIDTH + 1)?;
+            skip_payload(cursor)
+        }
+        tag::RUNS if depth < number::DEPTH_MAX => {
+            cursor.u32()?;
+            skip_words::<u32>(cursor, depth + 1)?;
+            skip_words::<T>(cursor, depth + 1)
+        }
+        tag::DICTIONARY if depth < number::DEPTH_MAX => {
+            let distinct = cursor.u32()? as usize;
+            skip_words::<T>(cursor, depth + 1)?;
+            skip_codes_at(cursor, distinct, depth + 1)
+        }
+        _ => Err(Malformed("a number node")),
+    }
+}
+
+fn skip_codes(cursor: &mut Cursor<'_>, distinct: usize) -> Decoded<()> {
+    skip_codes_at(cursor, distinct, 1)
+}
+
+fn skip_codes_at(cursor: &mut Cursor<'_>, distinct: usize, depth: u8) -> Decoded<()> {
+    if distinct <= 256 { skip_words::<u8>(cursor, depth) } else { skip_words::<u16>(cursor, depth) }
+}
