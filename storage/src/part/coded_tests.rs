@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
-use arrow_array::{Array, BooleanArray};
+use arrow_array::BooleanArray;
 
 use super::coded_read::{Wanted, sizes_of};
 use super::decode::{Aspect, Mapping, Scratch, Sink, mapping, readable};
