@@ -39,6 +39,12 @@ pub struct Config {
     pub backups_path: String,
     /// Bytes a second that the background check of parts reads; 0 turns it off.
     pub scrub_bytes_per_second: u64,
+    /// Which system logs are kept: `all`, `none`, or their names with commas between them.
+    pub system_logs: String,
+    /// Days that rows of system logs are kept; 0: for ever. For tables made from now on.
+    pub system_logs_keep_days: u32,
+    /// How often system logs are written to their tables.
+    pub system_logs_flush_interval_ms: u64,
 }
 
 impl Default for Config {
@@ -63,6 +69,9 @@ impl Default for Config {
             log_format: "text".into(),
             backups_path: String::new(),
             scrub_bytes_per_second: 4 << 20,
+            system_logs: "all".into(),
+            system_logs_keep_days: 14,
+            system_logs_flush_interval_ms: 7500,
         }
     }
 }
@@ -85,7 +94,7 @@ pub enum ConfigError {
     OpenWithoutPassword(IpAddr),
 }
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 21] = [
     "data_dir",
     "listen",
     "http_port",
@@ -104,6 +113,9 @@ const KEYS: [&str; 18] = [
     "log_format",
     "backups_path",
     "scrub_bytes_per_second",
+    "system_logs",
+    "system_logs_keep_days",
+    "system_logs_flush_interval_ms",
 ];
 
 impl Config {
@@ -188,6 +200,14 @@ impl Config {
             "log_format" => return Err(bad()),
             "backups_path" => self.backups_path = value.into(),
             "scrub_bytes_per_second" => parse!(scrub_bytes_per_second),
+            "system_logs" => {
+                self.system_logs = value.into();
+                if self.kept_logs().is_none() {
+                    return Err(bad());
+                }
+            }
+            "system_logs_keep_days" => parse!(system_logs_keep_days),
+            "system_logs_flush_interval_ms" => parse!(system_logs_flush_interval_ms),
             _ => {
                 return Err(ConfigError::UnknownKey {
                     origin: origin.into(),
@@ -205,6 +225,11 @@ impl Config {
             return Err(ConfigError::OpenWithoutPassword(self.listen));
         }
         Ok(())
+    }
+
+    /// The system logs that are kept.
+    pub fn kept_logs(&self) -> Option<Vec<crate::logs::Log>> {
+        crate::logs::parse_list(&self.system_logs)
     }
 
     /// The folder below which backups are written.

@@ -52,7 +52,6 @@ counters! {
     selected_bytes = "SelectedBytes", "Number of bytes (uncompressed) SELECTed from all tables.";
     inserted_rows = "InsertedRows", "Number of rows INSERTed to all tables.";
     inserted_bytes = "InsertedBytes", "Number of bytes (uncompressed) INSERTed to all tables.";
-    log_entries_dropped = "SystemLogErrorOnFlush", "Entries of system logs that were dropped.";
 }
 
 impl Counters {

@@ -55,6 +55,9 @@ struct ServerArguments {
     /// What to log: error, warn, info, debug or trace [default: info].
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
+    /// System logs to keep as tables: all, none, or names with commas between them [default: all].
+    #[arg(long, value_name = "NAMES")]
+    system_logs: Option<String>,
 }
 
 impl ServerArguments {
@@ -66,6 +69,7 @@ impl ServerArguments {
             ("http_port", self.http_port.map(|p| p.to_string())),
             ("tcp_port", self.tcp_port.map(|p| p.to_string())),
             ("log_level", self.log_level.clone()),
+            ("system_logs", self.system_logs.clone()),
         ];
         for (key, value) in flags {
             if let Some(value) = value {

@@ -1,10 +1,9 @@
-//! Running queries and the last finished ones: what `system.processes` and `system.query_log` show,
-//! what KILL QUERY stops, and the bound on how many run at once.
+//! Running queries: what `system.processes` shows, what KILL QUERY stops, and the bound on how many run at
+//! once. The end of each is counted and left to `system.query_log`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -13,9 +12,8 @@ use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 
 use crate::counters::Counters;
+use crate::logs::{Log, Origin, QueryEnd, SystemLogs, is_logged, query_row};
 
-/// Finished queries remembered for `system.query_log`.
-const QUERY_LOG_ENTRIES_MAX: usize = 10_000;
 /// Longer query texts are cut in lists and logs.
 const QUERY_TEXT_BYTES_MAX: usize = 16 << 10;
 
@@ -23,10 +21,17 @@ const QUERY_TEXT_BYTES_MAX: usize = 16 << 10;
 pub struct Process {
     pub context: Arc<QueryContext>,
     pub query: String,
+    pub origin: Origin,
+    /// `Select`, `Insert`, …
+    pub kind: &'static str,
+    /// What it reads and writes: databases, and tables with theirs.
+    pub names: (Vec<String>, Vec<String>),
+    /// Its start is in the log.
+    pub start_logged: AtomicBool,
 }
 
-/// A finished query.
-#[derive(Debug, Clone)]
+/// A query that has begun or ended.
+#[derive(Debug, Clone, Default)]
 pub struct QueryLogEntry {
     pub query_id: String,
     pub user: String,
@@ -40,29 +45,50 @@ pub struct QueryLogEntry {
     pub written_rows: u64,
     pub written_bytes: u64,
     pub result_rows: u64,
+    pub result_bytes: u64,
     pub memory_bytes: u64,
     pub exception_code: u32,
     pub exception: String,
+    pub databases: Vec<String>,
+    pub tables: Vec<String>,
 }
 
 /// How long a query waits for its turn when as many run as may; then it fails with 202.
 pub const TURN_WAIT: Duration = Duration::from_secs(10);
 
-/// All running queries and a bounded log of finished ones.
+impl QueryLogEntry {
+    /// What is known when a query begins.
+    pub fn beginning(process: &Process) -> QueryLogEntry {
+        let context = &process.context;
+        QueryLogEntry {
+            query_id: context.query_id.clone(),
+            user: context.user.clone(),
+            database: context.database.clone(),
+            query: process.query.clone(),
+            kind: process.kind.into(),
+            start_us: context.now_us,
+            databases: process.names.0.clone(),
+            tables: process.names.1.clone(),
+            ..QueryLogEntry::default()
+        }
+    }
+}
+
+/// All running queries.
 pub struct Processes {
     running: Mutex<BTreeMap<String, Arc<Process>>>,
     ended: Condvar,
-    log: Mutex<VecDeque<QueryLogEntry>>,
+    logs: Arc<SystemLogs>,
     running_max: usize,
     pub counters: Counters,
 }
 
 impl Processes {
-    pub fn new(running_max: usize) -> Processes {
+    pub fn new(running_max: usize, logs: Arc<SystemLogs>) -> Processes {
         Processes {
             running: Mutex::default(),
             ended: Condvar::new(),
-            log: Mutex::default(),
+            logs,
             running_max,
             counters: Counters::default(),
         }
@@ -73,10 +99,10 @@ impl Processes {
     /// the wait was in vain and with 216 when the id is taken.
     pub fn enter(
         self: &Arc<Self>,
-        context: Arc<QueryContext>,
-        query: &str,
+        process: Process,
         wait: Option<Duration>,
     ) -> Result<ProcessGuard> {
+        let context = &process.context;
         let mut running = self.running.lock();
         if let Some(wait) = wait {
             let deadline = Instant::now() + wait;
@@ -95,18 +121,13 @@ impl Processes {
                 format!("Query with id = {} is already running.", context.query_id),
             ));
         }
-        let process =
-            Arc::new(Process { context, query: cut(&crate::statement::hide_secrets(query)) });
+        let process = Arc::new(process);
         running.insert(process.context.query_id.clone(), process.clone());
         Ok(ProcessGuard { processes: self.clone(), process })
     }
 
     pub fn running(&self) -> Vec<Arc<Process>> {
         self.running.lock().values().cloned().collect()
-    }
-
-    pub fn log(&self) -> Vec<QueryLogEntry> {
-        self.log.lock().iter().cloned().collect()
     }
 
     /// Asks the query to stop; true if it runs.
@@ -143,13 +164,29 @@ impl Processes {
         }
     }
 
-    fn remember(&self, entry: QueryLogEntry) {
+    /// Counts and logs a query that came to nothing before it was registered: its text makes no sense.
+    pub fn refused(&self, context: &QueryContext, query: &str, origin: &Origin, error: &Error) {
+        let entry = QueryLogEntry {
+            query_id: context.query_id.clone(),
+            user: context.user.clone(),
+            database: context.database.clone(),
+            query: shown_text(query),
+            start_us: context.now_us,
+            duration_us: context.elapsed().as_micros() as u64,
+            exception_code: error.code(),
+            exception: error.to_string(),
+            ..QueryLogEntry::default()
+        };
         self.counters.count(&entry);
-        let mut log = self.log.lock();
-        if log.len() >= QUERY_LOG_ENTRIES_MAX {
-            log.pop_front();
+        self.log(QueryEnd::FailedBeforeStart, &entry, origin, context);
+    }
+
+    fn log(&self, end: QueryEnd, entry: &QueryLogEntry, origin: &Origin, context: &QueryContext) {
+        if self.logs.keeps(Log::Query)
+            && is_logged(&context.settings, &context.query_id, end, entry.duration_us)
+        {
+            self.logs.push(Log::Query, query_row(end, entry, origin, context));
         }
-        log.push_back(entry);
     }
 }
 
@@ -160,27 +197,37 @@ pub struct ProcessGuard {
 }
 
 impl ProcessGuard {
-    /// Writes the query's end into the log. `error` if it failed.
-    pub fn finish(&self, kind: &str, error: Option<&Error>) {
-        let context = &self.process.context;
+    /// Counts the query's end and leaves it to the log. `error` if it failed.
+    pub fn finish(&self, error: Option<&Error>) {
+        let (process, context) = (&self.process, &self.process.context);
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        self.processes.remember(QueryLogEntry {
-            query_id: context.query_id.clone(),
-            user: context.user.clone(),
-            database: context.database.clone(),
-            query: self.process.query.clone(),
-            kind: kind.into(),
-            start_us: context.now_us,
+        let progress = &context.progress;
+        let begun = QueryLogEntry::beginning(process);
+        let entry = QueryLogEntry {
             duration_us: context.elapsed().as_micros() as u64,
-            read_rows: load(&context.progress.read_rows),
-            read_bytes: load(&context.progress.read_bytes),
-            written_rows: load(&context.progress.written_rows),
-            written_bytes: load(&context.progress.written_bytes),
-            result_rows: load(&context.progress.result_rows),
+            read_rows: load(&progress.read_rows),
+            read_bytes: load(&progress.read_bytes),
+            written_rows: load(&progress.written_rows),
+            written_bytes: load(&progress.written_bytes),
+            result_rows: load(&progress.result_rows),
+            result_bytes: load(&progress.result_bytes),
             memory_bytes: context.memory.peak_bytes(),
             exception_code: error.map_or(0, Error::code),
             exception: error.map(|e| e.to_string()).unwrap_or_default(),
-        });
+            ..begun.clone()
+        };
+        let logged = process.start_logged.swap(true, Ordering::Relaxed);
+        let idle = entry.read_rows == 0 && entry.written_rows == 0 && entry.result_rows == 0;
+        let end = match error {
+            None => QueryEnd::Finish,
+            Some(_) if idle && !logged => QueryEnd::FailedBeforeStart,
+            Some(_) => QueryEnd::Failed,
+        };
+        if !logged && end != QueryEnd::FailedBeforeStart {
+            self.processes.log(QueryEnd::Start, &begun, &process.origin, context);
+        }
+        self.processes.counters.count(&entry);
+        self.processes.log(end, &entry, &process.origin, context);
     }
 }
 
@@ -189,6 +236,11 @@ impl Drop for ProcessGuard {
         self.processes.running.lock().remove(&self.process.context.query_id);
         self.processes.ended.notify_one();
     }
+}
+
+/// A query's text as lists and logs show it: without secrets, and not too long.
+pub fn shown_text(query: &str) -> String {
+    cut(&crate::statement::hide_secrets(query))
 }
 
 fn cut(query: &str) -> String {

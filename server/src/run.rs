@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pumphouse_query::Error;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
 use crate::http::HttpServer;
 use crate::log_format::JsonLines;
+use crate::logs::text::TextLog;
 use crate::native::NativeServer;
 use crate::server::Server;
 
@@ -86,6 +89,8 @@ fn start_logging_as(level: &str, format: &str) {
         .event_format(JsonLines)
         .with_max_level(level.parse().unwrap_or(tracing::Level::INFO))
         .with_writer(std::io::stderr)
+        .finish()
+        .with(TextLog)
         .try_init();
 }
 
@@ -97,6 +102,8 @@ pub fn start_logging(level: &str) {
         .with_target(false)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .finish()
+        .with(TextLog)
         .try_init();
 }
 

@@ -24,7 +24,9 @@ use crate::async_insert::AsyncInserts;
 use crate::backups::Backups;
 use crate::config::Config;
 use crate::dictionaries::{self, Dictionaries};
+use crate::logs::{self, SystemLogs};
 use crate::process::Processes;
+use crate::refresh::{self, Refreshes};
 use crate::session::Sessions;
 use crate::system_tables::SystemTables;
 
@@ -49,6 +51,8 @@ pub struct Server {
     pub scrub: Scrub,
     pub backups: Backups,
     pub dictionaries: Dictionaries,
+    pub logs: Arc<SystemLogs>,
+    pub refreshes: Refreshes,
     pub processes: Arc<Processes>,
     pub sessions: Arc<Sessions>,
     pub memory: Arc<MemoryTracker>,
@@ -98,12 +102,18 @@ impl Server {
             ScrubConfig { bytes_per_second: config.scrub_bytes_per_second, pause: SCRUB_PAUSE },
         );
         let async_inserts = AsyncInserts::start(inserter.clone(), memory.clone(), clock.clone())?;
+        let logs = Arc::new(SystemLogs::new(config.kept_logs().unwrap_or_default()));
+        if logs.keeps(logs::Log::Text) {
+            logs::text::want();
+        }
         let server = Arc::new(Server {
             async_inserts,
             scrub,
             backups: Backups::default(),
             dictionaries: Dictionaries::default(),
-            processes: Arc::new(Processes::new(config.max_concurrent_queries)),
+            logs: logs.clone(),
+            refreshes: Refreshes::default(),
+            processes: Arc::new(Processes::new(config.max_concurrent_queries, logs.clone())),
             sessions: Arc::default(),
             started: Instant::now(),
             stopping: AtomicBool::new(false),
@@ -119,6 +129,8 @@ impl Server {
         });
         system_tables.attach(&server);
         dictionaries::start_reloading(&server)?;
+        logs::start(&server)?;
+        refresh::start(&server)?;
         Ok(server)
     }
 
@@ -147,7 +159,7 @@ impl Server {
 
     /// Stops consumers (finishing or abandoning their blocks), merges and queries, and closes the
     /// store. Safe to call twice.
-    pub fn stop(&self) {
+    pub fn stop(self: &Arc<Self>) {
         if self.stopping.swap(true, Ordering::SeqCst) {
             return;
         }
@@ -155,10 +167,12 @@ impl Server {
         self.async_inserts.close();
         self.processes.kill_all();
         self.kafka.shutdown(SHUTDOWN_WAIT);
+        self.refreshes.cancel_all();
         self.backups.cancel_all();
         self.scrub.stop();
         self.merges.stop();
         self.mutations.stop();
+        self.logs.stop(self);
         self.store.close();
     }
 }

@@ -1,4 +1,4 @@
-//! What became of parts lately: a bounded list in memory, for `system.part_log`.
+//! What became of parts lately: a bounded list in memory, until `system.part_log` takes it.
 //!
 //! Filled by the store at each commit. What the list forgets is gone; the log and the parts themselves are
 //! the truth.
@@ -37,6 +37,7 @@ pub struct PartEvent {
     pub partition_id: String,
     pub rows: u64,
     pub bytes: u64,
+    pub bytes_uncompressed: u64,
     /// Parts that it was made of.
     pub sources: Vec<PartId>,
 }
@@ -48,8 +49,9 @@ pub struct PartHistory {
 }
 
 impl PartHistory {
-    pub fn events(&self) -> Vec<PartEvent> {
-        self.events.lock().iter().cloned().collect()
+    /// The events since the last call.
+    pub fn take(&self) -> Vec<PartEvent> {
+        std::mem::take(&mut *self.events.lock()).into()
     }
 
     /// What committing `commit` with `parts` will mean.
@@ -81,6 +83,7 @@ impl PartHistory {
                 partition_id: part.partition_id.clone(),
                 rows: part.rows,
                 bytes: part.bytes,
+                bytes_uncompressed: part.bytes_uncompressed,
                 sources,
             }
         });
@@ -96,6 +99,7 @@ impl PartHistory {
                 partition_id: part.partition_id.clone(),
                 rows: part.rows,
                 bytes: part.bytes,
+                bytes_uncompressed: part.bytes_uncompressed,
                 sources: vec![],
             })
         });

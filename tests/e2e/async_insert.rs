@@ -66,6 +66,7 @@ fn many_small_inserts_become_few_parts() {
     let parts = server.number("SELECT count() FROM system.parts WHERE table = 't' AND active");
     assert!(parts < good / 8, "{parts} parts of {good} inserts");
     assert_eq!(server.number("SELECT count() FROM system.asynchronous_inserts"), 0);
+    server.sql("SYSTEM FLUSH LOGS asynchronous_insert_log");
     assert_eq!(
         server.number("SELECT count() FROM system.asynchronous_insert_log WHERE status = 'Ok'"),
         good

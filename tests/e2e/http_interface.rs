@@ -44,10 +44,9 @@ fn query_in_url_and_body() {
     assert_eq!(answer.text(), "42\t5\n");
     let answer = post("/?query_id=mine", "SELECT 1");
     assert_eq!(answer.header("x-clickhouse-query-id"), Some("mine"));
-    assert_eq!(
-        server.sql("SELECT query FROM system.query_log WHERE query_id = 'mine'"),
-        "SELECT 1"
-    );
+    server.sql("SYSTEM FLUSH LOGS query_log");
+    let logged = "SELECT type, query FROM system.query_log WHERE query_id = 'mine' ORDER BY type";
+    assert_eq!(server.sql(logged), "QueryStart\tSELECT 1\nQueryFinish\tSELECT 1");
 }
 
 #[test]

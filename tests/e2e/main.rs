@@ -25,3 +25,4 @@ mod oracle_sql;
 mod owner_pipeline;
 mod server_life;
 mod syscall_order;
+mod system_logs;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::server::Server;
-use crate::harness::skipped;
+use crate::harness::{TestFolder, free_port, skipped};
 
 /// One traced call that matters, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,10 @@ fn parts_then_folder_then_log_then_answer() {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         return skipped("parts_then_folder_then_log_then_answer", "no strace on this machine");
     }
-    let server = Server::start("syscalls");
+    let folder = TestFolder::new("syscalls");
+    // System logs sync, too.
+    let quiet = [("PUMPHOUSE_SYSTEM_LOGS", "none")];
+    let server = Server::start_with(&folder.0.join("data"), free_port(), &quiet);
     server.sql("CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id");
     server.sql("CREATE TABLE u (id UInt64) ENGINE = MergeTree ORDER BY id");
     server.sql("CREATE MATERIALIZED VIEW mv TO u AS SELECT id + 1 AS id FROM t");

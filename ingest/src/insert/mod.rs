@@ -7,6 +7,7 @@
 
 mod constraints;
 mod defaults;
+mod memory_bounds;
 pub mod pressure;
 mod session;
 mod stream;
@@ -206,7 +207,17 @@ impl Inserter {
         edits: Vec<Edit>,
         ctx: &QueryContext,
     ) -> Result<InsertOutcome> {
+        let bounded: Vec<Arc<Table>> = outputs
+            .blocks
+            .iter()
+            .filter(|(t, _)| memory_bounds::is_bounded(&t.definition))
+            .map(|(t, _)| t.clone())
+            .collect();
         let parts = self.write_parts(outputs.blocks, ctx)?;
+        let mut edits = edits;
+        for table in bounded {
+            edits.extend(memory_bounds::removals(&table, &parts));
+        }
         let rows_written: u64 = parts.iter().map(|p| p.meta.rows).sum();
         let bytes_written: u64 = parts.iter().map(|p| p.meta.bytes).sum();
         let count = parts.len();
@@ -278,7 +289,7 @@ fn keeps_rows(table: &Table) -> Result<bool> {
     match table.definition.engine.as_str() {
         "Null" => Ok(false),
         e if e.ends_with("MergeTree") => Ok(true),
-        "Memory" | "Log" | "TinyLog" | "StripeLog" => Ok(true),
+        "Memory" | "Log" | "TinyLog" | "StripeLog" | "Set" | "Join" => Ok(true),
         "Kafka" => Err(Error::new(
             codes::NOT_IMPLEMENTED,
             format!(

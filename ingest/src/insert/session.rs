@@ -105,6 +105,7 @@ impl InsertSession<'_> {
             version: 0,
         };
         let mut commit = self.creation.unwrap_or_default();
+        commit.edits.extend(super::memory_bounds::removals(&self.target, &self.parts));
         commit.preconditions.extend(self.preconditions);
         if let Some(token) = token {
             let (table, token) = (self.target.definition.uuid, token.to_string());

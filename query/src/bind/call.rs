@@ -69,6 +69,9 @@ impl Binder<'_> {
             }
             _ => {}
         }
+        if matches!(call.name.as_str(), "joinGet" | "joinGetOrNull") {
+            return self.join_get(call, scope).map_err(|e| with_scope(e, scope));
+        }
         if functions::is_dictionary_function(&call.name) {
             return self.dictionary_call(call, scope).map_err(|e| with_scope(e, scope));
         }

@@ -32,7 +32,12 @@ impl Binder<'_> {
         self.make_function_call(function, arguments)
     }
 
-    fn dictionary_name(&self, expr: &Expr, function: &str, scope: &Scope) -> Result<String> {
+    pub(super) fn dictionary_name(
+        &self,
+        expr: &Expr,
+        function: &str,
+        scope: &Scope,
+    ) -> Result<String> {
         if let ExprKind::Identifier(parts) = &expr.kind
             && self.resolve(parts, scope)?.is_none()
         {

@@ -169,6 +169,12 @@ impl Binder<'_> {
             }
             return Ok(of_view);
         }
+        if source.engine() == "Set" && !self.in_set_name.get() {
+            return Err(Error::new(
+                codes::NOT_IMPLEMENTED,
+                "Method read is not supported by storage Set",
+            ));
+        }
         check_options(&*source, &options)?;
         let source_final = source.has_final();
         let sample = match options.sample {
@@ -341,6 +347,17 @@ impl Binder<'_> {
             let plan = self.query(query, Some(scope))?;
             return Ok(self.source_of_plan(plan, label(name), &[]));
         }
+        if name == "loop" {
+            let source = Arc::new(self.looped(arguments, scope)?);
+            let options = ScanOptions { final_: false, sample: None };
+            return self.table_source(source, label(name), options);
+        }
+        if !arguments.is_empty()
+            && let Some(plan) = self.parameterized_view(name, arguments, scope)?
+        {
+            let (_, name) = super::table_forms::split_name(name);
+            return Ok(self.source_of_plan(plan, label(name), &[]));
+        }
         let mut values = vec![];
         for argument in arguments {
             values.push(self.table_argument(name, argument, scope)?);
@@ -364,7 +381,12 @@ impl Binder<'_> {
     }
 
     /// A constant; a bare name that means nothing stands for its text.
-    fn table_argument(&self, function: &str, expr: &Expr, scope: &Scope) -> Result<Value> {
+    pub(super) fn table_argument(
+        &self,
+        function: &str,
+        expr: &Expr,
+        scope: &Scope,
+    ) -> Result<Value> {
         if let ExprKind::Identifier(parts) = &expr.kind
             && self.resolve(parts, scope)?.is_none()
         {

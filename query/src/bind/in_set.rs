@@ -40,7 +40,10 @@ impl Binder<'_> {
         };
         let left = self.argument(left, scope)?;
         if let Some(query) = self.in_query(right, scope)? {
-            return self.in_subquery(left, &query, negated, scope);
+            self.in_set_name.set(!matches!(right.kind, ExprKind::Subquery(_)));
+            let bound = self.in_subquery(left, &query, negated, scope);
+            self.in_set_name.set(false);
+            return bound;
         }
         let Some(values) = self.constant_list(right, &left, scope)? else {
             return self.in_expression(left, right, negated, scope);

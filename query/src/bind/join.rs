@@ -55,6 +55,9 @@ impl Binder<'_> {
             }
         }
         self.check_condition(join, &condition, scope)?;
+        if let Some(rule) = super::table_forms::join_rule(&right.plan) {
+            self.check_join_table(join, rule, &condition.right_keys)?;
+        }
         let marker =
             (!using.is_empty() && join.kind == JoinKind::Full).then(|| self.mark(&mut left));
         filter_side(&mut left, std::mem::take(&mut condition.left_filter), self)?;

@@ -34,6 +34,7 @@ mod select;
 mod set_operation;
 mod star;
 mod subquery;
+mod table_forms;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;
@@ -118,6 +119,8 @@ pub(crate) struct Binder<'a> {
     correlations: RefCell<Vec<correlated::Correlation>>,
     /// Recursive common table expressions being evaluated: their rows so far.
     working: RefCell<Vec<subquery::WorkingTable>>,
+    /// A table's bare name stands behind IN: tables of the engine Set may be read.
+    in_set_name: Cell<bool>,
 }
 
 /// Leaves one level of nesting when dropped.
@@ -147,6 +150,7 @@ impl<'a> Binder<'a> {
             scalars: RefCell::default(),
             correlations: RefCell::default(),
             working: RefCell::default(),
+            in_set_name: Cell::new(false),
         }
     }
 

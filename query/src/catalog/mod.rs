@@ -7,6 +7,8 @@
 mod block;
 mod final_scan;
 mod force;
+mod join_table;
+mod looped;
 mod merge;
 pub mod numbers;
 mod overlay;
@@ -16,6 +18,8 @@ mod temporary;
 mod values;
 
 pub use block::BlockSource;
+pub use join_table::join_rule;
+pub(crate) use looped::LoopSource;
 pub use overlay::OverlayCatalog;
 pub use store::{ExtraTables, StoreCatalog};
 pub use temporary::{TemporaryTable, TemporaryTables};
@@ -41,6 +45,11 @@ pub trait Catalog: Send + Sync {
     /// The dictionary that `name` (with its database or not) means.
     fn dictionary(&self, _database: &str, name: &str) -> Result<Arc<Dictionary>> {
         Err(unknown_dictionary(name))
+    }
+    /// The rows of a Join table by key, for `joinGet`.
+    fn join_table(&self, database: &str, name: &str) -> Result<Arc<Dictionary>> {
+        let text = format!("Table {database}.{name} does not exist");
+        Err(Error::new(codes::UNKNOWN_TABLE, text))
     }
     /// The lambda of a function written in SQL.
     fn user_function(&self, _name: &str) -> Option<Arc<str>> {
@@ -99,6 +108,10 @@ pub trait TableSource: Send + Sync {
     ) -> Result<Arc<dyn MorselSource>> {
         self.scan(columns, conditions)
     }
+    /// What joins with it must be, if it is a Join table.
+    fn join_rule(&self) -> Option<&JoinRule> {
+        None
+    }
     /// The expression of SAMPLE BY, as canonical text.
     fn sampling_key(&self) -> Option<&str> {
         None
@@ -120,6 +133,15 @@ pub trait TableSource: Send + Sync {
     fn name(&self) -> String;
     /// For EXPLAIN: `MergeTree`, `SystemNumbers`.
     fn engine(&self) -> String;
+}
+
+/// What `Join(ANY, LEFT, k)` says, in capitals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinRule {
+    pub strictness: String,
+    pub kind: String,
+    pub keys: Vec<String>,
+    pub use_nulls: bool,
 }
 
 #[derive(Debug, Clone)]

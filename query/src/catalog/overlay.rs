@@ -44,6 +44,10 @@ impl Catalog for OverlayCatalog<'_> {
         self.inner.dictionary(database, name)
     }
 
+    fn join_table(&self, database: &str, name: &str) -> Result<Arc<Dictionary>> {
+        self.inner.join_table(database, name)
+    }
+
     fn user_function(&self, name: &str) -> Option<Arc<str>> {
         self.inner.user_function(name)
     }

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pumphouse_storage::block::default_value;
+use pumphouse_storage::log::TableDefinition;
 use pumphouse_storage::scan::ColumnCondition;
 use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::values::parse_structure;
 use super::{MorselSource, SourceColumn, TableSource};
 use crate::error::{Error, Result, codes};
+use crate::sql;
+use crate::sql::ast::ExprKind;
 
 /// Rows of a block.
 const BLOCK_ROWS: usize = 8192;
@@ -20,13 +23,23 @@ const BLOCK_ROWS: usize = 8192;
 const LENGTH_MAX: u64 = 1 << 16;
 
 pub(super) fn generate_random(arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
-    let bad = |text: &str| Error::new(codes::BAD_ARGUMENTS, text.to_string());
     let Some(Value::String(structure)) = arguments.first().filter(|_| arguments.len() <= 4) else {
         return Err(Error::new(
             codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
             "Table function 'generateRandom' requires at most four arguments: structure, [random_seed, max_string_length, max_array_length]",
         ));
     };
+    let rule = rule(arguments)?;
+    let columns = parse_structure(&String::from_utf8_lossy(structure))?;
+    for column in &columns {
+        value(&column.data_type, &mut Random(0), &rule)?;
+    }
+    Ok(Arc::new(RandomSource { columns, rule }))
+}
+
+/// Seed and lengths, which stand behind the structure.
+fn rule(arguments: &[Value]) -> Result<Rule> {
+    let bad = |text: &str| Error::new(codes::BAD_ARGUMENTS, text.to_string());
     let number = |index: usize, default: u64| match arguments.get(index) {
         None | Some(Value::Null) => Ok(default),
         Some(value) => value
@@ -45,10 +58,22 @@ pub(super) fn generate_random(arguments: &[Value]) -> Result<Arc<dyn TableSource
     if rule.string_length_max.max(rule.array_length_max) > LENGTH_MAX {
         return Err(bad("Lengths of generateRandom are at most 65536"));
     }
-    let columns = parse_structure(&String::from_utf8_lossy(structure))?;
-    for column in &columns {
-        value(&column.data_type, &mut Random(0), &rule)?;
+    Ok(rule)
+}
+
+/// A table of the engine `GenerateRandom([seed[, max_string_length[, max_array_length]]])`.
+pub(super) fn of_table(
+    definition: &TableDefinition,
+    columns: Vec<SourceColumn>,
+) -> Result<Arc<dyn TableSource>> {
+    let mut arguments = vec![Value::Null];
+    for text in &definition.clauses.engine_arguments {
+        match sql::parse_expression(text)?.kind {
+            ExprKind::Literal { value, .. } => arguments.push(value),
+            _ => return Err(Error::new(codes::BAD_ARGUMENTS, "Arguments must be literals")),
+        }
     }
+    let rule = rule(&arguments)?;
     Ok(Arc::new(RandomSource { columns, rule }))
 }
 

@@ -14,8 +14,9 @@ use pumphouse_storage::{Block, Column, Store, Value};
 
 use super::final_scan::StoredFinalScan;
 use super::force;
+use super::join_table::{self, JoinSource};
 use super::numbers::{self, EmptySource};
-use super::{Catalog, MorselSource, RangeTest, SourceColumn, TableSource, ValueFilter};
+use super::{Catalog, JoinRule, MorselSource, RangeTest, SourceColumn, TableSource, ValueFilter};
 use crate::context::Settings;
 use crate::dictionary::Dictionary;
 use crate::error::{Error, Result, codes};
@@ -74,6 +75,29 @@ impl Catalog for StoreCatalog {
         }
     }
 
+    fn join_table(&self, database: &str, name: &str) -> Result<Arc<Dictionary>> {
+        let Some(table) = self.state.table(database, name) else {
+            return Err(Error::new(
+                codes::UNKNOWN_TABLE,
+                format!("Table {database}.{name} does not exist"),
+            ));
+        };
+        if table.definition.engine != "Join" {
+            return Err(Error::new(
+                codes::ILLEGAL_TYPE_OF_ARGUMENT,
+                format!("Table {name} should have engine StorageJoin"),
+            ));
+        }
+        let rule = join_table::join_rule(&table.definition)?;
+        if (rule.strictness.as_str(), rule.kind.as_str()) != ("ANY", "LEFT") {
+            return Err(Error::new(
+                codes::INCOMPATIBLE_TYPE_OF_JOIN,
+                "joinGet only supports StorageJoin of type Left Any",
+            ));
+        }
+        join_table::by_key(&self.store, &self.state, table)
+    }
+
     fn user_function(&self, name: &str) -> Option<Arc<str>> {
         self.state.functions.get(name).cloned()
     }
@@ -101,7 +125,9 @@ impl StoreCatalog {
         };
         let definition = &table.definition;
         match definition.engine.as_str() {
-            "View" => self.view(table),
+            "View" | "TableFunction" => self.view(table),
+            "Join" => self.join_source(table),
+            "GenerateRandom" => super::random::of_table(definition, source_columns(table)),
             "MaterializedView" => match &definition.target {
                 Some((database, name)) if depth < TARGETS_MAX => {
                     self.stored(database, name, depth + 1)
@@ -129,6 +155,7 @@ impl StoreCatalog {
                 store: self.store.clone(),
                 state: self.state.clone(),
                 table: table.clone(),
+                join_rule: None,
             })),
         }
     }
@@ -224,6 +251,18 @@ impl StoreCatalog {
             codes::UNKNOWN_TABLE,
             format!("Unknown table expression identifier '{name}'{hint}"),
         )
+    }
+
+    fn join_source(&self, table: &Arc<Table>) -> Result<Arc<dyn TableSource>> {
+        let rule = join_table::join_rule(&table.definition)?;
+        let (store, state) = (self.store.clone(), self.state.clone());
+        let columns = source_columns(table);
+        let one_a_key = rule.strictness != "ALL" && ["LEFT", "INNER"].contains(&rule.kind.as_str());
+        let (join_rule, table) = (Some(rule.clone()), table.clone());
+        Ok(match one_a_key {
+            true => Arc::new(JoinSource { store, state, table, columns, rule }),
+            false => Arc::new(StoredSource { columns, store, state, table, join_rule }),
+        })
     }
 
     fn view(&self, table: &Arc<Table>) -> Result<Arc<dyn TableSource>> {
@@ -325,6 +364,7 @@ struct StoredSource {
     store: Arc<Store>,
     state: Arc<State>,
     table: Arc<Table>,
+    join_rule: Option<JoinRule>,
 }
 
 impl TableSource for StoredSource {
@@ -388,6 +428,10 @@ impl TableSource for StoredSource {
         let state = self.state.clone();
         let scan = scan::open_final(&self.store, state, &self.table, conditions, by_partition)?;
         Ok(StoredFinalScan::open(scan, columns))
+    }
+
+    fn join_rule(&self) -> Option<&JoinRule> {
+        self.join_rule.as_ref()
     }
 
     fn sampling_key(&self) -> Option<&str> {

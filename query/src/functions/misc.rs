@@ -140,7 +140,8 @@ fn start_of_process() -> &'static std::time::Instant {
     START.get_or_init(std::time::Instant::now)
 }
 
-fn host_name() -> String {
+/// This machine's name.
+pub fn host_name() -> String {
     std::env::var("HOSTNAME")
         .ok()
         .or_else(|| std::fs::read_to_string("/etc/hostname").ok())

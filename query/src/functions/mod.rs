@@ -133,7 +133,9 @@ mod oracle_test;
 
 pub use dictionary::{dictionary_function, is_dictionary_function};
 pub use invoke::{call, resolve};
+pub use misc::host_name;
 pub use registry::{FunctionName, lookup, names};
+pub use text::normalized_query_hash;
 
 /// What binding knows of one argument.
 #[derive(Debug, Clone)]

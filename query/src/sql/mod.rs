@@ -46,6 +46,11 @@ pub fn parse_query(sql: &str) -> Result<ast::Query> {
     Parser::new(sql).parse_query()
 }
 
+/// The same with query parameters.
+pub fn parse_query_with(sql: &str, parameters: &Parameters) -> Result<ast::Query> {
+    Parser::new(sql).with_parameters(parameters).parse_query()
+}
+
 /// An expression, with an alias if it has one.
 pub fn parse_expression(sql: &str) -> Result<ast::Expr> {
     Parser::new(sql).parse_expression()

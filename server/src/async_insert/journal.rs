@@ -1,4 +1,4 @@
-//! The last asynchronous inserts and what became of them: `system.asynchronous_insert_log`.
+//! Asynchronous inserts that were answered, until `system.asynchronous_insert_log` takes them.
 
 use std::collections::VecDeque;
 
@@ -55,7 +55,7 @@ impl Journal {
         });
     }
 
-    pub fn entries(&self) -> Vec<JournalEntry> {
-        self.0.lock().iter().cloned().collect()
+    pub fn take(&self) -> Vec<JournalEntry> {
+        std::mem::take(&mut *self.0.lock()).into()
     }
 }

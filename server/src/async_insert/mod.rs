@@ -205,9 +205,9 @@ impl AsyncInserts {
         self.shared.queue.lock().waiting()
     }
 
-    /// The last inserts, for `system.asynchronous_insert_log`.
-    pub fn journal(&self) -> Vec<JournalEntry> {
-        self.shared.journal.entries()
+    /// The inserts answered since the last call, for `system.asynchronous_insert_log`.
+    pub fn take_journal(&self) -> Vec<JournalEntry> {
+        self.shared.journal.take()
     }
 }
 

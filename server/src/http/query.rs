@@ -25,6 +25,7 @@ use super::compression::{self, Packer};
 use super::error_text::{error_line, status_of};
 use super::output::{Begin, HttpOutput, ResultHead};
 use super::parameters::Parameters;
+use crate::logs::Origin;
 use crate::server::Server;
 use crate::session::{SESSION_TIMEOUT_SECONDS_DEFAULT, SESSION_TIMEOUT_SECONDS_MAX, SessionState};
 use crate::statement::{self, Input, Request, query_bytes_max};
@@ -233,6 +234,12 @@ fn request(
             .filter(|f| !f.is_empty()),
         readonly: parts.method != Method::POST,
         external_tables: vec![],
+        origin: Origin {
+            interface: 2,
+            http_method: if parts.method == Method::POST { 2 } else { 1 },
+            http_user_agent: header("user-agent").unwrap_or_default(),
+            client_name: String::new(),
+        },
     })
 }
 

@@ -19,6 +19,7 @@ use super::output::{Exchange, Feed, FeedReader, NativeOutput};
 use super::packets::{self, Progress, Query, client, server};
 use super::wire::{Reader, Ready, Writer, nonsense};
 use crate::http::authentication::check_password;
+use crate::logs::Origin;
 use crate::server::Server;
 use crate::session::SessionState;
 use crate::statement::{self, ExternalTables, Input, Request};
@@ -198,6 +199,7 @@ impl Connection {
                 settings: query.settings,
                 parameters: query.parameters,
                 external_tables: external.blocks()?,
+                origin: Origin { interface: 1, ..Origin::default() },
                 ..Request::default()
             },
             session: std::mem::take(&mut self.session),

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::Run;
 use super::insert_blocks::{Blocks, columns_by_name, columns_by_position, plain_columns};
+use crate::refresh::{self, Schedule};
 
 impl Run<'_> {
     pub(super) fn create_database(
@@ -68,6 +69,9 @@ impl Run<'_> {
         }
         create.clone_as = false;
         self.merge_columns(&mut create)?;
+        if let Some(function) = create.as_function.take() {
+            return self.create_from_function(create, function);
+        }
         let empty = std::mem::take(&mut create.empty);
         let plan = match &create.as_query.take() {
             Some(query) => Some(prepare(query, &self.select_catalog(), self.context)?),
@@ -149,7 +153,12 @@ impl Run<'_> {
             return Ok(());
         }
         let catalog = self.server.catalog();
-        let schema = analyze_query(&create.select, &catalog, self.context)?.schema;
+        let schema = match analyze_query(&create.select, &catalog, self.context) {
+            Ok(plan) => plan.schema,
+            // A view with parameters has columns once they are given.
+            Err(e) if e.code() == codes::UNKNOWN_QUERY_PARAMETER && !create.materialized => vec![],
+            Err(e) => return Err(e),
+        };
         if create.materialized {
             return self.create_materialized_view(create, schema);
         }
@@ -164,21 +173,26 @@ impl Run<'_> {
         mut create: CreateView,
         schema: Vec<(String, DataType)>,
     ) -> Result<()> {
-        if create.refresh.is_some() {
-            return Err(Error::new(
-                codes::NOT_IMPLEMENTED,
-                "Refreshable materialized views are not supported yet",
-            ));
-        }
         let database = create.name.database.clone().unwrap_or_default();
-        let source = source_of(&create.select).ok_or_else(|| {
-            Error::new(
+        let source = source_of(&create.select);
+        if create.refresh.is_none() && source.is_none() {
+            return Err(Error::new(
                 codes::QUERY_NOT_ALLOWED,
                 "A materialized view must read from a table in its FROM clause",
-            )
-        })?;
+            ));
+        }
         let mut definition = self.view_definition(&create, "MaterializedView", &schema)?;
-        definition.source = Some(source.clone());
+        match &create.refresh {
+            // Read by the clock, not fed by inserts.
+            Some(clause) => {
+                Schedule::parse(clause)?;
+                definition.settings.insert(refresh::CLAUSE.into(), clause.clone());
+                if create.empty {
+                    definition.settings.insert(refresh::EMPTY.into(), "1".into());
+                }
+            }
+            None => definition.source = source.clone(),
+        }
         let (mut preconditions, mut edits) = (vec![], vec![]);
         let target = match &create.to {
             Some(to) => {
@@ -199,7 +213,9 @@ impl Run<'_> {
                 target
             }
         };
-        if target == source || target == (database.clone(), create.name.name.clone()) {
+        if Some(&target) == source.as_ref()
+            || target == (database.clone(), create.name.name.clone())
+        {
             return Err(Error::new(
                 codes::BAD_ARGUMENTS,
                 "A materialized view cannot write into the table that it reads from",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use pumphouse_ingest::kafka;
 use pumphouse_query::bind::{SqlExpressions, bind_expression};
+use pumphouse_query::catalog::join_rule;
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::ast::{
     CallForm, ColumnDecl, CreateTable, EngineClause, Expr, ExprKind, Setting, Statement, TtlAction,
@@ -43,6 +44,9 @@ pub const ENGINES: &[&str] = &[
     "StripeLog",
     "Merge",
     "Dictionary",
+    "Set",
+    "Join",
+    "GenerateRandom",
 ];
 
 impl Run<'_> {
@@ -110,6 +114,9 @@ impl Run<'_> {
             create_query: create_text(create, &engine),
             clauses,
         };
+        if engine == "Join" {
+            join_rule(&definition)?;
+        }
         if engine.ends_with("MergeTree") {
             check_skip_indexes(&definition, self.server.store.compiler().as_ref())?;
         }

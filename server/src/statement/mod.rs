@@ -17,14 +17,17 @@ mod engine;
 mod external;
 mod freeze;
 mod function;
+mod function_table;
 mod insert;
 mod insert_blocks;
 mod mutation;
+mod names;
 mod nested;
 mod optimize;
 mod other;
 mod partition;
 mod plain_engine;
+mod refresh;
 mod rename;
 mod secrets;
 mod select;
@@ -49,14 +52,17 @@ use pumphouse_query::sql::{self, ParsedStatement};
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
+use uuid::Uuid;
 
-use crate::process::TURN_WAIT;
+use crate::logs::Origin;
+use crate::process::{Process, TURN_WAIT};
 use crate::server::Server;
 use crate::session::SessionState;
 use crate::system_tables::is_setting;
 
 pub use definition::ENGINES;
 pub use external::{EXTERNAL_BYTES_MAX, ExternalTables};
+pub(crate) use refresh::refresh_view;
 pub use secrets::hide_secrets;
 pub use show::default_kind_name;
 pub(crate) use words::Words;
@@ -88,6 +94,7 @@ pub struct Request {
     pub readonly: bool,
     /// Tables that came with the query and live as long as it does.
     pub external_tables: Vec<(String, Block)>,
+    pub origin: Origin,
 }
 
 /// The statement's text and what follows it.
@@ -128,26 +135,77 @@ pub fn execute(
     started: impl FnOnce(&Arc<QueryContext>),
 ) -> Result<()> {
     let text = statement_text(&input.text)?;
+    let (parsed, context) = match begin(server, &request, session, text, input.text.len()) {
+        Ok(begun) => begun,
+        Err(e) => {
+            let now_us = server.clock.now_us();
+            let mut context = QueryContext::new(request.query_id.clone(), now_us, 0);
+            context.user = request.user.clone();
+            context.settings = request.settings.clone();
+            server.processes.refused(&context, text, &request.origin, &e);
+            return Err(e);
+        }
+    };
+    let process = Process {
+        context: context.clone(),
+        query: crate::process::shown_text(text),
+        origin: request.origin.clone(),
+        kind: kind_of(&parsed.statement),
+        names: names::of_statement(&parsed.statement, &context.database),
+        start_logged: Default::default(),
+    };
+    let guard = server.processes.enter(process, turn_wait(&parsed.statement, &context))?;
+    started(&context);
+    let mut run = Run { server, request: &request, session, context: &context, output };
+    let result = run.statement(parsed, input);
+    guard.finish(result.as_ref().err());
+    result
+}
+
+/// Parses the text and makes the query's context.
+fn begin(
+    server: &Arc<Server>,
+    request: &Request,
+    session: &mut SessionState,
+    text: &str,
+    bytes: usize,
+) -> Result<(ParsedStatement, Arc<QueryContext>)> {
     let mut parameters = session.parameters.clone();
     parameters.extend(request.parameters.clone());
     let mut settings = session.settings.clone();
     settings.values.extend(request.settings.values.clone());
     let bytes_max = query_bytes_max(&settings);
     let parsed = sql::parse_statement_with(text, &parameters)
-        .map_err(|e| if input.text.len() > bytes_max { too_long(bytes_max) } else { e })?;
+        .map_err(|e| if bytes > bytes_max { too_long(bytes_max) } else { e })?;
     apply_settings(&mut settings, own_settings(&parsed.statement))?;
     apply_settings(&mut settings, &parsed.settings)?;
-    let mut context = query_context(server, &request, session, settings)?;
-    context.temporary = temporary::tables(&request, session, &context)?;
-    let context = Arc::new(context);
-    let guard =
-        server.processes.enter(context.clone(), text, turn_wait(&parsed.statement, &context))?;
-    started(&context);
-    let kind = kind_of(&parsed.statement);
+    let mut context = query_context(server, request, session, settings)?;
+    context.temporary = temporary::tables(request, session, &context)?;
+    Ok((parsed, Arc::new(context)))
+}
+
+/// Carries out a statement of the server itself: it has no result, is not listed and not logged.
+pub(crate) fn internal(server: &Arc<Server>, text: &str) -> Result<()> {
+    let request =
+        Request { query_id: format!("internal-{}", Uuid::new_v4()), ..Request::default() };
+    let mut session = SessionState::default();
+    let (parsed, context) = begin(server, &request, &mut session, text, text.len())?;
+    let input = Input { text: vec![], rest: Box::new(std::io::empty()) };
+    let (session, output) = (&mut session, &mut NoOutput);
     let mut run = Run { server, request: &request, session, context: &context, output };
-    let result = run.statement(parsed, input);
-    guard.finish(kind, result.as_ref().err());
-    result
+    run.statement(parsed, input)
+}
+
+/// Takes what nobody reads.
+struct NoOutput;
+
+impl Output for NoOutput {
+    fn begin(&mut self, _: &str, _: &'static str, _: &str) -> Result<()> {
+        Ok(())
+    }
+    fn write(&mut self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// One statement being carried out.

@@ -1,7 +1,6 @@
-//! Engines without keys: Memory (empty again after a restart), Log, TinyLog and StripeLog (kept, in
-//! insert order), Null, and Merge over other tables. What their clauses may say is checked here.
-//!
-//! The bounds that ClickHouse lets a Memory table have are refused: rows are never dropped silently.
+//! Engines without keys: Memory (empty again after a restart), Log, TinyLog, StripeLog, Set and Join
+//! (kept, in insert order), Null, GenerateRandom, and Merge over other tables. What their clauses may say is checked here.
+//! A Memory table may have bounds on what it keeps.
 
 use pumphouse_query::catalog::Catalog;
 use pumphouse_query::error::codes;
@@ -15,7 +14,7 @@ use super::Run;
 pub(super) fn check(engine: &str, clause: &EngineClause) -> Result<()> {
     let given = clause.arguments.as_ref().map_or(0, Vec::len);
     match engine {
-        "Memory" | "Null" | "Log" | "TinyLog" | "StripeLog" if given > 0 => {
+        "Memory" | "Null" | "Log" | "TinyLog" | "StripeLog" | "Set" if given > 0 => {
             return Err(Error::new(
                 codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
                 format!("Engine {engine} doesn't support any arguments ({given} given)"),
@@ -27,6 +26,7 @@ pub(super) fn check(engine: &str, clause: &EngineClause) -> Result<()> {
                 "Storage Merge requires exactly 2 parameters - name of source database and regexp for table names.",
             ));
         }
+        "GenerateRandom" => check_random(clause)?,
         "Dictionary" if given != 1 => {
             return Err(Error::new(
                 codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
@@ -35,14 +35,61 @@ pub(super) fn check(engine: &str, clause: &EngineClause) -> Result<()> {
         }
         _ => {}
     }
-    let bound = clause.settings.iter().find(|s| s.name.ends_with("_to_keep"));
-    match bound {
-        Some(setting) if engine == "Memory" => Err(Error::new(
-            codes::NOT_IMPLEMENTED,
-            format!("The setting {} of the engine Memory is not supported", setting.name),
-        )),
+    match engine {
+        "Memory" => check_memory_bounds(clause),
         _ => Ok(()),
     }
+}
+
+/// Minima are not above maxima.
+fn check_memory_bounds(clause: &EngineClause) -> Result<()> {
+    let number =
+        |name: &str| clause.settings.iter().find(|s| s.name == name).and_then(|s| s.value.as_u64());
+    for unit in ["rows", "bytes"] {
+        let (min, max) = (format!("min_{unit}_to_keep"), format!("max_{unit}_to_keep"));
+        let (least, most) = (number(&min).unwrap_or(0), number(&max).unwrap_or(0));
+        if least > most {
+            return Err(Error::new(
+                codes::SETTING_CONSTRAINT_VIOLATION,
+                format!(
+                    "Setting `{min}` cannot be higher than the `{max}`. `{min}`: {least}, `{max}`: {most}"
+                ),
+            ));
+        }
+    }
+    let known = |name: &str| name.ends_with("_to_keep") || name == "compress";
+    match clause.settings.iter().find(|s| !known(&s.name)) {
+        Some(setting) => Err(Error::new(
+            codes::UNKNOWN_SETTING,
+            format!("Unknown setting '{}': for storage Memory", setting.name),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// `GenerateRandom([seed[, max_string_length[, max_array_length]]])`.
+fn check_random(clause: &EngineClause) -> Result<()> {
+    let names = ["random_seed", "max_string_length", "max_array_length"];
+    let arguments = clause.arguments.as_deref().unwrap_or_default();
+    if arguments.len() > names.len() {
+        return Err(Error::new(
+            codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+            "Storage GenerateRandom requires at most three arguments: random_seed, max_string_length, max_array_length.",
+        ));
+    }
+    for (argument, name) in arguments.iter().zip(names) {
+        let number = match &argument.kind {
+            ExprKind::Literal { value, .. } => value.is_null() || value.as_u64().is_some(),
+            _ => false,
+        };
+        if !number {
+            return Err(Error::new(
+                codes::BAD_ARGUMENTS,
+                format!("Argument '{name}' must be a literal with type UInt64"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl Run<'_> {

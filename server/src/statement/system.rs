@@ -7,6 +7,7 @@ use pumphouse_query::{Error, Result, execute, prepare, sql};
 use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::Run;
+use crate::logs::logs_named;
 
 /// How often a waiting KILL looks whether it was killed itself.
 const KILL_STEP: std::time::Duration = std::time::Duration::from_millis(200);
@@ -16,10 +17,16 @@ impl Run<'_> {
         let words = command.words.join(" ");
         match words.as_str() {
             _ if self.is_stream_command(command) => self.stream_command(command),
+            "REFRESH VIEW" | "STOP VIEW" | "START VIEW" | "CANCEL VIEW" | "WAIT VIEW"
+            | "STOP VIEWS" | "START VIEWS" => {
+                let verb = words.split(' ').next().unwrap_or_default().to_string();
+                self.view_command(&verb, command)
+            }
             "STOP MERGES" | "START MERGES" => {
                 self.server.merges.set_paused(words == "STOP MERGES");
                 Ok(())
             }
+            "FLUSH LOGS" => self.flush_logs(command),
             "FLUSH ASYNC INSERT QUEUE" => self.server.async_inserts.flush(self.context),
             "RELOAD DICTIONARY" => self.reload_dictionary(command),
             "RELOAD DICTIONARIES" => {
@@ -32,6 +39,19 @@ impl Run<'_> {
             "KILL" => std::process::abort(),
             other => system_answer(other, command.table.is_some()),
         }
+    }
+
+    /// `SYSTEM FLUSH LOGS [name, …]`.
+    fn flush_logs(&self, command: &SystemCommand) -> Result<()> {
+        let names: Vec<String> = match &command.table {
+            Some(first) => {
+                let words = command.rest.iter().filter(|w| ![",", "."].contains(&w.as_str()));
+                let others = words.filter(|w| *w != "system").cloned();
+                std::iter::once(first.name.clone()).chain(others).collect()
+            }
+            None => vec![],
+        };
+        self.server.logs.flush(self.server, &logs_named(&names)?)
     }
 
     /// `KILL QUERY WHERE …`: the condition is over `system.processes`.
@@ -125,7 +145,6 @@ fn system_answer(words: &str, names_table: bool) -> Result<()> {
         "SYNC FILE CACHE",
         "UNLOAD PRIMARY KEY",
         "WAIT LOADING",
-        "FLUSH LOGS",
     ];
     let cache = words.strip_prefix("DROP ").or_else(|| words.strip_prefix("CLEAR "));
     if NOTHING_TO_DO.contains(&words) || cache.is_some_and(|w| w.ends_with(" CACHE")) {

@@ -1,4 +1,4 @@
-//! `system.processes`, `query_log`, `merges`, `metrics`, `events`, `errors`, `backups`, `warnings`,
+//! `system.processes`, `merges`, `metrics`, `events`, `errors`, `backups`, `warnings`,
 //! `asynchronous_metrics`: what goes on. `/metrics` shows the same values.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,40 +33,6 @@ pub fn processes(server: &Server, _: &State, rows: &mut Rows) -> Result<()> {
             ("peak_memory_usage", Value::Int(context.memory.peak_bytes() as i64)),
             ("query", text(&process.query)),
             ("current_database", text(&context.database)),
-        ]);
-    }
-    Ok(())
-}
-
-pub fn query_log(server: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    const QUERY_FINISH: i64 = 2;
-    const EXCEPTION_WHILE_PROCESSING: i64 = 4;
-    for entry in server.processes.log() {
-        let failed = entry.exception_code != 0;
-        let end_us = entry.start_us + entry.duration_us;
-        rows.push(&[
-            ("type", Value::Int(if failed { EXCEPTION_WHILE_PROCESSING } else { QUERY_FINISH })),
-            ("event_date", number(end_us / 86_400_000_000)),
-            ("event_time", seconds(end_us)),
-            ("event_time_microseconds", micros(end_us)),
-            ("query_start_time", seconds(entry.start_us)),
-            ("query_start_time_microseconds", micros(entry.start_us)),
-            ("query_duration_ms", number(entry.duration_us / 1000)),
-            ("read_rows", number(entry.read_rows)),
-            ("read_bytes", number(entry.read_bytes)),
-            ("written_rows", number(entry.written_rows)),
-            ("written_bytes", number(entry.written_bytes)),
-            ("result_rows", number(entry.result_rows)),
-            ("memory_usage", number(entry.memory_bytes)),
-            ("current_database", text(entry.database)),
-            ("query", text(entry.query)),
-            ("query_kind", text(entry.kind)),
-            ("exception_code", Value::Int(entry.exception_code.into())),
-            ("exception", text(entry.exception)),
-            ("is_initial_query", flag(true)),
-            ("user", text(entry.user)),
-            ("query_id", text(entry.query_id.clone())),
-            ("initial_query_id", text(entry.query_id)),
         ]);
     }
     Ok(())
@@ -155,6 +121,7 @@ pub fn event_values(server: &Server) -> Vec<(&'static str, u64, &'static str)> {
     let sum =
         |f: fn(&pumphouse_ingest::kafka::ConsumerStatus) -> u64| consumers.iter().map(f).sum();
     let (stats, scrub) = (server.store.stats(), server.scrub.counts());
+    let lost = server.logs.dropped();
     let load = |n: &AtomicU64| n.load(Ordering::Relaxed);
     list.extend([
         ("KafkaMessagesRead", sum(|c| c.messages), "Number of Kafka messages already processed"),
@@ -175,6 +142,7 @@ pub fn event_values(server: &Server) -> Vec<(&'static str, u64, &'static str)> {
             sum(|c| c.rebalance_revocations),
             "Number of partition revocations (the first stage of consumer group rebalance)",
         ),
+        ("SystemLogErrorOnFlush", lost, "Entries of system logs that were dropped."),
         ("FileSync", stats.log_syncs, "Number of syncs of the commit log"),
         ("DirectorySync", stats.dir_syncs, "Number of syncs of the folder of parts"),
         ("LogCommits", stats.commits, "Number of commits"),

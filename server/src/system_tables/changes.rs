@@ -1,11 +1,10 @@
-//! `system.mutations`, `part_log`: what changes tables.
+//! `system.mutations`: what changes tables.
 
 use pumphouse_query::Result;
 use pumphouse_storage::Value;
 use pumphouse_storage::log::State;
-use pumphouse_storage::part_history::PartEventKind;
 
-use super::rows::{Rows, flag, micros, number, seconds, text, texts};
+use super::rows::{Rows, flag, seconds, text, texts};
 use crate::server::Server;
 
 /// One row per command of each mutation that the log still lists.
@@ -44,35 +43,6 @@ pub fn mutations(server: &Server, state: &State, rows: &mut Rows) -> Result<()> 
                 ]);
             }
         }
-    }
-    Ok(())
-}
-
-/// Parts that came and went since the start, as far back as memory is given to them.
-pub fn part_log(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
-    for event in server.store.part_history().events() {
-        let definition = state.tables.get(&event.table).map(|t| &t.definition);
-        let kind = match event.kind {
-            PartEventKind::New => 1,
-            PartEventKind::Merged => 2,
-            PartEventKind::Removed => 4,
-            PartEventKind::Mutated => 5,
-        };
-        rows.push(&[
-            ("event_type", Value::Int(kind)),
-            ("event_date", number(event.time_us / 86_400_000_000)),
-            ("event_time", seconds(event.time_us)),
-            ("event_time_microseconds", micros(event.time_us)),
-            ("duration_ms", number(event.duration_us / 1000)),
-            ("database", text(definition.map_or("", |d| d.database.as_str()))),
-            ("table", text(definition.map_or("", |d| d.name.as_str()))),
-            ("table_uuid", Value::String(event.table.as_bytes().to_vec())),
-            ("part_name", text(event.name)),
-            ("partition_id", text(event.partition_id)),
-            ("rows", number(event.rows)),
-            ("size_in_bytes", number(event.bytes)),
-            ("merged_from", texts(event.sources.iter().map(|id| id.to_string()))),
-        ]);
     }
     Ok(())
 }

@@ -9,9 +9,11 @@ mod changes;
 mod dashboards;
 mod dictionaries;
 mod format_function;
+mod information_schema;
 mod introspection;
 mod objects;
-mod rows;
+mod refreshes;
+pub(crate) mod rows;
 mod storage;
 mod streams;
 
@@ -30,6 +32,7 @@ use pumphouse_storage::{DataType, Value};
 
 use self::rows::Rows;
 use crate::dictionaries::find;
+use crate::logs::{LOGS, Log};
 use crate::server::Server;
 
 pub use introspection::{is_setting, setting_type};
@@ -65,12 +68,9 @@ const FILLERS: &[(&str, Filler)] = &[
     ("kafka_gaps", streams::kafka_gaps),
     ("kafka_events", streams::kafka_events),
     ("processes", activity::processes),
-    ("query_log", activity::query_log),
-    ("part_log", changes::part_log),
     ("merges", activity::merges),
     ("mutations", changes::mutations),
     ("asynchronous_inserts", async_inserts::asynchronous_inserts),
-    ("asynchronous_insert_log", async_inserts::asynchronous_insert_log),
     ("metrics", activity::metrics),
     ("asynchronous_metrics", activity::asynchronous_metrics),
     ("dashboards", dashboards::dashboards),
@@ -80,79 +80,14 @@ const FILLERS: &[(&str, Filler)] = &[
     ("formats", introspection::formats),
     ("table_engines", introspection::table_engines),
     ("build_options", introspection::build_options),
+    ("view_refreshes", refreshes::view_refreshes),
     ("disks", storage::disks),
     ("users", introspection::users),
-];
-
-/// `system.query_log`: ClickHouse makes it on first use, so that it is in no list of its columns.
-const QUERY_LOG_COLUMNS: &[(&str, &str)] = &[
-    (
-        "type",
-        "Enum8('QueryStart' = 1, 'QueryFinish' = 2, 'ExceptionBeforeStart' = 3, 'ExceptionWhileProcessing' = 4)",
-    ),
-    ("event_date", "Date"),
-    ("event_time", "DateTime"),
-    ("event_time_microseconds", "DateTime64(6)"),
-    ("query_start_time", "DateTime"),
-    ("query_start_time_microseconds", "DateTime64(6)"),
-    ("query_duration_ms", "UInt64"),
-    ("read_rows", "UInt64"),
-    ("read_bytes", "UInt64"),
-    ("written_rows", "UInt64"),
-    ("written_bytes", "UInt64"),
-    ("result_rows", "UInt64"),
-    ("result_bytes", "UInt64"),
-    ("memory_usage", "UInt64"),
-    ("current_database", "LowCardinality(String)"),
-    ("query", "String"),
-    ("query_kind", "LowCardinality(String)"),
-    ("exception_code", "Int32"),
-    ("exception", "String"),
-    ("is_initial_query", "UInt8"),
-    ("user", "LowCardinality(String)"),
-    ("query_id", "String"),
-    ("initial_query_id", "String"),
-];
-
-/// `system.part_log`: made on first use, too.
-const PART_LOG_COLUMNS: &[(&str, &str)] = &[
-    (
-        "event_type",
-        "Enum8('NewPart' = 1, 'MergeParts' = 2, 'DownloadPart' = 3, 'RemovePart' = 4, 'MutatePart' = 5, 'MovePart' = 6)",
-    ),
-    ("event_date", "Date"),
-    ("event_time", "DateTime"),
-    ("event_time_microseconds", "DateTime64(6)"),
-    ("duration_ms", "UInt64"),
-    ("database", "String"),
-    ("table", "String"),
-    ("table_uuid", "UUID"),
-    ("part_name", "String"),
-    ("partition_id", "String"),
-    ("rows", "UInt64"),
-    ("size_in_bytes", "UInt64"),
-    ("merged_from", "Array(String)"),
-    ("error", "UInt16"),
-    ("exception", "String"),
 ];
 
 /// Tables and columns of our own, beside ClickHouse's: `(table, column, type)`.
 const OWN_COLUMNS: &[(&str, &str, &str)] = &[
     ("aggregate_function_combinators", "name", "String"),
-    ("asynchronous_insert_log", "event_date", "Date"),
-    ("asynchronous_insert_log", "event_time", "DateTime"),
-    ("asynchronous_insert_log", "event_time_microseconds", "DateTime64(6)"),
-    ("asynchronous_insert_log", "database", "LowCardinality(String)"),
-    ("asynchronous_insert_log", "table", "LowCardinality(String)"),
-    ("asynchronous_insert_log", "format", "LowCardinality(String)"),
-    ("asynchronous_insert_log", "query_id", "String"),
-    ("asynchronous_insert_log", "bytes", "UInt64"),
-    ("asynchronous_insert_log", "rows", "UInt64"),
-    ("asynchronous_insert_log", "exception", "String"),
-    ("asynchronous_insert_log", "status", "Enum8('Ok' = 0, 'ParsingError' = 1, 'FlushError' = 2)"),
-    ("asynchronous_insert_log", "flush_time", "DateTime"),
-    ("asynchronous_insert_log", "flush_time_microseconds", "DateTime64(6)"),
-    ("asynchronous_insert_log", "flush_query_id", "String"),
     ("asynchronous_metrics", "metric", "String"),
     ("asynchronous_metrics", "value", "Float64"),
     ("asynchronous_metrics", "description", "String"),
@@ -212,13 +147,16 @@ impl SystemTables {
 impl Server {
     /// Whether `database.name` is a system table.
     pub fn system_table_exists(&self, database: &str, name: &str) -> bool {
-        is_virtual_database(database) && !schema_of(name).is_empty()
+        match information_schema::is_database(database) {
+            true => information_schema::view(database, name).is_some(),
+            false => is_virtual_database(database) && !schema_of(name).is_empty(),
+        }
     }
 }
 
 /// Databases that no CREATE DATABASE made.
 pub fn is_virtual_database(name: &str) -> bool {
-    name == "system"
+    name == "system" || information_schema::is_database(name)
 }
 
 /// Table functions that FROM knows.
@@ -248,7 +186,7 @@ pub fn virtual_names(state: &State) -> Vec<&'static str> {
 pub fn table_names() -> Vec<&'static str> {
     let mut names: Vec<&str> = columns_file().map(|(table, _, _)| table).collect();
     names.extend(OWN_COLUMNS.iter().map(|(table, _, _)| *table));
-    names.extend(["query_log", "part_log"]);
+    names.extend(LOGS.map(Log::name));
     names.push(pumphouse_ingest::kafka::dead_letters::TABLE.1);
     names.sort_unstable();
     names.dedup();
@@ -269,10 +207,10 @@ pub fn schema_of(table: &str) -> Vec<(String, DataType)> {
         .chain(
             DEAD_LETTERS.iter().map(|(name, data_type)| ("dead_letter_queue", *name, *data_type)),
         )
-        .chain(QUERY_LOG_COLUMNS.iter().map(|(name, data_type)| ("query_log", *name, *data_type)))
-        .chain(PART_LOG_COLUMNS.iter().map(|(name, data_type)| ("part_log", *name, *data_type)))
         .filter(|(t, _, _)| *t == table)
-        .map(|(_, name, data_type)| {
+        .map(|(_, name, data_type)| (name, data_type))
+        .chain(crate::logs::columns_of(table))
+        .map(|(name, data_type)| {
             // A type that we do not have yet is shown as text.
             (name.to_string(), parse_data_type(data_type).unwrap_or(DataType::String))
         })
@@ -286,6 +224,9 @@ impl ExtraTables for SystemTables {
         database: &str,
         name: &str,
     ) -> Option<Arc<dyn TableSource>> {
+        if information_schema::is_database(database) {
+            return information_schema::view(database, name);
+        }
         if !is_virtual_database(database) {
             let table = state.table(database, name)?;
             if table.definition.engine == "Dictionary" {

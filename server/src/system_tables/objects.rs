@@ -21,11 +21,11 @@ pub fn databases(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
             ("comment", text(&database.comment)),
         ]);
     }
-    rows.push(&[
-        ("name", text("system")),
-        ("engine", text("Atomic")),
-        ("engine_full", text("Atomic")),
-    ]);
+    let virtual_ones =
+        [("system", "Atomic"), ("INFORMATION_SCHEMA", "Memory"), ("information_schema", "Memory")];
+    for (name, engine) in virtual_ones {
+        rows.push(&[("name", text(name)), ("engine", text(engine)), ("engine_full", text(engine))]);
+    }
     Ok(())
 }
 
@@ -41,7 +41,8 @@ pub fn tables(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
     for table in attached(state) {
         let d = &table.definition;
         let stores = d.engine.ends_with("MergeTree")
-            || ["Memory", "Log", "TinyLog", "StripeLog"].contains(&d.engine.as_str());
+            || ["Memory", "Log", "TinyLog", "StripeLog", "Set", "Join"]
+                .contains(&d.engine.as_str());
         let sum = |f: fn(&pumphouse_storage::log::PartMeta) -> u64| {
             table.parts.iter().map(|p| f(p)).sum::<u64>()
         };

@@ -208,7 +208,9 @@ impl Shared {
         let busy = Claim::busy(&self.store);
         for table in state.tables.values() {
             let keeps_parts = match table.definition.engine.as_str() {
-                "Memory" | "Log" | "TinyLog" | "StripeLog" => true,
+                // What a bound takes away are whole inserts.
+                "Memory" if !table.definition.settings.is_empty() => false,
+                "Memory" | "Log" | "TinyLog" | "StripeLog" | "Set" | "Join" => true,
                 engine => engine.ends_with("MergeTree"),
             };
             let mergeable = keeps_parts && !table.detached;

@@ -5,9 +5,9 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow_array::BooleanArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
-use arrow_array::BooleanArray;
 
 use super::coded_read::{Wanted, sizes_of};
 use super::decode::{Aspect, Mapping, Scratch, Sink, mapping, readable};

@@ -115,8 +115,18 @@ impl Parser<'_> {
             self.want("subquery");
             return Err(self.unexpected());
         }
-        if self.symbol_ahead(1, "(") {
+        let qualified = self.symbol_ahead(1, ".") && self.symbol_ahead(3, "(");
+        if qualified || self.symbol_ahead(1, "(") {
+            let database = match qualified {
+                true => Some(self.name()?),
+                false => None,
+            };
+            self.index += usize::from(qualified);
             let mut table = self.table_function()?;
+            // A parameterized view may have its database before it.
+            if let (Some(database), TableExpr::Function { name, .. }) = (database, &mut table) {
+                *name = format!("{database}.{name}");
+            }
             let (found_alias, found_final) = self.alias_and_final()?;
             self.sample()?;
             if let TableExpr::Function { alias, final_, .. } = &mut table {
