@@ -11,6 +11,7 @@ pub mod aggregates;
 pub mod bind;
 pub mod catalog;
 pub mod context;
+pub mod coverage;
 pub mod dictionary;
 pub mod error;
 pub mod execute;

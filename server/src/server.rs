@@ -64,6 +64,7 @@ pub struct Server {
 impl Server {
     /// Opens the data directory, recovers, and starts merges and consumers.
     pub fn start(config: Config) -> Result<Arc<Server>> {
+        pumphouse_ingest::format::install_row_writer();
         let disk = Arc::new(RealDisk::open(&config.data_dir)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let store = Store::open(StoreOptions {

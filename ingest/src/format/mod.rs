@@ -30,6 +30,7 @@ mod regexp;
 mod registry;
 mod row_binary;
 mod row_layout;
+mod row_text;
 mod rules;
 mod scan;
 mod tab_separated;
@@ -44,6 +45,8 @@ use pumphouse_query::context::Settings;
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType, Value};
+
+pub use row_text::install_row_writer;
 
 /// What a reader or writer is made for.
 #[derive(Debug, Clone)]

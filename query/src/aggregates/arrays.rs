@@ -69,7 +69,7 @@ impl State for Values {
 }
 
 /// A list column: for every group these encoded values.
-fn list_column<'a>(
+pub(super) fn list_column<'a>(
     codec: &RowCodec,
     result: &DataType,
     groups: impl Iterator<Item = Vec<&'a [u8]>>,

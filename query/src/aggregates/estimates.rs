@@ -27,8 +27,12 @@ fn int_hash_64(mut x: u64) -> u64 {
 }
 
 /// CRC-32C of eight bytes, started with all ones, as the SSE instruction gives it.
-fn crc32c_u64(value: u64) -> u32 {
-    let mut crc = u32::MAX;
+pub(super) fn crc32c_u64(value: u64) -> u32 {
+    crc32c_step(u32::MAX, value)
+}
+
+/// `crc` carried on over eight bytes.
+pub(super) fn crc32c_step(mut crc: u32, value: u64) -> u32 {
     for byte in value.to_le_bytes() {
         crc ^= byte as u32;
         for _ in 0..8 {

@@ -63,6 +63,11 @@ pub(crate) struct Grouped<K: Kernel> {
 }
 
 impl<K: Kernel> Grouped<K> {
+    pub fn new(kernel: K, state_type: DataType) -> Self {
+        let state_type = Arc::new(state_type);
+        Grouped { kernel, state_type, states: vec![], heap_bytes: 0, rows_since_measured: 0 }
+    }
+
     /// Measuring every heap state costs; it is done about once per as many rows as there are states.
     fn measure(&mut self, rows: usize) {
         if K::State::HEAP {
@@ -191,13 +196,7 @@ impl<K: Kernel> AggregateFunction for Function<K> {
     }
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
-        Box::new(Grouped {
-            kernel: self.kernel.clone(),
-            state_type: Arc::new(self.state_type()),
-            states: Vec::<K::State>::new(),
-            heap_bytes: 0,
-            rows_since_measured: 0,
-        })
+        Box::new(Grouped::new(self.kernel.clone(), self.state_type()))
     }
 
     fn default_when_only_null(&self) -> bool {

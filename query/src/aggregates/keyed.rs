@@ -5,7 +5,7 @@
 //! Every (group, key) pair is a group of the inner function.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::builder::BinaryBuilder;
@@ -38,6 +38,8 @@ struct Keyed {
     parameters: Vec<Value>,
     arguments: Vec<DataType>,
     form: Form,
+    /// The literals of the only keys that count, if not all do.
+    wanted: Option<Arc<HashSet<String>>>,
     /// One inner function per value column.
     inner: Vec<Arc<dyn AggregateFunction>>,
     key_type: DataType,
@@ -64,6 +66,7 @@ impl AggregateFunction for Keyed {
     fn accumulator(&self) -> Box<dyn Accumulator> {
         Box::new(KeyedAccumulator {
             form: self.form.clone(),
+            wanted: self.wanted.clone(),
             codec: RowCodec::new(std::slice::from_ref(&self.key_type)),
             encoder: SortEncoder::new(vec![KeyOrder {
                 data_type: self.key_type.clone(),
@@ -89,6 +92,7 @@ type Keys = BTreeMap<Box<[u8]>, (u32, Box<[u8]>)>;
 
 struct KeyedAccumulator {
     form: Form,
+    wanted: Option<Arc<HashSet<String>>>,
     codec: RowCodec,
     encoder: SortEncoder,
     groups: Vec<Keys>,
@@ -124,7 +128,13 @@ impl KeyedAccumulator {
                 let arrays = tuple_elements(arguments);
                 let (mut columns, origin) = flatten(&arrays, rows)?;
                 let key = columns.remove(0);
-                Ok((key, columns, origin))
+                let Some(wanted) = &self.wanted else { return Ok((key, columns, origin)) };
+                let kept: Vec<u32> = (0..key.len() as u32)
+                    .filter(|i| wanted.contains(&key.value(*i as usize).to_sql()))
+                    .collect();
+                let origin = kept.iter().map(|i| origin[*i as usize]).collect();
+                let kept = UInt32Array::from(kept);
+                Ok((key.take(&kept), columns.iter().map(|c| c.take(&kept)).collect(), origin))
             }
             Form::Map => {
                 let (key, value, origin) = map_elements(&arguments[0], rows)?;
@@ -375,6 +385,23 @@ fn assemble(
 
 /// `sumMap(keys, values…)`, `minMap`, `maxMap`: `inner` is the name of the function per key.
 pub(crate) fn build_arrays(build: &Build, inner: &str) -> Built {
+    let (key_type, functions, result) = array_parts(build, inner)?;
+    Ok(Arc::new(Keyed {
+        name: build.name.to_string(),
+        parameters: build.parameters.to_vec(),
+        arguments: build.arguments.to_vec(),
+        form: Form::Arrays { compact: inner.starts_with("sum") },
+        wanted: None,
+        inner: functions,
+        key_type,
+        result,
+    }))
+}
+
+type ArrayParts = (DataType, Vec<Arc<dyn AggregateFunction>>, DataType);
+
+/// The key type, a function per value array, and the tuple of arrays that results.
+fn array_parts(build: &Build, inner: &str) -> Result<ArrayParts> {
     let elements: Vec<DataType> = match build.arguments {
         [DataType::Tuple(elements)] => elements.iter().map(|e| e.data_type.clone()).collect(),
         other => other.to_vec(),
@@ -412,14 +439,28 @@ pub(crate) fn build_arrays(build: &Build, inner: &str) -> Built {
         .iter()
         .map(|t| super::lookup(inner, &[], std::slice::from_ref(t)))
         .collect::<Result<Vec<_>>>()?;
+    Ok((key_type.clone(), functions, DataType::Tuple(tuple)))
+}
+
+/// `sumMapFiltered([keys…])(keys, values…)`: only these keys take part.
+pub(crate) fn build_filtered(build: &Build, inner: &str) -> Built {
+    let [Value::Array(keys)] = build.parameters else {
+        return Err(Error::new(
+            codes::BAD_ARGUMENTS,
+            format!("Aggregate function {} requires an array of keys as its parameter", build.name),
+        ));
+    };
+    let (key_type, functions, result) = array_parts(build, inner)?;
+    let wanted = keys.iter().map(Value::to_sql).collect();
     Ok(Arc::new(Keyed {
         name: build.name.to_string(),
         parameters: build.parameters.to_vec(),
         arguments: build.arguments.to_vec(),
-        form: Form::Arrays { compact: inner == "sum" },
+        form: Form::Arrays { compact: true },
+        wanted: Some(Arc::new(wanted)),
         inner: functions,
-        key_type: key_type.clone(),
-        result: DataType::Tuple(tuple),
+        key_type,
+        result,
     }))
 }
 
@@ -442,6 +483,7 @@ pub(crate) fn build_map(
         parameters: parameters.to_vec(),
         arguments: arguments.to_vec(),
         form: Form::Map,
+        wanted: None,
         inner: vec![inner],
         key_type: (**k).clone(),
         result,
@@ -473,6 +515,7 @@ pub(crate) fn build_for_each(
         parameters: parameters.to_vec(),
         arguments: arguments.to_vec(),
         form: Form::Positions,
+        wanted: None,
         inner: vec![inner],
         key_type: DataType::UInt64,
         result,

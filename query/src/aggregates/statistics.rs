@@ -145,6 +145,23 @@ impl PairMoments {
         (n * xy - x * y) / ((n * xx - x * x) * (n * yy - y * y)).sqrt()
     }
 
+    /// Sums of squared distances from the mean.
+    fn spread_of_first(&self) -> f64 {
+        let [n, a, _, _, aa, _] = self.0;
+        aa - a * a / n
+    }
+
+    fn spread_of_second(&self) -> f64 {
+        let [n, _, b, _, _, bb] = self.0;
+        bb - b * b / n
+    }
+
+    /// Slope and intercept of the first variable over the second.
+    fn line_of_first(&self) -> (f64, f64) {
+        let [n, y, x, xy, yy, xx] = self.0;
+        PairMoments([n, x, y, xy, xx, yy]).regression()
+    }
+
     /// Slope and intercept.
     fn regression(&self) -> (f64, f64) {
         let [n, x, y, xy, xx, _] = self.0;
@@ -305,4 +322,41 @@ pub(crate) fn build_entropy(build: &Build) -> Built {
         build.expect_arguments(1)?;
     }
     build.counting(DataType::Float64, Entropy(Arc::new(RowCodec::new(build.arguments))))
+}
+
+/// The `regr_…` functions of SQL: `(y, x)`, that is the dependent variable first.
+pub(crate) fn build_regression(build: &Build) -> Built {
+    build.expect_arguments(2)?;
+    if let Some(t) = build.arguments.iter().find(|t| !is_numeric(t)) {
+        return Err(build.illegal(t));
+    }
+    if build.name == "regr_count" {
+        let count = |s: &[PairMoments], t: &DataType| each(s, t, |m| m.0[0]);
+        let result = DataType::UInt64;
+        return build.counting(result.clone(), TwoVariables { result, finish: count });
+    }
+    let finish: fn(&[PairMoments], &DataType) -> Result<Column> = match build.name {
+        "regr_avgx" => |s, t| each(s, t, |m| m.0[2] / m.0[0]),
+        "regr_avgy" => |s, t| each(s, t, |m| m.0[1] / m.0[0]),
+        "regr_sxx" => |s, t| each(s, t, |m| m.spread_of_second()),
+        "regr_syy" => |s, t| each(s, t, |m| m.spread_of_first()),
+        "regr_sxy" => |s, t| each(s, t, |m| m.0[3] - m.0[1] * m.0[2] / m.0[0]),
+        "regr_slope" => |s, t| each(s, t, |m| m.line_of_first().0),
+        "regr_intercept" => |s, t| each(s, t, |m| m.line_of_first().1),
+        _ => |s, t| {
+            each(s, t, |m| {
+                let (xx, yy) = (m.spread_of_second(), m.spread_of_first());
+                let xy = m.0[3] - m.0[1] * m.0[2] / m.0[0];
+                if xx == 0.0 {
+                    f64::NAN
+                } else if yy == 0.0 {
+                    1.0
+                } else {
+                    xy * xy / (xx * yy)
+                }
+            })
+        },
+    };
+    let result = DataType::Float64;
+    build.function(result.clone(), TwoVariables { result, finish })
 }

@@ -1,84 +1,217 @@
-//! `topK`, `topKWeighted` (frequent values, exact while they fit the counters) and `anyHeavy` (a value
-//! that makes up more than half).
+//! `topK`, `topKWeighted`, `approx_top_k`, `approx_top_sum`: frequent values, exact while they fit the
+//! counters, else by the filtered space-saving algorithm.
+//!
+//! Exact with ClickHouse's order among equals while the values fit the room for counters; beyond it the
+//! bounds are the same kind, not the same numbers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::ListArray;
+use arrow_array::{ArrayRef, ListArray, StructArray, UInt64Array};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::DataType as ArrowType;
+use pumphouse_storage::types::TupleElement;
 use pumphouse_storage::{Column, DataType, Value};
 
-use super::extremes::finish_rows;
+use super::estimates::{crc32c_step, crc32c_u64};
 use super::kernel::{Build, Built, Kernel, State, wire};
 use crate::error::{Error, Result, codes};
-use crate::execute::row_codec::{Decoder, RowCodec};
+use crate::execute::row_codec::{Decoder, RowCodec, Shape};
+use crate::functions::city::city_hash_64;
 
-/// Space-saving counters: the smallest makes room for a newcomer, who inherits its count.
+/// So many different values are always counted exactly.
+const ROOM_MIN: usize = 64;
+/// Largest number of counters.
+const COUNTERS_MAX: u64 = 0xFF_FFFF;
+
+/// Counters in falling order; values that are not counted share the cells of a filter.
 #[derive(Default)]
 struct Counters {
     places: HashMap<Box<[u8]>, usize>,
     counters: Vec<Counter>,
+    filter: Vec<u64>,
 }
 
+#[derive(Clone)]
 struct Counter {
     row: Box<[u8]>,
     count: u64,
     error: u64,
+    hash: u64,
+}
+
+impl Counter {
+    fn above(&self, other: &Counter) -> bool {
+        self.count > other.count || (self.count == other.count && self.error < other.error)
+    }
 }
 
 impl Counters {
-    fn insert(&mut self, row: &[u8], weight: u64, capacity: usize) {
+    fn add(&mut self, row: &[u8], weight: u64, kernel: &TopK) {
         if let Some(place) = self.places.get(row) {
-            self.counters[*place].count += weight;
+            let place = *place;
+            self.counters[place].count += weight;
+            self.rise(place);
             return;
         }
-        if self.counters.len() < capacity {
-            self.places.insert(row.into(), self.counters.len());
-            self.counters.push(Counter { row: row.into(), count: weight, error: 0 });
-            return;
+        let hash = kernel.hash(row);
+        let seen = match self.filter.len() as u64 {
+            0 => 0,
+            cells => self.filter[(hash & (cells - 1)) as usize],
+        };
+        self.push(Counter { row: row.into(), count: seen + weight, error: seen, hash });
+        if self.counters.len() > kernel.room {
+            self.cut(kernel.capacity);
         }
-        let smallest = (0..self.counters.len()).min_by_key(|i| self.counters[*i].count);
-        let Some(place) = smallest else { return };
-        let inherited = self.counters[place].count;
-        let counter = Counter { row: row.into(), count: inherited + weight, error: inherited };
-        let old = std::mem::replace(&mut self.counters[place], counter);
-        self.places.remove(&old.row);
-        self.places.insert(row.into(), place);
     }
 
-    /// The counters, most frequent first.
-    fn ranked(&self) -> Vec<&Counter> {
-        let mut ranked: Vec<&Counter> = self.counters.iter().collect();
-        ranked.sort_by(|a, b| b.count.cmp(&a.count).then(a.error.cmp(&b.error)));
-        ranked
+    /// Keeps the highest counters; what the others counted is left in the filter.
+    fn cut(&mut self, capacity: usize) {
+        if self.filter.is_empty() {
+            self.filter = vec![0; filter_cells(capacity)];
+        }
+        let mask = self.filter.len() as u64 - 1;
+        for gone in self.counters.drain(capacity..) {
+            self.places.remove(&gone.row);
+            let cell = &mut self.filter[(gone.hash & mask) as usize];
+            *cell = (*cell).max(gone.count);
+        }
+    }
+
+    fn push(&mut self, counter: Counter) {
+        self.places.insert(counter.row.clone(), self.counters.len());
+        self.counters.push(counter);
+        self.rise(self.counters.len() - 1);
+    }
+
+    /// One step of bubble sort.
+    fn rise(&mut self, mut place: usize) {
+        while place > 0 && self.counters[place].above(&self.counters[place - 1]) {
+            self.counters.swap(place, place - 1);
+            for at in [place, place - 1] {
+                if let Some(kept) = self.places.get_mut(&self.counters[at].row) {
+                    *kept = at;
+                }
+            }
+            place -= 1;
+        }
+    }
+
+    /// What the full counters of a state could hide of a value it does not count.
+    fn hidden(&self, capacity: usize) -> u64 {
+        if self.counters.len() < capacity {
+            return 0;
+        }
+        self.counters.last().map_or(0, |c| c.count)
+    }
+
+    fn join(&mut self, other: &Counters, capacity: usize) {
+        let (mine, theirs) = (self.hidden(capacity), other.hidden(capacity));
+        for counter in &mut self.counters {
+            counter.count += theirs;
+            counter.error += theirs;
+        }
+        for counter in &other.counters {
+            if let Some(place) = self.places.get(&counter.row) {
+                let known = &mut self.counters[*place];
+                known.count = known.count.saturating_add(counter.count).saturating_sub(theirs);
+                known.error = known.error.saturating_add(counter.error).saturating_sub(theirs);
+            } else {
+                let mut counter = counter.clone();
+                counter.count += mine;
+                counter.error += mine;
+                self.push(counter);
+            }
+        }
+        self.counters.sort_by(|a, b| b.count.cmp(&a.count).then(a.error.cmp(&b.error)));
+        self.counters.truncate(capacity);
+        self.places = self.counters.iter().enumerate().map(|(i, c)| (c.row.clone(), i)).collect();
+    }
+
+    /// The `count` highest counters in the order in which ClickHouse's partial sort leaves them.
+    fn ranked(&self, count: usize) -> Vec<&Counter> {
+        let mut all: Vec<&Counter> = self.counters.iter().collect();
+        let kept = count.min(all.len());
+        if kept > 0 {
+            select(&mut all, kept - 1);
+        }
+        all.truncate(kept);
+        all.sort_by_key(|c| std::cmp::Reverse((c.count - c.error.min(c.count), c.count)));
+        all
+    }
+}
+
+/// Cells of the filter for this many counters: a power of two above six times as many.
+fn filter_cells(capacity: usize) -> usize {
+    1 << (usize::BITS - (capacity * 6).leading_zeros())
+}
+
+/// Floyd and Rivest's selection: the `k + 1` highest counters come first. Which of equal ones stay
+/// follows from its exchanges.
+fn select(items: &mut [&Counter], k: usize) {
+    let (mut left, mut right) = (0isize, items.len() as isize - 1);
+    let k = k as isize;
+    while right > left {
+        let (mut i, mut j) = (left, right);
+        items.swap(left as usize, k as usize);
+        let swapped = items[left as usize].above(items[right as usize]);
+        if swapped {
+            items.swap(left as usize, right as usize);
+        }
+        // It lies at the other end after the first exchange.
+        let pivot = items[if swapped { right } else { left } as usize];
+        while i < j {
+            items.swap(i as usize, j as usize);
+            i += 1;
+            j -= 1;
+            while items[i as usize].above(pivot) {
+                i += 1;
+            }
+            while pivot.above(items[j as usize]) {
+                j -= 1;
+            }
+        }
+        if swapped {
+            items.swap(left as usize, j as usize);
+        } else {
+            j += 1;
+            items.swap(right as usize, j as usize);
+        }
+        if j <= k {
+            left = j + 1;
+        }
+        if k <= j {
+            right = j - 1;
+        }
     }
 }
 
 impl State for Counters {
     const HEAP: bool = true;
     fn merge(&mut self, other: &Self) {
-        for counter in &other.counters {
-            self.insert(&counter.row, counter.count, usize::MAX);
-        }
+        self.join(other, usize::MAX);
     }
     fn write(&self, out: &mut Vec<u8>) {
         wire::write_varint(self.counters.len() as u64, out);
         for counter in &self.counters {
             wire::write_bytes(&counter.row, out);
-            wire::write_varint(counter.count, out);
+            for number in [counter.count, counter.error, counter.hash] {
+                wire::write_varint(number, out);
+            }
         }
     }
     fn read(input: &mut &[u8]) -> Result<Self> {
         let mut state = Counters::default();
         for _ in 0..wire::read_count(input)? {
-            let row = wire::read_bytes(input)?;
-            state.insert(row, wire::read_varint(input)?, usize::MAX);
+            let row = wire::read_bytes(input)?.into();
+            let mut number = || wire::read_varint(input);
+            let (count, error, hash) = (number()?, number()?, number()?);
+            state.push(Counter { row, count, error, hash });
         }
         Ok(state)
     }
     fn heap_bytes(&self) -> usize {
-        self.counters.iter().map(|c| c.row.len() * 2 + 72).sum()
+        self.counters.iter().map(|c| c.row.len() * 2 + 80).sum::<usize>() + self.filter.len() * 8
     }
 }
 
@@ -86,9 +219,49 @@ impl State for Counters {
 struct TopK {
     count: usize,
     capacity: usize,
+    /// Counters before the least are dropped.
+    room: usize,
     weighted: bool,
+    /// Whether results are `(item, count, error)`.
+    counts: bool,
     codec: Arc<RowCodec>,
     result: DataType,
+}
+
+impl TopK {
+    /// The filter's hash: CRC-32C of a number's word, or of a text as ClickHouse walks it.
+    fn hash(&self, row: &[u8]) -> u64 {
+        if matches!(self.codec.shapes()[0], Shape::Bytes) {
+            return text_hash(row.get(4..).unwrap_or(row));
+        }
+        let mut word = [0u8; 8];
+        let width = row.len().min(8);
+        word[..width].copy_from_slice(&row[..width]);
+        crc32c_u64(u64::from_le_bytes(word)) as u64
+    }
+}
+
+fn text_hash(text: &[u8]) -> u64 {
+    if text.is_empty() {
+        return 0;
+    }
+    if text.len() < 8 {
+        return city_hash_64(text) as u32 as u64;
+    }
+    let word = |at: usize| {
+        let mut word = [0u8; 8];
+        word.copy_from_slice(&text[at..at + 8]);
+        u64::from_le_bytes(word)
+    };
+    let (mut crc, mut at) = (u32::MAX, 0);
+    loop {
+        crc = crc32c_step(crc, word(at));
+        at += 8;
+        if at + 8 >= text.len() {
+            break;
+        }
+    }
+    crc32c_step(crc, word(text.len() - 8)) as u64
 }
 
 impl Kernel for TopK {
@@ -99,19 +272,13 @@ impl Kernel for TopK {
         for (row, group) in groups.iter().enumerate() {
             let weight =
                 if self.weighted { columns[1].value(row).as_u64().unwrap_or(0) } else { 1 };
-            states[*group as usize].insert(rows.row(row), weight, self.capacity);
+            states[*group as usize].add(rows.row(row), weight, self);
         }
         Ok(())
     }
 
     fn merge(&self, into: &mut Counters, from: &Counters) {
-        into.merge(from);
-        if into.counters.len() > self.capacity {
-            into.counters.sort_by_key(|c| std::cmp::Reverse(c.count));
-            into.counters.truncate(self.capacity);
-            into.places =
-                into.counters.iter().enumerate().map(|(i, c)| (c.row.clone(), i)).collect();
-        }
+        into.join(from, self.room);
     }
 
     fn finish(&self, states: &[Counters]) -> Result<Column> {
@@ -119,44 +286,116 @@ impl Kernel for TopK {
             return Err(Error::new(codes::LOGICAL_ERROR, "an array lies as a list"));
         };
         let mut items = Decoder::new(&self.codec.shapes()[0]);
-        let mut lengths = vec![];
+        let (mut lengths, mut counts, mut errors) = (vec![], vec![], vec![]);
         for state in states {
-            let ranked = state.ranked();
-            let kept = &ranked[..self.count.min(ranked.len())];
-            lengths.push(kept.len());
-            for counter in kept {
+            let ranked = state.ranked(self.count);
+            lengths.push(ranked.len());
+            for counter in ranked {
                 items.read(&mut counter.row.as_ref())?;
+                counts.push(counter.count);
+                errors.push(counter.error);
             }
         }
-        let items = items.finish(field.data_type())?;
+        let items: ArrayRef = match (self.counts, field.data_type()) {
+            (true, ArrowType::Struct(fields)) => {
+                let numbers = |v: Vec<u64>| Arc::new(UInt64Array::from(v)) as ArrayRef;
+                let items = items.finish(fields[0].data_type())?;
+                let columns = vec![items, numbers(counts), numbers(errors)];
+                Arc::new(StructArray::new(fields.clone(), columns, None))
+            }
+            (_, layout) => items.finish(layout)?,
+        };
         let array = ListArray::new(field, OffsetBuffer::from_lengths(lengths), items, None);
         Ok(Column { data_type: self.result.clone(), array: Arc::new(array) })
     }
 }
 
-/// `topK(n, load_factor)`: counters for `n * load_factor` values.
-fn top_k(build: &Build, weighted: bool) -> Built {
+struct Limits {
+    count: u64,
+    capacity: u64,
+    counts: bool,
+}
+
+fn build_with(build: &Build, weighted: bool, limits: Limits) -> Built {
     build.expect_arguments(if weighted { 2 } else { 1 })?;
-    let parameter = |i: usize, default: u64| {
-        build.parameters.get(i).map_or(Some(default), Value::as_u64).filter(|n| *n > 0)
-    };
-    let count = parameter(0, 10).filter(|n| *n <= 0xFFFF);
-    let count = count.ok_or_else(|| {
-        Error::new(
-            codes::ARGUMENT_OUT_OF_BOUND,
-            format!("Parameter of {} must be from 1 to 65535", build.name),
-        )
-    })?;
-    let load = parameter(1, 3).ok_or_else(|| build.bad_parameter("needs a load factor above 0"))?;
-    let result = DataType::array(build.arguments[0].clone());
+    if weighted && !build.arguments[1].is_integer() {
+        return Err(build.illegal(&build.arguments[1]));
+    }
+    for number in [limits.count, limits.capacity] {
+        if number == 0 || number > COUNTERS_MAX {
+            return Err(Error::new(
+                codes::ARGUMENT_OUT_OF_BOUND,
+                format!(
+                    "Too large parameter(s) for aggregate function '{}' (it is {number}, maximum {COUNTERS_MAX})",
+                    build.name
+                ),
+            ));
+        }
+    }
+    let item = build.arguments[0].clone();
+    let result = DataType::array(match limits.counts {
+        false => item,
+        true => {
+            let element = |name: &str, data_type: DataType| TupleElement {
+                name: Some(name.into()),
+                data_type,
+            };
+            DataType::Tuple(vec![
+                element("item", item),
+                element("count", DataType::UInt64),
+                element("error", DataType::UInt64),
+            ])
+        }
+    });
     let kernel = TopK {
-        count: count as usize,
-        capacity: count.saturating_mul(load).min(1 << 20) as usize,
+        count: limits.count as usize,
+        capacity: limits.capacity as usize,
+        room: (limits.capacity as usize * 2).max(ROOM_MIN),
         weighted,
+        counts: limits.counts,
         codec: Arc::new(RowCodec::new(&build.arguments[..1])),
         result: result.clone(),
     };
     build.counting(result, kernel)
+}
+
+/// `topK(n, load_factor, 'counts')`: counters for `n * load_factor` values.
+fn top_k(build: &Build, weighted: bool) -> Built {
+    let parameter = |i: usize, default: u64| match build.parameters.get(i) {
+        None => Ok(default),
+        Some(v) => v.as_u64().ok_or_else(|| build.bad_parameter("needs whole numbers")),
+    };
+    let count = parameter(0, 10)?;
+    let load = parameter(1, 3)?;
+    if load < 1 {
+        return Err(Error::new(
+            codes::ARGUMENT_OUT_OF_BOUND,
+            format!("Too small parameter 'load_factor' for aggregate function '{}'", build.name),
+        ));
+    }
+    let counts = match build.parameters.get(2) {
+        None => false,
+        Some(Value::String(text)) if text == b"counts" => true,
+        Some(_) => return Err(build.bad_parameter("doesn't support this third parameter")),
+    };
+    if build.parameters.len() > 3 {
+        return Err(Error::new(
+            codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+            format!("Aggregate function '{}' requires three parameters or less", build.name),
+        ));
+    }
+    build_with(build, weighted, Limits { count, capacity: count.saturating_mul(load), counts })
+}
+
+/// `approx_top_k(n, reserved)`: with counts.
+fn approx_top(build: &Build, weighted: bool) -> Built {
+    let parameter = |i: usize| match build.parameters.get(i) {
+        None => Ok(None),
+        Some(v) => v.as_u64().map(Some).ok_or_else(|| build.bad_parameter("needs whole numbers")),
+    };
+    let count = parameter(0)?.unwrap_or(10);
+    let capacity = parameter(1)?.unwrap_or(count.saturating_mul(3));
+    build_with(build, weighted, Limits { count, capacity, counts: true })
 }
 
 pub(crate) fn build_top_k(build: &Build) -> Built {
@@ -167,157 +406,10 @@ pub(crate) fn build_top_k_weighted(build: &Build) -> Built {
     top_k(build, true)
 }
 
-/// The candidate of the majority vote.
-#[derive(Default)]
-struct Candidate {
-    row: Option<Box<[u8]>>,
-    votes: u64,
+pub(crate) fn build_approx_top_k(build: &Build) -> Built {
+    approx_top(build, false)
 }
 
-impl Candidate {
-    fn vote(&mut self, row: &[u8], votes: u64) {
-        if self.row.as_deref() == Some(row) {
-            self.votes += votes;
-        } else if self.votes < votes {
-            self.votes = votes - self.votes;
-            self.row = Some(row.into());
-        } else {
-            self.votes -= votes;
-        }
-    }
-}
-
-impl State for Candidate {
-    const HEAP: bool = true;
-    fn merge(&mut self, other: &Self) {
-        if let Some(row) = &other.row {
-            self.vote(row, other.votes);
-        }
-    }
-    fn write(&self, out: &mut Vec<u8>) {
-        out.push(self.row.is_some() as u8);
-        if let Some(row) = &self.row {
-            wire::write_bytes(row, out);
-            wire::write_varint(self.votes, out);
-        }
-    }
-    fn read(input: &mut &[u8]) -> Result<Self> {
-        if wire::array::<1>(input)?[0] == 0 {
-            return Ok(Candidate::default());
-        }
-        let row = wire::read_bytes(input)?.into();
-        Ok(Candidate { row: Some(row), votes: wire::read_varint(input)? })
-    }
-    fn heap_bytes(&self) -> usize {
-        self.row.as_ref().map_or(0, |r| r.len() + 16)
-    }
-}
-
-#[derive(Clone)]
-struct AnyHeavy {
-    codec: Arc<RowCodec>,
-    result: DataType,
-}
-
-impl Kernel for AnyHeavy {
-    type State = Candidate;
-
-    fn update(&self, states: &mut [Candidate], groups: &[u32], columns: &[Column]) -> Result<()> {
-        let rows = self.codec.encode(&columns[..1], groups.len());
-        for (row, group) in groups.iter().enumerate() {
-            states[*group as usize].vote(rows.row(row), 1);
-        }
-        Ok(())
-    }
-
-    fn finish(&self, states: &[Candidate]) -> Result<Column> {
-        finish_rows(&self.codec, &self.result, states.iter().map(|s| s.row.as_deref()))
-    }
-}
-
-pub(crate) fn build_any_heavy(build: &Build) -> Built {
-    build.expect_arguments(1)?;
-    let result = build.arguments[0].clone();
-    let codec = Arc::new(RowCodec::new(build.arguments));
-    build.function(result.clone(), AnyHeavy { codec, result })
-}
-
-/// The value if there was only one, else NULL.
-#[derive(Clone)]
-struct SingleValue {
-    codec: Arc<RowCodec>,
-    result: DataType,
-}
-
-#[derive(Default)]
-struct Single {
-    row: Option<Box<[u8]>>,
-    several: bool,
-}
-
-impl Single {
-    fn offer(&mut self, row: &[u8]) {
-        match &self.row {
-            Some(old) => self.several |= **old != *row,
-            None => self.row = Some(row.into()),
-        }
-    }
-}
-
-impl State for Single {
-    const HEAP: bool = true;
-    fn merge(&mut self, other: &Self) {
-        self.several |= other.several;
-        if let Some(row) = &other.row {
-            self.offer(row);
-        }
-    }
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[self.several as u8, self.row.is_some() as u8]);
-        if let Some(row) = &self.row {
-            wire::write_bytes(row, out);
-        }
-    }
-    fn read(input: &mut &[u8]) -> Result<Self> {
-        let [several, there] = wire::array::<2>(input)?;
-        let row = if there != 0 { Some(wire::read_bytes(input)?.into()) } else { None };
-        Ok(Single { row, several: several != 0 })
-    }
-    fn heap_bytes(&self) -> usize {
-        self.row.as_ref().map_or(0, |r| r.len() + 16)
-    }
-}
-
-impl Kernel for SingleValue {
-    type State = Single;
-
-    fn update(&self, states: &mut [Single], groups: &[u32], columns: &[Column]) -> Result<()> {
-        let rows = self.codec.encode(&columns[..1], groups.len());
-        for (row, group) in groups.iter().enumerate() {
-            states[*group as usize].offer(rows.row(row));
-        }
-        Ok(())
-    }
-
-    fn finish(&self, states: &[Single]) -> Result<Column> {
-        let single = |s: &Single| if s.several { None } else { s.row.clone() };
-        let rows: Vec<Option<Box<[u8]>>> = states.iter().map(single).collect();
-        let valid: Vec<bool> = rows.iter().map(Option::is_some).collect();
-        let DataType::Nullable(plain) = &self.result else {
-            return finish_rows(&self.codec, &self.result, rows.iter().map(|r| r.as_deref()));
-        };
-        let column = finish_rows(&self.codec, plain, rows.iter().map(|r| r.as_deref()))?;
-        super::nullable::with_nulls(column, self.result.clone(), valid.into())
-    }
-}
-
-pub(crate) fn build_single_value(build: &Build) -> Built {
-    build.expect_arguments(1)?;
-    let argument = build.arguments[0].clone();
-    let result = match super::nullable::can_be_nullable(&argument) {
-        true => DataType::nullable(argument),
-        false => argument,
-    };
-    let codec = Arc::new(RowCodec::new(build.arguments));
-    build.function(result.clone(), SingleValue { codec, result })
+pub(crate) fn build_approx_top_sum(build: &Build) -> Built {
+    approx_top(build, true)
 }

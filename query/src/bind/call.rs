@@ -18,7 +18,7 @@ use crate::sql;
 use crate::sql::ast::{Call, Expr, ExprKind, NullsAction};
 
 /// Window functions that are no aggregate functions.
-pub(super) const RANKING: &[&str] = &[
+pub const RANKING: &[&str] = &[
     "row_number",
     "rank",
     "dense_rank",
@@ -41,6 +41,15 @@ pub(super) struct AggregateCall {
     pub text: String,
 }
 
+fn only_as_window_function(name: &str) -> Error {
+    Error::new(
+        codes::BAD_ARGUMENTS,
+        format!(
+            "The function '{name}' can only be used as a window function, not as an aggregate function"
+        ),
+    )
+}
+
 impl Binder<'_> {
     pub(super) fn call(&self, expr: &Expr, call: &Call, scope: &Scope) -> Result<Tree> {
         if call.over.is_some() {
@@ -61,6 +70,12 @@ impl Binder<'_> {
             }
             "arrayjoin" | "unnest" if call.name != "arrayjoin" => {
                 return self.array_join_call(call, scope);
+            }
+            "rownumberinallblocks" | "runningdifference" => {
+                return self.row_by_row(call, scope);
+            }
+            "formatrow" | "formatrownonewline" if call.name.starts_with("formatRow") => {
+                return self.format_row(call, scope).map_err(|e| with_scope(e, scope));
             }
             "casewithexpression" => return self.case_with_expression(call, scope),
             "grouping" => {
@@ -87,19 +102,66 @@ impl Binder<'_> {
             return self.aggregate_tree(expr, call, scope);
         }
         if RANKING.contains(&call.name.as_str()) {
-            return Err(Error::new(
-                codes::BAD_ARGUMENTS,
-                format!(
-                    "The function '{}' can only be used as a window function, not as an aggregate function",
-                    call.name
-                ),
-            ));
+            return Err(only_as_window_function(&call.name));
         }
         if let Some(lambda) = self.catalog.user_function(&call.name) {
             return self.user_function(&lambda, call, scope);
         }
         let known: Vec<String> = functions::names().map(|n| n.name.to_string()).collect();
         Err(unknown_function(scope, &call.name, &known))
+    }
+
+    /// `formatRow(format, values…)` with the names of the values.
+    fn format_row(&self, call: &Call, scope: &Scope) -> Result<Tree> {
+        let newline = u64::from(call.name == "formatRow");
+        let mut arguments = self.arguments(&call.arguments, scope)?;
+        if arguments.len() < 2 {
+            return Err(Error::new(
+                codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+                format!(
+                    "Function {} requires at least two arguments: the format name and its output expression(s)",
+                    call.name
+                ),
+            ));
+        }
+        let names = call.arguments[1..]
+            .iter()
+            .map(|e| Value::string(e.alias.clone().unwrap_or_else(|| sql::format::expr(e))));
+        let mut names: Vec<Value> = names.collect();
+        names.resize(arguments.len() - 1, Value::string(""));
+        let names = tree::constant(Value::Array(names), DataType::array(DataType::String));
+        arguments.insert(1, names);
+        arguments.insert(1, tree::constant(Value::UInt(newline), DataType::UInt8));
+        self.make_call("_formatRow", arguments)
+    }
+
+    /// Functions that go on from block to block: as window functions over all rows in their order.
+    fn row_by_row(&self, call: &Call, scope: &Scope) -> Result<Tree> {
+        let text = match call.arguments.as_slice() {
+            [] if call.name == "rowNumberInAllBlocks" => {
+                "toUInt64(row_number() OVER () - 1)".to_string()
+            }
+            [value] if call.name == "runningDifference" => {
+                if !self.ctx.settings.bool("allow_deprecated_error_prone_window_functions", false) {
+                    return Err(Error::new(
+                        codes::DEPRECATED_FUNCTION,
+                        "Function runningDifference is deprecated since its usage is error-prone (see docs). Please use proper window function or set `allow_deprecated_error_prone_window_functions` setting to enable it",
+                    ));
+                }
+                let x = sql::format::expr(value);
+                format!(
+                    "({x}) - lagInFrame({x}, 1, {x}) OVER (ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)"
+                )
+            }
+            arguments => {
+                return Err(Error::new(
+                    codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH,
+                    format!("Function {} does not take {} arguments", call.name, arguments.len()),
+                ));
+            }
+        };
+        let expr = sql::parse_expression(&text)?;
+        self.expression(&expr, scope)
     }
 
     /// `CASE x WHEN a THEN r … ELSE e END` as `multiIf(x = a, r, …, e)`.
@@ -309,6 +371,9 @@ impl Binder<'_> {
     }
 
     fn aggregate_tree(&self, expr: &Expr, call: &Call, scope: &Scope) -> Result<Tree> {
+        if aggregates::is_window_only(&call.name) {
+            return Err(only_as_window_function(&call.name));
+        }
         let bound = self.aggregate_call(expr, call, scope)?;
         if let Some(inner) = bound.arguments.iter().find(|a| a.has.aggregate) {
             return Err(Error::new(
@@ -351,6 +416,7 @@ impl Binder<'_> {
         let types: Vec<DataType> = arguments.iter().map(|a| a.data_type.clone()).collect();
         let name = aggregate_name(call, &self.count_distinct());
         let function = aggregates::lookup(&name, &parameters, &types)?;
+        self.check_enabled(&call.name)?;
         let mut bare = expr.clone();
         bare.alias = None;
         let mut text = sql::format::expr(&bare);
@@ -358,6 +424,24 @@ impl Binder<'_> {
             text = format!("{text} AS {alias}");
         }
         Ok(AggregateCall { function, arguments, text })
+    }
+
+    /// Functions that ClickHouse hides behind a setting.
+    fn check_enabled(&self, name: &str) -> Result<()> {
+        let setting = match name {
+            n if n.starts_with("sequenceNextNode") => "enable_funnel_functions",
+            n if n.starts_with("timeSeries") => "enable_time_series_aggregate_functions",
+            _ => return Ok(()),
+        };
+        if self.ctx.settings.bool(setting, false) {
+            return Ok(());
+        }
+        Err(Error::new(
+            codes::UNKNOWN_AGGREGATE_FUNCTION,
+            format!(
+                "Aggregate function {name} is off by default. Set `{setting}` setting to enable it"
+            ),
+        ))
     }
 
     fn aggregate_parameters(&self, call: &Call, scope: &Scope) -> Result<Vec<Value>> {

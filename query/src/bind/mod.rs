@@ -22,6 +22,7 @@ mod fold;
 mod from;
 mod grouping;
 mod in_set;
+mod interpolate;
 mod join;
 mod names;
 mod order;
@@ -44,6 +45,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use call::RANKING as WINDOW_FUNCTIONS;
 pub(crate) use compiled::to_storage;
 pub use compiled::{SqlExpressions, bind_expression};
 pub use from::unknown_table_function;

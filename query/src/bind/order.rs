@@ -235,7 +235,13 @@ impl Binder<'_> {
             };
             return Err(Error::new(codes::INVALID_WITH_FILL_EXPRESSION, problem));
         }
-        Ok(FillSpec { from: bound(&fill.from)?, to: bound(&fill.to)?, step, step_unit })
+        Ok(FillSpec {
+            from: bound(&fill.from)?,
+            to: bound(&fill.to)?,
+            step,
+            step_unit,
+            interpolation: None,
+        })
     }
 
     fn fill_constant(&self, expr: &Expr, scope: &Scope) -> Result<(Value, DataType)> {

@@ -42,9 +42,6 @@ pub(super) struct Stage {
 impl Binder<'_> {
     pub(super) fn select(&self, select: &Select, parent: Option<&Scope>) -> Result<Plan> {
         self.count_select()?;
-        if select.interpolate.is_some() {
-            return Err(Error::new(codes::NOT_IMPLEMENTED, "INTERPOLATE is not supported"));
-        }
         let mut base = Scope::select(parent, Some(select));
         base.ctes = ctes(select);
         base.aliases = aliases::of_with(select);
@@ -65,6 +62,9 @@ impl Binder<'_> {
             self.array_join(clause, &mut source, &mut scope)?;
         }
         let mut clauses = self.clauses(select, &scope)?;
+        if let Some(items) = &select.interpolate {
+            self.interpolate(items, &mut clauses)?;
+        }
         self.correlate(select, &mut clauses)?;
         let mut stage = Stage { plan: source.plan, available: source.available };
         prewhere_before_final(select, &mut stage, &mut clauses)?;

@@ -41,6 +41,7 @@ impl Binder<'_> {
         if let Some(frame) = &definition.frame {
             window.frame = Some(self.frame(frame, scope)?);
         }
+        check_frame(&window)?;
         let data_type = if is_ranking(&call.name) {
             window.arguments = self.arguments(&call.arguments, scope)?;
             ranking_type(&window).map_err(|e| with_scope(e, scope))?
@@ -157,6 +158,21 @@ fn refine(own: WindowDefinition, scope: &Scope, depth: usize) -> Result<WindowDe
         order_by: if own.order_by.is_empty() { parent.order_by } else { own.order_by },
         frame: own.frame.or(parent.frame),
     })
+}
+
+/// Functions that see the whole partition take no other frame.
+fn check_frame(window: &WindowCall) -> Result<()> {
+    let Some(frame) = &window.frame else { return Ok(()) };
+    let whole = matches!(
+        (&frame.start, &frame.end),
+        (FrameBound::UnboundedPreceding, FrameBound::UnboundedFollowing)
+    );
+    let problem = match window.name.as_str() {
+        "lag" | "lead" => "does not expect window frame to be explicitly specified",
+        "ntile" | "percent_rank" | "cume_dist" if !whole => "does not support this window frame",
+        _ => return Ok(()),
+    };
+    Err(Error::new(codes::BAD_ARGUMENTS, format!("Window function '{}' {problem}", window.name)))
 }
 
 fn is_ranking(name: &str) -> bool {

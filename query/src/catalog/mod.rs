@@ -256,7 +256,7 @@ pub trait MorselSource: Send + Sync {
 /// Table functions that need no store: `numbers`, `zeros`, `generate_series`, `values`, `null`.
 pub fn table_function(name: &str, arguments: &[Value]) -> Option<Result<Arc<dyn TableSource>>> {
     match name {
-        "values" => Some(values::values(arguments)),
+        "values" | "VALUES" => Some(values::values(arguments)),
         "null" => Some(values::null(arguments)),
         "generateRandom" => Some(random::generate_random(arguments)),
         _ => numbers::table_function(name, arguments),

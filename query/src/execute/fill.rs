@@ -11,6 +11,7 @@ use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::Env;
+use super::interpolate::interpolate;
 use super::sort::interleave;
 use crate::error::{Error, Result, codes};
 use crate::plan::{BoundExpr, FillSpec, SortKey};
@@ -82,7 +83,7 @@ pub(super) fn fill_in(
         filler.level(0, from, to, &fixed)?;
         from = to;
     }
-    filler.finish(schema)
+    filler.finish(schema, keys, env)
 }
 
 fn key_column(key: &SortKey) -> Result<usize> {
@@ -123,7 +124,12 @@ impl Filler<'_> {
             let end = (row + 1..to).find(|r| !self.same(&[column], row, *r)).unwrap_or(to);
             if !value.is_null() {
                 let mut at = next.unwrap_or_else(|| value.clone());
-                at = self.gap(level, at, &value, fixed)?;
+                // Nothing is added behind TO.
+                let end = match &self.filled[level].spec.to {
+                    Some(to) if self.filled[level].before(to, &value) => to.clone(),
+                    _ => value.clone(),
+                };
+                at = self.gap(level, at, &end, fixed)?;
                 if at == value {
                     at = self.filled[level].step(&at)?;
                 }
@@ -169,7 +175,12 @@ impl Filler<'_> {
         Ok(())
     }
 
-    fn finish(self, schema: &[(String, DataType)]) -> Result<Vec<Block>> {
+    fn finish(
+        self,
+        schema: &[(String, DataType)],
+        keys: &[SortKey],
+        env: &Env,
+    ) -> Result<Vec<Block>> {
         let count = self.added.len();
         let mut extra = Block::of_rows(count);
         for (i, (name, data_type)) in schema.iter().enumerate() {
@@ -197,6 +208,10 @@ impl Filler<'_> {
                 Place::Added(row) => (1, *row),
             })
             .collect();
+        let rule = keys.iter().find_map(|k| k.fill.as_ref()?.interpolation.as_ref());
+        if let Some(rule) = rule {
+            extra = interpolate(rule, self.block, extra, &places, &env.ctx)?;
+        }
         let blocks = [self.block.clone(), extra];
         places
             .chunks(super::pipeline::CHUNK_ROWS)

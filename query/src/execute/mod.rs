@@ -17,6 +17,7 @@ mod aggregate;
 mod array_join;
 mod distinct;
 mod fill;
+mod interpolate;
 mod join;
 mod late;
 mod limit;

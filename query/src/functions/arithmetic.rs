@@ -76,8 +76,57 @@ pub(super) fn add(r: &mut Registry) {
     super::unary::add(r);
 }
 
+/// An IPv4 address counts as its number.
+fn as_number(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Ipv4 => DataType::UInt32,
+        other => other.clone(),
+    }
+}
+
+/// `date % number` takes the date's stored number; its type is the divisor's.
+fn date_modulo_type(op: Op, l: &DataType, r: &DataType) -> Option<DataType> {
+    if op != Op::Modulo || !matches!(l, DataType::Date | DataType::DateTime(_)) || bits(r) > 64 {
+        return None;
+    }
+    match r {
+        DataType::Bool => Some(DataType::UInt8),
+        r if r.is_integer() => Some(r.clone()),
+        r if r.is_float() => Some(DataType::Float64),
+        _ => None,
+    }
+}
+
+fn date_modulo(call: &FunctionCall) -> Result<Column> {
+    let dates = call.numbers::<i64>(0)?;
+    if *call.result == DataType::Float64 {
+        let divisors = call.numbers::<f64>(1)?;
+        let rest = (0..call.rows).map(|i| dates.get(i) as f64 % divisors.get(i));
+        return call.finish_numbers(rest.collect::<Vec<f64>>());
+    }
+    let divisors = call.numbers::<i64>(1)?;
+    let unsigned = *call.result == DataType::UInt64;
+    let rest = (0..call.rows)
+        .map(|i| match divisors.get(i) {
+            0 => Err(division_by_zero()),
+            // Above the dates' numbers, whatever the divisor is as an unsigned one.
+            d if d < 0 && unsigned => Ok(dates.get(i)),
+            d => Ok(dates.get(i).wrapping_rem(d)),
+        })
+        .collect::<Result<Vec<i64>>>()?;
+    with_native!(call.result, R => {
+        call.finish_numbers(rest.into_iter().map(|v| As::<R>::to(v)).collect::<Vec<R>>())
+    }, else { Err(super::type_rule::illegal_column("modulo needs a number")) })
+}
+
 fn binary_type(op: Op, a: &Args) -> Result<DataType> {
     let (l, r) = (a.get(0), a.get(1));
+    if let Some(result) = date_modulo_type(op, l, r) {
+        return Ok(result);
+    }
+    if (*l == DataType::Ipv4 && r.is_number()) || (*r == DataType::Ipv4 && l.is_number()) {
+        return number_type(op, &as_number(l), &as_number(r)).ok_or_else(|| a.illegal_pair());
+    }
     if let Some(result) = interval::arithmetic_type(op, a)? {
         return Ok(result);
     }
@@ -124,6 +173,23 @@ fn number_type(op: Op, l: &DataType, r: &DataType) -> Option<DataType> {
 
 fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {
     let (l, r) = (call.data_type(0)?, call.data_type(1)?);
+    if date_modulo_type(op, l, r).is_some() {
+        return date_modulo(call);
+    }
+    if *l == DataType::Ipv4 || *r == DataType::Ipv4 {
+        let relabel =
+            |c: &Column| Column { data_type: as_number(&c.data_type), array: c.array.clone() };
+        let arguments: Vec<Argument> = call
+            .arguments
+            .iter()
+            .map(|a| match a {
+                Argument::Column(c) => Argument::Column(relabel(c)),
+                Argument::Constant(c) => Argument::Constant(relabel(c)),
+                Argument::Lambda(body) => Argument::Lambda(body.clone()),
+            })
+            .collect();
+        return evaluate(op, &FunctionCall { arguments: &arguments, ..*call });
+    }
     if let Some(column) = interval::arithmetic(op, call)? {
         return Ok(column);
     }

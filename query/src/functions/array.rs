@@ -34,6 +34,17 @@ pub(super) fn add(r: &mut Registry) {
     r.add("range", 1..=3, range_type, range);
     r.add("arraySlice", 2..=3, |a| first_array(a).map(|_| a.get(0).clone()), slice).own_nulls();
     r.add("arrayReverse", 1..=1, |a| first_array(a).map(|_| a.get(0).clone()), reverse).own_nulls();
+    for (name, left) in [("arrayRotateLeft", true), ("arrayRotateRight", false)] {
+        r.add(
+            name,
+            2..=2,
+            |a| {
+                a.integer(1)?;
+                first_array(a).map(|_| a.get(0).clone())
+            },
+            move |c| rotate(c, left),
+        );
+    }
     r.add("arrayConcat", 1..=usize::MAX, all_arrays_type, concat).own_nulls();
     r.add("arrayPushBack", 2..=2, push_type, |c| push(c, false)).own_nulls();
     r.add("arrayPushFront", 2..=2, push_type, |c| push(c, true)).own_nulls();
@@ -313,6 +324,17 @@ fn slice_range(size: i64, start: i64, length: Option<i64>) -> std::ops::Range<us
 
 fn reverse(call: &FunctionCall) -> Result<Column> {
     rearrange(call, |_, range, picks| range.rev().for_each(|i| picks.push(i as u32)))
+}
+
+fn rotate(call: &FunctionCall, left: bool) -> Result<Column> {
+    let steps = call.numbers::<i64>(1)?;
+    rearrange(call, |row, range, picks| {
+        let (from, length) = (range.start as i64, range.len() as i64);
+        let shift = if left { steps.get(row) } else { steps.get(row).wrapping_neg() };
+        for i in 0..length {
+            picks.push((from + (i + shift % length).rem_euclid(length)) as u32);
+        }
+    })
 }
 
 pub(super) fn all_arrays_type(a: &Args) -> Result<DataType> {

@@ -187,7 +187,7 @@ pub(super) fn add(r: &mut Registry) {
         1..=1,
         |_| Ok(DataType::String),
         |c| {
-            let name = Value::string(c.data_type(0)?.to_string());
+            let name = Value::string(crate::text::pretty_type_name(c.data_type(0)?));
             Ok(Column::constant(DataType::String, &name, c.rows)?)
         },
     )

@@ -191,7 +191,7 @@ fn mysql_pieces(format: &[u8]) -> Result<Vec<Piece>> {
             b'H' => out.push(Hour(2)),
             b'i' => out.push(Minute(2)),
             b'j' => out.push(DayOfYear(3)),
-            b'k' => out.push(Hour(1)),
+            b'k' => out.push(Hour(2)),
             b'l' => out.push(Hour12(2)),
             b'M' => out.push(MonthName),
             b'n' => text(&mut out, b'\n'),

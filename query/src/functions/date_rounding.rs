@@ -37,7 +37,9 @@ pub(super) fn add(r: &mut Registry) {
             1..=2,
             |a| date_type(a, 1),
             move |c| {
-                c.finish_numbers(map_days(&c.column(0)?, c.zone(0, 1)?, |d| f(d).max(0) as u16)?)
+                c.finish_numbers(map_days(&c.column(0)?, c.zone(0, 1)?, |d| {
+                    f(d).clamp(0, u16::MAX as i32) as u16
+                })?)
             },
         );
     }
@@ -117,7 +119,7 @@ fn week_day(call: &FunctionCall, plus: i32) -> Result<Column> {
     let zone = call.zone(0, 2)?;
     call.finish_numbers(map_days(&call.column(0)?, zone, |d| {
         // Before the epoch's first week there is no Date.
-        (start(d) + plus).max(0) as u16
+        (start(d) + plus).clamp(0, u16::MAX as i32) as u16
     })?)
 }
 
@@ -323,21 +325,26 @@ fn store_days(
     zone: TimeZone,
 ) -> arrow_array::ArrayRef {
     match result {
-        DataType::Date => u16::array(days.into_iter().map(|d| d.max(floor) as u16).collect()),
+        DataType::Date => {
+            let within = |d: i32| d.max(floor).min(u16::MAX as i32) as u16;
+            u16::array(days.into_iter().map(within).collect())
+        }
         DataType::Date32 => i32::array(days),
         DataType::DateTime64(p, _) => {
             let power = 10i64.pow(*p as u32);
             i64::array(days.into_iter().map(|d| midnight(zone, d).saturating_mul(power)).collect())
         }
         _ => u32::array(
-            days.into_iter().map(|d| midnight(zone, d).max(floor as i64) as u32).collect(),
+            days.into_iter()
+                .map(|d| midnight(zone, d).max(floor as i64).min(u32::MAX as i64) as u32)
+                .collect(),
         ),
     }
 }
 
-/// Seconds as DateTime holds them; before the epoch there is only the epoch.
+/// Seconds as DateTime holds them; beyond its ends there are only the ends.
 fn clamped(seconds: i64) -> u32 {
-    seconds.max(0) as u32
+    seconds.clamp(0, u32::MAX as i64) as u32
 }
 
 fn fine_round_down(

@@ -246,12 +246,19 @@ fn shift(
 ) -> Result<Column> {
     let count = |row: usize| counts.get(row).wrapping_mul(sign);
     let rows = column.len();
+    // Months stop at the ends of the type; smaller units wrap around.
+    let day = |v: i64| match unit {
+        _ if unit <= Unit::Week => v as u16,
+        _ => v.clamp(0, u16::MAX as i64) as u16,
+    };
+    let second = |v: i64| match unit {
+        _ if unit <= Unit::Week => v as u32,
+        _ => v.clamp(0, u32::MAX as i64) as u32,
+    };
     let array = match (&column.data_type, result) {
         (DataType::Date, DataType::Date) => {
             let days = values::<u16>(column);
-            u16::array(
-                (0..rows).map(|i| shift_days(days[i] as i64, unit, count(i)) as u16).collect(),
-            )
+            u16::array((0..rows).map(|i| day(shift_days(days[i] as i64, unit, count(i)))).collect())
         }
         (DataType::Date32, DataType::Date32) => {
             let days = values::<i32>(column);
@@ -272,7 +279,7 @@ fn shift(
             let seconds = values::<u32>(column);
             u32::array(
                 (0..rows)
-                    .map(|i| shift_seconds(seconds[i] as i64, zone, unit, count(i)) as u32)
+                    .map(|i| second(shift_seconds(seconds[i] as i64, zone, unit, count(i))))
                     .collect(),
             )
         }

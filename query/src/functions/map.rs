@@ -368,7 +368,16 @@ fn merge_type(a: &Args, how: Merge) -> Result<DataType> {
             t if t.is_float() => DataType::Float64,
             t if t.is_unsigned_integer() => DataType::UInt64,
             t if t.is_signed_integer() => DataType::Int64,
-            t => t,
+            t if t.is_number() => t,
+            _ => {
+                return Err(Error::new(
+                    codes::ILLEGAL_TYPE_OF_ARGUMENT,
+                    format!(
+                        "Values to be summed are expected to be Numeric, Float or Decimal in function {}",
+                        a.function
+                    ),
+                ));
+            }
         },
         _ => *v,
     };

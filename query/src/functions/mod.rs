@@ -19,6 +19,7 @@ mod arithmetic;
 mod array;
 mod array_lambda;
 mod array_search;
+mod bitmap;
 pub mod cast;
 pub mod city;
 mod comparison;
@@ -35,6 +36,7 @@ mod dictionary;
 mod digest;
 mod elementwise;
 mod encode;
+mod format_row;
 mod gather;
 mod hash;
 mod identity;
@@ -67,7 +69,7 @@ mod round;
 mod search;
 mod simple_pattern;
 mod sip;
-mod special;
+pub(crate) mod special;
 mod split;
 mod states;
 mod string;
@@ -96,6 +98,7 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
     array::add,
     array_lambda::add,
     array_search::add,
+    bitmap::add,
     map::add,
     misc::add,
     tuple::add,
@@ -104,6 +107,7 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
     date_now::add,
     date_parse::add,
     encode::add,
+    format_row::add,
     hash::add,
     ip::add,
     json::add,
@@ -132,6 +136,7 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
 mod oracle_test;
 
 pub use dictionary::{dictionary_function, is_dictionary_function};
+pub use format_row::{RowWriter, set_row_writer};
 pub use invoke::{call, resolve};
 pub use misc::host_name;
 pub use registry::{FunctionName, lookup, names};

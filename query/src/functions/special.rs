@@ -1,7 +1,7 @@
 //! The error function and the gamma function, to nearly full precision.
 
 /// erf by its series near 0 and by erfc elsewhere.
-pub(super) fn erf(x: f64) -> f64 {
+pub(crate) fn erf(x: f64) -> f64 {
     if x.is_nan() {
         return x;
     }
@@ -20,7 +20,7 @@ pub(super) fn erf(x: f64) -> f64 {
     if x > 0.0 { 1.0 - erfc(x) } else { erfc(-x) - 1.0 }
 }
 
-pub(super) fn erfc(x: f64) -> f64 {
+pub(crate) fn erfc(x: f64) -> f64 {
     if x.is_nan() {
         return x;
     }
@@ -51,7 +51,7 @@ const LANCZOS: [f64; 9] = [
     1.505_632_735_149_311_6e-7,
 ];
 
-pub(super) fn gamma(x: f64) -> f64 {
+pub(crate) fn gamma(x: f64) -> f64 {
     if x.fract() == 0.0 && (1.0..=171.0).contains(&x) {
         return (1..x as u64).fold(1.0, |product, n| product * n as f64);
     }
@@ -67,7 +67,7 @@ pub(super) fn gamma(x: f64) -> f64 {
     log_gamma(x).exp()
 }
 
-pub(super) fn log_gamma(x: f64) -> f64 {
+pub(crate) fn log_gamma(x: f64) -> f64 {
     if x.fract() == 0.0 && x <= 0.0 {
         return f64::INFINITY;
     }

@@ -116,6 +116,16 @@ pub struct FillSpec {
     /// The step, or an interval step `(count, unit)`.
     pub step: Value,
     pub step_unit: Option<&'static str>,
+    /// What other columns of added rows are; with the first filled key only.
+    pub interpolation: Option<Interpolation>,
+}
+
+/// INTERPOLATE: expressions over the row before, whose columns go by name.
+#[derive(Clone)]
+pub struct Interpolation {
+    pub inputs: Vec<String>,
+    /// Column and its expression over `inputs`.
+    pub items: Vec<(String, BoundExpr)>,
 }
 
 /// A node and the columns it yields.

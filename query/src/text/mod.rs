@@ -12,6 +12,7 @@ pub mod json;
 pub mod number;
 pub mod read;
 pub mod time;
+mod type_name;
 pub mod write;
 
 pub use address::{parse_ipv4, parse_ipv6, parse_uuid};
@@ -22,6 +23,7 @@ pub use number::{
 };
 pub use read::{parse_bool, parse_value, read_quoted_value};
 pub use time::{parse_date, parse_date_time, parse_date_time64, parse_date32};
+pub use type_name::pretty_type_name;
 pub use write::{write_quoted, write_text};
 
 /// Why a text is not a value of the wanted type.

@@ -192,7 +192,15 @@ impl Run<'_> {
             .iter()
             .map(|(name, data_type)| {
                 let empty = String::new;
-                [name.clone(), data_type.to_string(), empty(), empty(), empty(), empty(), empty()]
+                [
+                    name.clone(),
+                    pumphouse_query::text::pretty_type_name(data_type),
+                    empty(),
+                    empty(),
+                    empty(),
+                    empty(),
+                    empty(),
+                ]
             })
             .collect())
     }
@@ -209,7 +217,7 @@ fn described(columns: &[pumphouse_storage::log::ColumnDefinition]) -> Vec<[Strin
             let codec = c.codec.strip_prefix("CODEC(").and_then(|t| t.strip_suffix(')'));
             [
                 c.name.clone(),
-                c.data_type.to_string(),
+                pumphouse_query::text::pretty_type_name(&c.data_type),
                 kind,
                 expression,
                 c.comment.clone(),

@@ -4,6 +4,8 @@
 //!
 //! Algorithms and constants are ClickHouse's, so that the numbers are.
 
+mod accuracy;
+mod bfloat;
 mod exact;
 mod reservoir;
 mod tdigest;
@@ -17,6 +19,7 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType as ArrowType, Field};
 use pumphouse_storage::{Column, DataType};
 
+pub(crate) use self::accuracy::{build_dd, build_gk};
 pub(crate) use self::timing::int_hash_32;
 use super::kernel::{Build, Built, Kernel, State};
 use super::numeric;
@@ -248,4 +251,8 @@ pub(crate) fn build_timing(build: &Build) -> Built {
 
 pub(crate) fn build_timing_weighted(build: &Build) -> Built {
     family::<timing::Timing>(build, Output::Float32, true)
+}
+
+pub(crate) fn build_bfloat(build: &Build) -> Built {
+    family::<bfloat::BFloats>(build, Output::Float64, build.name.ends_with("Weighted"))
 }

@@ -192,6 +192,9 @@ fn convert_plain(
     if from == to {
         return Ok(column.array.clone());
     }
+    if let Some(error) = refused(from, to) {
+        return Err(error);
+    }
     match (from, to) {
         (Nothing, _) => Ok(Column::default_values(to.clone(), column.len()).array),
         (_, String) => text::to_text(column, context),
@@ -216,6 +219,31 @@ fn convert_plain(
         _ if is_numeric(from) && is_numeric(to) => number::convert(column, to, mode),
         _ => Err(unsupported(from, to)),
     }
+}
+
+/// Pairs of types between which ClickHouse has no conversion, with the code it says so.
+fn refused(from: &DataType, to: &DataType) -> Option<Error> {
+    use DataType::*;
+    let small = |t: &DataType| matches!(t, Int8 | Int16 | Int32 | Int64);
+    let code = match (from, to) {
+        (
+            Uuid | Ipv4 | Ipv6 | Array(_) | Tuple(_) | Map(..) | Enum8(_) | Enum16(_),
+            Decimal { .. } | DateTime64(..),
+        )
+        | (
+            Uuid | Ipv4 | Ipv6 | Array(_) | Tuple(_) | Map(..) | Decimal { .. },
+            Enum8(_) | Enum16(_),
+        ) => codes::CANNOT_CONVERT_TYPE,
+        (Array(_) | Tuple(_) | Map(..), FixedString(_)) => codes::NOT_IMPLEMENTED,
+        (Decimal { .. }, Uuid | Ipv4 | Ipv6 | Date | Date32)
+        | (Date | Date32 | DateTime(_), Decimal { .. })
+        | (FixedString(_), Ipv4) => codes::ILLEGAL_COLUMN,
+        (FixedString(_), Array(_) | Tuple(_) | Map(..)) => codes::TYPE_MISMATCH,
+        (t, Ipv4) if small(t) => codes::NOT_IMPLEMENTED,
+        (Ipv4, t) if small(t) || matches!(t, UInt8 | UInt16) => codes::NOT_IMPLEMENTED,
+        _ => return None,
+    };
+    Some(Error::new(code, format!("Conversion from {from} to {to} is not supported")))
 }
 
 fn is_numeric(data_type: &DataType) -> bool {

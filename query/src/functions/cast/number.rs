@@ -251,10 +251,21 @@ pub(super) fn to_enum(column: &Column, to: &DataType, mode: Mode) -> Result<Arra
     }
     let array = plain(column, to)?;
     finish(array, to, mode, valid.finish(), || {
-        Error::new(
-            codes::UNKNOWN_ELEMENT_OF_ENUM,
-            format!("Unexpected value {} in enum", wrong.unwrap_or_default()),
-        )
+        let wrong = wrong.unwrap_or_default();
+        let fits = match to {
+            DataType::Enum8(_) => i8::try_from(wrong).is_ok(),
+            _ => i16::try_from(wrong).is_ok(),
+        };
+        match fits {
+            true => Error::new(
+                codes::UNKNOWN_ELEMENT_OF_ENUM,
+                format!("Unexpected value {wrong} in enum"),
+            ),
+            false => Error::new(
+                codes::CANNOT_CONVERT_TYPE,
+                format!("Value {wrong} cannot be converted to enum type"),
+            ),
+        }
     })
 }
 
