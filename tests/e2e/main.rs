@@ -11,6 +11,7 @@ mod bad_messages;
 mod browser;
 mod client_command;
 mod clients;
+mod coverage;
 mod demo;
 mod health;
 mod hostile_clients;
