@@ -124,7 +124,7 @@ fn binary_type(op: Op, a: &Args) -> Result<DataType> {
     if let Some(result) = date_modulo_type(op, l, r) {
         return Ok(result);
     }
-    if (*l == DataType::Ipv4 && r.is_number()) || (*r == DataType::Ipv4 && l.is_number()) {
+    if (*l == DataType::Ipv4 && r.is_integer()) || (*r == DataType::Ipv4 && l.is_integer()) {
         return number_type(op, &as_number(l), &as_number(r)).ok_or_else(|| a.illegal_pair());
     }
     if let Some(result) = interval::arithmetic_type(op, a)? {

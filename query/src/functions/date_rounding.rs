@@ -325,10 +325,7 @@ fn store_days(
     zone: TimeZone,
 ) -> arrow_array::ArrayRef {
     match result {
-        DataType::Date => {
-            let within = |d: i32| d.max(floor).min(u16::MAX as i32) as u16;
-            u16::array(days.into_iter().map(within).collect())
-        }
+        DataType::Date => u16::array(days.into_iter().map(|d| d.max(floor) as u16).collect()),
         DataType::Date32 => i32::array(days),
         DataType::DateTime64(p, _) => {
             let power = 10i64.pow(*p as u32);

@@ -246,14 +246,14 @@ fn shift(
 ) -> Result<Column> {
     let count = |row: usize| counts.get(row).wrapping_mul(sign);
     let rows = column.len();
-    // Months stop at the ends of the type; smaller units wrap around.
+    // Months stop at the beginning of the type; all else wraps around.
     let day = |v: i64| match unit {
         _ if unit <= Unit::Week => v as u16,
-        _ => v.clamp(0, u16::MAX as i64) as u16,
+        _ => v.max(0) as u16,
     };
     let second = |v: i64| match unit {
         _ if unit <= Unit::Week => v as u32,
-        _ => v.clamp(0, u32::MAX as i64) as u32,
+        _ => v.max(0) as u32,
     };
     let array = match (&column.data_type, result) {
         (DataType::Date, DataType::Date) => {
