@@ -240,11 +240,7 @@ impl Kernel for Triangles {
     type State = Pairs;
 
     fn update(&self, states: &mut [Pairs], groups: &[u32], columns: &[Column]) -> Result<()> {
-        let raw = |column: &Column, t: &DataType| match t {
-            DataType::Float64 => Ok(column.clone()),
-            _ => Ok::<_, Error>(Column { data_type: t.clone(), array: column.array.clone() }),
-        };
-        collect(states, groups, &[raw(&columns[0], &self.x)?, raw(&columns[1], &self.y)?])
+        collect(states, groups, columns)
     }
 
     fn finish(&self, states: &[Pairs]) -> Result<Column> {

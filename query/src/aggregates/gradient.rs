@@ -102,8 +102,8 @@ impl Descent {
             }
             let divisor = (sum * target).exp() + 1.0;
             model.gradient[bias] += target / divisor;
-            for i in 0..bias {
-                model.gradient[i] += target * row[i] / divisor - 2.0 * self.l2 * weights[i];
+            for (gradient, (x, w)) in model.gradient.iter_mut().zip(row.iter().zip(&weights)) {
+                *gradient += target * x / divisor - 2.0 * self.l2 * w;
             }
         } else {
             let mut error = target - weights[bias];
@@ -112,8 +112,8 @@ impl Descent {
             }
             let error = error * 2.0;
             model.gradient[bias] += error;
-            for i in 0..bias {
-                model.gradient[i] += error * row[i] - 2.0 * self.l2 * weights[i];
+            for (gradient, (x, w)) in model.gradient.iter_mut().zip(row.iter().zip(&weights)) {
+                *gradient += error * x - 2.0 * self.l2 * w;
             }
         }
         model.batch += 1;
