@@ -39,6 +39,11 @@ pub struct Config {
     pub backups_path: String,
     /// Bytes a second that the background check of parts reads; 0 turns it off.
     pub scrub_bytes_per_second: u64,
+    /// The folder that `file(…)` and the engine File are confined to; empty: `user_files` in the data
+    /// directory.
+    pub user_files_path: String,
+    /// Whether the table function `url` may reach out.
+    pub allow_url_functions: bool,
     /// Which system logs are kept: `all`, `none`, or their names with commas between them.
     pub system_logs: String,
     /// Days that rows of system logs are kept; 0: for ever. For tables made from now on.
@@ -69,6 +74,8 @@ impl Default for Config {
             log_format: "text".into(),
             backups_path: String::new(),
             scrub_bytes_per_second: 4 << 20,
+            user_files_path: String::new(),
+            allow_url_functions: false,
             system_logs: "all".into(),
             system_logs_keep_days: 14,
             system_logs_flush_interval_ms: 7500,
@@ -94,7 +101,7 @@ pub enum ConfigError {
     OpenWithoutPassword(IpAddr),
 }
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 23] = [
     "data_dir",
     "listen",
     "http_port",
@@ -113,6 +120,8 @@ const KEYS: [&str; 21] = [
     "log_format",
     "backups_path",
     "scrub_bytes_per_second",
+    "user_files_path",
+    "allow_url_functions",
     "system_logs",
     "system_logs_keep_days",
     "system_logs_flush_interval_ms",
@@ -200,6 +209,12 @@ impl Config {
             "log_format" => return Err(bad()),
             "backups_path" => self.backups_path = value.into(),
             "scrub_bytes_per_second" => parse!(scrub_bytes_per_second),
+            "user_files_path" => self.user_files_path = value.into(),
+            "allow_url_functions" => match value.trim() {
+                "1" | "true" => self.allow_url_functions = true,
+                "0" | "false" => self.allow_url_functions = false,
+                _ => return Err(bad()),
+            },
             "system_logs" => {
                 self.system_logs = value.into();
                 if self.kept_logs().is_none() {
@@ -225,6 +240,14 @@ impl Config {
             return Err(ConfigError::OpenWithoutPassword(self.listen));
         }
         Ok(())
+    }
+
+    /// The folder that files of users are in.
+    pub fn user_files_dir(&self) -> PathBuf {
+        if self.user_files_path.is_empty() {
+            return self.data_dir.join("user_files");
+        }
+        PathBuf::from(&self.user_files_path)
     }
 
     /// The system logs that are kept.

@@ -14,6 +14,7 @@ pub mod config;
 pub mod counters;
 pub mod demo;
 pub mod dictionaries;
+pub mod files;
 pub mod health;
 pub mod http;
 pub mod local;

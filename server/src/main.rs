@@ -58,6 +58,9 @@ struct ServerArguments {
     /// System logs to keep as tables: all, none, or names with commas between them [default: all].
     #[arg(long, value_name = "NAMES")]
     system_logs: Option<String>,
+    /// Folder that file() and the engine File read and write [default: user_files in the data directory].
+    #[arg(long, value_name = "DIR")]
+    user_files_path: Option<PathBuf>,
 }
 
 impl ServerArguments {
@@ -70,6 +73,7 @@ impl ServerArguments {
             ("tcp_port", self.tcp_port.map(|p| p.to_string())),
             ("log_level", self.log_level.clone()),
             ("system_logs", self.system_logs.clone()),
+            ("user_files_path", self.user_files_path.as_ref().map(|d| d.display().to_string())),
         ];
         for (key, value) in flags {
             if let Some(value) = value {

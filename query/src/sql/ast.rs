@@ -476,6 +476,8 @@ pub struct Insert {
     pub columns: Option<Vec<Expr>>,
     pub settings: Vec<Setting>,
     pub source: InsertSource,
+    /// Format of the data behind a SELECT that reads `input(…)`, and where the data begins.
+    pub input: Option<(String, usize)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

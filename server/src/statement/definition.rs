@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use super::engine::{EngineArguments, is_merge_tree, plain_engine};
 use super::{Run, clauses, codec};
+use crate::files::{self, FileArguments};
 
 /// Table engines that can be created, as `system.table_engines` lists them.
 pub const ENGINES: &[&str] = &[
@@ -47,6 +48,7 @@ pub const ENGINES: &[&str] = &[
     "Set",
     "Join",
     "GenerateRandom",
+    "File",
 ];
 
 impl Run<'_> {
@@ -114,8 +116,21 @@ impl Run<'_> {
             create_query: create_text(create, &engine),
             clauses,
         };
-        if engine == "Join" {
-            join_rule(&definition)?;
+        match engine.as_str() {
+            "Join" => {
+                join_rule(&definition)?;
+            }
+            "File" => {
+                let arguments = FileArguments::of_table(&definition)?;
+                files::inside(&self.server.config, &arguments.path)?;
+                if pumphouse_ingest::format::lookup(&arguments.format).is_none() {
+                    return Err(Error::new(
+                        codes::UNKNOWN_FORMAT,
+                        format!("Unknown format {}", arguments.format),
+                    ));
+                }
+            }
+            _ => {}
         }
         if engine.ends_with("MergeTree") {
             check_skip_indexes(&definition, self.server.store.compiler().as_ref())?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use pumphouse_ingest::format::{self, InputColumn, ParseError};
 use pumphouse_query::error::codes;
+use pumphouse_query::plan::Plan;
 use pumphouse_query::sql::ast::{Expr, ExprKind, Insert, InsertSource};
 use pumphouse_query::sql::format as sql_format;
 use pumphouse_query::{Error, Result, prepare};
@@ -28,10 +29,7 @@ impl Run<'_> {
         input: Input,
     ) -> Result<()> {
         let Some(name) = &insert.table else {
-            return Err(Error::new(
-                codes::NOT_IMPLEMENTED,
-                "INSERT INTO FUNCTION is not supported yet",
-            ));
+            return self.insert_into_function(insert, format, input);
         };
         if let Some(table) = self.temporary(name) {
             return self.insert_into(insert, &table.definition, format, input);
@@ -60,7 +58,7 @@ impl Run<'_> {
     }
 
     /// Rows of the statement into the table of `definition`.
-    fn insert_into(
+    pub(super) fn insert_into(
         &mut self,
         insert: &Insert,
         definition: &Arc<TableDefinition>,
@@ -69,7 +67,14 @@ impl Run<'_> {
     ) -> Result<()> {
         let columns = self.insert_columns(insert, definition)?;
         match &insert.source {
-            InsertSource::Query(query) => self.insert_select(definition, &columns, query),
+            InsertSource::Query(query) => match &insert.input {
+                Some((format, offset)) => {
+                    let catalog = self.input_catalog(format, input, *offset)?;
+                    let plan = prepare(query, &catalog, self.context)?;
+                    self.insert_plan(definition, &columns, &plan)
+                }
+                None => self.insert_select(definition, &columns, query),
+            },
             InsertSource::Values { data_offset } => {
                 self.insert_stream(definition, &columns, "Values", input, *data_offset)
             }
@@ -166,9 +171,18 @@ impl Run<'_> {
         query: &pumphouse_query::sql::ast::Query,
     ) -> Result<()> {
         let plan = prepare(query, &self.select_catalog(), self.context)?;
-        let columns = columns_by_position(&plan, columns.to_vec())?;
+        self.insert_plan(definition, columns, &plan)
+    }
+
+    fn insert_plan(
+        &mut self,
+        definition: &Arc<TableDefinition>,
+        columns: &[InputColumn],
+        plan: &Plan,
+    ) -> Result<()> {
+        let columns = columns_by_position(plan, columns.to_vec())?;
         let mut blocks = Blocks::new(self, definition);
-        blocks.push_query(&plan, &columns)?;
+        blocks.push_query(plan, &columns)?;
         blocks.finish()
     }
 

@@ -22,6 +22,7 @@ use pumphouse_storage::log::{Commit, DefaultKind, TableDefinition};
 
 use super::Run;
 use crate::async_insert::{AsyncInsert, AsyncInserts};
+use crate::files::{FileArguments, FileSink};
 use crate::server::Server;
 
 /// Rows of one inserted block (`max_insert_block_size`).
@@ -42,6 +43,8 @@ pub(super) struct Blocks<'a> {
     session: Option<InsertSession<'a>>,
     /// A temporary table, and what it gets at the end.
     temporary: Option<(Arc<TemporaryTable>, Vec<Block>, MemoryGuard)>,
+    /// A file that takes the rows.
+    file: Option<FileSink>,
     /// The format of data that may wait for other inserts' (`async_insert`).
     gathers: Option<String>,
     rows: u64,
@@ -57,6 +60,7 @@ impl<'a> Blocks<'a> {
             first: None,
             session: None,
             temporary: run.temporary_of(definition),
+            file: None,
             gathers: None,
             rows: 0,
             bytes: 0,
@@ -95,6 +99,19 @@ impl<'a> Blocks<'a> {
         if let Some((_, blocks, guard)) = &mut self.temporary {
             guard.grow_to(self.bytes as usize)?;
             blocks.push(complete_block(&self.definition, block, context)?);
+            return Ok(());
+        }
+        if self.definition.engine == "File" {
+            let sink = match &mut self.file {
+                Some(sink) => sink,
+                None => {
+                    let arguments = FileArguments::of_table(&self.definition)?;
+                    self.file.insert(FileSink::open(&self.server.config, &arguments, context)?)
+                }
+            };
+            return sink.write(&complete_block(&self.definition, block, context)?);
+        }
+        if is_nowhere(&self.definition) {
             return Ok(());
         }
         if self.session.is_none() && self.first.is_none() {
@@ -139,6 +156,9 @@ impl<'a> Blocks<'a> {
             context.progress.written_rows.fetch_add(self.rows, Ordering::Relaxed);
             context.progress.written_bytes.fetch_add(self.bytes, Ordering::Relaxed);
             return Ok(());
+        }
+        if let Some(file) = self.file {
+            file.finish()?;
         }
         let token = context.settings.get("insert_deduplication_token").filter(|t| !t.is_empty());
         match (self.session, self.first) {
@@ -201,6 +221,11 @@ impl<'a> Blocks<'a> {
         }
         self.push(&targets, waiting.take(columns, self.context)?)
     }
+}
+
+/// Whether rows go nowhere: into the table function `null`.
+fn is_nowhere(definition: &TableDefinition) -> bool {
+    definition.engine == "Null" && definition.database.is_empty()
 }
 
 /// Small blocks that gather to one.

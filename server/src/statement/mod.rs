@@ -20,6 +20,7 @@ mod function;
 mod function_table;
 mod insert;
 mod insert_blocks;
+mod insert_function;
 mod mutation;
 mod names;
 mod nested;

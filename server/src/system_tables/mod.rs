@@ -21,17 +21,19 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use pumphouse_ingest::kafka::dead_letters::COLUMNS as DEAD_LETTERS;
 use pumphouse_ingest::kafka::stream_source;
-use pumphouse_query::Result;
 use pumphouse_query::catalog::{
     BlockSource, ExtraTables, SourceColumn, TableSource, unknown_dictionary,
 };
 use pumphouse_query::dictionary::Dictionary;
+use pumphouse_query::error::codes;
+use pumphouse_query::{Error, Result};
 use pumphouse_storage::log::State;
 use pumphouse_storage::types::parse_data_type;
 use pumphouse_storage::{DataType, Value};
 
 use self::rows::Rows;
 use crate::dictionaries::find;
+use crate::files;
 use crate::logs::{LOGS, Log};
 use crate::server::Server;
 
@@ -161,14 +163,23 @@ pub fn is_virtual_database(name: &str) -> bool {
 
 /// Table functions that FROM knows.
 pub const TABLE_FUNCTIONS: &[&str] = &[
+    "cluster",
+    "clusterAllReplicas",
     "dictionary",
+    "file",
     "format",
     "generateRandom",
     "generateSeries",
     "generate_series",
+    "input",
+    "loop",
+    "merge",
     "null",
     "numbers",
     "numbers_mt",
+    "remote",
+    "remoteSecure",
+    "url",
     "values",
     "view",
     "zeros",
@@ -229,6 +240,13 @@ impl ExtraTables for SystemTables {
         }
         if !is_virtual_database(database) {
             let table = state.table(database, name)?;
+            if table.definition.engine == "File" {
+                let server = self.server.get()?.upgrade()?;
+                return match files::file_table(&server.config, &table.definition) {
+                    Ok(source) => Some(source),
+                    Err(e) => Some(Arc::new(Unreadable::new(&table.definition, e))),
+                };
+            }
             if table.definition.engine == "Dictionary" {
                 let server = self.server.get()?.upgrade()?;
                 return Some(dictionaries::as_table(server, state, table));
@@ -266,8 +284,23 @@ impl ExtraTables for SystemTables {
         name: &str,
         arguments: &[Value],
     ) -> Option<Result<Arc<dyn TableSource>>> {
-        if name == "format" {
-            return Some(format_function::format(arguments));
+        match name {
+            "format" => return Some(format_function::format(arguments)),
+            "file" => {
+                let server = self.server.get()?.upgrade()?;
+                return Some(files::file_function(&server.config, arguments));
+            }
+            "url" => {
+                let server = self.server.get()?.upgrade()?;
+                return Some(files::url_function(&server.config, arguments));
+            }
+            "input" => {
+                return Some(Err(Error::new(
+                    codes::INVALID_USAGE_OF_INPUT,
+                    "Input stream is not initialized, input() must be used only in INSERT SELECT query",
+                )));
+            }
+            _ => {}
         }
         let [Value::String(dictionary)] = arguments else { return None };
         let server = self.server.get()?.upgrade().filter(|_| name == "dictionary")?;
@@ -288,6 +321,50 @@ impl ExtraTables for SystemTables {
         let server = self.server.get()?.upgrade()?;
         let table = find(state, database, name)?;
         Some(server.dictionaries.get(&server, table))
+    }
+}
+
+/// A table that cannot be read now, for a reason that its scan tells.
+struct Unreadable {
+    name: String,
+    columns: Vec<SourceColumn>,
+    code: u32,
+    message: String,
+}
+
+impl Unreadable {
+    fn new(definition: &pumphouse_storage::log::TableDefinition, error: Error) -> Unreadable {
+        let columns = definition.columns.iter();
+        Unreadable {
+            name: definition.full_name(),
+            columns: columns
+                .map(|c| SourceColumn::plain(c.name.clone(), c.data_type.clone()))
+                .collect(),
+            code: error.code(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl TableSource for Unreadable {
+    fn columns(&self) -> &[SourceColumn] {
+        &self.columns
+    }
+
+    fn scan(
+        &self,
+        _: &[String],
+        _: &[pumphouse_storage::scan::ColumnCondition],
+    ) -> Result<Arc<dyn pumphouse_query::catalog::MorselSource>> {
+        Err(Error::new(self.code, self.message.clone()))
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn engine(&self) -> String {
+        "File".into()
     }
 }
 

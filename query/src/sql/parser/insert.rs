@@ -34,9 +34,18 @@ impl Parser<'_> {
             columns,
             settings: Vec::new(),
             source: InsertSource::Values { data_offset: 0 },
+            input: None,
         };
         self.insert_settings(&mut insert)?;
+        let from = self.index;
         insert.source = self.insert_source()?;
+        if matches!(insert.source, InsertSource::Query(_))
+            && self.reads_input(from)
+            && self.take_keyword("FORMAT")
+        {
+            let format = self.name()?;
+            insert.input = Some((format, self.data_offset()));
+        }
         // Settings of the SELECT are those of the INSERT too.
         if let InsertSource::Query(query) = &insert.source
             && insert.settings.is_empty()
@@ -115,6 +124,14 @@ impl Parser<'_> {
             self.want(word);
         }
         Err(self.unexpected())
+    }
+
+    /// Whether a call of `input` stands between token `from` and here.
+    fn reads_input(&mut self, from: usize) -> bool {
+        (from..self.index).any(|at| {
+            let (name, next) = (self.token_at(at), self.token_at(at + 1));
+            self.text_of(name).eq_ignore_ascii_case("input") && self.text_of(next) == "("
+        })
     }
 
     /// Data behind FORMAT begins after blanks and one line end.

@@ -285,5 +285,5 @@ fn literal_value(expr: crate::sql::ast::Expr) -> Value {
 
 /// Whether data follows the statement, which must not be read as SQL.
 fn carries_data(statement: &Statement) -> bool {
-    matches!(statement, Statement::Insert(insert) if !matches!(insert.source, InsertSource::Query(_)))
+    matches!(statement, Statement::Insert(insert) if insert.input.is_some() || !matches!(insert.source, InsertSource::Query(_)))
 }

@@ -1,0 +1,93 @@
+//! Rows out of a stream of bytes in some format, block by block.
+
+use std::io::Read;
+
+use pumphouse_ingest::format::{self, Evaluator, FormatOptions, FormatReader, InputColumn};
+use pumphouse_query::error::codes;
+use pumphouse_query::{Error, Result};
+use pumphouse_storage::Block;
+
+/// Rows of a block.
+const BLOCK_ROWS: usize = 65_536;
+const BLOCK_BYTES: usize = 32 << 20;
+/// Bytes read at a time.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A stream being read.
+pub struct RowStream {
+    reader: Box<dyn FormatReader>,
+    rest: Box<dyn Read + Send>,
+    buffer: Vec<u8>,
+    columns: Vec<InputColumn>,
+    format: String,
+    ended: bool,
+    done: bool,
+}
+
+impl RowStream {
+    /// Rows of `columns` in `format`: first `buffer`, then `rest`.
+    pub fn new(
+        format: &str,
+        columns: Vec<InputColumn>,
+        options: &FormatOptions,
+        buffer: Vec<u8>,
+        rest: Box<dyn Read + Send>,
+    ) -> Result<RowStream> {
+        Ok(RowStream {
+            reader: format::reader(format, &columns, options)?,
+            rest,
+            buffer,
+            columns,
+            format: format.to_string(),
+            ended: false,
+            done: false,
+        })
+    }
+
+    pub fn set_evaluator(&mut self, evaluator: Evaluator) {
+        self.reader.set_evaluator(evaluator);
+    }
+
+    /// The next rows; None at the end.
+    pub fn next_block(&mut self) -> Result<Option<Block>> {
+        while !self.done {
+            let used =
+                self.reader.read_stream(&self.buffer, self.ended, BLOCK_ROWS).map_err(|e| {
+                    let text = format!(
+                        "{}: (while reading the data in format {})",
+                        e.message, self.format
+                    );
+                    Error::new(e.code, text)
+                })?;
+            let unread = self.buffer.len() - used;
+            self.buffer.drain(..used);
+            self.done = self.ended && (unread == 0 || used == 0);
+            let full = self.reader.rows() >= BLOCK_ROWS || self.reader.bytes() >= BLOCK_BYTES;
+            if full || self.done {
+                let rows = self.reader.take()?;
+                if rows.rows > 0 {
+                    let mut block = Block::of_rows(rows.rows);
+                    for (column, values) in self.columns.iter().zip(rows.columns) {
+                        block.push(column.name.clone(), values);
+                    }
+                    return Ok(Some(block));
+                }
+                continue;
+            }
+            if !self.ended && used < CHUNK_BYTES {
+                self.read_more()?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_more(&mut self) -> Result<()> {
+        let before = self.buffer.len();
+        let read = (&mut self.rest).take(CHUNK_BYTES as u64).read_to_end(&mut self.buffer);
+        read.map_err(|e| {
+            Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read the data: {e}"))
+        })?;
+        self.ended = self.buffer.len() == before;
+        Ok(())
+    }
+}
