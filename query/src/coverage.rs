@@ -23,6 +23,8 @@ pub const LANGUAGE_FUNCTIONS: &[&str] = &[
     "runningDifference",
     "formatRow",
     "formatRowNoNewline",
+    "joinGet",
+    "joinGetOrNull",
 ];
 
 /// Whether a call of `name` can be bound.

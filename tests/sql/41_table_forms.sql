@@ -1,4 +1,4 @@
--- loop, tables AS table functions, bounds of Memory tables, GenerateRandom.
+-- Parameterized views, loop, tables AS table functions, bounds of Memory tables, GenerateRandom.
 CREATE TABLE d (a Int32, s String) ENGINE = MergeTree ORDER BY a;
 INSERT INTO d VALUES (1, 'x'), (2, 'y'), (3, 'z');
 CREATE TABLE g (a UInt8, s String) ENGINE = GenerateRandom(1, 5, 3);
@@ -7,6 +7,14 @@ SELECT max(length(s)) <= 5 FROM (SELECT * FROM g LIMIT 1000);
 INSERT INTO g VALUES (1, 'a');
 SHOW CREATE TABLE g;
 CREATE TABLE g2 (a UInt8) ENGINE = GenerateRandom('x');
+CREATE VIEW pv AS SELECT number AS n, {s:String} AS s FROM numbers({c:UInt64}) WHERE number >= {m:UInt32};
+SELECT * FROM pv(c = 5, m = 2, s = 'it''s');
+SELECT n FROM pv(c = 3, m = 1 + 1, s = 'a');
+SELECT * FROM pv(c = 5);
+SELECT * FROM default.pv(c = 4, m = 2, s = 'q') AS x WHERE x.n > 2;
+SELECT * FROM pv(c = 5, m = 2, s = 'q', zz = 1);
+SHOW CREATE TABLE pv;
+DESCRIBE TABLE pv(c = 1, m = 1, s = 'a');
 CREATE TABLE m (a UInt32) ENGINE = Memory SETTINGS min_rows_to_keep = 4, max_rows_to_keep = 8;
 INSERT INTO m SELECT number FROM numbers(3);
 INSERT INTO m SELECT number + 10 FROM numbers(3);
