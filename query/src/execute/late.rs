@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::{Array, BooleanArray, UInt64Array};
+use arrow_array::{BooleanArray, UInt64Array};
 use parking_lot::Mutex;
 use pumphouse_storage::{Block, Column, DataType, Value};
 
@@ -252,11 +252,10 @@ pub(super) fn locators(morsel: usize, rows: usize, keep: Option<&BooleanArray>) 
     let at = (morsel as u64) << 32;
     let numbers: UInt64Array = match keep {
         None => (0..rows as u64).map(|row| at | row).collect::<Vec<_>>().into(),
-        Some(keep) => (0..keep.len())
-            .filter(|row| keep.is_valid(*row) && keep.value(*row))
-            .map(|row| at | row as u64)
-            .collect::<Vec<_>>()
-            .into(),
+        // Flags of chosen rows are never NULL.
+        Some(keep) => {
+            keep.values().set_indices().map(|row| at | row as u64).collect::<Vec<_>>().into()
+        }
     };
     Column { data_type: DataType::UInt64, array: Arc::new(numbers) }
 }

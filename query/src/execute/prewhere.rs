@@ -6,7 +6,7 @@
 //! more condition on the sort's first column.
 
 use arrow_array::BooleanArray;
-use arrow_array::builder::BooleanBufferBuilder;
+use arrow_buffer::{BooleanBuffer, Buffer};
 use pumphouse_storage::scan::Wanted;
 use pumphouse_storage::{Block, Column, DataType};
 
@@ -416,12 +416,65 @@ pub(crate) fn never_fails(part: &BoundExpr) -> bool {
 
 /// `mask`, which has one flag per true of `before`, at the places of those.
 fn within(before: &BooleanArray, mask: &BooleanArray) -> BooleanArray {
-    let mut flags = BooleanBufferBuilder::new(before.len());
-    flags.append_n(before.len(), false);
-    for (row, passes) in before.values().set_indices().zip(mask.values().iter()) {
-        if passes {
-            flags.set_bit(row, true);
+    let words = before.len().div_ceil(64);
+    let mut out: Vec<u64> = Vec::with_capacity(words);
+    let mut taken = 0;
+    for word in before.values().bit_chunks().iter_padded().take(words) {
+        let count = word.count_ones() as usize;
+        if count == 0 {
+            out.push(0);
+            continue;
+        }
+        let flags = mask.values().slice(taken, count);
+        taken += count;
+        let flags = flags.bit_chunks().iter_padded().next().unwrap_or(0);
+        out.push(deposit(flags, word));
+    }
+    BooleanArray::new(BooleanBuffer::new(Buffer::from_vec(out), 0, before.len()), None)
+}
+
+/// The bits of `flags`, from the lowest on, at the places where `word` has a bit.
+fn deposit(mut flags: u64, word: u64) -> u64 {
+    if flags == 0 {
+        return 0;
+    }
+    if word == u64::MAX {
+        return flags;
+    }
+    let (mut left, mut out) = (word, 0);
+    while flags != 0 && left != 0 {
+        let lowest = left & left.wrapping_neg();
+        if flags & 1 == 1 {
+            out |= lowest;
+        }
+        flags >>= 1;
+        left ^= lowest;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_go_to_the_places_of_those_that_were_left() {
+        let mut seed = 3u64;
+        let mut next = |of: u64| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33).is_multiple_of(of)
+        };
+        for length in [0usize, 1, 63, 64, 65, 127, 128, 200, 1000] {
+            for (of, passing) in [(1, 1), (2, 2), (9, 1), (1, 9), (40, 3)] {
+                let before: Vec<bool> = (0..length).map(|_| next(of)).collect();
+                let mask: Vec<bool> =
+                    before.iter().filter(|b| **b).map(|_| next(passing)).collect();
+                let mut rest = mask.iter();
+                let expected: Vec<bool> =
+                    before.iter().map(|b| *b && rest.next().copied().unwrap_or(false)).collect();
+                let found = within(&BooleanArray::from(before), &BooleanArray::from(mask));
+                assert_eq!(found, BooleanArray::from(expected));
+            }
         }
     }
-    BooleanArray::new(flags.finish(), None)
 }

@@ -260,6 +260,47 @@ fn enum_and_text(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
     with_casts(op, call, &DataType::String)
 }
 
+/// The first eight bytes as a number that orders as they do; zeros stand behind shorter texts.
+#[inline(always)]
+fn prefix_of(bytes: &[u8], from: usize, to: usize) -> u64 {
+    let length = to - from;
+    match bytes.get(from..from + 8) {
+        Some(eight) => {
+            let word = u64::from_be_bytes(eight.try_into().unwrap_or_default());
+            if length >= 8 { word } else { word & !(u64::MAX >> (8 * length)) }
+        }
+        None => {
+            let mut word = [0; 8];
+            let taken = length.min(8);
+            word[..taken].copy_from_slice(&bytes[from..from + taken]);
+            u64::from_be_bytes(word)
+        }
+    }
+}
+
+/// `row op text` for every row: most differ within eight bytes.
+fn ordered_to(offsets: &[i32], bytes: &[u8], text: &[u8], op: Comparison) -> Vec<u8> {
+    let wanted = prefix_of(text, 0, text.len());
+    let (less, equal, greater) = (
+        op.holds(Some(Ordering::Less)),
+        op.holds(Some(Ordering::Equal)),
+        op.holds(Some(Ordering::Greater)),
+    );
+    let answer = |pair: &[i32]| {
+        let (from, to) = (pair[0] as usize, pair[1] as usize);
+        let ordering = match prefix_of(bytes, from, to).cmp(&wanted) {
+            Ordering::Equal => bytes[from..to].cmp(text),
+            other => other,
+        };
+        u8::from(match ordering {
+            Ordering::Less => less,
+            Ordering::Equal => equal,
+            Ordering::Greater => greater,
+        })
+    };
+    offsets.windows(2).map(answer).collect()
+}
+
 fn strings(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
     let (a, b) = (call.strings(0)?, call.strings(1)?);
     let padded =
@@ -270,6 +311,12 @@ fn strings(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
             (Strings::Variable { offsets, bytes }, Strings::One(text), Equals | NotEquals)
             | (Strings::One(text), Strings::Variable { offsets, bytes }, Equals | NotEquals) => {
                 return Ok(equal_to(offsets, bytes, text, op == NotEquals));
+            }
+            (Strings::Variable { offsets, bytes }, Strings::One(text), _) => {
+                return Ok(ordered_to(offsets, bytes, text, op));
+            }
+            (Strings::One(text), Strings::Variable { offsets, bytes }, _) => {
+                return Ok(ordered_to(offsets, bytes, text, op.swapped()));
             }
             _ => {}
         }

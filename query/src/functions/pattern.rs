@@ -23,6 +23,10 @@ const PROGRAM_BYTES_MAX: usize = 32 << 20;
 pub(super) struct Compiled {
     regex: Regex,
     simple: Option<SimplePattern>,
+    /// Groups, the whole match being one.
+    pub groups: usize,
+    /// Whether the pattern is the empty text.
+    pub is_empty: bool,
 }
 
 impl std::ops::Deref for Compiled {
@@ -122,7 +126,8 @@ pub(super) fn compile(pattern: &[u8], any_case: bool) -> Result<Arc<Compiled>> {
             )
         })?;
     let simple = if any_case { None } else { SimplePattern::parse(pattern) };
-    let compiled = Arc::new(Compiled { regex: compiled, simple });
+    let (groups, is_empty) = (compiled.captures_len(), compiled.as_str().is_empty());
+    let compiled = Arc::new(Compiled { regex: compiled, simple, groups, is_empty });
     let mut cache = cache().lock();
     if cache.len() >= CACHE_MAX {
         cache.clear();

@@ -351,7 +351,7 @@ fn replace(call: &FunctionCall, all: bool) -> Result<Column> {
         };
         row += 1;
         if let Some(highest) = plan.unwrap_or_else(|| highest_of(pieces))
-            && highest >= regex.captures_len()
+            && highest >= regex.groups
         {
             return Err(bad_argument(format!(
                 "Substitution '\\{highest}' in replacement argument is invalid, regexp has only {} \
@@ -373,7 +373,7 @@ fn replace_one(
     all: bool,
     out: &mut Vec<u8>,
 ) {
-    if regex.as_str().is_empty() {
+    if regex.is_empty {
         out.extend_from_slice(text);
         return;
     }

@@ -15,16 +15,13 @@ pub(super) fn is_utf8(text: &[u8]) -> bool {
     let mut padded = [0u8; CHUNK + 3];
     while at + CHUNK <= text.len() {
         let chunk = &text[at..at + CHUNK];
-        let wide = chunk.iter().fold(0u8, |all, b| all | b);
+        let eights = chunk.as_chunks::<8>().0;
+        let wide = eights.iter().fold(0, |all, eight| all | u64::from_le_bytes(*eight));
         let pending = at > 0 && asks_for_more(&text[at.saturating_sub(3)..at]);
-        if wide >= 0x80 || pending {
-            let window: &[u8] = if at >= 3 {
-                &text[at - 3..at + CHUNK]
-            } else {
-                padded[3..].copy_from_slice(chunk);
-                &padded
-            };
-            if has_error(window) {
+        if wide & 0x8080_8080_8080_8080 != 0 || pending {
+            let before = at.min(3);
+            padded[3 - before..].copy_from_slice(&text[at - before..at + CHUNK]);
+            if has_error(&padded) {
                 return false;
             }
         }
@@ -49,10 +46,10 @@ fn asks_for_more(tail: &[u8]) -> bool {
 }
 
 /// Whether some byte behind the first three of `window` is not what those before it ask for.
-fn has_error(window: &[u8]) -> bool {
+fn has_error(window: &[u8; CHUNK + 3]) -> bool {
     let mut wrong = 0u8;
-    for i in 3..window.len() {
-        let (c, p1, p2, p3) = (window[i], window[i - 1], window[i - 2], window[i - 3]);
+    for i in 0..CHUNK {
+        let (c, p1, p2, p3) = (window[i + 3], window[i + 2], window[i + 1], window[i]);
         let wanted = (p1 >= 0xC0) | (p2 >= 0xE0) | (p3 >= 0xF0);
         let there = (c & 0xC0) == 0x80;
         let bad = (wanted != there)

@@ -155,8 +155,14 @@ impl PartReader {
                 and_tail(&mut flags, from, kept);
             }
             if rows_wanted {
-                let chosen = BitsFrom { flags: &flags, from };
-                append_indices(&map, pieces.firsts[i] as u32, chosen, coded.rows, &mut indices);
+                let first = pieces.firsts[i] as u32;
+                match all && kept.is_none() {
+                    true => append_all_indices(&map, first, coded.rows, &mut indices),
+                    false => {
+                        let chosen = BitsFrom { flags: &flags, from };
+                        append_indices(&map, first, chosen, coded.rows, &mut indices);
+                    }
+                }
             }
         }
         let mask = BooleanArray::new(flags.finish(), None);
@@ -249,9 +255,11 @@ fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut Bool
         Mapping::Rows => out.append_buffer(held),
         Mapping::Constant => out.append_n(rows, held.value(0)),
         Mapping::Runs(lengths) => {
+            let mut bytes: Vec<u8> = Vec::with_capacity(rows);
             for (length, held) in lengths.iter().zip(held.iter()) {
-                out.append_n(*length as usize, held);
+                bytes.resize(bytes.len() + *length as usize, u8::from(held));
             }
+            out.append_buffer(&pack(&bytes));
         }
         Mapping::Narrow(codes) => {
             let mut table = [0u8; 256];
@@ -293,6 +301,21 @@ impl BitsFrom<'_> {
             rows,
         );
         bits.for_each(&mut visit);
+    }
+}
+
+/// Appends the value's number of every row.
+fn append_all_indices(map: &Mapping, first: u32, rows: usize, out: &mut Vec<u32>) {
+    match map {
+        Mapping::Rows => out.extend(first..first + rows as u32),
+        Mapping::Constant => out.resize(out.len() + rows, first),
+        Mapping::Runs(lengths) => {
+            for (run, length) in (first..).zip(lengths) {
+                out.resize(out.len() + *length as usize, run);
+            }
+        }
+        Mapping::Narrow(codes) => out.extend(codes.iter().map(|code| first + *code as u32)),
+        Mapping::Wide(codes) => out.extend(codes.iter().map(|code| first + *code as u32)),
     }
 }
 
