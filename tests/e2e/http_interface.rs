@@ -180,7 +180,10 @@ fn show_describe_exists() {
     server.sql("CREATE DATABASE d COMMENT 'c'");
     server.sql("CREATE TABLE d.t (a UInt64, b String DEFAULT 'x' COMMENT 'note', c Date CODEC(ZSTD(1))) ENGINE = MergeTree PARTITION BY toYYYYMM(c) ORDER BY (a, b)");
     server.sql("CREATE VIEW d.v AS SELECT a FROM d.t WHERE a > 1");
-    assert_eq!(server.sql("SHOW DATABASES"), "d\ndefault\nsystem");
+    assert_eq!(
+        server.sql("SHOW DATABASES"),
+        "INFORMATION_SCHEMA\nd\ndefault\ninformation_schema\nsystem"
+    );
     assert_eq!(server.sql("SHOW TABLES FROM d"), "t\nv");
     assert_eq!(server.sql("SHOW TABLES FROM d LIKE 'v%'"), "v");
     assert_eq!(server.sql("EXISTS TABLE d.t"), "1");
