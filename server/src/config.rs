@@ -42,6 +42,8 @@ pub struct Config {
     /// The folder that `file(…)` and the engine File are confined to; empty: `user_files` in the data
     /// directory.
     pub user_files_path: String,
+    /// Where relative paths of files start, if not at that folder (`pumphouse local`); no key of the file.
+    pub files_relative_to: Option<PathBuf>,
     /// Whether the table function `url` may reach out.
     pub allow_url_functions: bool,
     /// Which system logs are kept: `all`, `none`, or their names with commas between them.
@@ -75,6 +77,7 @@ impl Default for Config {
             backups_path: String::new(),
             scrub_bytes_per_second: 4 << 20,
             user_files_path: String::new(),
+            files_relative_to: None,
             allow_url_functions: false,
             system_logs: "all".into(),
             system_logs_keep_days: 14,

@@ -1,14 +1,19 @@
 //! `pumphouse local`: the engine without a server that anybody knows of. It starts one on a free loopback
 //! port behind a password that nobody is told, runs the client against it, and removes it again.
 //!
-//! Tables live in a folder that goes with the process, or in a data directory named by `--path`.
+//! Tables live in a folder that goes with the process, or in a data directory named by `--path`. `file(…)` reads any
+//! file, from the current folder on; `--file`, or standard input, is a table by itself.
 
+use std::fs::File;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::client::{self, ClientOptions, FreeFlags, StatementOptions};
+use pumphouse_query::sql::format as sql_format;
+
+use crate::client::{self, ClientOptions, Connection, Failure, FreeFlags, StatementOptions};
 use crate::config::Config;
 use crate::http::HttpServer;
 use crate::run::{start_logging, stop_in_order};
@@ -20,6 +25,19 @@ pub struct LocalOptions {
     /// A data directory to work on; it must not be in use [default: an empty one, removed at the end].
     #[arg(long, value_name = "DIR")]
     pub path: Option<PathBuf>,
+    /// A file, or - for standard input, that is a table [default: standard input if --input-format or
+    /// --structure is given].
+    #[arg(long, short = 'F', value_name = "FILE")]
+    pub file: Option<String>,
+    /// The file's format [default: by its name; TabSeparated for standard input].
+    #[arg(long, value_name = "FORMAT")]
+    pub input_format: Option<String>,
+    /// The file's columns, `name Type, …` [default: found out by looking at it].
+    #[arg(long, short = 'S', value_name = "COLUMNS")]
+    pub structure: Option<String>,
+    /// The name of the file's table.
+    #[arg(long, short = 'N', default_value = "table")]
+    pub table: String,
     #[command(flatten)]
     pub statements: StatementOptions,
     #[arg(skip)]
@@ -42,8 +60,12 @@ pub fn run(options: LocalOptions) -> ExitCode {
     let data_dir = options.path.clone().unwrap_or_else(|| temporary.clone());
     let scratch = options.path.is_none().then_some(Scratch(temporary));
     let password = uuid::Uuid::new_v4().to_string();
+    let stdin_copy = data_dir.join("standard_input");
     let config = Config {
         data_dir,
+        user_files_path: "/".into(),
+        files_relative_to: std::env::current_dir().ok(),
+        allow_url_functions: true,
         tcp_port: 0,
         http_port: 0,
         password: password.clone(),
@@ -59,16 +81,58 @@ pub fn run(options: LocalOptions) -> ExitCode {
         }
     };
     let host = http.address.ip().to_string();
-    let outcome = client::run(&ClientOptions {
-        password,
-        statements: options.statements,
-        free: options.free,
-        format: None,
-        ..ClientOptions::plain(&host, http.address.port())
-    });
+    let plain = ClientOptions { password, ..ClientOptions::plain(&host, http.address.port()) };
+    let outcome = match options
+        .file_table(&stdin_copy)
+        .and_then(|made| made.map_or(Ok(()), |sql| send(&plain, &sql)))
+    {
+        Ok(()) => client::run(&ClientOptions {
+            statements: options.statements,
+            free: options.free,
+            format: None,
+            ..plain
+        }),
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    };
+    let _ = std::fs::remove_file(&stdin_copy);
     stop_in_order(&server, http);
     drop(scratch);
     outcome
+}
+
+impl LocalOptions {
+    /// The statement that makes the file a table, if there is one. Standard input is copied to `copy` first: it
+    /// may be read more than once.
+    fn file_table(&self, copy: &Path) -> Result<Option<String>, Failure> {
+        let described = self.input_format.is_some() || self.structure.is_some();
+        let path = match self.file.as_deref() {
+            None if !described => return Ok(None),
+            None | Some("-") => {
+                let mut file = File::create(copy).map_err(Failure::local)?;
+                io::copy(&mut io::stdin().lock(), &mut file).map_err(Failure::local)?;
+                copy.display().to_string()
+            }
+            Some(path) => path.to_string(),
+        };
+        let standard_input = Path::new(&path) == copy;
+        let by_default = if standard_input { "TabSeparated" } else { "auto" };
+        let quoted = |text: &str| sql_format::quote_string(text.as_bytes());
+        let mut arguments =
+            vec![quoted(&path), quoted(self.input_format.as_deref().unwrap_or(by_default))];
+        arguments.extend(self.structure.as_deref().map(quoted));
+        Ok(Some(format!(
+            "CREATE OR REPLACE VIEW {} AS SELECT * FROM file({})",
+            sql_format::quote_name(&self.table),
+            arguments.join(", ")
+        )))
+    }
+}
+
+fn send(options: &ClientOptions, statement: &str) -> Result<(), Failure> {
+    Connection::new(options).send(statement, &mut |_| Ok(()))
 }
 
 fn start(config: Config) -> Result<(Arc<Server>, HttpServer), String> {

@@ -136,7 +136,8 @@ pub fn root(config: &Config) -> Result<PathBuf> {
 
 /// Where `text` is, relative to the folder; error 291 if that is outside.
 fn relative(config: &Config, root: &Path, text: &str) -> Result<PathBuf> {
-    let given = Path::new(text);
+    let from_here = config.files_relative_to.as_ref().map(|here| here.join(text));
+    let given = from_here.as_deref().unwrap_or(Path::new(text));
     let below = [root.to_path_buf(), config.user_files_dir()];
     let given = below.iter().find_map(|r| given.strip_prefix(r).ok()).unwrap_or(given);
     let mut clean = PathBuf::new();
