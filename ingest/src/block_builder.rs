@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pumphouse_query::error::Result;
+use pumphouse_query::error::{Result, codes};
 use pumphouse_storage::{Block, Column, DataType};
 
 use crate::format::{FormatReader, ParseError};
@@ -121,6 +121,9 @@ pub struct BlockBuilder {
     kept: Vec<KeptMessage>,
 }
 
+/// Errors of parsing that a message is not to blame for: a schema registry that does not answer, memory.
+const SURROUNDINGS: &[u32] = &[codes::NETWORK_ERROR, codes::MEMORY_LIMIT_EXCEEDED];
+
 impl BlockBuilder {
     pub fn new(reader: Box<dyn FormatReader>, options: BuilderOptions) -> BlockBuilder {
         BlockBuilder {
@@ -205,7 +208,7 @@ impl BlockBuilder {
         let skip = self.options.skip_bytes;
         let Some(body) = payload.get(skip..) else {
             return Err(ParseError {
-                code: pumphouse_query::error::codes::CANNOT_READ_ALL_DATA,
+                code: codes::CANNOT_READ_ALL_DATA,
                 message: format!(
                     "the message has {} bytes, fewer than kafka_schema_registry_skip_bytes = {skip}",
                     payload.len()
@@ -261,6 +264,10 @@ impl BlockBuilder {
         message: &M,
         error: ParseError,
     ) -> std::result::Result<(), ParseError> {
+        // What says nothing of the message is waited out, in every mode.
+        if SURROUNDINGS.contains(&error.code) {
+            return Err(error);
+        }
         match self.options.error_mode {
             ErrorMode::Stream => self.options.virtuals.broken(topic, message, error.message),
             ErrorMode::DeadLetter => self.set_aside(topic, message, error),

@@ -5,10 +5,11 @@
 //! [`block_builder`] (until size or age says flush) → [`materialized_view`] (every view over the
 //! block) → [`insert`] (parts of all tables and the offsets, one commit).
 //!
-//! Rules: depends on storage and query; knows no HTTP.
+//! Rules: depends on storage and query; serves no HTTP ([`http_client`] asks schema registries).
 
 pub mod block_builder;
 pub mod format;
+pub mod http_client;
 pub mod insert;
 pub mod kafka;
 pub mod materialized_view;

@@ -37,6 +37,8 @@ pub struct Config {
     pub log_format: String,
     /// Where BACKUP writes; empty: `backups` in the data directory.
     pub backups_path: String,
+    /// Where schemas of formats lie; empty: `format_schemas` in the data directory.
+    pub format_schema_path: String,
     /// Bytes a second that the background check of parts reads; 0 turns it off.
     pub scrub_bytes_per_second: u64,
     /// The folder that `file(…)` and the engine File are confined to; empty: `user_files` in the data
@@ -75,6 +77,7 @@ impl Default for Config {
             log_level: "info".into(),
             log_format: "text".into(),
             backups_path: String::new(),
+            format_schema_path: String::new(),
             scrub_bytes_per_second: 4 << 20,
             user_files_path: String::new(),
             files_relative_to: None,
@@ -104,7 +107,7 @@ pub enum ConfigError {
     OpenWithoutPassword(IpAddr),
 }
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "data_dir",
     "listen",
     "http_port",
@@ -122,6 +125,7 @@ const KEYS: [&str; 23] = [
     "log_level",
     "log_format",
     "backups_path",
+    "format_schema_path",
     "scrub_bytes_per_second",
     "user_files_path",
     "allow_url_functions",
@@ -211,6 +215,7 @@ impl Config {
             "log_format" if value == "text" || value == "json" => self.log_format = value.into(),
             "log_format" => return Err(bad()),
             "backups_path" => self.backups_path = value.into(),
+            "format_schema_path" => self.format_schema_path = value.into(),
             "scrub_bytes_per_second" => parse!(scrub_bytes_per_second),
             "user_files_path" => self.user_files_path = value.into(),
             "allow_url_functions" => match value.trim() {
@@ -264,6 +269,14 @@ impl Config {
             return self.data_dir.join("backups");
         }
         PathBuf::from(&self.backups_path)
+    }
+
+    /// The folder below which schemas of formats are read.
+    pub fn format_schemas_dir(&self) -> PathBuf {
+        if self.format_schema_path.is_empty() {
+            return self.data_dir.join("format_schemas");
+        }
+        PathBuf::from(&self.format_schema_path)
     }
 
     /// The memory limit of all queries together, in bytes.

@@ -81,6 +81,7 @@ impl Server {
             eprintln!("pumphouse: the commit log failed, ending at once: {reason}");
             std::process::abort();
         }));
+        pumphouse_ingest::format::schema_files::set_folder(&config.format_schemas_dir());
         create_default_database(&store)?;
         forget_memory_tables(&store)?;
         let memory = MemoryTracker::new(config.server_memory_bytes());

@@ -20,6 +20,8 @@ mod http_interface;
 mod kafka_control;
 mod kafka_dead_letters;
 mod kafka_faults;
+mod kafka_formats;
+mod kafka_secure;
 mod kill_ddl;
 mod kill_loop;
 mod oracle_sql;

@@ -5,6 +5,7 @@
 //! rebuilt per message).
 
 mod arrow;
+mod avro;
 mod blocks;
 mod columns;
 mod csv;
@@ -26,6 +27,7 @@ mod msg_pack;
 pub mod native;
 mod plain;
 mod pretty;
+mod protobuf;
 mod regexp;
 mod registry;
 mod row_binary;
@@ -33,6 +35,8 @@ mod row_layout;
 mod row_text;
 mod rules;
 mod scan;
+pub mod schema_files;
+mod schema_registry;
 mod tab_separated;
 mod template;
 mod values;
@@ -184,7 +188,15 @@ pub fn writer(name: &str, options: &FormatOptions) -> Result<Box<dyn FormatWrite
     }
 }
 
+/// Formats of ClickHouse that are not there.
+const REFUSED: &[&str] =
+    &["ORC", "CapnProto", "Npy", "One", "Form", "MySQLDump", "MySQLWire", "BSONEachRow"];
+
 fn known(name: &str) -> Result<&'static Format> {
+    if REFUSED.contains(&name) && lookup(name).is_none() {
+        let message = format!("Format {name} is not supported");
+        return Err(Error::new(codes::NOT_IMPLEMENTED, message));
+    }
     lookup(name).ok_or_else(|| Error::new(codes::UNKNOWN_FORMAT, format!("Unknown format {name}")))
 }
 

@@ -2,6 +2,7 @@
 
 use super::Format;
 use super::arrow::{ArrowReader, ArrowWriter, Container};
+use super::avro::{AvroReader, AvroWriter, ConfluentReader, ConfluentWriter};
 use super::csv::{CsvReader, CsvWriter};
 use super::custom::{CustomLayout, CustomWriter};
 use super::header::Header;
@@ -17,6 +18,7 @@ use super::msg_pack::{MsgPackLayout, MsgPackWriter};
 use super::native::{NativeReader, NativeWriter};
 use super::plain::{PlainReader, PlainWriter, Unit};
 use super::pretty::{PrettyWriter, Style};
+use super::protobuf::{Framing, ProtobufReader, ProtobufWriter};
 use super::regexp::RegexpLayout;
 use super::row_binary::{RowBinaryReader, RowBinaryWriter};
 use super::tab_separated::{TabSeparatedReader, TabSeparatedWriter};
@@ -36,6 +38,8 @@ macro_rules! formats {
 static FORMATS: &[Format] = formats! {
     "Arrow": Some(|c, o| ArrowReader::boxed(c, o, Container::File)), Some(|o| ArrowWriter::boxed(o, Container::File));
     "ArrowStream": Some(|c, o| ArrowReader::boxed(c, o, Container::Stream)), Some(|o| ArrowWriter::boxed(o, Container::Stream));
+    "Avro": Some(AvroReader::boxed), Some(AvroWriter::boxed);
+    "AvroConfluent": Some(ConfluentReader::boxed), Some(ConfluentWriter::boxed);
     "CSV": Some(|c, o| CsvReader::boxed(c, o, Header::None)), Some(|o| CsvWriter::boxed(o, Header::None));
     "CSVWithNames": Some(|c, o| CsvReader::boxed(c, o, Header::Names)), Some(|o| CsvWriter::boxed(o, Header::Names));
     "CSVWithNamesAndTypes": Some(|c, o| CsvReader::boxed(c, o, Header::NamesAndTypes)), Some(|o| CsvWriter::boxed(o, Header::NamesAndTypes));
@@ -90,6 +94,9 @@ static FORMATS: &[Format] = formats! {
     "PrettySpaceMonoBlock": None, Some(|o| PrettyWriter::boxed(o, Style::Space));
     "PrettySpaceNoEscapes": None, Some(|o| PrettyWriter::boxed(o, Style::Space));
     "PrettySpaceNoEscapesMonoBlock": None, Some(|o| PrettyWriter::boxed(o, Style::Space));
+    "Protobuf": Some(|c, o| ProtobufReader::boxed(c, o, Framing::Lengths)), Some(|o| ProtobufWriter::boxed(o, Framing::Lengths));
+    "ProtobufList": Some(|c, o| ProtobufReader::boxed(c, o, Framing::List)), Some(|o| ProtobufWriter::boxed(o, Framing::List));
+    "ProtobufSingle": Some(|c, o| ProtobufReader::boxed(c, o, Framing::Single)), Some(|o| ProtobufWriter::boxed(o, Framing::Single));
     "Raw": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::None, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::None, true));
     "RawBLOB": Some(|c, o| PlainReader::boxed(c, o, Unit::Everything)), Some(PlainWriter::raw_blob);
     "RawWithNames": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::Names, true)), Some(|o| TabSeparatedWriter::boxed(o, Header::Names, true));

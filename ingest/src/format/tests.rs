@@ -358,12 +358,15 @@ fn random_input_never_panics() {
         (seed % below.max(1) as u64) as usize
     };
     let spice = b"\"\\{}[],:;'()\t\n\r\0 -+.eE0123456789nulltrue\xff\xef\xbb\xbf";
-    for name in names().filter(|f| f.reader.is_some()).map(|f| f.name) {
+    // AvroConfluent needs a registry; its rows are those of Avro.
+    let readable = names().filter(|f| f.reader.is_some() && f.name != "AvroConfluent");
+    for name in readable.map(|f| f.name) {
         let fits = name.contains("String") && !name.contains("Each") || name == "RawBLOB";
         let one = [InputColumn { name: "s".into(), data_type: DataType::String }];
         let columns = if fits { &one[..] } else { &columns[..] };
         let valid = match name {
             "JSONAsString" => write("JSONEachRow", &block),
+            "ProtobufSingle" => write(name, &block.slice(0, 1)),
             _ if lookup(name).unwrap().writer.is_none() => write("RowBinary", &block),
             _ => write(name, &block),
         };

@@ -17,7 +17,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Reb
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use uuid::Uuid;
 
 use pumphouse_storage::Store;
@@ -113,6 +113,11 @@ impl ClientContext for Context {
         let text = if reason.is_empty() { error.to_string() } else { reason.to_string() };
         tracing::warn!(table = %self.table, "Kafka client: {text}");
         let mut status = self.shared.status.lock();
+        // Says no more than the reason before it.
+        let is_echo = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if is_echo && !status.exceptions.is_empty() {
+            return;
+        }
         status.exception(self.clock.now_us(), &text);
         if status.state == ConsumerState::Joining {
             status.paused_reason = text;

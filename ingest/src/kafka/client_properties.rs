@@ -1,15 +1,20 @@
 //! From [`KafkaSettings`] to librdkafka properties, for consumers and producers.
 //!
-//! Precedence, low to high: our defaults, `kafka_properties`, the table's own settings, and what
+//! Precedence, low to high: our defaults, `kafka_properties` and other `kafka_…` names, the table's own
+//! settings, and what
 //! exactly-once rests on (`FIXED`), which nobody can override. Every client-side queue is bounded.
+
+use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
 use pumphouse_query::error::{Error, Result, codes};
 
-use super::settings::{Assignment, KafkaSettings};
+use super::secrets::error_text;
+use super::settings::{Assignment, KafkaSettings, NAMES};
 
 /// Properties that users cannot set: offsets are ours, a reset must be seen, records are checked.
 const FIXED: &[(&str, &str)] = &[
@@ -21,9 +26,16 @@ const FIXED: &[(&str, &str)] = &[
     ("isolation.level", "read_committed"),
 ];
 
-/// Names in their own settings, or that would break what we rest on.
-const RESERVED: &[&str] =
-    &["bootstrap.servers", "metadata.broker.list", "group.id", "sasl.password"];
+/// Names in their own settings, that would break what we rest on, or that load or run foreign code.
+const RESERVED: &[&str] = &[
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "group.id",
+    "sasl.password",
+    "plugin.library.paths",
+    "ssl.engine.location",
+    "sasl.kerberos.kinit.cmd",
+];
 
 const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
     ("statistics.interval.ms", "1000"),
@@ -42,16 +54,47 @@ const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
     ("socket.keepalive.enable", "true"),
 ];
 
+/// Whether the client can do SSL, and with it SCRAM and OAUTHBEARER.
+pub fn has_ssl() -> bool {
+    cfg!(feature = "ssl")
+}
+
+/// Refuses what the client cannot do, before it is met in the background.
+pub(super) fn check_security(protocol: &str, mechanism: &str) -> Result<()> {
+    let protocol = protocol.to_ascii_lowercase();
+    if !["", "plaintext", "ssl", "sasl_plaintext", "sasl_ssl"].contains(&protocol.as_str()) {
+        return Err(bad(format!("Unexpected value of kafka_security_protocol: '{protocol}'")));
+    }
+    let mechanism = mechanism.to_ascii_uppercase();
+    let needs_ssl = match mechanism.as_str() {
+        "" | "PLAIN" => protocol.ends_with("ssl"),
+        "SCRAM-SHA-256" | "SCRAM-SHA-512" | "OAUTHBEARER" => true,
+        "GSSAPI" | "AWS_MSK_IAM" => {
+            return Err(Error::new(
+                codes::NOT_IMPLEMENTED,
+                format!("SASL mechanism {mechanism} is not supported"),
+            ));
+        }
+        _ => return Err(bad(format!("Unexpected value of kafka_sasl_mechanism: '{mechanism}'"))),
+    };
+    if needs_ssl && !has_ssl() {
+        return Err(Error::new(
+            codes::SUPPORT_IS_DISABLED,
+            "This server was built without the feature 'ssl': neither SSL nor SCRAM nor OAUTHBEARER",
+        ));
+    }
+    Ok(())
+}
+
 /// Splits `a=b; c=d` and refuses what is not ours to give away.
 pub(super) fn parse_properties(text: &str) -> Result<Vec<(String, String)>> {
-    let bad = |message: String| Error::new(codes::BAD_ARGUMENTS, message);
     let mut properties = vec![];
     for item in text.split(';').map(str::trim).filter(|i| !i.is_empty()) {
         let Some((name, value)) = item.split_once('=') else {
             return Err(bad(format!("kafka_properties: '{item}' is not name=value")));
         };
         let name = name.trim();
-        if RESERVED.contains(&name) || FIXED.iter().any(|(n, _)| *n == name) {
+        if is_ours(name) {
             return Err(bad(format!("kafka_properties: '{name}' cannot be set there")));
         }
         properties.push((name.to_string(), value.trim().to_string()));
@@ -59,31 +102,55 @@ pub(super) fn parse_properties(text: &str) -> Result<Vec<(String, String)>> {
     Ok(properties)
 }
 
-/// Whether the value of a librdkafka property may be secret.
-fn is_secret(name: &str) -> bool {
-    let secret = ["password", "secret", "token", "key.pem", "jaas", "oauthbearer.config"];
-    secret.iter().any(|s| name.contains(s))
-}
-
-/// What a client's error says, without the value of a property that may be secret.
-pub(super) fn error_text(e: &KafkaError) -> String {
-    match e {
-        KafkaError::ClientConfig(_, text, name, value) => {
-            let hide = is_secret(name) && !value.is_empty();
-            let text = if hide { text.replace(value, "[HIDDEN]") } else { text.clone() };
-            format!("property {name}: {text}")
+/// What the settings of a table that are none of ours stand for: `kafka_fetch_wait_max_ms` is librdkafka's
+/// `fetch.wait.max.ms`. An unknown name or value is an error.
+pub(super) fn table_properties(
+    settings: &BTreeMap<String, String>,
+) -> Result<Vec<(String, String)>> {
+    let mut properties = vec![];
+    for (setting, value) in settings {
+        let Some(name) = setting.strip_prefix("kafka_") else { continue };
+        if NAMES.contains(&setting.as_str()) {
+            continue;
         }
-        e => e.to_string(),
+        let name = name.replace('_', ".");
+        if is_ours(&name) {
+            return Err(bad(format!("The property '{name}' of librdkafka cannot be set")));
+        }
+        properties.push((name, value.clone()));
     }
+    Ok(properties)
 }
 
-/// The text of `kafka_properties` for people to see: values that may be secret are hidden.
-pub fn hide_properties(text: &str) -> String {
-    let items = text.split(';').map(|item| match item.split_once('=') {
-        Some((name, _)) if is_secret(name) => format!("{name}=[HIDDEN]"),
-        _ => item.to_string(),
-    });
-    items.collect::<Vec<_>>().join(";")
+/// Asks librdkafka whether it knows the properties and takes their values.
+pub(super) fn check_properties(properties: &[(String, String)]) -> Result<()> {
+    for (name, value) in properties {
+        let mut config = ClientConfig::new();
+        config.set(name, value);
+        match config.create_native_config() {
+            Ok(_) => {}
+            Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+                let setting = name.replace('.', "_");
+                return Err(Error::new(
+                    codes::UNKNOWN_SETTING,
+                    format!(
+                        "Unknown setting 'kafka_{setting}': for storage Kafka; librdkafka has no \
+                         property '{name}' either"
+                    ),
+                ));
+            }
+            Err(e) => return Err(bad(error_text(&e))),
+        }
+    }
+    Ok(())
+}
+
+fn is_ours(name: &str) -> bool {
+    RESERVED.contains(&name) || FIXED.iter().any(|(n, _)| *n == name)
+}
+
+fn bad(message: String) -> Error {
+    Error::new(codes::BAD_ARGUMENTS, message)
 }
 
 fn base(settings: &KafkaSettings, client_id: &str) -> ClientConfig {
@@ -145,18 +212,4 @@ pub(super) fn producer(settings: &KafkaSettings, client_id: &str) -> ClientConfi
         config.set(name, value);
     }
     config
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_in_properties_are_hidden() {
-        let text = "client.rack=a; ssl.key.password=p=q;sasl.oauthbearer.client.secret=s";
-        assert_eq!(
-            hide_properties(text),
-            "client.rack=a; ssl.key.password=[HIDDEN];sasl.oauthbearer.client.secret=[HIDDEN]"
-        );
-    }
 }

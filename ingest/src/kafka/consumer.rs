@@ -14,10 +14,10 @@ use parking_lot::Mutex;
 
 use super::backoff::{Backoff, Signal};
 use super::client::{Client, Context};
-use super::client_properties::error_text;
 use super::engine::paused_reason;
 use super::insert_step::Chunk;
 use super::plan::TablePlan;
+use super::secrets::error_text;
 use super::session::Session;
 use super::slots::{Slot, Slots};
 use super::status::{ConsumerShared, ConsumerState};

@@ -16,9 +16,9 @@ use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client_properties::error_text;
 use super::engine::KafkaEngine;
 use super::plan::TablePlan;
+use super::secrets::error_text;
 use super::virtual_columns::VirtualBuilder;
 use crate::block_builder::{BlockBuilder, BuilderOptions, BuiltBlock};
 use crate::insert::{advance, offset_equals};

@@ -19,7 +19,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::client_properties::error_text;
+use super::secrets::error_text;
 use super::settings::KafkaSettings;
 use crate::format::{FormatOptions, WriterStatistics};
 
@@ -44,6 +44,9 @@ pub fn produce(table: &Table, block: &Block, ctx: &Arc<QueryContext>) -> Result<
     let mut options = FormatOptions { settings: ctx.settings.clone(), time_zone: ctx.time_zone };
     for (name, value) in &settings.format_settings {
         options.settings.set(name.clone(), value.clone());
+    }
+    if !settings.schema.is_empty() {
+        options.settings.set("format_schema", settings.schema.clone());
     }
     let rows_per_message = settings.max_rows_per_message as usize;
     let body = match settings.map_virtual_columns {

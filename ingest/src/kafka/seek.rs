@@ -55,7 +55,7 @@ pub fn resolve(table: &Table, target: &SeekTarget) -> Result<Vec<(String, i32, i
     let client_id = format!("pumphouse-seek-{}", definition.full_name());
     let consumer: BaseConsumer = super::client_properties::consumer(&settings, &client_id, "seek")
         .create()
-        .map_err(|e| failed(&super::client_properties::error_text(&e)))?;
+        .map_err(|e| failed(&super::secrets::error_text(&e)))?;
     let mut topics: Vec<String> =
         settings.topics.iter().filter(|t| !t.starts_with('^')).cloned().collect();
     // Topics of a pattern: those that were ever consumed.

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use pumphouse_query::error::{Error, Result, codes};
 
-use super::client_properties::parse_properties;
+use super::client_properties::{
+    check_properties, check_security, parse_properties, table_properties,
+};
 
 /// A text that is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -200,9 +202,6 @@ pub const NAMES: &[&str] = &[
     "kafka_dead_letters_count_min",
 ];
 
-/// Settings whose values are shown as `[HIDDEN]`.
-pub const SECRET_NAMES: &[&str] = &["kafka_sasl_password"];
-
 /// The settings that positional arguments 1, 2, … of `Kafka(…)` stand for.
 const POSITIONAL: &[&str] = &[
     "kafka_broker_list",
@@ -368,7 +367,7 @@ impl KafkaSettings {
                 0 => None,
                 ms => Some(ms.min(i64::MAX as u64) as i64),
             },
-            properties: parse_properties(&texts.text("kafka_properties"))?,
+            properties: properties(settings, &texts)?,
             format_settings: format_settings(settings),
         };
         parsed.check_modes(&texts)?;
@@ -377,6 +376,7 @@ impl KafkaSettings {
 
     fn check_modes(&self, texts: &Texts<'_>) -> Result<()> {
         texts.flag("kafka_commit_every_batch")?;
+        check_security(&self.security_protocol, &self.sasl_mechanism)?;
         let keeper = [texts.text("kafka_keeper_path"), texts.text("kafka_replica_name")];
         if keeper.iter().any(String::is_empty) != keeper.iter().all(String::is_empty) {
             return Err(bad("Either specify both zookeeper path and replica name or none of them"));
@@ -411,14 +411,6 @@ impl KafkaSettings {
 }
 
 fn check_names(settings: &BTreeMap<String, String>) -> Result<()> {
-    for name in settings.keys().filter(|n| n.starts_with("kafka_")) {
-        if !NAMES.contains(&name.as_str()) {
-            return Err(Error::new(
-                codes::UNKNOWN_SETTING,
-                format!("Unknown setting '{name}': for storage Kafka"),
-            ));
-        }
-    }
     for name in &POSITIONAL[..REQUIRED] {
         if !settings.contains_key(*name) {
             return Err(Error::new(
@@ -433,6 +425,17 @@ fn check_names(settings: &BTreeMap<String, String>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// `kafka_properties`, and every `kafka_` setting that only librdkafka knows.
+fn properties(
+    settings: &BTreeMap<String, String>,
+    texts: &Texts<'_>,
+) -> Result<Vec<(String, String)>> {
+    let mut properties = parse_properties(&texts.text("kafka_properties"))?;
+    properties.extend(table_properties(settings)?);
+    check_properties(&properties)?;
+    Ok(properties)
 }
 
 fn num_consumers(texts: &Texts<'_>) -> Result<usize> {
@@ -635,6 +638,12 @@ mod tests {
             ("kafka_consumers_pool_ttl_ms", "10", codes::BAD_ARGUMENTS),
             ("kafka_compression_codec", "rar", codes::BAD_ARGUMENTS),
             ("kafka_properties", "enable.auto.commit=true", codes::BAD_ARGUMENTS),
+            ("kafka_properties", "no.such=1", codes::UNKNOWN_SETTING),
+            ("kafka_enable_auto_commit", "1", codes::BAD_ARGUMENTS),
+            ("kafka_security_protocol", "TLS", codes::BAD_ARGUMENTS),
+            ("kafka_sasl_mechanism", "GSSAPI", codes::NOT_IMPLEMENTED),
+            ("kafka_plugin_library_paths", "/tmp/x.so", codes::BAD_ARGUMENTS),
+            ("kafka_fetch_wait_max_ms", "soon", codes::BAD_ARGUMENTS),
             ("kafka_unheard_of", "1", codes::UNKNOWN_SETTING),
         ] {
             assert_eq!(with(name, value).unwrap_err().code(), code, "{name} = {value}");
@@ -709,6 +718,12 @@ mod tests {
         let ours: Vec<i32> = (0..9).filter(|p| shard.shard.unwrap().has(*p)).collect();
         assert_eq!(ours, [1, 4, 7]);
         assert!(WITHOUT_EFFECT.iter().all(|(name, _)| NAMES.contains(name)));
+    }
+
+    #[test]
+    fn any_property_of_the_client_is_a_setting() {
+        let s = with("kafka_fetch_wait_max_ms", "77").unwrap();
+        assert_eq!(s.properties, [("fetch.wait.max.ms".to_string(), "77".to_string())]);
     }
 
     #[test]

@@ -449,19 +449,12 @@ pub(super) fn fill_column_types(decls: &mut [ColumnDecl], columns: &[ColumnDefin
     }
 }
 
-/// Names of settings whose values are secrets.
-fn is_secret(name: &str) -> bool {
-    name.contains("password") || name.contains("secret") || name.contains("token")
-}
-
 /// Values that may be secret are not for SHOW CREATE.
 pub(super) fn hide_secret_settings(create: &mut CreateTable) {
     for setting in &mut create.engine.settings {
-        if is_secret(&setting.name) {
-            setting.value = Value::string("[HIDDEN]");
-        } else if setting.name == "kafka_properties" {
-            let text = super::setting_text(setting);
-            setting.value = Value::string(kafka::hide_properties(&text));
+        let text = super::setting_text(setting);
+        if let Some(shown) = kafka::hidden_value(&setting.name, &text) {
+            setting.value = Value::string(shown);
         }
     }
 }

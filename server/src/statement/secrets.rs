@@ -3,12 +3,25 @@
 //! By the text alone, so that it works on statements that do not parse: a quoted value behind a word
 //! that names a secret and `=` or a comma (`SETTINGS kafka_sasl_password = '…'`).
 
-use pumphouse_ingest::kafka::hide_properties;
+use pumphouse_ingest::kafka::hidden_value;
+
+/// Nothing is secret in a text without one of these.
+const WORDS: &[&str] = &[
+    "password",
+    "secret",
+    "token",
+    "kafka_properties",
+    "_pem",
+    "jaas",
+    "oauthbearer",
+    "private_key",
+    "_url",
+];
 
 /// `query` with secrets replaced by `[HIDDEN]`.
 pub fn hide_secrets(query: &str) -> String {
     let lower = query.to_ascii_lowercase();
-    if !["password", "secret", "token", "kafka_properties"].iter().any(|w| lower.contains(w)) {
+    if !WORDS.iter().any(|w| lower.contains(w)) {
         return query.to_string();
     }
     let bytes = query.as_bytes();
@@ -48,16 +61,12 @@ fn closing_quote(bytes: &[u8], at: usize) -> usize {
 
 /// What to show for a value, by the name before it; None: as it is.
 fn shown_value(before: &str, value: &str) -> Option<String> {
-    let name = before.trim_end().strip_suffix('=')?.trim_end();
+    let name = before.trim_end().strip_suffix('=')?.trim_end().trim_end_matches(['`', '"']);
     let start =
         name.rfind(|c: char| !c.is_alphanumeric() && !"_.".contains(c)).map_or(0, |i| i + 1);
     // The character before the word may be longer than a byte.
     let name = name.get(start..).unwrap_or(name);
-    if name.ends_with("kafka_properties") {
-        return Some(hide_properties(value));
-    }
-    let secret = ["password", "secret", "token"].iter().any(|w| name.contains(w));
-    secret.then(|| "[HIDDEN]".into())
+    hidden_value(name, value)
 }
 
 #[cfg(test)]
@@ -73,6 +82,7 @@ mod tests {
             "CREATE TABLE t SETTINGS kafka_sasl_password = '[HIDDEN]', a = 'b', \
              kafka_properties='x=1;ssl.key.password=[HIDDEN]'"
         );
+        assert_eq!(hide_secrets("SETTINGS `a_password`= 'x'"), "SETTINGS `a_password`= '[HIDDEN]'");
         for same in ["SELECT 1", "SELECT 'password'", "SELECT 'ü' = 'secret", "password = '"] {
             assert!(hide_secrets(same).starts_with(&same[..5]), "{same}");
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::codec_changes::{TAGS, read_change, write_change};
 use super::codec_clauses::{read_clauses, read_mask, write_clauses, write_mask};
 use super::edit::{
-    ColumnDefault, ColumnDefinition, DefaultKind, Edit, PartId, PartMeta, TableClauses,
+    ColumnDefault, ColumnDefinition, DefaultKind, Edit, NamedValue, PartId, PartMeta, TableClauses,
     TableDefinition,
 };
 use super::wire::{Reader, WireResult, Writer};
@@ -199,6 +199,14 @@ fn write_edit(w: &mut Writer, edit: &Edit) {
             w.u8(71);
             w.text(name);
         }
+        Edit::PutNamedCollection { name, values } => {
+            w.u8(43);
+            write_collection(w, name, values);
+        }
+        Edit::DropNamedCollection { name } => {
+            w.u8(44);
+            w.text(name);
+        }
         Edit::StopStream { table, reason } => {
             w.u8(40);
             w.uuid(table);
@@ -260,11 +268,46 @@ fn read_edit(r: &mut Reader) -> WireResult<Edit> {
             next: r.int()?,
             wall_us: r.uint()?,
         },
+        43 => {
+            let (name, values) = read_collection(r)?;
+            Edit::PutNamedCollection { name, values }
+        }
+        44 => Edit::DropNamedCollection { name: r.text()? },
         70 => Edit::CreateFunction { name: r.text()?, lambda: r.text()? },
         71 => Edit::DropFunction { name: r.text()? },
         tag if TAGS.contains(&tag) => Edit::Change(read_change(r, tag)?),
         other => return r.error(format!("unknown edit {other}")),
     })
+}
+
+pub(super) fn write_collection(w: &mut Writer, name: &str, values: &BTreeMap<String, NamedValue>) {
+    w.text(name);
+    w.list(values, |w, (key, value)| {
+        w.text(key);
+        w.text(&value.text);
+        w.u8(match value.overridable {
+            None => 0,
+            Some(false) => 1,
+            Some(true) => 2,
+        });
+    });
+}
+
+pub(super) fn read_collection(
+    r: &mut Reader,
+) -> WireResult<(String, BTreeMap<String, NamedValue>)> {
+    let name = r.text()?;
+    let values = r.list(|r| {
+        let (key, text) = (r.text()?, r.text()?);
+        let overridable = match r.u8()? {
+            0 => None,
+            1 => Some(false),
+            2 => Some(true),
+            other => return r.error(format!("{other} does not say whether a value may change")),
+        };
+        Ok((key, NamedValue { text, overridable }))
+    })?;
+    Ok((name, BTreeMap::from_iter(values)))
 }
 
 pub(super) fn write_part_id(w: &mut Writer, id: PartId) {

@@ -98,6 +98,14 @@ pub enum Edit {
     DropFunction {
         name: String,
     },
+    /// Values under a name, for definitions to refer to; replaces the collection of that name.
+    PutNamedCollection {
+        name: String,
+        values: BTreeMap<String, NamedValue>,
+    },
+    DropNamedCollection {
+        name: String,
+    },
     /// Masks, mutations, partition operations, tables dropped and taken back.
     Change(Change),
     /// Consumption was paused by the server itself, for this reason. Ended like any pause.
@@ -120,6 +128,14 @@ pub enum Edit {
         next: i64,
         wall_us: u64,
     },
+}
+
+/// One value of a named collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedValue {
+    pub text: String,
+    /// Whether a definition may give another value; None: as the server's default is.
+    pub overridable: Option<bool>,
 }
 
 /// What must still hold when the committer reaches the commit; else the whole commit is rejected.

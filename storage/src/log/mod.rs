@@ -27,8 +27,8 @@ mod tests;
 pub use change::{Change, DroppedTable, Mutation, MutationAction, MutationCommand, TableChanges};
 pub use edit::{
     ColumnDefault, ColumnDefinition, Commit, ConstraintDefinition, DefaultKind, Edit,
-    IndexDefinition, MaskMeta, PartId, PartMeta, Precondition, ProjectionDefinition, Rejection,
-    TableClauses, TableDefinition, TtlRule, TtlRuleAction, mask_path, part_path,
+    IndexDefinition, MaskMeta, NamedValue, PartId, PartMeta, Precondition, ProjectionDefinition,
+    Rejection, TableClauses, TableDefinition, TtlRule, TtlRuleAction, mask_path, part_path,
 };
 pub use state::{Database, State, StreamGap, StreamOffset, StreamPartition, Table};
 pub use tokens::Tokens;

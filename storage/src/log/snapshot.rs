@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::change::TableChanges;
 use super::codec::{
-    FORMAT, read_definition, read_format, read_pair, read_part, write_definition, write_pair,
-    write_part,
+    FORMAT, read_collection, read_definition, read_format, read_pair, read_part, write_collection,
+    write_definition, write_pair, write_part,
 };
 use super::codec_changes::{read_dropped, read_table_changes, write_dropped, write_table_changes};
 use super::state::{Database, State, StreamGap, StreamOffset, StreamPartition, Table};
@@ -20,6 +20,7 @@ use super::wire::{Reader, WireResult, Writer};
 
 const SECTION_END: u8 = 0;
 const SECTION_CHANGES: u8 = 20;
+const SECTION_COLLECTIONS: u8 = 43;
 const SECTION_FUNCTIONS: u8 = 70;
 
 pub fn encode_state(state: &State) -> Vec<u8> {
@@ -46,6 +47,10 @@ fn write_sections(w: &mut Writer, state: &State) {
         write_dropped(w, dropped);
         write_table_changes(w, &dropped.table.changes);
     });
+    if !state.named_collections.is_empty() {
+        w.u8(SECTION_COLLECTIONS);
+        w.list(&state.named_collections, |w, (name, values)| write_collection(w, name, values));
+    }
     if !state.functions.is_empty() {
         w.u8(SECTION_FUNCTIONS);
         w.list(&state.functions, |w, (name, lambda)| {
@@ -76,6 +81,11 @@ fn read_sections(r: &mut Reader, state: &mut State) -> WireResult<()> {
                 state.dropped =
                     dropped.into_iter().map(|d| (d.table.definition.uuid, Arc::new(d))).collect();
             }
+            SECTION_COLLECTIONS => {
+                let collections = r.list(read_collection)?;
+                state.named_collections =
+                    collections.into_iter().map(|(name, values)| (name, values.into())).collect();
+            }
             SECTION_FUNCTIONS => {
                 let functions = r.list(|r| Ok((r.text()?, r.text()?)))?;
                 state.functions =
@@ -101,6 +111,7 @@ pub fn decode_state(payload: &[u8]) -> WireResult<State> {
         views_versions: BTreeMap::from_iter(views_versions),
         dropped: BTreeMap::new(),
         functions: BTreeMap::new(),
+        named_collections: BTreeMap::new(),
     };
     if r.format >= 3 {
         read_sections(&mut r, &mut state)?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::change::{DroppedTable, TableChanges};
-use super::edit::{Edit, PartMeta, Precondition, Rejection, TableDefinition};
+use super::edit::{Edit, NamedValue, PartMeta, Precondition, Rejection, TableDefinition};
 use super::tokens::Tokens;
 
 /// Deduplication tokens kept per table; `non_replicated_deduplication_window` may make it fewer.
@@ -29,6 +29,8 @@ pub struct State {
     pub dropped: BTreeMap<Uuid, Arc<DroppedTable>>,
     /// Functions written in SQL: name and lambda.
     pub functions: BTreeMap<String, Arc<str>>,
+    /// Named collections by their names.
+    pub named_collections: BTreeMap<String, Arc<BTreeMap<String, NamedValue>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -332,6 +334,12 @@ impl State {
             }
             Edit::DropFunction { name } => {
                 self.functions.remove(name);
+            }
+            Edit::PutNamedCollection { name, values } => {
+                self.named_collections.insert(name.clone(), Arc::new(values.clone()));
+            }
+            Edit::DropNamedCollection { name } => {
+                self.named_collections.remove(name);
             }
             Edit::Change(change) => self.apply_change(version, change),
             Edit::PauseStream { table, paused } => {

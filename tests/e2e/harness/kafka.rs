@@ -19,6 +19,8 @@ const KAFKA_VERSION: &str = "3.9.1";
 pub struct Broker {
     child: Child,
     pub port: u16,
+    /// Of the listener with SSL and SASL; 0: there is none.
+    pub secure_port: u16,
     libs: PathBuf,
     folder: TestFolder,
 }
@@ -26,34 +28,64 @@ pub struct Broker {
 impl Broker {
     /// Starts a broker, or says why none can be had.
     pub fn start() -> Result<Broker, String> {
+        Broker::start_with(false)
+    }
+
+    /// One that also listens with SSL and SASL: user `alice`, password [`PASSWORD`], by SCRAM and PLAIN; its
+    /// certificate is [`Broker::certificate`].
+    pub fn start_secure() -> Result<Broker, String> {
+        Broker::start_with(true)
+    }
+
+    fn start_with(secure: bool) -> Result<Broker, String> {
         let libs = libs()?;
         let folder = TestFolder::new("kafka");
         let (port, controller) = (free_port(), free_port());
-        let properties = format!(
+        let secure_port = if secure { free_port() } else { 0 };
+        let (listener, advertised) = match secure {
+            true => (
+                format!(",SASL_SSL://127.0.0.1:{secure_port}"),
+                format!(",SASL_SSL://127.0.0.1:{secure_port}"),
+            ),
+            false => Default::default(),
+        };
+        let mut properties = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
-             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
-             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\nlog.dirs={}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listener}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}\ncontroller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL\nlog.dirs={}\n\
              offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
              transaction.state.log.min.isr=1\noffsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n\
              message.max.bytes=16777216\nreplica.fetch.max.bytes=16777216\nauto.create.topics.enable=false\n\
              log.segment.bytes=268435456\n",
             folder.0.join("logs").display()
         );
+        let mut format = java(&libs, &folder.0);
+        format.args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"]);
+        format.arg(folder.0.join("server.properties"));
+        if secure {
+            make_certificate(&folder.0)?;
+            properties.push_str(&secure_properties(&folder.0));
+            for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+                format.arg("--add-scram");
+                format.arg(format!("{mechanism}=[name=alice,password={PASSWORD}]"));
+            }
+        }
         std::fs::write(folder.0.join("server.properties"), properties)
             .map_err(|e| e.to_string())?;
-        let format = java(&libs, &folder.0)
-            .args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"])
-            .arg(folder.0.join("server.properties"))
-            .output()
-            .map_err(|e| format!("java cannot be run: {e}"))?;
+        let format = format.output().map_err(|e| format!("java cannot be run: {e}"))?;
         if !format.status.success() {
             return Err(format!("storage format: {}", String::from_utf8_lossy(&format.stderr)));
         }
         let child = spawn(&libs, &folder.0);
-        let broker = Broker { child, port, libs, folder };
+        let broker = Broker { child, port, secure_port, libs, folder };
         broker.wait_ready();
         Ok(broker)
+    }
+
+    /// The certificate to trust, as a PEM file.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.0.join("certificate.pem")
     }
 
     pub fn address(&self) -> String {
@@ -102,6 +134,48 @@ impl Drop for Broker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Of the user `alice`.
+pub const PASSWORD: &str = "open-sesame-4711";
+
+/// A key for 127.0.0.1 and its certificate, as the broker and as clients want it.
+fn make_certificate(folder: &Path) -> Result<(), String> {
+    let keytool = |arguments: &[&str]| {
+        let made = Command::new("keytool")
+            .args(arguments)
+            .args(["-keystore", "broker.p12", "-storetype", "PKCS12", "-storepass", "changeit"])
+            .args(["-alias", "broker"])
+            .current_dir(folder)
+            .output()
+            .map_err(|e| format!("keytool cannot be run: {e}"))?;
+        match made.status.success() {
+            true => Ok(()),
+            false => Err(format!("keytool: {}", String::from_utf8_lossy(&made.stdout))),
+        }
+    };
+    let name = ["-dname", "CN=127.0.0.1", "-ext", "san=ip:127.0.0.1", "-validity", "30"];
+    keytool(&[&["-genkeypair", "-keyalg", "RSA", "-keysize", "2048"][..], &name].concat())?;
+    keytool(&["-exportcert", "-rfc", "-file", "certificate.pem"])
+}
+
+fn secure_properties(folder: &Path) -> String {
+    let security = "org.apache.kafka.common.security";
+    let scram = format!("{security}.scram.ScramLoginModule required;");
+    format!(
+        "ssl.keystore.location={}\nssl.keystore.type=PKCS12\nssl.keystore.password=changeit\n\
+         ssl.key.password=changeit\n\
+         sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER\n\
+         listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram}\n\
+         listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram}\n\
+         listener.name.sasl_ssl.plain.sasl.jaas.config={security}.plain.PlainLoginModule required \
+         user_alice=\"{PASSWORD}\";\n\
+         listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=\
+         {security}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"alice\";\n\
+         listener.name.sasl_ssl.oauthbearer.sasl.server.callback.handler.class=\
+         {security}.oauthbearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler\n",
+        folder.join("broker.p12").display()
+    )
 }
 
 fn java(libs: &Path, folder: &Path) -> Command {

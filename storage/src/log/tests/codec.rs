@@ -7,7 +7,9 @@ use crate::disk::Random;
 use crate::log::codec::{FORMAT, Payload, decode_edits};
 use crate::log::snapshot::{decode_state, encode_state};
 use crate::log::{Change, Mutation, MutationAction, MutationCommand};
-use crate::log::{Edit, MaskMeta, PartId, PartMeta, State, TableClauses, TableDefinition};
+use crate::log::{
+    Edit, MaskMeta, NamedValue, PartId, PartMeta, State, TableClauses, TableDefinition,
+};
 use crate::types::DataType;
 
 /// One of each kind.
@@ -66,6 +68,15 @@ fn all_edits() -> Vec<Edit> {
         Edit::PauseStream { table, paused: true },
         Edit::CreateFunction { name: "f".into(), lambda: "x -> (x + 1)".into() },
         Edit::DropFunction { name: "f".into() },
+        Edit::PutNamedCollection {
+            name: "c".into(),
+            values: [
+                ("a".to_string(), NamedValue { text: "1".into(), overridable: None }),
+                ("b".to_string(), NamedValue { text: "x".into(), overridable: Some(false) }),
+            ]
+            .into(),
+        },
+        Edit::DropNamedCollection { name: "d".into() },
         Edit::StopStream { table, reason: "too many bad messages".into() },
         Edit::StreamTopic { table, topic: "t".into(), id: table },
         Edit::SeekStream { table, topic: "t".into(), kafka_partition: 3, next: 17, wall_us: 5 },
