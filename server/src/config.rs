@@ -1,6 +1,7 @@
 //! Configuration: defaults, then a TOML file, then `PUMPHOUSE_*` in the environment, then flags; the
 //! later wins. Unknown keys in the file are errors, so that a typing mistake is not silence.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub backups_path: String,
     /// Where schemas of formats lie; empty: `format_schemas` in the data directory.
     pub format_schema_path: String,
+    /// What `{name}` stands for in Kafka tables, and `getMacro`; the file's table `[macros]`.
+    pub macros: BTreeMap<String, String>,
     /// Bytes a second that the background check of parts reads; 0 turns it off.
     pub scrub_bytes_per_second: u64,
     /// The folder that `file(…)` and the engine File are confined to; empty: `user_files` in the data
@@ -78,6 +81,7 @@ impl Default for Config {
             log_format: "text".into(),
             backups_path: String::new(),
             format_schema_path: String::new(),
+            macros: BTreeMap::new(),
             scrub_bytes_per_second: 4 << 20,
             user_files_path: String::new(),
             files_relative_to: None,
@@ -161,6 +165,15 @@ impl Config {
             ConfigError::Syntax { path: shown.clone(), message: e.to_string() }
         })?;
         for (key, value) in table {
+            if let ("macros", toml::Value::Table(macros)) = (key.as_str(), &value) {
+                let text = |v: &toml::Value| match v {
+                    toml::Value::String(s) => s.clone(),
+                    toml::Value::Integer(n) => n.to_string(),
+                    other => format!("{other:?}"),
+                };
+                self.macros.extend(macros.iter().map(|(name, v)| (name.clone(), text(v))));
+                continue;
+            }
             let text = match value {
                 toml::Value::String(s) => s,
                 toml::Value::Integer(n) => n.to_string(),

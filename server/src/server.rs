@@ -82,6 +82,7 @@ impl Server {
             std::process::abort();
         }));
         pumphouse_ingest::format::schema_files::set_folder(&config.format_schemas_dir());
+        pumphouse_ingest::kafka::macros::set_macros(config.macros.clone());
         create_default_database(&store)?;
         forget_memory_tables(&store)?;
         let memory = MemoryTracker::new(config.server_memory_bytes());

@@ -94,9 +94,14 @@ fn wrong_password(broker: &Broker, server: &Server) {
 /// Reads whatever shows texts and looks for the passwords.
 fn no_secret_is_seen(server: &Server) {
     let mut seen = vec![("log".to_string(), server.log_text())];
-    let tables = server.sql("SELECT name FROM system.tables WHERE database = 'system'");
+    // Numbers and zeros have no end.
+    let tables = server.sql(
+        "SELECT name FROM system.tables WHERE database = 'system' \
+         AND NOT match(name, '^(numbers|zeros|one|primes|generate)')",
+    );
     for table in tables.lines() {
-        if let Ok(answer) = server.send(&format!("SELECT * FROM system.{table} FORMAT JSONEachRow"))
+        if let Ok(answer) =
+            server.send(&format!("SELECT * FROM system.{table} LIMIT 2000 FORMAT JSONEachRow"))
         {
             seen.push((table.to_string(), answer.text()));
         }

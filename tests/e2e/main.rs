@@ -17,6 +17,7 @@ mod health;
 mod hostile_clients;
 mod house;
 mod http_interface;
+mod kafka_collections;
 mod kafka_control;
 mod kafka_dead_letters;
 mod kafka_faults;

@@ -19,6 +19,7 @@ pub mod embedded;
 pub mod engine;
 pub mod events;
 mod insert_step;
+pub mod macros;
 mod message;
 pub mod message_rows;
 mod narrow;

@@ -93,7 +93,7 @@ impl TablePlan {
     ) -> Result<TablePlan> {
         let definition = &table.definition;
         let mut settings = KafkaSettings::from_settings(&definition.settings)?;
-        settings.expand_macros(&definition.database, &definition.name);
+        settings.expand_macros(definition)?;
         let columns = parsed_columns(definition);
         let virtuals = virtual_columns::all(settings.error_mode == ErrorMode::Stream, &columns);
         let mut source_columns = materialized_view::source_columns(definition);

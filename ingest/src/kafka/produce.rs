@@ -30,7 +30,7 @@ const DELIVERY_WAIT: Duration = Duration::from_secs(60);
 pub fn produce(table: &Table, block: &Block, ctx: &Arc<QueryContext>) -> Result<u64> {
     let definition = &table.definition;
     let mut settings = KafkaSettings::from_settings(&definition.settings)?;
-    settings.expand_macros(&definition.database, &definition.name);
+    settings.expand_macros(definition)?;
     let [topic] = &settings.topics[..] else {
         return Err(Error::new(
             codes::NOT_IMPLEMENTED,

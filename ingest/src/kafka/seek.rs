@@ -51,7 +51,7 @@ pub fn parse_offsets(text: &str) -> Result<SeekTarget> {
 pub fn resolve(table: &Table, target: &SeekTarget) -> Result<Vec<(String, i32, i64)>> {
     let definition = &table.definition;
     let mut settings = KafkaSettings::from_settings(&definition.settings)?;
-    settings.expand_macros(&definition.database, &definition.name);
+    settings.expand_macros(definition)?;
     let client_id = format!("pumphouse-seek-{}", definition.full_name());
     let consumer: BaseConsumer = super::client_properties::consumer(&settings, &client_id, "seek")
         .create()

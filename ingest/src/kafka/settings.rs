@@ -10,10 +10,12 @@ use std::fmt;
 use std::time::Duration;
 
 use pumphouse_query::error::{Error, Result, codes};
+use pumphouse_storage::log::TableDefinition;
 
 use super::client_properties::{
     check_properties, check_security, parse_properties, table_properties,
 };
+use super::macros;
 
 /// A text that is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -200,6 +202,9 @@ pub const NAMES: &[&str] = &[
     "kafka_dead_letter_table",
     "kafka_dead_letters_ratio_max",
     "kafka_dead_letters_count_min",
+    // What stands on a named collection.
+    "kafka_named_collection",
+    "kafka_named_collection_overrides",
 ];
 
 /// The settings that positional arguments 1, 2, … of `Kafka(…)` stand for.
@@ -390,23 +395,18 @@ impl KafkaSettings {
         Ok(())
     }
 
-    /// Puts `{database}`, `{table}` and `{kafka_…}`-free macros into the texts that may hold them.
-    pub fn expand_macros(&mut self, database: &str, table: &str) {
-        let expand = |text: &mut String| {
-            if text.contains('{') {
-                *text = text.replace("{database}", database).replace("{table}", table);
-            }
-        };
-        self.topics.iter_mut().for_each(expand);
-        for text in [
+    /// Replaces the macros in the texts that may hold them.
+    pub fn expand_macros(&mut self, definition: &TableDefinition) -> Result<()> {
+        for text in self.topics.iter_mut().chain([
             &mut self.broker_list,
             &mut self.group_name,
             &mut self.format,
             &mut self.schema,
             &mut self.client_id,
-        ] {
-            expand(text);
+        ]) {
+            *text = macros::expand(text, definition)?;
         }
+        Ok(())
     }
 }
 
@@ -702,6 +702,8 @@ mod tests {
             "kafka_replica_name",
             "kafka_partition_shard_num",
             "kafka_shard_count",
+            "kafka_named_collection",
+            "kafka_named_collection_overrides",
         ];
         for name in NAMES {
             let known = samples.iter().any(|(n, _)| n == name) || pairs.contains(name);
@@ -735,13 +737,8 @@ mod tests {
     }
 
     #[test]
-    fn macros_and_format_settings() {
-        let mut settings = owner();
-        settings.insert("kafka_topic_list".into(), "{database}_{table}".into());
-        settings.insert("format_csv_delimiter".into(), "|".into());
-        let mut s = KafkaSettings::from_settings(&settings).unwrap();
-        s.expand_macros("db", "t");
-        assert_eq!(s.topics, ["db_t"]);
+    fn format_settings_are_passed_on() {
+        let s = with("format_csv_delimiter", "|").unwrap();
         assert_eq!(s.format_settings["format_csv_delimiter"], "|");
     }
 }

@@ -141,6 +141,11 @@ impl Draft {
                 None => definition.settings.remove(name),
             };
         }
+        super::kafka_engine::note_own(
+            &mut definition.settings,
+            &self.settings,
+            &run.server.store.snapshot(),
+        );
         pumphouse_ingest::kafka::KafkaSettings::from_settings(&definition.settings)?;
         let mut create = Box::new(self.create.clone());
         fill_column_types(&mut create.columns, &definition.columns);

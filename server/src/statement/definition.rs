@@ -8,8 +8,7 @@ use pumphouse_query::bind::{SqlExpressions, bind_expression};
 use pumphouse_query::catalog::join_rule;
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::ast::{
-    CallForm, ColumnDecl, CreateTable, EngineClause, Expr, ExprKind, Setting, Statement, TtlAction,
-    TtlItem,
+    CallForm, ColumnDecl, CreateTable, Expr, ExprKind, Setting, Statement, TtlAction, TtlItem,
 };
 use pumphouse_query::sql::format;
 use pumphouse_query::{Error, Result};
@@ -25,6 +24,7 @@ use pumphouse_storage::{DataType, Value};
 use uuid::Uuid;
 
 use super::engine::{EngineArguments, is_merge_tree, plain_engine};
+use super::kafka_engine::{hide_arguments, kafka_settings};
 use super::{Run, clauses, codec};
 use crate::files::{self, FileArguments};
 
@@ -84,7 +84,8 @@ impl Run<'_> {
         match engine.as_str() {
             "Kafka" => {
                 check_kafka_columns(&columns)?;
-                settings = kafka_settings(&create.engine, settings)?;
+                let state = self.server.store.snapshot();
+                settings = kafka_settings(&create.engine, settings, &state)?;
             }
             engine if is_merge_tree(engine) => check_merge_tree_settings(&settings)?,
             _ => {}
@@ -415,32 +416,6 @@ pub(super) fn check_kafka_columns(columns: &[ColumnDefinition]) -> Result<()> {
     }
 }
 
-/// Positional arguments and the SETTINGS clause as one map, checked.
-fn kafka_settings(
-    engine: &EngineClause,
-    mut settings: BTreeMap<String, String>,
-) -> Result<BTreeMap<String, String>> {
-    let mut arguments = vec![];
-    for expr in engine.arguments.iter().flatten() {
-        arguments.push(match &expr.kind {
-            ExprKind::Literal { value: Value::String(bytes), .. } => {
-                String::from_utf8_lossy(bytes).into_owned()
-            }
-            ExprKind::Literal { value, .. } => value.to_sql(),
-            ExprKind::Identifier(parts) => parts.join("."),
-            _ => {
-                return Err(Error::new(
-                    codes::BAD_ARGUMENTS,
-                    "Kafka engine arguments must be literals or identifiers",
-                ));
-            }
-        });
-    }
-    kafka::positional_arguments(&arguments, &mut settings)?;
-    kafka::KafkaSettings::from_settings(&settings)?;
-    Ok(settings)
-}
-
 pub(super) fn fill_column_types(decls: &mut [ColumnDecl], columns: &[ColumnDefinition]) {
     for (decl, column) in decls.iter_mut().zip(columns) {
         decl.data_type = Some(column.data_type.to_string());
@@ -457,6 +432,7 @@ pub(super) fn hide_secret_settings(create: &mut CreateTable) {
             setting.value = Value::string(shown);
         }
     }
+    hide_arguments(&mut create.engine);
 }
 
 /// The canonical CREATE text, secrets hidden, MergeTree's granularity written out.

@@ -24,6 +24,15 @@ impl Run<'_> {
         if words.keyword("SYSTEM DETACH QUARANTINED PART") {
             return self.quarantined_part(false, words);
         }
+        if words.keyword("CREATE NAMED COLLECTION") {
+            return self.create_named_collection(words);
+        }
+        if words.keyword("ALTER NAMED COLLECTION") {
+            return self.alter_named_collection(words);
+        }
+        if words.keyword("DROP NAMED COLLECTION") {
+            return self.drop_named_collection(words);
+        }
         Err(Error::new(codes::NOT_IMPLEMENTED, "This statement is not supported yet"))
     }
 }

@@ -69,6 +69,8 @@ const FILLERS: &[(&str, Filler)] = &[
     ("kafka_offsets", streams::kafka_offsets),
     ("kafka_gaps", streams::kafka_gaps),
     ("kafka_events", streams::kafka_events),
+    ("named_collections", streams::named_collections),
+    ("macros", streams::macros),
     ("processes", activity::processes),
     ("merges", activity::merges),
     ("mutations", changes::mutations),

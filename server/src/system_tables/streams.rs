@@ -111,3 +111,31 @@ pub fn kafka_events(server: &Server, _: &State, rows: &mut Rows) -> Result<()> {
     }
     Ok(())
 }
+
+/// Values are for those who use them, not for those who look.
+pub fn named_collections(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
+    for (name, values) in &state.named_collections {
+        let hidden = || Value::string("[HIDDEN]");
+        let shown = values.keys().map(|key| (Value::string(key.as_str()), hidden()));
+        let parts = values.iter().map(|(key, value)| match value.overridable {
+            None => format!("{key} = '[HIDDEN]'"),
+            Some(true) => format!("{key} = '[HIDDEN]' OVERRIDABLE"),
+            Some(false) => format!("{key} = '[HIDDEN]' NOT OVERRIDABLE"),
+        });
+        let query = parts.collect::<Vec<_>>().join(", ");
+        rows.push(&[
+            ("name", text(name)),
+            ("collection", Value::Map(shown.collect())),
+            ("source", text("SQL")),
+            ("create_query", text(format!("CREATE NAMED COLLECTION {name} AS {query}"))),
+        ]);
+    }
+    Ok(())
+}
+
+pub fn macros(server: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    for (name, value) in &server.config.macros {
+        rows.push(&[("macro", text(name)), ("substitution", text(value))]);
+    }
+    Ok(())
+}
