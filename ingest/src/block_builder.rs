@@ -203,6 +203,25 @@ impl BlockBuilder {
         Ok(())
     }
 
+    /// Takes a message as a dead letter without looking into it.
+    pub fn condemn<M: IncomingMessage>(
+        &mut self,
+        topic: &Arc<str>,
+        stored: Option<i64>,
+        message: &M,
+        reason: String,
+        now: Duration,
+    ) {
+        let payload = message.payload().unwrap_or_default();
+        let letter = DeadLetter::of(topic, message, payload, reason);
+        self.letter_bytes += letter.bytes();
+        self.letters.push(letter);
+        self.messages += 1;
+        self.payload_bytes += payload.len() as u64;
+        self.began.get_or_insert(now);
+        self.advance(topic, message.kafka_partition(), stored, message.kafka_offset() + 1);
+    }
+
     #[inline]
     fn parse(&mut self, payload: &[u8]) -> std::result::Result<usize, ParseError> {
         let skip = self.options.skip_bytes;

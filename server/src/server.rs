@@ -97,6 +97,7 @@ impl Server {
             KafkaEngineConfig {
                 pool_size: config.background_message_broker_schedule_pool_size,
                 memory: Some(memory.clone()),
+                in_flight_folder: Some(config.data_dir.join("in_flight")),
                 ..KafkaEngineConfig::default()
             },
         );

@@ -22,6 +22,7 @@ mod kafka_control;
 mod kafka_dead_letters;
 mod kafka_faults;
 mod kafka_formats;
+mod kafka_killer;
 mod kafka_secure;
 mod kill_ddl;
 mod kill_loop;

@@ -39,6 +39,8 @@ pub struct KafkaEngineConfig {
     /// What consumers of this engine are called in their groups, before the table and their number;
     /// two engines on one store need two names.
     pub instance: String,
+    /// Where consumers note what they have in work; None: nowhere.
+    pub in_flight_folder: Option<std::path::PathBuf>,
     /// What happened, for `system.kafka_events`.
     pub events: Arc<Events>,
     /// Makes the reader of a format.
@@ -54,6 +56,7 @@ impl Default for KafkaEngineConfig {
             memory: None,
             polling: Polling::default(),
             instance: "pumphouse".into(),
+            in_flight_folder: None,
             events: Arc::default(),
             reader: crate::format::reader,
         }

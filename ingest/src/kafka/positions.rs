@@ -28,6 +28,8 @@ pub(super) struct Place {
     pub(super) stored: Option<i64>,
     /// Messages below are duplicates; None before the first.
     pub(super) next: Option<i64>,
+    /// Messages below are noted as being in work.
+    pub(super) marked_to: i64,
     pub(super) blocked: Option<Blocked>,
 }
 
@@ -92,6 +94,7 @@ impl Session<'_> {
                 kafka_partition: a.kafka_partition,
                 stored: a.stored,
                 next: a.stored,
+                marked_to: i64::MIN,
                 blocked: None,
             });
         }

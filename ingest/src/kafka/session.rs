@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
+use pumphouse_query::error::codes;
+use pumphouse_storage::log::StreamPartition;
+
 use super::client::{Batches, Client};
 use super::consumer::ConsumerThread;
+use super::in_flight::{Marker, WINDOW, test_fault};
 use super::insert_step::Chunk;
 use super::message::Polled;
 use super::positions::{Cause, Place, is_waiting};
-use super::settings::Assignment;
+use super::settings::{Assignment, ErrorMode};
 use super::status::ConsumerState;
 use super::virtual_columns::{Virtual, VirtualBuilder};
 use super::watchdog::Watch;
@@ -56,6 +60,7 @@ pub(super) struct Session<'a> {
     pub(super) next_forward: Instant,
     pub(super) next_topic_check: Instant,
     pub(super) watch: Watch,
+    pub(super) marker: Marker,
 }
 
 impl<'a> Session<'a> {
@@ -85,6 +90,7 @@ impl<'a> Session<'a> {
             next_forward: now,
             next_topic_check: now,
             watch: Watch::new(now),
+            marker: marker(thread),
         })
     }
 
@@ -144,7 +150,7 @@ impl<'a> Session<'a> {
             self.thread.shared.status.lock().exception(self.thread.plan.clock.now_us(), e);
         }
         self.builder.keep_messages(self.thread.shared.careful.load(Ordering::Relaxed) > 0);
-        if self.make_room()? {
+        if self.may_read_on() && self.make_room()? {
             self.poll()?;
         }
         self.flush_if_due()?;
@@ -201,7 +207,9 @@ impl<'a> Session<'a> {
             if self.client.has_changes() {
                 break;
             }
+            let alone = self.marker.is_alone();
             let room = self.thread.rows_max().saturating_sub(self.builder.rows());
+            let room = if alone { 1 } else { room };
             let mut outcome = Ok(());
             let taken = batches.queue.drain(timeout, left.min(room), |message| {
                 if outcome.is_ok() {
@@ -215,7 +223,7 @@ impl<'a> Session<'a> {
             if taken == 0 {
                 break;
             }
-            left = left.saturating_sub(taken);
+            left = if alone { 0 } else { left.saturating_sub(taken) };
             timeout = Duration::ZERO;
         }
         Ok(())
@@ -279,10 +287,22 @@ impl<'a> Session<'a> {
             // Will be read again after the seek, or was read already.
             return Ok(());
         }
+        if (offset >= place.marked_to || self.marker.is_watching())
+            && self.watch_message(at, offset, message)?
+        {
+            return Ok(());
+        }
+        test_fault(message.payload());
+        let place = &mut self.places[at];
         // The clock is only asked for a block's first message.
         let first = self.builder.is_empty();
         let now = if first { self.thread.plan.clock.monotonic() } else { Duration::ZERO };
-        match self.builder.append(&place.topic, place.stored, message, now) {
+        let appended = self.builder.append(&place.topic, place.stored, message, now);
+        match self.marker.is_alone() {
+            true => self.flush_now = true,
+            false => self.marker.acquit(),
+        }
+        match appended {
             Ok(()) => {
                 if first {
                     let mut status = self.thread.shared.status.lock();
@@ -296,6 +316,55 @@ impl<'a> Session<'a> {
             }
             Err(error) => self.broken_message(at, offset, error),
         }
+    }
+
+    /// Notes what is in work; true if the message is one that kills, and was set aside.
+    #[cold]
+    fn watch_message<M: Polled>(
+        &mut self,
+        at: usize,
+        offset: i64,
+        message: &M,
+    ) -> Result<bool, String> {
+        let place = &mut self.places[at];
+        let (topic, partition) = (place.topic.clone(), place.kafka_partition);
+        if offset >= place.marked_to {
+            place.marked_to = offset + WINDOW;
+            let stored = place.stored.unwrap_or(offset);
+            self.marker.note(&topic, partition, stored, offset + WINDOW);
+        }
+        if !self.marker.is_condemned(&topic, partition, offset) {
+            self.marker.name(&topic, partition, offset);
+            return Ok(false);
+        }
+        let reason =
+            "The server ended twice while it worked on this message; it is not looked into";
+        if self.thread.plan.settings.error_mode == ErrorMode::Default {
+            let error = ParseError { code: codes::ABORTED, message: reason.into() };
+            return self.broken_message(at, offset, error).map(|()| true);
+        }
+        let now = self.thread.plan.clock.monotonic();
+        self.builder.condemn(&topic, self.places[at].stored, message, reason.into(), now);
+        self.places[at].next = Some(offset + 1);
+        let now_us = self.thread.plan.clock.now_us();
+        self.thread.shared.event(now_us, "dead letter", (&*topic, partition, offset), reason);
+        Ok(true)
+    }
+
+    /// While suspects go through the views alone: whether the next may be read.
+    fn may_read_on(&mut self) -> bool {
+        if !self.marker.is_alone() {
+            return true;
+        }
+        let free = self.thread.shared.wait_landed(Duration::from_millis(50));
+        if free && self.builder.is_empty() {
+            self.marker.acquit();
+            if self.marker.take_alone() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
     }
 
     /// Error mode `default`: what came before is committed, this partition waits.
@@ -474,11 +543,25 @@ impl<'a> Session<'a> {
         if !self.thread.shared.wait_landed(FINISH_WAIT) {
             self.thread.shared.invalidate();
         }
+        self.marker.clear();
         self.advise();
         if self.thread.plan.settings.assignment == Assignment::Group {
             self.client.leave_group();
         }
     }
+}
+
+/// What the last process had in work.
+fn marker(thread: &ConsumerThread) -> Marker {
+    let plan = &thread.plan;
+    let table = plan.table.definition.uuid;
+    let state = plan.store.snapshot();
+    let offsets = state.tables.get(&table).map(|t| &t.offsets);
+    let name = format!("{table}-{}", thread.number);
+    Marker::open(plan.config.in_flight_folder.as_deref(), &name, |topic, kafka_partition| {
+        let key = StreamPartition { topic: topic.to_string(), kafka_partition };
+        offsets.and_then(|o| o.get(&key)).map(|o| o.next)
+    })
 }
 
 fn views_version(thread: &ConsumerThread) -> u64 {

@@ -9,6 +9,7 @@ mod body;
 pub mod compression;
 mod error_text;
 mod form;
+mod kafka_metrics;
 mod monitoring;
 mod output;
 mod pages;

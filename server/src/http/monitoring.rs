@@ -76,29 +76,8 @@ fn metrics_text(server: &Server) -> String {
         let name = pumphouse_query::error::codes::name_of(code);
         line(&mut text, "ClickHouseErrorMetric_", name, "counter", "", error.count as f64);
     }
-    lag(&mut text, server);
+    super::kafka_metrics::write(&mut text, server);
     text
-}
-
-/// Our own: how far each stream is behind its broker.
-fn lag(text: &mut String, server: &Server) {
-    text.push_str(
-        "# HELP pumphouse_kafka_lag Messages in the broker that are not committed here\n",
-    );
-    text.push_str("# TYPE pumphouse_kafka_lag gauge\n");
-    for consumer in server.kafka.consumers() {
-        for assignment in consumer.assignments.iter().filter(|a| a.lag >= 0) {
-            let _ = writeln!(
-                text,
-                "pumphouse_kafka_lag{{database={:?},table={:?},topic={:?},partition=\"{}\"}} {}",
-                consumer.database,
-                consumer.table,
-                assignment.topic,
-                assignment.kafka_partition,
-                assignment.lag
-            );
-        }
-    }
 }
 
 fn line(text: &mut String, prefix: &str, name: &str, kind: &str, description: &str, value: f64) {

@@ -125,6 +125,11 @@ impl Server {
         );
     }
 
+    /// Whether the process is gone.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
