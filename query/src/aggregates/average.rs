@@ -11,19 +11,24 @@ use arrow_buffer::i256;
 use pumphouse_storage::{Column, DataType};
 
 use super::kernel::{Build, Built, Kernel, State, wire};
+use super::packed::{Number, Packed};
 use super::sum::{Addend, Widen, sum_all};
 use crate::error::Result;
 
 /// A sum as the numerator of an average.
 trait Numerator: Addend {
+    /// How packed states read it, if it has 64 bits.
+    const NUMBER: Option<Number> = None;
     fn to_f64(self) -> f64;
 }
 impl Numerator for u64 {
+    const NUMBER: Option<Number> = Some(Number::Unsigned);
     fn to_f64(self) -> f64 {
         self as f64
     }
 }
 impl Numerator for i64 {
+    const NUMBER: Option<Number> = Some(Number::Signed);
     fn to_f64(self) -> f64 {
         self as f64
     }
@@ -34,6 +39,7 @@ impl Numerator for i128 {
     }
 }
 impl Numerator for f64 {
+    const NUMBER: Option<Number> = Some(Number::Float);
     fn to_f64(self) -> f64 {
         self
     }
@@ -111,6 +117,10 @@ where
             states.iter().map(|s| s.sum.to_f64() / self.divisor / s.count as f64),
         );
         Ok(Column { data_type: DataType::Float64, array: Arc::new(array) })
+    }
+
+    fn packed(&self) -> Option<Packed> {
+        S::NUMBER.map(|number| Packed::Average(number, self.divisor))
     }
 }
 

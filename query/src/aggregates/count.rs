@@ -6,6 +6,7 @@ use arrow_array::UInt64Array;
 use pumphouse_storage::{Column, DataType};
 
 use super::kernel::{Build, Built, Kernel, State, wire};
+use super::packed::Packed;
 use crate::error::Result;
 
 #[derive(Clone)]
@@ -44,6 +45,10 @@ impl Kernel for Count {
     fn finish(&self, states: &[CountState]) -> Result<Column> {
         let array = UInt64Array::from_iter_values(states.iter().map(|s| s.0));
         Ok(Column { data_type: DataType::UInt64, array: Arc::new(array) })
+    }
+
+    fn packed(&self) -> Option<Packed> {
+        Some(Packed::Count)
     }
 }
 

@@ -14,6 +14,7 @@ use arrow_array::{ArrowPrimitiveType, PrimitiveArray};
 use pumphouse_storage::{Column, DataType};
 
 use super::kernel::{Build, Built, Kernel, State, wire};
+use super::packed::{Number, Packed};
 use super::sum::Addend;
 use crate::error::Result;
 use crate::execute::row_codec::RowCodec;
@@ -154,6 +155,27 @@ where
         let array = PrimitiveArray::<T>::from_iter_values(states.iter().map(|s| s.value))
             .with_data_type(self.result.arrow());
         Ok(Column { data_type: self.result.clone(), array: Arc::new(array) })
+    }
+
+    fn packed(&self) -> Option<Packed> {
+        use arrow_schema::DataType as ArrowType;
+        let (number, bytes) = match T::DATA_TYPE {
+            ArrowType::UInt8 => (Number::Unsigned, 1),
+            ArrowType::UInt16 => (Number::Unsigned, 2),
+            ArrowType::UInt32 => (Number::Unsigned, 4),
+            ArrowType::UInt64 => (Number::Unsigned, 8),
+            ArrowType::Int8 => (Number::Signed, 1),
+            ArrowType::Int16 => (Number::Signed, 2),
+            ArrowType::Int32 => (Number::Signed, 4),
+            ArrowType::Int64 => (Number::Signed, 8),
+            // NaN has rules of its own.
+            _ => return None,
+        };
+        match C::FIXED {
+            None if C::DESCENDING => Some(Packed::Max(number, bytes)),
+            None => Some(Packed::Min(number, bytes)),
+            Some(_) => None,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use arrow_array::builder::BinaryBuilder;
 use arrow_array::cast::AsArray;
 use pumphouse_storage::{Column, DataType, Value};
 
+use super::packed::Packed;
 use super::{Accumulator, AggregateFunction};
 use crate::error::{Error, Result, codes};
 
@@ -51,6 +52,10 @@ pub(crate) trait Kernel: Clone + Send + Sync + 'static {
         into.merge(from);
     }
     fn finish(&self, states: &[Self::State]) -> Result<Column>;
+    /// See [`AggregateFunction::packed`].
+    fn packed(&self) -> Option<Packed> {
+        None
+    }
 }
 
 /// Accumulator over a `Vec` of plain states.
@@ -197,6 +202,10 @@ impl<K: Kernel> AggregateFunction for Function<K> {
 
     fn accumulator(&self) -> Box<dyn Accumulator> {
         Box::new(Grouped::new(self.kernel.clone(), self.state_type()))
+    }
+
+    fn packed(&self) -> Option<Packed> {
+        self.kernel.packed()
     }
 
     fn default_when_only_null(&self) -> bool {

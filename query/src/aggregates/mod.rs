@@ -33,6 +33,7 @@ mod keyed;
 mod next_node;
 mod nullable;
 mod numeric;
+pub(crate) mod packed;
 mod quantile;
 mod ranks;
 mod registry;
@@ -58,6 +59,11 @@ pub trait AggregateFunction: Send + Sync {
     /// `AggregateFunction(name, args…)`: the type of its `-State`.
     fn state_type(&self) -> DataType;
     fn accumulator(&self) -> Box<dyn Accumulator>;
+    /// The form that states of a word or two can have, if this is such a function.
+    #[doc(hidden)]
+    fn packed(&self) -> Option<packed::Packed> {
+        None
+    }
     /// Whether NULL arguments only leave the plain default behind (count, uniq …) instead of NULL.
     fn default_when_only_null(&self) -> bool {
         false

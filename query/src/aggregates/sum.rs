@@ -14,6 +14,7 @@ use arrow_buffer::i256;
 use pumphouse_storage::{Column, DataType};
 
 use super::kernel::{Build, Built, Kernel, State, wire};
+use super::packed::{Number, Packed};
 use crate::error::Result;
 
 /// Numbers that can be summed up.
@@ -155,6 +156,16 @@ where
         let array = PrimitiveArray::<R>::from_iter_values(states.iter().map(|s| s.0))
             .with_data_type(self.result.arrow());
         Ok(Column { data_type: self.result.clone(), array: Arc::new(array) })
+    }
+
+    fn packed(&self) -> Option<Packed> {
+        use arrow_schema::DataType as ArrowType;
+        match R::DATA_TYPE {
+            ArrowType::UInt64 => Some(Packed::Sum(Number::Unsigned)),
+            ArrowType::Int64 => Some(Packed::Sum(Number::Signed)),
+            ArrowType::Float64 => Some(Packed::Sum(Number::Float)),
+            _ => None,
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 //! beside the number, so that probing and growing seldom touch the keys.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BinaryArray};
+use arrow_array::types::UInt32Type;
+use arrow_array::{Array, ArrayRef, BinaryArray, DictionaryArray};
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow_data::ArrayData;
 use pumphouse_storage::{Column, DataType};
@@ -36,6 +37,36 @@ pub(crate) fn hash_u128(key: u128) -> u64 {
 #[inline]
 pub(crate) fn hash_bytes(key: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(key)
+}
+
+/// A column of strings as numbers into the distinct strings of its block.
+#[derive(Clone, Copy)]
+pub(crate) struct Codes<'a> {
+    pub codes: &'a [u32],
+    pub values: &'a BinaryArray,
+    /// `values` as it is shared by all slices of the block.
+    pub of: &'a ArrayRef,
+}
+
+/// The codes of a column that is a dictionary of strings without NULLs.
+pub(crate) fn coded(column: &Column) -> Option<Codes<'_>> {
+    let array = column.array.as_any().downcast_ref::<DictionaryArray<UInt32Type>>()?;
+    let values = array.values().as_binary_opt::<i32>()?;
+    if array.null_count() > 0 || values.null_count() > 0 {
+        return None;
+    }
+    Some(Codes { codes: array.keys().values(), values, of: array.values() })
+}
+
+/// The column without a dictionary.
+pub(crate) fn plain(column: &Column) -> Column {
+    match column.array.as_any().downcast_ref::<DictionaryArray<UInt32Type>>() {
+        Some(array) => {
+            let data_type = column.data_type.clone();
+            Column { data_type, array: array.values().clone() }.take(array.keys())
+        }
+        None => column.clone(),
+    }
 }
 
 /// How key columns become one key.
@@ -96,6 +127,11 @@ impl KeyTable {
             _ => Keys::Bytes { data: vec![], ends: vec![], hashes: vec![] },
         };
         KeyTable { types: types.to_vec(), codec, layout, index, keys, words: vec![], wides: vec![] }
+    }
+
+    /// Whether the key is one string, whose columns may be dictionaries in `insert`.
+    pub fn is_text(&self) -> bool {
+        matches!(self.layout, Layout::Text)
     }
 
     /// Makes room for `keys` keys, so that the table does not grow step by step.
@@ -160,6 +196,17 @@ impl KeyTable {
                 pack(self.codec.shapes(), columns, rows, &mut wides);
                 self.insert_wides(&wides, out);
                 self.wides = wides;
+            }
+            Layout::Text if let Some(codes) = coded(&columns[0]) => {
+                let mut known = vec![ABSENT; codes.values.len()];
+                for code in codes.codes {
+                    let number = &mut known[*code as usize];
+                    if *number == ABSENT {
+                        let text = codes.values.value(*code as usize);
+                        *number = self.insert_bytes(hash_bytes(text), text);
+                    }
+                    out.push(*number);
+                }
             }
             Layout::Text => {
                 let mut last: (&[u8], u32) = (&[], ABSENT);
@@ -749,7 +796,7 @@ fn unpack_values<P: Packed>(keys: &[P], shift: usize, width: usize) -> Buffer {
 }
 
 /// An array of a fixed-width type from its little-endian bytes.
-fn fixed_array(
+pub(crate) fn fixed_array(
     data_type: &DataType,
     bytes: Buffer,
     nulls: Option<NullBuffer>,

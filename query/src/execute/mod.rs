@@ -67,11 +67,14 @@ pub(crate) struct Env {
     /// column may be `DictionaryArray`s of `UInt32` keys (see `Wanted::Codes`), block by block. For
     /// nodes whose input is a Scan itself and which look at these columns in no other way.
     pub coded: Option<Arc<[String]>>,
+    /// What it asks of the aggregation right below it.
+    best: Option<Arc<aggregate::BestGroups>>,
 }
 
 /// Runs `plan` and gives its rows to `sink`.
 pub fn run(plan: &Plan, ctx: &Arc<QueryContext>, sink: &mut dyn ResultSink) -> Result<()> {
-    let env = Env { ctx: ctx.clone(), threads: ctx.threads().max(1), top: None, coded: None };
+    let env =
+        Env { ctx: ctx.clone(), threads: ctx.threads().max(1), top: None, coded: None, best: None };
     subquery::run_all(plan, &env)?;
     let totals = {
         let ordered = Ordered::new(SinkEnd { sink, ctx }, 0, env.threads);
@@ -235,6 +238,9 @@ fn drive_aggregate(
         with_totals: *with_totals,
         groups_max: *groups_max,
         having,
+        emit: aggregate::Emit::Rows,
+        best: env.best.as_deref(),
     };
-    node.drive(input, env, base, consumer)
+    let below = Env { best: None, ..env.clone() };
+    node.drive(input, &below, base, consumer)
 }

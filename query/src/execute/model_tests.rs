@@ -110,6 +110,49 @@ fn grouping_agrees_with_a_map() {
 }
 
 #[test]
+fn grouping_many_keys_agrees_with_a_map() {
+    let mut random = Random(23);
+    let rows = rows(&mut random, 300_000, 150_000);
+    let mut tables = TestCatalog::default();
+    catalog("t", &rows, 20_000, &mut tables);
+    let mut by_s: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    rows.iter().for_each(|row| by_s.entry(&row.s).or_default().push(row));
+    let signed = |r: &&Row| r.v as i64 - 500;
+    let groups: Vec<(&str, usize, i64, i64, usize)> = by_s
+        .iter()
+        .map(|(s, rows)| {
+            let sum = rows.iter().map(signed).sum::<i64>();
+            let most = rows.iter().map(signed).max().unwrap();
+            let users: BTreeSet<u64> = rows.iter().map(|r| r.k).collect();
+            (*s, rows.len(), sum, most, users.len())
+        })
+        .collect();
+    let line = |g: &(&str, usize, i64, i64, usize)| format!("{}\t{}\t{}\t{}", g.0, g.1, g.2, g.3);
+    let signed = "toInt32(v) - 500";
+    let sql =
+        format!("SELECT s, count() AS c, sum({signed}) AS t, max({signed}) FROM t GROUP BY s");
+    check(&sql, &tables, groups.iter().map(line).collect());
+    let users = groups.iter().map(|g| format!("{}\t{}", g.0, g.4)).collect();
+    check("SELECT s, count(DISTINCT k) FROM t GROUP BY s", &tables, users);
+    // Only the best groups are looked at closely; ties are decided by the other key.
+    let mut sorted = groups.clone();
+    sorted.sort_by_key(|g| (std::cmp::Reverse(g.1), g.0));
+    let top = |sorted: &[(&str, usize, i64, i64, usize)]| sorted[..40].iter().map(line).collect();
+    check(&format!("{sql} ORDER BY c DESC, s LIMIT 40"), &tables, top(&sorted));
+    sorted.sort_by_key(|g| (g.2, g.0));
+    check(&format!("{sql} ORDER BY t, s LIMIT 40"), &tables, top(&sorted));
+    let mut means: Vec<(f64, &str)> =
+        groups.iter().map(|g| (g.2 as f64 / g.1 as f64, g.0)).collect();
+    means.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    let best = means[..30].iter().map(|m| m.1.to_string()).collect();
+    let sql = format!("SELECT s FROM t GROUP BY s ORDER BY avg({signed}) DESC, s LIMIT 30");
+    check(&sql, &tables, best);
+    let pairs: BTreeSet<(Option<i64>, u64)> = rows.iter().map(|r| (r.n, r.k)).collect();
+    let pairs = pairs.iter().filter(|p| p.0.is_some()).count();
+    check("SELECT count(DISTINCT n, k) FROM t", &tables, vec![pairs.to_string()]);
+}
+
+#[test]
 fn sorting_agrees_with_a_sort() {
     let mut random = Random(11);
     for (count, block) in [(500, 64), (250_000, 10_000)] {

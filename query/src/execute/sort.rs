@@ -12,6 +12,7 @@ use arrow_array::{Array, UInt32Array};
 use parking_lot::Mutex;
 use pumphouse_storage::{Block, Column};
 
+use super::aggregate::BestGroups;
 use super::expression::evaluate;
 use super::fill::fill_in;
 use super::pipeline::{
@@ -59,7 +60,8 @@ pub(super) fn drive_sort(
     let top = keep.and_then(|_| TopHint::of(input, keys)).map(Arc::new);
     let runs = Mutex::new(vec![]);
     let sorter = Sorter { env, encoder: encoder_of(keys), exprs, keep, top: top.clone(), runs };
-    let below = Env { top: top.clone(), ..env.clone() };
+    let best = keep.and_then(|keep| BestGroups::of(input, keys, keep)).map(Arc::new);
+    let below = Env { top: top.clone(), best, ..env.clone() };
     let totals = drive(input, &below, 0, &sorter)?.totals;
     let runs = sorter.runs.into_inner();
     let (runs, guards): (Vec<Run>, Vec<MemoryGuard>) = runs.into_iter().unzip();

@@ -3,7 +3,10 @@
 //! The first keys met fix the groups, for all threads in one table; from then on rows of other keys
 //! are dropped after one lookup.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow_array::UInt32Array;
 
 use parking_lot::{Mutex, RwLock};
 use pumphouse_storage::{Block, Column, DataType};
@@ -15,8 +18,10 @@ use crate::context::MemoryGuard;
 use crate::error::Result;
 use crate::execute::Env;
 use crate::execute::expression::evaluate_all;
-use crate::execute::key_table::KeyTable;
+use crate::execute::key_table::{ABSENT, KeyTable};
 use crate::execute::pipeline::{Consumer, Flow, Worker};
+use crate::execute::row_codec::Shape;
+use crate::plan::BoundExpr;
 
 /// Above this many groups the ordinary way is better.
 pub(super) const CAPPED_GROUPS_MAX: u64 = 1 << 16;
@@ -28,6 +33,8 @@ pub(super) struct Capped<'a> {
     most: usize,
     keys: RwLock<KeyTable>,
     full: AtomicBool,
+    /// Made when the table is full, if some keys are of fixed width.
+    sieve: OnceLock<Option<Sieve>>,
     done: Mutex<Vec<Vec<Box<dyn Accumulator>>>>,
     memory: Mutex<MemoryGuard>,
 }
@@ -45,6 +52,7 @@ impl<'a> Capped<'a> {
             most,
             keys: RwLock::new(KeyTable::new(key_types)),
             full: AtomicBool::new(false),
+            sieve: OnceLock::new(),
             done: Mutex::new(vec![]),
             memory: Mutex::new(env.ctx.memory.reserve(0)?),
         })
@@ -75,13 +83,70 @@ impl<'a> Capped<'a> {
                 if keys.len() >= self.most {
                     // The block brought more keys than count; a small table is looked up faster.
                     *keys = keys.first_keys(self.most);
+                    let _ = self.sieve.set(Sieve::of(self.node.keys, &keys, self.most)?);
                     self.full.store(true, Ordering::Release);
                 }
                 return Ok(());
             }
         }
-        self.keys.read().find(columns, rows, out);
+        let keys = self.keys.read();
+        let Some(sieve) = self.sieve.get().and_then(Option::as_ref) else {
+            keys.find(columns, rows, out);
+            return Ok(());
+        };
+        let passed = sieve.rows(columns, rows, out);
+        if passed.len() * 2 > rows {
+            keys.find(columns, rows, out);
+            return Ok(());
+        }
+        let taken = UInt32Array::from(passed);
+        let columns: Vec<Column> = columns.iter().map(|c| c.take(&taken)).collect();
+        let mut numbers = vec![];
+        keys.find(&columns, taken.len(), &mut numbers);
+        out.clear();
+        out.resize(rows, ABSENT);
+        for (row, number) in taken.values().iter().zip(numbers) {
+            out[*row as usize] = number;
+        }
         Ok(())
+    }
+}
+
+/// The keys of fixed width that fit a word, of all groups: rows without a match are no group's.
+struct Sieve {
+    keys: Vec<usize>,
+    table: KeyTable,
+}
+
+impl Sieve {
+    fn of(exprs: &[BoundExpr], groups: &KeyTable, most: usize) -> Result<Option<Sieve>> {
+        let (mut keys, mut types, mut bytes) = (vec![], vec![], 0);
+        for (i, expr) in exprs.iter().enumerate() {
+            let data_type = expr.data_type();
+            if let Some(width) = Shape::of(&data_type).width()
+                && bytes + width <= 8
+            {
+                bytes += width;
+                keys.push(i);
+                types.push(data_type);
+            }
+        }
+        // One byte hardly tells rows apart; and with all keys there is nothing left to look at.
+        if bytes < 2 || keys.len() == exprs.len() {
+            return Ok(None);
+        }
+        let all = groups.decode(0..groups.len().min(most))?;
+        let columns: Vec<Column> = keys.iter().map(|i| all[*i].clone()).collect();
+        let mut table = KeyTable::new(&types);
+        table.insert(&columns, groups.len().min(most), &mut vec![])?;
+        Ok(Some(Sieve { keys, table }))
+    }
+
+    /// The rows that may be of a group.
+    fn rows(&self, columns: &[Column], rows: usize, numbers: &mut Vec<u32>) -> Vec<u32> {
+        let picked: Vec<Column> = self.keys.iter().map(|i| columns[*i].clone()).collect();
+        self.table.find(&picked, rows, numbers);
+        (0..rows as u32).filter(|row| numbers[*row as usize] != ABSENT).collect()
     }
 }
 
@@ -111,6 +176,9 @@ impl Worker for CappedWorker<'_> {
         let kept: Vec<u32> = (0..block.rows() as u32)
             .filter(|row| (self.numbers[*row as usize] as usize) < most)
             .collect();
+        if kept.is_empty() {
+            return Ok(Flow::More);
+        }
         let block = if kept.len() == block.rows() {
             block
         } else {

@@ -10,7 +10,8 @@ use arrow_array::{Array, UInt64Array};
 use parking_lot::Mutex;
 use pumphouse_storage::{Block, Column, DataType};
 
-use super::{AggregateNode, Collect};
+use super::{AggregateNode, Collect, Emit};
+use crate::aggregates;
 use crate::context::MemoryGuard;
 use crate::error::Result;
 use crate::execute::Env;
@@ -44,6 +45,7 @@ pub(super) fn drive(
 ) -> Result<Driven> {
     let schema: Vec<(String, DataType)> =
         keys.iter().enumerate().map(|(i, k)| (i.to_string(), k.data_type())).collect();
+    let counted = AtomicU64::new(0);
     let groups = AggregateNode {
         schema: &schema,
         keys,
@@ -52,10 +54,12 @@ pub(super) fn drive(
         with_totals: false,
         groups_max: None,
         having: None,
+        emit: Emit::Count(&counted),
+        best: None,
     };
-    let count = Count(AtomicU64::new(0));
+    let count = Count(&counted);
     groups.drive(input, env, 0, &count)?;
-    let array = UInt64Array::from(vec![count.0.load(Ordering::Relaxed)]);
+    let array = UInt64Array::from(vec![counted.load(Ordering::Relaxed)]);
     let (name, data_type) = node.schema[0].clone();
     let column = Column { data_type, array: Arc::new(array) };
     let block = Block::new(vec![(name, column)]);
@@ -64,11 +68,11 @@ pub(super) fn drive(
 }
 
 /// Counts rows without a NULL.
-struct Count(AtomicU64);
+struct Count<'a>(&'a AtomicU64);
 
-impl Consumer for Count {
+impl Consumer for Count<'_> {
     fn worker(&self) -> Result<Box<dyn Worker + '_>> {
-        Ok(Box::new(CountWorker(&self.0)))
+        Ok(Box::new(CountWorker(self.0)))
     }
 }
 
@@ -111,11 +115,15 @@ pub(super) fn drive_grouped(
     consumer: &dyn Consumer,
 ) -> Result<Driven> {
     let keys = node.keys.len();
+    let nullable =
+        |i: &usize| node.aggregates[*i].arguments.iter().any(|a| a.data_type().is_nullable());
+    // A group of NULLs only has no pairs.
+    let emit = if distinct.iter().any(nullable) { Emit::Rows } else { Emit::Keys(keys) };
     let others: Vec<usize> = (0..node.aggregates.len()).filter(|i| !distinct.contains(i)).collect();
     let kept: Vec<BoundAggregate> = others.iter().map(|i| node.aggregates[*i].clone()).collect();
     let mut schema = node.schema[..keys].to_vec();
     schema.extend(others.iter().map(|i| node.schema[keys + i].clone()));
-    let main = AggregateNode { schema: &schema, aggregates: &kept, ..*node };
+    let main = AggregateNode { schema: &schema, aggregates: &kept, best: None, ..*node };
     let pair_keys: Vec<Vec<BoundExpr>> = distinct
         .iter()
         .map(|i| node.keys.iter().chain(&node.aggregates[*i].arguments).cloned().collect())
@@ -127,8 +135,18 @@ pub(super) fn drive_grouped(
     let pairs: Vec<AggregateNode> = pair_keys
         .iter()
         .zip(&pair_schemas)
-        .map(|(keys, schema)| AggregateNode { schema, keys, aggregates: &[], ..*node })
+        .map(|(keys, schema)| AggregateNode {
+            schema,
+            keys,
+            aggregates: &[],
+            emit,
+            best: None,
+            ..*node
+        })
         .collect();
+    if let ([pair], true, Emit::Keys(_)) = (pairs.as_slice(), others.is_empty(), emit) {
+        return drive_counted(node, pair, input, env, base, consumer);
+    }
     let tee = Tee(std::iter::once(&main).chain(&pairs).map(|n| n.collect(env)).collect());
     crate::execute::drive(input, env, 0, &tee)?;
     let mut collected = tee.0.into_iter();
@@ -149,6 +167,27 @@ pub(super) fn drive_grouped(
         }
         None => Ok(Driven::default()),
     }
+}
+
+/// With nothing but one distinct count: the pairs are grouped by the keys alone and counted.
+fn drive_counted(
+    node: &AggregateNode,
+    pair: &AggregateNode,
+    input: &Plan,
+    env: &Env,
+    base: usize,
+    consumer: &dyn Consumer,
+) -> Result<Driven> {
+    let columns = node.keys.iter().enumerate();
+    let keys: Vec<BoundExpr> = columns
+        .map(|(index, key)| BoundExpr::Column { index, data_type: key.data_type() })
+        .collect();
+    let function = aggregates::lookup("count", &[], &[])?;
+    let count = [BoundAggregate { function, arguments: vec![] }];
+    let outer = AggregateNode { keys: &keys, aggregates: &count, ..*node };
+    let sink = outer.collect(env);
+    pair.drive(input, env, 0, &sink)?;
+    outer.finish(sink, env, base, consumer)
 }
 
 /// A block of the main aggregation with the counts at their places.

@@ -10,13 +10,16 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, UInt32Array};
 use pumphouse_storage::{Column, DataType};
 
+use super::radix::{self, Scatter};
 use crate::aggregates::Accumulator;
 use crate::error::Result;
-use crate::execute::key_table::{KeyTable, PackedKeys};
+use crate::execute::key_table::{KeyTable, PackedKeys, coded, plain};
 use crate::plan::BoundAggregate;
 
 /// Groups in one table before it is set aside; tables and states of so many stay in the cache.
 const TABLE_GROUPS_MAX: usize = 1 << 16;
+/// Groups in one table before rows are scattered if they hardly fall together.
+const SCATTERED_GROUPS_MIN: usize = 1 << 14;
 /// Rows per group from which on pre-aggregation pays.
 const ROWS_PER_GROUP_MIN: usize = 8;
 /// Partitions that large results are merged in, by the low bits of the key's hash.
@@ -77,7 +80,16 @@ impl Table {
             }
             return Ok(());
         };
-        table.insert(keys, rows, groups)?;
+        match keys {
+            [only] if coded(only).is_some() && table.is_text() => {
+                table.insert(keys, rows, groups)?;
+            }
+            _ if keys.iter().any(|k| coded(k).is_some()) => {
+                let keys: Vec<Column> = keys.iter().map(plain).collect();
+                table.insert(&keys, rows, groups)?;
+            }
+            _ => table.insert(keys, rows, groups)?,
+        }
         self.update_states(arguments, groups)
     }
 
@@ -209,6 +221,8 @@ pub(super) struct Local {
     /// Scattered rows aggregated early, one table per partition.
     drained: Vec<Table>,
     other_bytes: usize,
+    /// Takes the place of the four above if keys and states can be packed.
+    scatter: Option<Scatter>,
 }
 
 impl Local {
@@ -221,10 +235,11 @@ impl Local {
             scattered_bytes: 0,
             drained: vec![],
             other_bytes: 0,
+            scatter: None,
         }
     }
 
-    /// Adds rows; `fresh` makes an empty table.
+    /// Adds rows; `fresh` makes an empty table, `plan` says how to scatter if that is possible.
     pub fn update(
         &mut self,
         keys: &[Column],
@@ -232,7 +247,13 @@ impl Local {
         rows: usize,
         groups: &mut Vec<u32>,
         fresh: &dyn Fn() -> Table,
+        plan: Option<&radix::Plan>,
     ) -> Result<()> {
+        if self.scattering
+            && let (Some(scatter), Some(plan)) = (&mut self.scatter, plan)
+        {
+            return scatter.update(plan, keys, arguments, rows);
+        }
         if self.scattering
             && let Some(table) = &self.current.keys
         {
@@ -245,6 +266,9 @@ impl Local {
             return Ok(());
         }
         self.current.update(keys, arguments, rows, groups)?;
+        if let Some(plan) = plan {
+            return self.set_aside(plan, fresh);
+        }
         if self.current.keys.is_some() && self.current.groups() >= TABLE_GROUPS_MAX {
             let full = std::mem::replace(&mut self.current, fresh());
             self.scattering = full.rows < full.groups() * ROWS_PER_GROUP_MIN;
@@ -253,6 +277,39 @@ impl Local {
             self.frozen.push(frozen);
         }
         Ok(())
+    }
+
+    /// Scatters the groups of a table that has outgrown the cache, and from then on the rows, if most
+    /// rows were new groups.
+    fn set_aside(&mut self, plan: &radix::Plan, fresh: &dyn Fn() -> Table) -> Result<()> {
+        let groups = self.current.groups();
+        let repeats = self.current.rows >= groups * ROWS_PER_GROUP_MIN;
+        if groups >= if repeats { TABLE_GROUPS_MAX } else { SCATTERED_GROUPS_MIN } {
+            let full = std::mem::replace(&mut self.current, fresh());
+            self.scattering = !repeats;
+            self.scatter(plan)?.add_table(plan, full)?;
+        }
+        Ok(())
+    }
+
+    fn scatter(&mut self, plan: &radix::Plan) -> Result<&mut Scatter> {
+        Ok(match &mut self.scatter {
+            Some(scatter) => scatter,
+            none => none.insert(Scatter::new(plan)?),
+        })
+    }
+
+    /// Everything as scattered rows.
+    pub fn into_scatter(mut self, plan: &radix::Plan) -> Result<Scatter> {
+        let current = self.current;
+        let mut scatter = match self.scatter.take() {
+            Some(scatter) => scatter,
+            None => Scatter::new(plan)?,
+        };
+        if current.groups() > 0 {
+            scatter.add_table(plan, current)?;
+        }
+        Ok(scatter)
     }
 
     fn drain(&mut self, groups: &mut Vec<u32>, fresh: &dyn Fn() -> Table) -> Result<()> {
@@ -272,12 +329,16 @@ impl Local {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.current.memory_bytes() + self.scattered_bytes + self.other_bytes
+        self.current.memory_bytes()
+            + self.scattered_bytes
+            + self.other_bytes
+            + self.scatter.as_ref().map_or(0, Scatter::memory_bytes)
     }
 
     /// The only table, if there is but one and it is small enough to be merged as a whole.
     pub fn single(&self) -> Option<&Table> {
-        (self.frozen.is_empty() && !self.scattering).then_some(&self.current)
+        let whole = self.frozen.is_empty() && !self.scattering && self.scatter.is_none();
+        whole.then_some(&self.current)
     }
 
     pub fn into_single(self) -> Table {

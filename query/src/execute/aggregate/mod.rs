@@ -5,23 +5,30 @@
 //! WITH TOTALS merges the states of the groups that pass HAVING (of the first set, which has all keys).
 //! Output: keys, then aggregates, then (if the schema has a column more) the number of the grouping set.
 
+mod best;
 mod capped;
 mod distinct_count;
 mod local;
+mod radix;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::BooleanArray;
 use parking_lot::Mutex;
 use pumphouse_storage::{Block, Column, DataType, Value};
 
+pub(super) use self::best::BestGroups;
 use self::capped::{CAPPED_GROUPS_MAX, Capped};
 use self::local::{Local, PARTITIONS, Sealed, Table};
-use super::expression::{evaluate_all, evaluate_mask};
+use self::radix::{Groups, Layout, Scatter};
+use super::expression::{evaluate_all, evaluate_mask, mark_columns};
 use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Worker, emit_in_order, supply};
 use super::{Env, drive};
 use crate::aggregates::Accumulator;
 use crate::context::MemoryGuard;
 use crate::error::Result;
-use crate::plan::{BoundAggregate, BoundExpr, Plan};
+use crate::plan::{BoundAggregate, BoundExpr, Plan, PlanNode};
 
 /// From so many groups on tables are merged in partitions.
 const PARTITIONED_GROUPS_MIN: usize = 1 << 15;
@@ -39,6 +46,20 @@ pub(super) struct AggregateNode<'a> {
     /// No more groups than this are needed, any of them.
     pub groups_max: Option<u64>,
     pub having: Option<&'a BoundExpr>,
+    pub emit: Emit<'a>,
+    /// What a sort with a limit wants of the groups.
+    pub best: Option<&'a BestGroups>,
+}
+
+/// What becomes of the groups.
+#[derive(Clone, Copy)]
+pub(super) enum Emit<'a> {
+    /// All columns.
+    Rows,
+    /// Only so many keys are looked at.
+    Keys(usize),
+    /// Groups none of whose keys is NULL are counted; only those that were not counted come out.
+    Count(&'a AtomicU64),
 }
 
 /// Which keys a set groups by.
@@ -46,6 +67,8 @@ struct GroupingSet {
     number: u64,
     keys: Vec<usize>,
     types: Vec<DataType>,
+    /// For scattering, if the keys and functions can be packed.
+    radix: Option<radix::Plan>,
 }
 
 impl AggregateNode<'_> {
@@ -57,8 +80,10 @@ impl AggregateNode<'_> {
             .into_iter()
             .zip(0..)
             .map(|(keys, number)| {
-                let types = keys.iter().map(|k| self.keys[*k].data_type()).collect();
-                GroupingSet { number, keys, types }
+                let types: Vec<DataType> = keys.iter().map(|k| self.keys[*k].data_type()).collect();
+                let packs = !self.with_totals && !keys.is_empty();
+                let layout = packs.then(|| Layout::of(&types, self.aggregates)).flatten();
+                GroupingSet { number, keys, types, radix: layout.map(radix::Plan::new) }
             })
             .collect()
     }
@@ -92,8 +117,31 @@ impl AggregateNode<'_> {
             return distinct_count::drive_grouped(self, &distinct, input, env, base, consumer);
         }
         let sink = self.collect(env);
-        drive(input, env, 0, &sink)?;
+        let below = Env { coded: self.coded_columns(&sink.sets, input), ..env.clone() };
+        drive(input, &below, 0, &sink)?;
         self.finish(sink, env, base, consumer)
+    }
+
+    /// Scanned strings that are nothing but keys: they may come as dictionaries.
+    fn coded_columns(&self, sets: &[GroupingSet], input: &Plan) -> Option<Arc<[String]>> {
+        let (PlanNode::Scan { columns, final_: false, .. }, [GroupingSet { radix: Some(_), .. }]) =
+            (&input.node, sets)
+        else {
+            return None;
+        };
+        let mut keys = vec![];
+        let mut otherwise = vec![false; columns.len()];
+        for key in self.keys {
+            match key {
+                BoundExpr::Column { index, data_type: DataType::String } => keys.push(*index),
+                other => mark_columns(other, &mut otherwise),
+            }
+        }
+        let arguments = self.aggregates.iter().flat_map(|a| &a.arguments);
+        arguments.for_each(|a| mark_columns(a, &mut otherwise));
+        let coded = keys.into_iter().filter(|i| otherwise.get(*i) == Some(&false));
+        let names: Vec<String> = coded.filter_map(|i| columns.get(i).cloned()).collect();
+        (!names.is_empty()).then(|| names.into())
     }
 
     fn collect<'b>(&'b self, env: &'b Env) -> Collect<'b> {
@@ -203,6 +251,11 @@ impl AggregateNode<'_> {
             let blocks = self.blocks(set, first, groups, env, totals)?;
             return emit_in_order(&env.ctx, blocks.into_iter().map(Ok), base, consumer);
         }
+        if let Some(plan) = &set.radix {
+            let scattered = locals.into_iter().map(|l| l.into_scatter(plan));
+            let scattered = scattered.collect::<Result<Vec<Scatter>>>()?;
+            return self.emit_scattered(set, plan, scattered, env, base, consumer);
+        }
         let sealed: Vec<Sealed> = locals.into_iter().map(Local::seal).collect();
         let memory = Mutex::new(env.ctx.memory.reserve(0)?);
         supply(&env.ctx, Some(PARTITIONS), env.threads, base, consumer, &|p, push| {
@@ -232,6 +285,101 @@ impl AggregateNode<'_> {
         })
     }
 
+    /// Groups the partitions of scattered rows and pushes the groups.
+    fn emit_scattered(
+        &self,
+        set: &GroupingSet,
+        plan: &radix::Plan,
+        scattered: Vec<Scatter>,
+        env: &Env,
+        base: usize,
+        consumer: &dyn Consumer,
+    ) -> Result<usize> {
+        let sealed = radix::Sealed::of(plan, scattered)?;
+        let memory = Mutex::new(env.ctx.memory.reserve(0)?);
+        let spare: Mutex<Vec<Groups>> = Mutex::new(vec![]);
+        supply(&env.ctx, Some(plan.layout.partitions()), env.threads, base, consumer, &|p, push| {
+            let taken = spare.lock().pop();
+            let mut groups = taken.unwrap_or_else(|| Groups::new(&plan.layout));
+            let before = groups.memory_bytes();
+            sealed.group(p, &mut groups)?;
+            {
+                let mut memory = memory.lock();
+                let used = memory.bytes();
+                memory.grow_to(used + groups.memory_bytes() - before)?;
+            }
+            self.push_groups(set, &sealed, &groups, push)?;
+            spare.lock().push(groups);
+            Ok(true)
+        })
+    }
+
+    fn push_groups(
+        &self,
+        set: &GroupingSet,
+        sealed: &radix::Sealed,
+        groups: &Groups,
+        push: &mut dyn FnMut(Block) -> Result<Flow>,
+    ) -> Result<()> {
+        let mut rows = groups.rows();
+        let width = sealed.layout.width();
+        if let Emit::Count(count) = self.emit {
+            count.fetch_add(sealed.count_valid(groups) as u64, Ordering::Relaxed);
+            return Ok(());
+        }
+        let best: Vec<u64>;
+        if let Some(wanted) = self.best
+            && let Some(order) = sealed.layout.order(wanted.aggregate(), rows)
+        {
+            let picked = wanted.pick(order).into_iter();
+            best = picked.flat_map(|n| &rows[n as usize * width..][..width]).copied().collect();
+            rows = &best;
+        }
+        for rows in rows.chunks(CHUNK_ROWS * width) {
+            let block = if let Emit::Keys(keys) = self.emit {
+                let columns = sealed.key_columns(rows, keys)?.into_iter();
+                Block::new(columns.map(|c| (String::new(), c)).collect())
+            } else {
+                let keys = sealed.key_columns(rows, set.keys.len())?;
+                self.block(set, keys, sealed.results(rows)?, rows.len() / width)?
+            };
+            if push(block)? == Flow::Enough {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A block of the output: keys of the set, results of all functions.
+    fn block(
+        &self,
+        set: &GroupingSet,
+        key_columns: Vec<Column>,
+        results: Vec<Column>,
+        rows: usize,
+    ) -> Result<Block> {
+        let mut keys: Vec<Option<Column>> = vec![None; self.keys.len()];
+        for (k, column) in set.keys.iter().zip(key_columns) {
+            keys[*k] = Some(column);
+        }
+        let mut block = Block::of_rows(rows);
+        for ((name, data_type), key) in self.schema.iter().zip(keys) {
+            let column = match key {
+                Some(key) => Column { data_type: data_type.clone(), ..key },
+                None => Column::default_values(data_type.clone(), rows),
+            };
+            block.push(name.clone(), column);
+        }
+        for ((name, data_type), column) in self.schema[self.keys.len()..].iter().zip(results) {
+            block.push(name.clone(), Column { data_type: data_type.clone(), ..column });
+        }
+        if let Some((name, data_type)) = self.schema.get(block.columns.len()) {
+            let number = Value::UInt(set.number);
+            block.push(name.clone(), Column::constant(data_type.clone(), &number, rows)?);
+        }
+        Ok(block)
+    }
+
     /// The first `groups` rows of a merged table; HAVING applied if it is ours.
     fn blocks(
         &self,
@@ -247,28 +395,12 @@ impl AggregateNode<'_> {
         let mut from = 0;
         while from < groups {
             let rows = CHUNK_ROWS.min(groups - from);
-            let mut keys: Vec<Option<Column>> = vec![None; self.keys.len()];
-            if let Some(table) = &table.keys {
-                for (k, column) in set.keys.iter().zip(table.decode(from..from + rows)?) {
-                    keys[*k] = Some(column);
-                }
-            }
-            let mut block = Block::of_rows(rows);
-            for ((name, data_type), key) in self.schema.iter().zip(keys) {
-                let column = match key {
-                    Some(key) => Column { data_type: data_type.clone(), ..key },
-                    None => Column::default_values(data_type.clone(), rows),
-                };
-                block.push(name.clone(), column);
-            }
-            for ((name, data_type), result) in self.schema[self.keys.len()..].iter().zip(&results) {
-                let column = result.slice(from, rows);
-                block.push(name.clone(), Column { data_type: data_type.clone(), ..column });
-            }
-            if let Some((name, data_type)) = self.schema.get(block.columns.len()) {
-                let number = Value::UInt(set.number);
-                block.push(name.clone(), Column::constant(data_type.clone(), &number, rows)?);
-            }
+            let keys = match &table.keys {
+                Some(table) => table.decode(from..from + rows)?,
+                None => vec![],
+            };
+            let results = results.iter().map(|r| r.slice(from, rows)).collect();
+            let block = self.block(set, keys, results, rows)?;
             let mask = match self.having {
                 Some(having) => Some(evaluate_mask(having, &block, &env.ctx)?),
                 None => None,
@@ -346,7 +478,8 @@ impl Worker for CollectWorker<'_> {
         for (set, (local, guard)) in self.shared.sets.iter().zip(&mut self.sets) {
             let picked: Vec<Column> = set.keys.iter().map(|k| keys[*k].clone()).collect();
             let fresh = || node.table(set);
-            local.update(&picked, &arguments, block.rows(), &mut self.groups, &fresh)?;
+            let plan = set.radix.as_ref();
+            local.update(&picked, &arguments, block.rows(), &mut self.groups, &fresh, plan)?;
             guard.grow_to(local.memory_bytes())?;
         }
         Ok(Flow::More)

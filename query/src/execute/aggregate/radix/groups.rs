@@ -1,0 +1,272 @@
+//! The groups of one partition: their rows one after the other, and an index of small slots (a tag of
+//! the hash and the row's number) that stays in the cache with them.
+//!
+//! Keys are compared whole. String keys are first matched by hash and length, a batch at a time, and
+//! their bytes compared when the caches have been asked for them; equal hashes of different strings
+//! are told apart there.
+
+use std::sync::Arc;
+
+use super::layout::Layout;
+use super::texts::Texts;
+use crate::aggregates::packed::{Entries, States};
+use crate::error::{Error, Result, codes};
+
+const BATCH: usize = 128;
+/// Bits of a slot for the row's number (and one more, so that 0 is empty).
+const NUMBER_BITS: u32 = 22;
+const NUMBER_MASK: u32 = (1 << NUMBER_BITS) - 1;
+const SLOTS_MIN: usize = 256;
+
+/// See the file's head.
+pub(in crate::execute::aggregate) struct Groups {
+    layout: Arc<Layout>,
+    /// `layout.width` words each.
+    rows: Vec<u64>,
+    len: usize,
+    index: Vec<u32>,
+    /// A row of empty states.
+    fresh: Vec<u64>,
+}
+
+impl Groups {
+    pub fn new(layout: &Arc<Layout>) -> Groups {
+        let mut fresh = vec![0; layout.width];
+        for aggregate in layout.aggregates.iter().filter(|a| a.has_state) {
+            fresh[aggregate.at] = aggregate.packed.empty();
+        }
+        Groups { layout: layout.clone(), rows: vec![], len: 0, index: vec![], fresh }
+    }
+
+    /// Forgets all groups; at most `entries` will come. About as many groups as last time are
+    /// expected: partitions are alike.
+    pub fn clear(&mut self, entries: usize) {
+        let expected = (self.len + self.len / 8).min(entries);
+        self.rows.clear();
+        self.len = 0;
+        let slots = (expected * 2).next_power_of_two().max(SLOTS_MIN);
+        self.index.clear();
+        self.index.resize(slots, 0);
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn rows(&self) -> &[u64] {
+        &self.rows
+    }
+
+    pub fn memory_bytes(&self) -> usize {
+        self.rows.capacity() * 8 + self.index.capacity() * 4
+    }
+
+    /// Adds entries of input.
+    pub fn add_entries(&mut self, entries: &[u64], texts: &Texts) -> Result<()> {
+        let layout = self.layout.clone();
+        let width = layout.width;
+        self.add(entries, layout.stride, texts, &mut |rows, numbers, entries| {
+            match (layout.count_at, layout.weight) {
+                (Some(at), None) => {
+                    numbers.iter().for_each(|n| rows[*n as usize * width + at] += 1);
+                }
+                (Some(at), Some(weight)) => {
+                    let weighed = entries.rows.chunks_exact(entries.stride);
+                    for (number, entry) in numbers.iter().zip(weighed) {
+                        rows[*number as usize * width + at] += weight.get(entry);
+                    }
+                }
+                (None, _) => {}
+            }
+            for a in layout.aggregates.iter().filter(|a| a.has_state) {
+                a.packed.update(States { rows, width, at: a.at }, numbers, entries, a.field);
+            }
+        })
+    }
+
+    /// Adds groups of other tables, in the form of this one's rows.
+    pub fn add_rows(&mut self, rows: &[u64], texts: &Texts) -> Result<()> {
+        let layout = self.layout.clone();
+        let width = layout.width;
+        self.add(rows, width, texts, &mut |rows, numbers, entries| {
+            if let Some(at) = layout.count_at {
+                for (number, entry) in numbers.iter().zip(entries.rows.chunks_exact(width)) {
+                    rows[*number as usize * width + at] += entry[at];
+                }
+            }
+            for a in layout.aggregates.iter().filter(|a| a.has_state) {
+                a.packed.merge(States { rows, width, at: a.at }, numbers, entries);
+            }
+        })
+    }
+
+    fn add(
+        &mut self,
+        entries: &[u64],
+        stride: usize,
+        texts: &Texts,
+        update: &mut dyn FnMut(&mut [u64], &[u32], Entries<'_>),
+    ) -> Result<()> {
+        let mut numbers = [0u32; BATCH];
+        for batch in entries.chunks(BATCH * stride) {
+            let numbers = &mut numbers[..batch.len() / stride];
+            self.reserve(numbers.len())?;
+            let has_text = self.layout.texts > 0;
+            macro_rules! find {
+                ($($k:literal)*) => {
+                    match (self.layout.key_words(), has_text) {
+                        $(($k, false) => self.find::<$k, false>(batch, stride, numbers, texts),)*
+                        $(($k, true) => self.find::<$k, true>(batch, stride, numbers, texts),)*
+                        _ => return Err(Error::new(codes::LOGICAL_ERROR, "a key of no such width")),
+                    }
+                };
+            }
+            find!(1 2 3 4 5 6);
+            if !self.layout.aggregates.is_empty() {
+                update(&mut self.rows, numbers, Entries { rows: batch, stride });
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for `more` groups: at most half of the slots are used.
+    fn reserve(&mut self, more: usize) -> Result<()> {
+        if self.len + more >= NUMBER_MASK as usize {
+            return Err(Error::new(codes::TOO_MANY_ROWS, "too many groups"));
+        }
+        if (self.len + more) * 2 > self.index.len() {
+            let slots = ((self.len + more) * 2).next_power_of_two().max(self.index.len() * 2);
+            self.index.clear();
+            self.index.resize(slots, 0);
+            macro_rules! refill {
+                ($($k:literal)*) => {
+                    match (self.layout.key_words(), self.layout.texts > 0) {
+                        $(($k, false) => self.refill::<$k, false>(),)*
+                        $(($k, true) => self.refill::<$k, true>(),)*
+                        _ => {}
+                    }
+                };
+            }
+            refill!(1 2 3 4 5 6);
+        }
+        Ok(())
+    }
+
+    fn refill<const K: usize, const TEXT: bool>(&mut self) {
+        let mask = self.index.len() - 1;
+        for (number, row) in self.rows.chunks_exact(self.layout.width).enumerate() {
+            let Some(key) = row.first_chunk::<K>() else { return };
+            let hash = self.layout.hash::<K, TEXT>(key);
+            let mut at = (hash >> self.layout.partition_bits) as usize & mask;
+            while self.index[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            self.index[at] = slot_of(hash, number);
+        }
+    }
+
+    /// The group of each entry of a batch; new keys become groups.
+    fn find<const K: usize, const TEXT: bool>(
+        &mut self,
+        batch: &[u64],
+        stride: usize,
+        numbers: &mut [u32],
+        texts: &Texts,
+    ) {
+        let mut masks = [0u64; K];
+        masks.copy_from_slice(&self.layout.masks);
+        let key_of = |entry: &[u64]| {
+            let mut key = [0u64; K];
+            for ((key, word), mask) in key.iter_mut().zip(entry).zip(&masks) {
+                *key = word & mask;
+            }
+            key
+        };
+        let fixed = self.layout.fixed_words;
+        let mut unsure = false;
+        for (number, entry) in numbers.iter_mut().zip(batch.chunks_exact(stride)) {
+            let key = key_of(entry);
+            let hash = self.layout.hash::<K, TEXT>(&key);
+            *number = self.probe::<K>(&key, hash, |row| {
+                if TEXT { is_like(&key, row, fixed) } else { key == *row }
+            });
+            if TEXT {
+                let row = &self.rows[*number as usize * self.layout.width..][..K];
+                if row[fixed..] != key[fixed..] {
+                    unsure = true;
+                    for text in (fixed + 1..K).step_by(2) {
+                        texts.prefetch(row[text]);
+                        texts.prefetch(key[text]);
+                    }
+                }
+            }
+        }
+        if TEXT && unsure {
+            for (number, entry) in numbers.iter_mut().zip(batch.chunks_exact(stride)) {
+                let key = key_of(entry);
+                let row = &self.rows[*number as usize * self.layout.width..];
+                let Some(row) = row.first_chunk::<K>() else { return };
+                if !has_texts(&key, row, fixed, texts) {
+                    let hash = self.layout.hash::<K, TEXT>(&key);
+                    *number = self.probe::<K>(&key, hash, |row| {
+                        is_like(&key, row, fixed) && has_texts(&key, row, fixed, texts)
+                    });
+                }
+            }
+        }
+    }
+
+    /// The first group for which `same` holds, or a new one.
+    #[inline(always)]
+    fn probe<const K: usize>(
+        &mut self,
+        key: &[u64; K],
+        hash: u64,
+        same: impl Fn(&[u64; K]) -> bool,
+    ) -> u32 {
+        let width = self.layout.width;
+        let mask = self.index.len() - 1;
+        let mut at = (hash >> self.layout.partition_bits) as usize & mask;
+        loop {
+            let slot = self.index[at];
+            if slot == 0 {
+                self.index[at] = slot_of(hash, self.len);
+                self.rows.extend_from_slice(key);
+                self.rows.extend_from_slice(&self.fresh[K..]);
+                self.len += 1;
+                return self.len as u32 - 1;
+            }
+            if slot >> NUMBER_BITS == tag_of(hash) {
+                let number = (slot & NUMBER_MASK) - 1;
+                let row = &self.rows[number as usize * width..];
+                if row.first_chunk::<K>().is_some_and(&same) {
+                    return number;
+                }
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+#[inline(always)]
+fn tag_of(hash: u64) -> u32 {
+    (hash >> (32 + NUMBER_BITS)) as u32
+}
+
+#[inline(always)]
+fn slot_of(hash: u64, number: usize) -> u32 {
+    tag_of(hash) << NUMBER_BITS | (number as u32 + 1)
+}
+
+/// Equal but perhaps for the bytes of texts.
+#[inline(always)]
+fn is_like<const K: usize>(a: &[u64; K], b: &[u64; K], fixed: usize) -> bool {
+    a[..fixed] == b[..fixed]
+        && (fixed..K - 1).step_by(2).all(|t| a[t] == b[t] && Texts::alike(a[t + 1], b[t + 1]))
+}
+
+/// Equal texts.
+#[inline(always)]
+fn has_texts<const K: usize>(a: &[u64; K], b: &[u64; K], fixed: usize, texts: &Texts) -> bool {
+    (fixed + 1..K).step_by(2).all(|t| a[t] == b[t] || texts.get(a[t]) == texts.get(b[t]))
+}
