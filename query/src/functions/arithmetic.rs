@@ -115,7 +115,7 @@ fn date_modulo(call: &FunctionCall) -> Result<Column> {
         })
         .collect::<Result<Vec<i64>>>()?;
     with_native!(call.result, R => {
-        call.finish_numbers(rest.into_iter().map(|v| As::<R>::to(v)).collect::<Vec<R>>())
+        call.finish_numbers(rest.into_iter().map(As::<R>::to).collect::<Vec<R>>())
     }, else { Err(super::type_rule::illegal_column("modulo needs a number")) })
 }
 
