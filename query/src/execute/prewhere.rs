@@ -140,7 +140,6 @@ impl Prewhere {
     }
 
     /// One flag per row that was left, of columns already filtered by it (None: all pass).
-    #[expect(clippy::too_many_arguments, reason = "the state of one read")]
     fn read_by_value(
         &self,
         step: &Step,

@@ -57,7 +57,6 @@ impl ColumnReader {
     }
 
     /// Rows of `granules` that `keep` and `test` choose, of a column or of its lengths.
-    #[expect(clippy::too_many_arguments, reason = "what PartReader::choose takes, and the column")]
     pub(crate) fn choose(
         &self,
         part: &PartReader,
