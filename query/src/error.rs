@@ -135,6 +135,7 @@ pub mod codes {
         HAVE_DEPENDENT_OBJECTS = 630,
         ILLEGAL_DIVISION = 153,
         INDEX_NOT_USED = 277,
+        LIMIT_EXCEEDED = 290,
         TOO_MANY_ROWS = 158,
         TIMEOUT_EXCEEDED = 159,
         TOO_MANY_BYTES = 307,
@@ -220,6 +221,8 @@ pub mod codes {
         UNSUPPORTED_PARAMETER = 143,
         AGGREGATE_FUNCTION_THROW = 503,
         DEPRECATED_FUNCTION = 721,
+        ILLEGAL_PROJECTION = 583,
+        PROJECTION_NOT_USED = 584,
         STREAM_IS_PAUSED = 1002,
     }
 }

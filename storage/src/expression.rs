@@ -36,6 +36,15 @@ pub trait ExpressionCompiler: Send + Sync + 'static {
     ) -> Result<Arc<dyn CompiledGrouping>> {
         Err(no_aggregates(&format!("{} columns of groups", set.len())))
     }
+
+    /// The SELECT of a projection over a table of these columns.
+    fn projection(
+        &self,
+        _select: &str,
+        _columns: &[(String, DataType)],
+    ) -> Result<Arc<dyn CompiledProjection>> {
+        Err(no_aggregates("rows of a projection"))
+    }
 }
 
 fn no_aggregates(what: &str) -> crate::Error {
@@ -46,6 +55,33 @@ fn no_aggregates(what: &str) -> crate::Error {
 pub trait CompiledFold: Send + Sync {
     /// Folds the rows of `columns` into `groups` rows; row `i` belongs to group `group_of_row[i]`.
     fn fold(&self, columns: &[Column], group_of_row: &[u32], groups: usize) -> Result<Vec<Column>>;
+}
+
+/// A column that a projection keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectedColumn {
+    /// The expression's canonical text.
+    pub name: String,
+    pub data_type: DataType,
+    /// The table's column, if it is one as it stands.
+    pub source: Option<String>,
+}
+
+/// A projection's SELECT, ready to run over blocks of the table's rows.
+pub trait CompiledProjection: Send + Sync {
+    fn columns(&self) -> &[ProjectedColumn];
+    /// Names of the columns that its rows are sorted by; for groups: the keys.
+    fn sorting(&self) -> &[String];
+    /// Names of the table's columns that it reads.
+    fn inputs(&self) -> &[String];
+    /// Whether it keeps groups with states of aggregates, not rows.
+    fn groups(&self) -> bool;
+    /// Its rows (in no order) for those of `block`, which holds at least the inputs.
+    fn rows(&self, block: &Block) -> Result<Block>;
+    /// What folds its states.
+    fn compiler(&self) -> Arc<dyn ExpressionCompiler>;
+    /// For the crate that made it.
+    fn as_any(&self) -> &dyn std::any::Any;
 }
 
 /// Assignments ready to run over groups of a block's rows.
@@ -72,9 +108,16 @@ pub trait CompiledExpression: Send + Sync {
 /// A compiler that knows bare column names only.
 pub struct ColumnNames;
 
-struct ColumnName {
+/// A column of the block.
+pub(crate) struct ColumnByName {
     inputs: [String; 1],
     data_type: DataType,
+}
+
+impl ColumnByName {
+    pub(crate) fn new(name: String, data_type: DataType) -> ColumnByName {
+        ColumnByName { inputs: [name], data_type }
+    }
 }
 
 impl ExpressionCompiler for ColumnNames {
@@ -86,7 +129,7 @@ impl ExpressionCompiler for ColumnNames {
         let name = text.trim().trim_matches('`');
         let data_type = columns.iter().find(|(n, _)| n == name).map(|(_, t)| t.clone());
         match data_type {
-            Some(data_type) => Ok(Arc::new(ColumnName { inputs: [name.to_string()], data_type })),
+            Some(data_type) => Ok(Arc::new(ColumnByName::new(name.to_string(), data_type))),
             None => Err(crate::Error::Expression {
                 code: 47,
                 message: format!("unknown column {text}"),
@@ -95,7 +138,7 @@ impl ExpressionCompiler for ColumnNames {
     }
 }
 
-impl CompiledExpression for ColumnName {
+impl CompiledExpression for ColumnByName {
     fn result_type(&self) -> DataType {
         self.data_type.clone()
     }

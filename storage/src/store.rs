@@ -23,6 +23,7 @@ use crate::log::recovery::{self, Recovered};
 use crate::log::{Commit, Edit, PartId, PartMeta, State};
 use crate::part::{PartReader, PendingPart, RowMask};
 use crate::part_history::PartHistory;
+use crate::scan::ConditionCache;
 
 /// What a store stands on.
 pub struct StoreOptions {
@@ -64,6 +65,9 @@ impl Default for StoreConfig {
     }
 }
 
+/// ClickHouse's `query_condition_cache_size`.
+const CONDITION_CACHE_BYTES: usize = 100 << 20;
+
 /// Counts since the store was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreStats {
@@ -100,6 +104,7 @@ pub struct Store {
     masks: Mutex<HashMap<PartId, Arc<RowMask>>>,
     parts_removed: AtomicU64,
     part_history: PartHistory,
+    condition_cache: Arc<ConditionCache>,
     repairs: Vec<String>,
     committer: Committer,
     // Last, so that the log's files are closed before the directory is free.
@@ -140,6 +145,7 @@ impl Store {
             masks: Mutex::default(),
             parts_removed: AtomicU64::new(0),
             part_history: PartHistory::default(),
+            condition_cache: Arc::new(ConditionCache::new(CONDITION_CACHE_BYTES)),
             repairs,
             committer,
             config,
@@ -178,6 +184,11 @@ impl Store {
     /// Parts that came and went since the store was opened.
     pub fn part_history(&self) -> &PartHistory {
         &self.part_history
+    }
+
+    /// What queries have found out about granules.
+    pub fn condition_cache(&self) -> &Arc<ConditionCache> {
+        &self.condition_cache
     }
 
     pub fn disk(&self) -> &Arc<dyn Disk> {

@@ -332,20 +332,18 @@ pub(crate) fn advance(stream: Uuid, range: &OffsetRange, wall_us: u64) -> Edit {
 }
 
 fn refuse_when_too_many_parts(outputs: &ViewOutputs) -> Result<()> {
-    let parts = pressure::parts_max(outputs.blocks.iter().map(|(t, _)| t));
-    match pressure::pressure(parts) {
-        pressure::Pressure::None => Ok(()),
-        pressure::Pressure::Delay(time) => {
-            std::thread::sleep(time);
-            Ok(())
+    let mut delay = std::time::Duration::ZERO;
+    for (table, _) in &outputs.blocks {
+        match pressure::of_table(table) {
+            (pressure::Pressure::None, _) => {}
+            (pressure::Pressure::Delay(time), _) => delay = delay.max(time),
+            (pressure::Pressure::Stop, why) => {
+                return Err(Error::new(codes::TOO_MANY_PARTS, why));
+            }
         }
-        pressure::Pressure::Stop => Err(Error::new(
-            codes::TOO_MANY_PARTS,
-            format!(
-                "Too many parts ({parts}). Merges are processing significantly slower than inserts"
-            ),
-        )),
     }
+    std::thread::sleep(delay);
+    Ok(())
 }
 
 pub(crate) fn not_enough_space() -> Error {

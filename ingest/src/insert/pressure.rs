@@ -11,6 +11,8 @@ use pumphouse_storage::log::Table;
 pub const PARTS_TO_DELAY: usize = 300;
 /// At so many parts, streams pause and other inserts fail.
 pub const PARTS_TO_STOP: usize = 3000;
+/// At so many parts in all partitions inserts fail.
+const PARTS_IN_TOTAL: usize = 100_000;
 /// The longest delay below [`PARTS_TO_STOP`].
 const DELAY_MAX: Duration = Duration::from_secs(2);
 
@@ -23,17 +25,62 @@ pub enum Pressure {
 
 /// Active parts of the fullest partition of any of these tables.
 pub fn parts_max<'a>(tables: impl IntoIterator<Item = &'a Arc<Table>>) -> usize {
-    let fullest = |table: &Arc<Table>| {
-        if table.parts.len() < PARTS_TO_DELAY {
-            return table.parts.len();
-        }
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for part in &table.parts {
-            *counts.entry(&part.partition_id).or_default() += 1;
-        }
-        counts.values().copied().max().unwrap_or(0)
+    let fullest = |table: &Arc<Table>| match table.parts.len() {
+        few @ 0..PARTS_TO_DELAY => few,
+        _ => fullest_partition(table),
     };
     tables.into_iter().map(fullest).max().unwrap_or(0)
+}
+
+fn fullest_partition(table: &Table) -> usize {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for part in &table.parts {
+        *counts.entry(&part.partition_id).or_default() += 1;
+    }
+    counts.values().copied().max().unwrap_or(0)
+}
+
+/// What a table's parts mean for an insert into it, by the table's own bounds where it has them:
+/// `parts_to_delay_insert`, `parts_to_throw_insert`, `max_parts_in_total`, `max_delay_to_insert`. With
+/// a stop, what is wrong. A bound of 0 is none.
+pub fn of_table(table: &Arc<Table>) -> (Pressure, String) {
+    let setting = |name: &str| -> Option<usize> {
+        let text = table.definition.settings.get(name)?;
+        text.trim_matches('\'').parse().ok()
+    };
+    let bound = |name, default| match setting(name).unwrap_or(default) {
+        0 => usize::MAX,
+        n => n,
+    };
+    let total = table.parts.len();
+    if total >= bound("max_parts_in_total", PARTS_IN_TOTAL) {
+        return (
+            Pressure::Stop,
+            format!("Too many parts ({total}) in all partitions in total in table"),
+        );
+    }
+    let (delay, stop) = (
+        bound("parts_to_delay_insert", PARTS_TO_DELAY),
+        bound("parts_to_throw_insert", PARTS_TO_STOP),
+    );
+    if total < delay.min(stop) {
+        return (Pressure::None, String::new());
+    }
+    let parts = fullest_partition(table);
+    if parts >= stop {
+        return (
+            Pressure::Stop,
+            format!(
+                "Too many parts ({parts}). Merges are processing significantly slower than inserts"
+            ),
+        );
+    }
+    if parts < delay {
+        return (Pressure::None, String::new());
+    }
+    let most = setting("max_delay_to_insert").map_or(DELAY_MAX, |s| Duration::from_secs(s as u64));
+    let share = (parts - delay) as f64 / stop.saturating_sub(delay).max(1) as f64;
+    (Pressure::Delay(most.mul_f64(share.clamp(0.0, 1.0).sqrt())), String::new())
 }
 
 /// What that many parts mean: none, a delay that grows with the square, or a stop.

@@ -73,6 +73,9 @@ impl InsertSession<'_> {
             return Err(not_enough_space());
         }
         let outputs = self.inserter.run_block(&self.state, &self.target, block, ctx)?;
+        if self.rows == 0 {
+            super::refuse_when_too_many_parts(&outputs)?;
+        }
         if self.preconditions.is_empty() {
             // The same for every block of one snapshot.
             self.preconditions = outputs.preconditions;

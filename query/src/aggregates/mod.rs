@@ -4,6 +4,8 @@
 //! States are columnar: one accumulator holds the states of all groups, so that a row costs no
 //! virtual call. Group numbers are dense from 0. [`registry`] turns a name into a function.
 
+use std::sync::Arc;
+
 use pumphouse_storage::{Column, DataType};
 
 use crate::error::Result;
@@ -50,6 +52,16 @@ mod trial;
 pub use decay::is_window_only;
 pub use fold::{map_fold, state_fold};
 pub use registry::{is_aggregate, lookup, names};
+
+/// The function that gives the states of `function`.
+pub(crate) fn state_of(function: &Arc<dyn AggregateFunction>) -> Arc<dyn AggregateFunction> {
+    Arc::new(combinators::StateOf { inner: function.clone() })
+}
+
+/// The function that merges states of `function`, its only argument, and gives what that gives.
+pub(crate) fn merging(function: &Arc<dyn AggregateFunction>) -> Arc<dyn AggregateFunction> {
+    Arc::new(combinators::Merge { inner: function.clone() })
+}
 
 /// An aggregate function with its parameters and argument types settled.
 pub trait AggregateFunction: Send + Sync {

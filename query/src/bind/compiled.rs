@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use pumphouse_storage::expression::{
-    CompiledExpression, CompiledFold, CompiledGrouping, ExpressionCompiler,
+    CompiledExpression, CompiledFold, CompiledGrouping, CompiledProjection, ExpressionCompiler,
 };
 use pumphouse_storage::{Block, Column, DataType};
 
@@ -115,6 +115,14 @@ impl ExpressionCompiler for SqlExpressions {
         columns: &[(String, DataType)],
     ) -> pumphouse_storage::Result<Arc<dyn CompiledGrouping>> {
         super::grouping::grouping(set, columns).map_err(to_storage)
+    }
+
+    fn projection(
+        &self,
+        select: &str,
+        columns: &[(String, DataType)],
+    ) -> pumphouse_storage::Result<Arc<dyn CompiledProjection>> {
+        super::projection::projection(select, columns).map_err(to_storage)
     }
 }
 

@@ -28,6 +28,7 @@ mod names;
 mod order;
 mod parameter;
 mod place;
+pub(crate) mod projection;
 mod result_name;
 mod sample;
 mod scope;

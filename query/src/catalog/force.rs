@@ -1,8 +1,8 @@
 //! Settings by which a query refuses to run without its indexes: `force_primary_key`,
-//! `force_index_by_date`, `force_data_skipping_indices`.
+//! `force_index_by_date`, `force_data_skipping_indices`; and what it says about projections.
 
 use pumphouse_storage::log::Table;
-use pumphouse_storage::scan::{Predicate, index_columns};
+use pumphouse_storage::scan::{Predicate, ProjectionUse, index_columns};
 
 use crate::context::Settings;
 use crate::error::{Error, Result, codes};
@@ -72,4 +72,12 @@ pub(super) fn names(settings: &Settings, setting: &str) -> Vec<String> {
         .map(|name| name.trim().trim_matches(['`', '"']).to_string())
         .filter(|name| !name.is_empty())
         .collect()
+}
+
+/// What the settings say about projections.
+pub(super) fn projections(settings: &Settings) -> ProjectionUse {
+    ProjectionUse {
+        allowed: settings.bool("optimize_use_projections", true),
+        preferred: settings.get("preferred_optimize_projection_name").unwrap_or_default().into(),
+    }
 }

@@ -12,6 +12,7 @@ mod looped;
 mod merge;
 pub mod numbers;
 mod overlay;
+mod projection;
 mod random;
 mod store;
 mod temporary;
@@ -25,9 +26,11 @@ pub use store::{ExtraTables, StoreCatalog};
 pub use temporary::{TemporaryTable, TemporaryTables};
 pub use values::parse_structure;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::BooleanArray;
+use pumphouse_storage::expression::CompiledProjection;
 use pumphouse_storage::scan::{Chosen, ColumnCondition, Predicate, Wanted};
 use pumphouse_storage::{Block, Column, DataType, Value};
 
@@ -35,6 +38,9 @@ use crate::context::Settings;
 use crate::dictionary::Dictionary;
 use crate::error::{Error, Result, codes};
 use crate::sql::ast::Query;
+
+/// The engine of projections read as tables.
+pub(crate) const PROJECTION_ENGINE: &str = "Projection";
 
 /// Finds tables by name at one pinned version of the state.
 pub trait Catalog: Send + Sync {
@@ -93,6 +99,25 @@ pub trait TableSource: Send + Sync {
     }
     /// Least and greatest value of a column if known without reading.
     fn column_range(&self, _column: &str) -> Option<(Value, Value)> {
+        None
+    }
+    /// As `scan_where`, in small morsels that ascend by the sorting key in each of the ranges given
+    /// back. None if the table cannot, or is better read another way.
+    fn scan_in_order(
+        &self,
+        _columns: &[String],
+        _conditions: &[ColumnCondition],
+        _predicate: &Predicate,
+        _settings: &Settings,
+    ) -> Result<Option<(Arc<dyn MorselSource>, Vec<Range<usize>>)>> {
+        Ok(None)
+    }
+    /// Projections that queries may read instead, by name.
+    fn projections(&self) -> Vec<(String, Arc<dyn CompiledProjection>)> {
+        vec![]
+    }
+    /// A projection that keeps groups, as a table of its columns.
+    fn projection_source(&self, _name: &str) -> Option<Arc<dyn TableSource>> {
         None
     }
     /// Whether FINAL changes what it yields.
@@ -245,6 +270,21 @@ pub trait MorselSource: Send + Sync {
     /// Least and greatest value (None: no bound known) of a column in a morsel, NULLs left out; None if
     /// nothing is known.
     fn column_range(&self, _index: usize, _column: &str) -> Option<(Value, Option<Value>)> {
+        None
+    }
+    /// The first columns of the sorting key, as many as are known, at or before a morsel's first row,
+    /// and at or behind its last.
+    fn key_bounds(&self, _index: usize) -> Option<(Vec<Value>, Vec<Value>)> {
+        None
+    }
+    /// Whether it is known that no row of the morsel passes the condition of this hash.
+    fn is_ruled_out(&self, _index: usize, _condition: u128) -> bool {
+        false
+    }
+    /// No row of the morsel passes the condition of this hash.
+    fn rule_out(&self, _index: usize, _condition: u128) {}
+    /// The projection that is read.
+    fn projection(&self) -> Option<&str> {
         None
     }
     /// Lines for `EXPLAIN indexes = 1`: parts and granules read, then what each test kept.

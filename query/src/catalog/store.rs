@@ -3,9 +3,11 @@
 //! MergeTree tables are read through `storage::scan`; a view is its query; a materialized view reads
 //! the table it writes to. System tables come from the layer above ([`ExtraTables`]).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::BooleanArray;
+use pumphouse_storage::expression::CompiledProjection;
 use pumphouse_storage::log::{DefaultKind, State, Table, TableDefinition};
 use pumphouse_storage::scan::{
     self, Chosen, ColumnCondition, Predicate, PruningReport, Scan, ScanOptions, Wanted,
@@ -16,6 +18,7 @@ use super::final_scan::StoredFinalScan;
 use super::force;
 use super::join_table::{self, JoinSource};
 use super::numbers::{self, EmptySource};
+use super::projection::ProjectionSource;
 use super::{Catalog, JoinRule, MorselSource, RangeTest, SourceColumn, TableSource, ValueFilter};
 use crate::context::Settings;
 use crate::dictionary::Dictionary;
@@ -367,6 +370,30 @@ struct StoredSource {
     join_rule: Option<JoinRule>,
 }
 
+impl StoredSource {
+    fn open(
+        &self,
+        columns: &[String],
+        conditions: &[ColumnCondition],
+        predicate: &Predicate,
+        settings: &Settings,
+        single_granules: bool,
+    ) -> Result<Scan> {
+        let mut parts: Vec<Predicate> = conditions.iter().cloned().map(Predicate::Ranges).collect();
+        parts.push(predicate.clone());
+        let predicate = Predicate::all(parts);
+        force::check(&self.table, &predicate, settings)?;
+        let options = ScanOptions {
+            use_skip_indexes: settings.bool("use_skip_indexes", true),
+            ignored_indexes: force::names(settings, "ignore_data_skipping_indices"),
+            projections: force::projections(settings),
+            single_granules,
+        };
+        let state = self.state.clone();
+        Ok(scan::open_where(&self.store, state, &self.table, columns, &predicate, &options)?)
+    }
+}
+
 impl TableSource for StoredSource {
     fn columns(&self) -> &[SourceColumn] {
         &self.columns
@@ -388,18 +415,23 @@ impl TableSource for StoredSource {
         predicate: &Predicate,
         settings: &Settings,
     ) -> Result<Arc<dyn MorselSource>> {
-        let mut parts: Vec<Predicate> = conditions.iter().cloned().map(Predicate::Ranges).collect();
-        parts.push(predicate.clone());
-        let predicate = Predicate::all(parts);
-        force::check(&self.table, &predicate, settings)?;
-        let options = ScanOptions {
-            use_skip_indexes: settings.bool("use_skip_indexes", true),
-            ignored_indexes: force::names(settings, "ignore_data_skipping_indices"),
-        };
-        let state = self.state.clone();
-        let scan =
-            scan::open_where(&self.store, state, &self.table, columns, &predicate, &options)?;
+        let scan = self.open(columns, conditions, predicate, settings, false)?;
         Ok(Arc::new(StoredScan { scan, columns: columns.to_vec() }))
+    }
+
+    fn scan_in_order(
+        &self,
+        columns: &[String],
+        conditions: &[ColumnCondition],
+        predicate: &Predicate,
+        settings: &Settings,
+    ) -> Result<Option<(Arc<dyn MorselSource>, Vec<Range<usize>>)>> {
+        let scan = self.open(columns, conditions, predicate, settings, true)?;
+        if scan.report.projection.is_some() || settings.bool("force_optimize_projection", false) {
+            return Ok(None);
+        }
+        let parts = scan.part_morsels();
+        Ok(Some((Arc::new(StoredScan { scan, columns: columns.to_vec() }), parts)))
     }
 
     fn pruning_keys(&self) -> Vec<String> {
@@ -407,8 +439,21 @@ impl TableSource for StoredSource {
         let mut keys = definition.sorting_key.clone();
         keys.extend(definition.partition_key.iter().cloned());
         keys.extend(definition.clauses.indexes.iter().flat_map(scan::index_columns));
+        for (_, projection) in self.projections().iter().filter(|(_, p)| !p.groups()) {
+            keys.extend(projection.sorting().iter().cloned());
+        }
         keys.dedup();
         keys
+    }
+
+    fn projections(&self) -> Vec<(String, Arc<dyn CompiledProjection>)> {
+        scan::projections(&self.store, &self.table).unwrap_or_default()
+    }
+
+    fn projection_source(&self, name: &str) -> Option<Arc<dyn TableSource>> {
+        let found = self.projections().into_iter().find(|(n, _)| n == name)?;
+        let (store, state, table) = (&self.store, &self.state, &self.table);
+        Some(Arc::new(ProjectionSource::new(store, state, table, found)))
     }
 
     fn column_range(&self, column: &str) -> Option<(Value, Value)> {
@@ -530,6 +575,22 @@ impl MorselSource for StoredScan {
 
     fn column_range(&self, index: usize, column: &str) -> Option<(Value, Option<Value>)> {
         self.scan.morsel_range(index, column)
+    }
+
+    fn is_ruled_out(&self, index: usize, condition: u128) -> bool {
+        self.scan.is_ruled_out(index, condition)
+    }
+
+    fn rule_out(&self, index: usize, condition: u128) {
+        self.scan.rule_out(index, condition);
+    }
+
+    fn key_bounds(&self, index: usize) -> Option<(Vec<Value>, Vec<Value>)> {
+        self.scan.key_bounds(index)
+    }
+
+    fn projection(&self) -> Option<&str> {
+        self.scan.report.projection.as_deref()
     }
 
     fn explain(&self) -> Vec<String> {

@@ -17,6 +17,7 @@ mod aggregate;
 mod array_join;
 mod distinct;
 mod fill;
+mod in_order;
 mod interpolate;
 mod join;
 mod late;
@@ -45,6 +46,7 @@ pub use self::expression::evaluate;
 use self::pipeline::{Consumer, Driven, Flow, Ordered, Serial, emit_in_order};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
+use crate::optimize::read_in_order::InOrder;
 use crate::plan::{Plan, PlanNode};
 
 /// Takes a query's result, block by block, in order. Called from worker threads, one at a time.
@@ -189,10 +191,17 @@ pub(crate) fn drive(
             transform::project(input, exprs, &plan.schema, env, base, consumer)
         }
         PlanNode::Aggregate { .. } => drive_aggregate(plan, None, env, base, consumer),
-        PlanNode::Sort { input, keys, limit } => match late::Late::of(input, keys, *limit, env) {
-            Some(late) => late.drive(&plan.schema, env, base, consumer),
-            None => sort::drive_sort(input, keys, *limit, env, base, consumer),
-        },
+        PlanNode::Sort { input, keys, limit } => {
+            if let Some(order) = InOrder::of(input, keys, *limit, &env.ctx)
+                && let Some(driven) = in_order::drive(&order, &plan.schema, env, base, consumer)?
+            {
+                return Ok(driven);
+            }
+            match late::Late::of(input, keys, *limit, env) {
+                Some(late) => late.drive(&plan.schema, env, base, consumer),
+                None => sort::drive_sort(input, keys, *limit, env, base, consumer),
+            }
+        }
         PlanNode::Limit { input, limit, offset, ties } => {
             limit::drive_limit(input, *limit, *offset, ties.as_deref(), env, base, consumer)
         }

@@ -16,13 +16,15 @@ use crate::catalog::MorselSource;
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
 use crate::optimize::prewhere::rank;
-use crate::optimize::shape::{conjunction, conjuncts};
+use crate::optimize::shape::{conjunction, conjuncts, set_values};
 use crate::plan::BoundExpr;
 
 /// PREWHERE split up: its steps, and what is read when all have passed.
 pub(super) struct Prewhere {
     steps: Vec<Step>,
     pub others: Vec<String>,
+    /// Hash of the whole condition, if what rows it passes may be remembered.
+    pub condition: Option<u128>,
     /// Places of the steps' columns and then of `others` in the scan's output.
     pub places: Vec<usize>,
     /// Types of the steps' columns.
@@ -90,6 +92,18 @@ impl Prewhere {
             build.step(new, &mut parts);
         }
         build.finish()
+    }
+
+    /// The same; which morsels hold no row that passes is remembered by the table.
+    pub fn remembered(
+        self,
+        predicate: &BoundExpr,
+        schema: &[(String, DataType)],
+        ctx: &QueryContext,
+    ) -> Prewhere {
+        let wanted = ctx.settings.bool("use_query_condition_cache", true);
+        let condition = if wanted { condition_hash(predicate, schema, ctx) } else { None };
+        Prewhere { condition, ..self }
     }
 
     /// Tests morsel `index`, of the rows that `keep` keeps; None if there is no such morsel.
@@ -355,6 +369,7 @@ impl<'a> Build<'a> {
         let names = others.iter().map(|i| columns[*i].clone()).collect();
         self.places.extend(others);
         Prewhere {
+            condition: None,
             steps: self.steps,
             others: names,
             places: self.places,
@@ -362,6 +377,54 @@ impl<'a> Build<'a> {
             dropped_after,
             coded,
         }
+    }
+}
+
+/// A hash that only the same condition on the same columns has, under the same settings; None if what
+/// it says may change.
+fn condition_hash(
+    predicate: &BoundExpr,
+    schema: &[(String, DataType)],
+    ctx: &QueryContext,
+) -> Option<u128> {
+    let mut text = format!("{:?}\0{:?}\0", ctx.time_zone, ctx.settings.values);
+    stable_text(predicate, schema, &mut text).then(|| xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+}
+
+/// Appends what the expression is; false if it cannot be said, or may yield something else later.
+fn stable_text(expr: &BoundExpr, schema: &[(String, DataType)], out: &mut String) -> bool {
+    use std::fmt::Write;
+    match expr {
+        BoundExpr::Column { index, data_type } => {
+            let Some((name, _)) = schema.get(*index) else { return false };
+            write!(out, "c{}:{name}:{data_type} ", name.len()).is_ok()
+        }
+        BoundExpr::Constant { value, data_type } => {
+            let value = format!("{value:?}");
+            write!(out, "v{}:{value}:{data_type} ", value.len()).is_ok()
+        }
+        BoundExpr::LambdaParameter { depth, index, data_type } => {
+            write!(out, "p{depth}:{index}:{data_type} ").is_ok()
+        }
+        BoundExpr::Lambda { parameters, body } => {
+            write!(out, "l{parameters:?} ").is_ok() && stable_text(body, schema, out)
+        }
+        // The content of dictionaries changes.
+        BoundExpr::Call { function, arguments, data_type } => {
+            function.deterministic()
+                && !function.name().starts_with("dict")
+                && !function.name().starts_with("joinGet")
+                && write!(out, "f{}:{}:{data_type} ", function.name(), arguments.len()).is_ok()
+                && arguments.iter().all(|a| stable_text(a, schema, out))
+        }
+        BoundExpr::InSet { expr, set, negated } => match set_values(set) {
+            Some(rows) => {
+                write!(out, "s{negated}:{:?}:{rows:?} ", set.element_types).is_ok()
+                    && stable_text(expr, schema, out)
+            }
+            None => false,
+        },
+        BoundExpr::Scalar { .. } => false,
     }
 }
 

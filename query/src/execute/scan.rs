@@ -15,7 +15,7 @@ use super::pipeline::{Consumer, Driven, Flow, PARALLEL_ROWS_MIN, supply};
 use super::prewhere::{Prewhere, Scanned, never_fails};
 use super::top::TopHint;
 use super::{Env, late};
-use crate::catalog::{MorselSource, TableSource};
+use crate::catalog::{MorselSource, PROJECTION_ENGINE, TableSource};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
 use crate::optimize::predicate::filled_set_conditions;
@@ -64,37 +64,47 @@ impl ScanNode<'_> {
             if promising.as_ref().is_some_and(|rows| rows.true_count() == 0) {
                 return Ok(true);
             }
-            match bounded.or(prewhere.as_ref()) {
-                None => {
-                    let coded = self.coded(env);
-                    let block = match self.located() {
-                        true => morsels.read_columns(index, self.columns, None)?,
-                        false if !coded.is_empty() => {
-                            read_some(morsels.as_ref(), index, self.columns, None, coded)?
-                        }
-                        false => self.read_whole(morsels.as_ref(), index, env)?,
-                    };
-                    let Some(mut block) = block else { return Ok(false) };
-                    count_read(&env.ctx, block.rows(), block.memory_bytes())?;
-                    let rows = block.rows();
-                    if self.located() {
-                        block.push("", late::locators(index, rows, None));
-                    }
-                    push(self.named(block.columns, rows))?;
-                }
-                Some(prewhere) => {
-                    let rows = Rows { index, promising };
-                    return self.read_filtered(morsels.as_ref(), prewhere, rows, env, push);
-                }
-            }
-            Ok(true)
+            let rows = Rows { index, promising };
+            self.read_morsel(morsels.as_ref(), bounded.or(prewhere.as_ref()), rows, env, push)
         })?;
         Ok(Driven { morsels: driven, totals: None })
     }
 
+    /// Pushes the rows of a morsel that pass PREWHERE; false if there is no such morsel.
+    pub fn read_morsel(
+        &self,
+        morsels: &dyn MorselSource,
+        prewhere: Option<&Prewhere>,
+        rows: Rows,
+        env: &Env,
+        push: &mut dyn FnMut(Block) -> Result<Flow>,
+    ) -> Result<bool> {
+        if let Some(prewhere) = prewhere {
+            return self.read_filtered(morsels, prewhere, rows, env, push);
+        }
+        let (index, coded) = (rows.index, self.coded(env));
+        let block = match self.located() {
+            true => morsels.read_columns(index, self.columns, None)?,
+            false if !coded.is_empty() => read_some(morsels, index, self.columns, None, coded)?,
+            false => self.read_whole(morsels, index, env)?,
+        };
+        let Some(mut block) = block else { return Ok(false) };
+        count_read(&env.ctx, block.rows(), block.memory_bytes())?;
+        let rows = block.rows();
+        if self.located() {
+            block.push("", late::locators(index, rows, None));
+        }
+        push(self.named(block.columns, rows))?;
+        Ok(true)
+    }
+
     /// PREWHERE as it is, and as it is once a sort above has a bound for its first column, which is
     /// then looked at first. A dear column that others are tested before is not read first.
-    fn conditions(&self, top: Option<&TopHint>, env: &Env) -> (Option<Prewhere>, Option<Prewhere>) {
+    pub fn conditions(
+        &self,
+        top: Option<&TopHint>,
+        env: &Env,
+    ) -> (Option<Prewhere>, Option<Prewhere>) {
         if self.final_ {
             return (None, None);
         }
@@ -102,7 +112,11 @@ impl ScanNode<'_> {
         let (columns, schema) = (self.columns, self.schema);
         let coded = self.coded(env);
         let scanned = Scanned { columns, schema, unread: &self.hints.unread, key, coded };
-        let plain = self.prewhere.map(|p| Prewhere::new(Some(p), &scanned, false));
+        let plain = self.prewhere.map(|p| {
+            let prewhere = Prewhere::new(Some(p), &scanned, false);
+            // What a bound leaves out says nothing about the condition.
+            if top.is_none() { prewhere.remembered(p, schema, &env.ctx) } else { prewhere }
+        });
         let cheap = key.is_some_and(|key| {
             let data_type = schema[key].1.inner();
             data_type.is_integer() || data_type.is_date_or_time()
@@ -164,11 +178,18 @@ impl ScanNode<'_> {
         let ctx = &env.ctx;
         let Rows { index, promising } = rows;
         let top = env.top.as_deref();
+        let remembered = prewhere.condition.filter(|_| top.is_none() && promising.is_none());
+        if remembered.is_some_and(|condition| morsels.is_ruled_out(index, condition)) {
+            return Ok(true);
+        }
         let Some(passed) = prewhere.read(morsels, index, promising, top, ctx)? else {
             return Ok(false);
         };
         let mut bytes = passed.bytes;
         if passed.kept == 0 {
+            if let Some(condition) = remembered {
+                morsels.rule_out(index, condition);
+            }
             count_read(ctx, passed.rows, bytes)?;
             return Ok(true);
         }
@@ -194,10 +215,10 @@ impl ScanNode<'_> {
 }
 
 /// Rows of a morsel that are to be read.
-struct Rows {
-    index: usize,
+pub(super) struct Rows {
+    pub index: usize,
     /// None: all.
-    promising: Option<BooleanArray>,
+    pub promising: Option<BooleanArray>,
 }
 
 /// Columns `names` of a morsel; those of `coded` may be dictionaries.
@@ -238,11 +259,51 @@ pub(super) fn open(
     final_: bool,
     env: &Env,
 ) -> Result<Arc<dyn MorselSource>> {
+    let settings = &env.ctx.settings;
+    let forced = settings.bool("force_optimize_projection", false);
+    let is_table = source.engine().ends_with("MergeTree");
+    let unused = |why: &str| {
+        Error::new(
+            codes::PROJECTION_NOT_USED,
+            format!(
+                "No projection is used when optimize_use_projections = 1 and force_optimize_projection = 1: {why}"
+            ),
+        )
+    };
     if final_ {
-        let settings = &env.ctx.settings;
+        if forced && is_table {
+            return Err(unused("the query uses FINAL"));
+        }
         let by_partition = settings.bool("do_not_merge_across_partitions_select_final", false);
         return source.scan_final(columns, conditions, by_partition);
     }
+    let all = known_conditions(source, columns, conditions, hints);
+    let opened = source.scan_where(columns, &all, &hints.predicate, settings)?;
+    if forced && is_table && opened.projection().is_none() {
+        return Err(unused("none has what the query reads"));
+    }
+    let named = settings.get("force_optimize_projection_name").filter(|name| !name.is_empty());
+    if let Some(name) = named
+        && (is_table || source.engine() == PROJECTION_ENGINE)
+        && opened.projection() != Some(name)
+    {
+        return Err(Error::new(
+            codes::INCORRECT_DATA,
+            format!(
+                "Projection {name} is specified in setting force_optimize_projection_name but not used"
+            ),
+        ));
+    }
+    Ok(opened)
+}
+
+/// The conditions, and those of sets that are filled by now.
+pub(super) fn known_conditions(
+    source: &dyn TableSource,
+    columns: &[String],
+    conditions: &[ColumnCondition],
+    hints: &ScanHints,
+) -> Vec<ColumnCondition> {
     let mut all = conditions.to_vec();
     let schema: Vec<(String, DataType)> = source
         .columns()
@@ -263,7 +324,7 @@ pub(super) fn open(
             all.extend(filled_set_conditions(part, rows, &ordered));
         }
     }
-    source.scan_where(columns, &all, &hints.predicate, &env.ctx.settings)
+    all
 }
 
 /// Counts rows and bytes read; fails when `max_rows_to_read` or `max_bytes_to_read` is passed.

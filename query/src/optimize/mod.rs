@@ -2,7 +2,8 @@
 //!
 //! The order matters: filters go down first, then columns that nobody reads go away, then what is
 //! left above scans becomes conditions and PREWHERE. [`shape`] holds what the rules share: walking
-//! plans and renumbering expressions. Rules are pure; none of them reads a table.
+//! plans and renumbering expressions. Rules are pure; none of them reads a table
+//! (`projections` asks how much there would be to read).
 
 mod arithmetic_sum;
 mod column_pruning;
@@ -16,6 +17,8 @@ mod monotonic;
 pub(crate) mod predicate;
 pub(crate) mod prewhere;
 mod project_merge;
+mod projections;
+pub(crate) mod read_in_order;
 pub(crate) mod scan_conditions;
 pub(crate) mod scan_outputs;
 pub(crate) mod shape;
@@ -54,8 +57,12 @@ pub fn optimize(plan: Plan) -> Result<Plan> {
 pub fn optimize_in(plan: Plan, ctx: &QueryContext) -> Result<Plan> {
     let mut plan = plan;
     optimize_sets(&mut plan, ctx)?;
-    for (_, rule) in RULES {
+    for (name, rule) in RULES {
         plan = rule(plan);
+        if *name == "project_merge" {
+            // Before aggregates are taken apart: a projection has them as they were written.
+            plan = projections::apply(plan, ctx);
+        }
     }
     plan = scan_conditions::apply(plan, ctx);
     if ctx.settings.bool("optimize_move_to_prewhere", true) {

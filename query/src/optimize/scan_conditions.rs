@@ -31,21 +31,35 @@ fn rewrite(mut plan: Plan, ctx: &QueryContext) -> Plan {
     let mut parts = vec![];
     conjuncts(predicate.clone(), &mut parts);
     let keys = source.pruning_keys();
-    let surroundings = Surroundings::new(&schema, &keys, ctx);
-    let mut beyond = vec![];
+    let (found, beyond) = filter_conditions(&parts, &schema, &keys, ctx);
+    conditions.extend(found);
+    hints.predicate = beyond;
     for part in &parts {
-        conditions.extend(surroundings.conditions(part));
-        beyond.push(surroundings.beyond_conditions(part));
         if let BoundExpr::InSet { set, negated: false, .. } = part
             && matches!(set.source, SetSource::Subquery(_))
         {
             hints.late_sets.push(part.clone());
         }
     }
-    let derived = monotonic::key_conditions(&keys, &schema, conditions, ctx);
-    conditions.extend(derived);
-    hints.predicate = Predicate::all(beyond);
     plan
+}
+
+/// What the conjuncts of a filter say: conditions, and what goes beyond them.
+pub(super) fn filter_conditions(
+    parts: &[BoundExpr],
+    schema: &[(String, DataType)],
+    keys: &[String],
+    ctx: &QueryContext,
+) -> (Vec<ColumnCondition>, Predicate) {
+    let surroundings = Surroundings::new(schema, keys, ctx);
+    let (mut conditions, mut beyond) = (vec![], vec![]);
+    for part in parts {
+        conditions.extend(surroundings.conditions(part));
+        beyond.push(surroundings.beyond_conditions(part));
+    }
+    let derived = monotonic::key_conditions(keys, schema, &conditions, ctx);
+    conditions.extend(derived);
+    (conditions, Predicate::all(beyond))
 }
 
 /// The condition that `part` implies (several for a tuple IN).

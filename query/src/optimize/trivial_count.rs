@@ -20,7 +20,8 @@ fn rewrite(plan: Plan) -> Plan {
     }
 }
 
-fn known(plan: &Plan) -> Option<Block> {
+/// The answer, if the table knows it.
+pub(super) fn known(plan: &Plan) -> Option<Block> {
     let PlanNode::Aggregate { input, keys, aggregates, grouping_sets, with_totals: false, .. } =
         &plan.node
     else {

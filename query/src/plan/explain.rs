@@ -7,7 +7,9 @@
 
 use pumphouse_storage::DataType;
 
-use crate::context::Settings;
+use crate::catalog::PROJECTION_ENGINE;
+use crate::context::{QueryContext, Settings};
+use crate::optimize::read_in_order::InOrder;
 
 use super::{BoundExpr, Plan, PlanNode, SetSource, SortKey, WindowKind};
 use crate::sql::ast::{JoinKind, JoinStrictness};
@@ -23,20 +25,39 @@ struct Step<'p> {
 pub fn plan_lines(plan: &Plan, indexes: bool) -> Vec<String> {
     let names: Vec<&str> = plan.schema.iter().map(|(n, _)| n.as_str()).collect();
     let mut lines = vec![format!("Output: {}", names.join(", ")), String::new()];
-    tree_lines(plan, indexes, "", "", &mut lines);
+    tree_lines(plan, indexes, "Default", ["", ""], &mut lines);
     lines
 }
 
-fn tree_lines(plan: &Plan, indexes: bool, first: &str, rest: &str, lines: &mut Vec<String>) {
+/// `read_type`: how a scan right below the steps so far is read. `indent`: of the first line, of others.
+fn tree_lines(
+    plan: &Plan,
+    indexes: bool,
+    read_type: &str,
+    [first, rest]: [&str; 2],
+    lines: &mut Vec<String>,
+) {
     let plan = visible(plan);
-    let step = step(plan, indexes);
+    let step = step(plan, indexes, read_type);
+    let read_type = match &plan.node {
+        PlanNode::Filter { .. } => read_type,
+        PlanNode::Sort { input, keys, limit } => {
+            match InOrder::of(input, keys, *limit, &QueryContext::new("", 0, 0)) {
+                Some(order) if order.descending => "InReverseOrder",
+                Some(_) => "InOrder",
+                None => "Default",
+            }
+        }
+        _ => "Default",
+    };
     lines.push(format!("{first}{}", step.title));
     let bar = if step.inputs.is_empty() { "   " } else { "│  " };
     lines.extend(step.properties.iter().map(|p| format!("{rest}{bar}{p}")));
     for (i, input) in step.inputs.iter().enumerate() {
         let last = i + 1 == step.inputs.len();
         let (branch, below) = if last { ("└──", "   ") } else { ("├──", "│  ") };
-        tree_lines(input, indexes, &format!("{rest}{branch}"), &format!("{rest}{below}"), lines);
+        let indent = [&*format!("{rest}{branch}"), &*format!("{rest}{below}")];
+        tree_lines(input, indexes, read_type, indent, lines);
     }
 }
 
@@ -48,7 +69,7 @@ fn visible(plan: &Plan) -> &Plan {
     }
 }
 
-fn step(plan: &Plan, indexes: bool) -> Step<'_> {
+fn step<'p>(plan: &'p Plan, indexes: bool, read_type: &str) -> Step<'p> {
     use PlanNode::*;
     let one = |title: &str, properties: Vec<String>, input| Step {
         title: title.to_string(),
@@ -61,7 +82,7 @@ fn step(plan: &Plan, indexes: bool) -> Step<'_> {
             let rows: usize = blocks.iter().map(|b| b.rows()).sum();
             leaf("ReadFromPreparedSource", vec![format!("Rows: {rows}")])
         }
-        Scan { .. } => scan(plan, indexes),
+        Scan { .. } => scan(plan, indexes, read_type),
         Filter { input, predicate } => {
             let column = format!("Filter column: {}", text(predicate, &input.schema));
             one("Filter (WHERE)", vec![column], input)
@@ -145,17 +166,25 @@ fn leaf(title: &str, properties: Vec<String>) -> Step<'static> {
     Step { title: title.to_string(), properties, inputs: vec![] }
 }
 
-fn scan(plan: &Plan, indexes: bool) -> Step<'_> {
+fn scan<'p>(plan: &'p Plan, indexes: bool, read_type: &str) -> Step<'p> {
     let PlanNode::Scan { source, columns, conditions, prewhere, final_, sample, hints } =
         &plan.node
     else {
         return leaf("Expression", vec![]);
     };
     let engine = source.engine();
+    // Opened to say what pruning keeps, and whether a projection is read.
+    let open = (indexes || !source.projections().is_empty())
+        .then(|| source.scan_where(columns, conditions, &hints.predicate, &Settings::default()));
+    let projection = match &open {
+        Some(Ok(open)) if !final_ => open.projection(),
+        _ => None,
+    };
     let title = match engine.as_str() {
         "Memory" => "ReadFromMemoryStorage".to_string(),
-        engine if engine.ends_with("MergeTree") => {
-            format!("ReadFromMergeTree ({})", source.name())
+        engine if engine.ends_with("MergeTree") || engine == PROJECTION_ENGINE => {
+            let name = projection.map_or_else(|| source.name(), str::to_string);
+            format!("ReadFromMergeTree ({name})")
         }
         engine => format!("ReadFrom{engine}"),
     };
@@ -174,16 +203,18 @@ fn scan(plan: &Plan, indexes: bool) -> Step<'_> {
     }
     if indexes {
         properties.push("Indexes:".into());
-        match source.scan_where(columns, conditions, &hints.predicate, &Settings::default()) {
-            Ok(open) => {
+        match &open {
+            Some(Ok(open)) => {
                 let mut lines = open.explain();
                 if lines.first().is_some_and(|l| l.starts_with("Parts:")) {
                     properties.insert(0, lines.remove(0));
-                    properties.insert(0, "Read type: Default".into());
+                    let read_type = if projection.is_some() { "Default" } else { read_type };
+                    properties.insert(0, format!("Read type: {read_type}"));
                 }
                 properties.extend(lines.into_iter().map(|l| format!("  {l}")));
             }
-            Err(e) => properties.push(format!("  {e}")),
+            Some(Err(e)) => properties.push(format!("  {e}")),
+            None => {}
         }
     }
     Step { title, properties, inputs: vec![] }

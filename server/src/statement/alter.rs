@@ -106,20 +106,24 @@ impl Run<'_> {
         let mut draft: Option<Draft> = None;
         // Changes of rows that follow from changes of the definition are waited for.
         let mut wait = false;
-        for command in commands {
-            if let Some(row_changes) = self.mutation_commands(table, command)? {
-                wait |= matches!(command, AlterCommand::ClearColumn { .. });
-                mutations.extend(row_changes);
-                continue;
-            }
+        for command in commands.iter().filter(|c| !changes_rows(c)) {
             let draft = match &mut draft {
                 Some(draft) => draft,
                 None => draft.insert(Draft::of(self, table)?),
             };
             draft.apply(self, command)?;
         }
-        if let Some(draft) = draft {
-            let (definition, effects) = draft.finish(self)?;
+        // Rows may be changed by what the same statement adds.
+        let mut later = table.clone();
+        let finished = draft.map(|draft| draft.finish(self)).transpose()?;
+        if let Some((definition, _)) = &finished {
+            later = Arc::new(Table { definition: definition.clone(), ..(**table).clone() });
+        }
+        for command in commands.iter().filter(|c| changes_rows(c)) {
+            wait |= matches!(command, AlterCommand::ClearColumn { .. });
+            mutations.extend(self.mutation_commands(&later, command)?.unwrap_or_default());
+        }
+        if let Some((definition, effects)) = finished {
             if effects.touches_rows {
                 commit.preconditions.push(Precondition::MutationsDone { table: id });
             }
@@ -236,7 +240,10 @@ fn changes_rows(command: &AlterCommand) -> bool {
         | AlterCommand::Delete { .. }
         | AlterCommand::ClearColumn { .. } => true,
         AlterCommand::Other(text) => {
-            alter_words::kept(text).is_some_and(|kept| matches!(kept, Kept::Materialize { .. }))
+            matches!(
+                alter_words::kept(text),
+                Some(Kept::Materialize { .. } | Kept::Clear { kind: "PROJECTION", .. })
+            )
         }
         _ => false,
     }

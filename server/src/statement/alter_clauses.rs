@@ -76,9 +76,6 @@ impl Draft {
                 if self.create.projections.iter().any(|(n, _)| n == name) {
                     return exists("projection", name, *if_not_exists);
                 }
-                for column in super::query_names(query) {
-                    self.check_column(&column)?;
-                }
                 let names: Vec<&str> =
                     self.create.projections.iter().map(|(n, _)| n.as_str()).collect();
                 let at = place("projection", &names, *first, after.as_deref())?;
@@ -87,6 +84,13 @@ impl Draft {
             }
             AlterCommand::Other(text) => match kept(text) {
                 Some(Kept::Drop { kind, name, if_exists }) => self.drop(kind, &name, if_exists),
+                // What parts have of it goes when they are written anew.
+                Some(Kept::Clear { kind: "INDEX", name, if_exists, .. }) => {
+                    match if_exists || self.create.indexes.iter().any(|i| i.name == name) {
+                        true => Ok(()),
+                        false => self.drop("INDEX", &name, false),
+                    }
+                }
                 _ => Err(unsupported(text)),
             },
             other => Err(unsupported(&format::alter_command(other))),
@@ -106,17 +110,6 @@ impl Draft {
             .collect();
         pumphouse_query::bind::bind_expression(expr, &schema, run.context)?;
         Ok(())
-    }
-
-    fn check_column(&self, name: &str) -> Result<()> {
-        let first = name.split('.').next().unwrap_or(name);
-        if self.position(name).is_some() || self.position(first).is_some() {
-            return Ok(());
-        }
-        Err(Error::new(
-            codes::UNKNOWN_IDENTIFIER,
-            format!("Unknown expression identifier `{name}`"),
-        ))
     }
 
     fn drop(&mut self, kind: &str, name: &str, if_exists: bool) -> Result<()> {
@@ -338,8 +331,12 @@ fn exists(kind: &str, name: &str, allowed: bool) -> Result<()> {
     if allowed {
         return Ok(());
     }
+    let code = match kind {
+        "projection" => codes::ILLEGAL_PROJECTION,
+        _ => codes::ILLEGAL_COLUMN,
+    };
     Err(Error::new(
-        codes::ILLEGAL_COLUMN,
+        code,
         format!("Cannot add {kind} {name}: {kind} with this name already exists."),
     ))
 }

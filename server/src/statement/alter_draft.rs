@@ -119,6 +119,7 @@ impl Draft {
         } else {
             run.table_definition(self.create)?
         };
+        super::projection::check_states(&old, &definition)?;
         definition.uuid = old.uuid;
         definition.comment = comment;
         (definition.target, definition.source) = (old.target.clone(), old.source.clone());
@@ -271,7 +272,8 @@ impl Draft {
         Ok(())
     }
 
-    /// Error 524 if a key, an index, a projection or the like uses the column.
+    /// Error 524 if a key, an index or the like uses the column. (A projection that loses a column
+    /// shows when the definition is made.)
     pub(super) fn check_unused(&self, verb: &str, name: &str) -> Result<()> {
         self.check_key(verb, name)?;
         let refuse = |what: &str| {
@@ -288,11 +290,6 @@ impl Draft {
         }
         if self.create.constraints.iter().any(|(_, _, expr)| uses(expr, name)) {
             return refuse("a constraint");
-        }
-        for (projection, query) in &self.create.projections {
-            if super::query_names(query).iter().any(|n| n == name) {
-                return refuse(&format!("projection {projection}"));
-            }
         }
         Ok(())
     }
@@ -409,7 +406,8 @@ impl Draft {
             "TTL" => column.ttl.is_some(),
             _ => !column.settings.is_empty(),
         };
-        if !had {
+        // What this statement adds is not there yet to lose anything.
+        if !had || (self.added.contains(name) && word != "COMMENT") {
             return Err(Error::new(
                 codes::BAD_ARGUMENTS,
                 format!("Column `{name}` doesn't have {word}, cannot remove it."),

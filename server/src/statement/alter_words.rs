@@ -8,11 +8,18 @@ use pumphouse_query::sql::lexer::{Lexer, TokenKind};
 /// A kept command, read.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kept {
-    /// DROP (or CLEAR) INDEX, PROJECTION, CONSTRAINT or STATISTICS.
+    /// DROP INDEX, PROJECTION, CONSTRAINT or STATISTICS.
     Drop {
         kind: &'static str,
         name: String,
         if_exists: bool,
+    },
+    /// CLEAR INDEX, PROJECTION or STATISTICS.
+    Clear {
+        kind: &'static str,
+        name: String,
+        if_exists: bool,
+        partition: Option<Expr>,
     },
     Materialize {
         kind: &'static str,
@@ -182,7 +189,13 @@ pub(super) fn kept(text: &str) -> Option<Kept> {
     let mut words = Words::of(text);
     let command = if words.take("DROP DETACHED") {
         Kept::Partition(PartitionCommand::DropDetached(words.which(&[])?))
-    } else if words.take("DROP") || words.take("CLEAR") {
+    } else if words.take("CLEAR") {
+        let kind = words.take_any(&["INDEX", "PROJECTION", "STATISTICS"])?;
+        let if_exists = words.take("IF EXISTS");
+        let name = words.name()?;
+        let partition = if words.take("IN PARTITION") { Some(words.partition(&[])?) } else { None };
+        Kept::Clear { kind, name, if_exists, partition }
+    } else if words.take("DROP") {
         let kind = words.take_any(&["INDEX", "PROJECTION", "CONSTRAINT", "STATISTICS"])?;
         let if_exists = words.take("IF EXISTS");
         Kept::Drop { kind, name: words.name()?, if_exists }

@@ -135,6 +135,12 @@ impl Run<'_> {
         }
         if engine.ends_with("MergeTree") {
             check_skip_indexes(&definition, self.server.store.compiler().as_ref())?;
+            super::projection::check(&definition, self.server.store.compiler().as_ref())?;
+        } else if !definition.clauses.projections.is_empty() {
+            return Err(Error::new(
+                codes::BAD_ARGUMENTS,
+                format!("Engine {} doesn't support projections.", definition.engine),
+            ));
         }
         Ok(definition)
     }
@@ -349,7 +355,7 @@ fn table_clauses(create: &CreateTable) -> TableClauses {
             .iter()
             .map(|(name, query)| ProjectionDefinition {
                 name: name.clone(),
-                select: format::query(query, false),
+                select: format::projection(query),
             })
             .collect(),
         constraints: create

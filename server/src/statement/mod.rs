@@ -30,6 +30,7 @@ mod optimize;
 mod other;
 mod partition;
 mod plain_engine;
+mod projection;
 mod refresh;
 mod rename;
 mod secrets;

@@ -55,6 +55,12 @@ impl Run<'_> {
                 (actions, partition.clone())
             }
             AlterCommand::Other(text) => match kept(text) {
+                Some(Kept::Clear { kind: "PROJECTION", name, partition, .. }) => {
+                    (super::projection::actions(definition, &name, false), partition)
+                }
+                Some(Kept::Materialize { kind: "PROJECTION", name: Some(name), partition }) => {
+                    (super::projection::actions(definition, &name, true), partition)
+                }
                 Some(Kept::Materialize { kind, name, partition }) => {
                     (materialize_actions(definition, kind, name.as_deref())?, partition)
                 }
@@ -384,6 +390,11 @@ impl Run<'_> {
             Some(partition) => self.partition_id(definition, partition)?,
             None => None,
         };
+        if super::projection::deletes_by_mutation(definition)? {
+            self.alter(alter)?;
+            let now = self.table_now(&database, &alter.name.name)?;
+            return self.wait_for_mutations(now.definition.uuid, now.changes.last_mutation);
+        }
         let deletion = Deletion {
             database: &database,
             table: &alter.name.name,
@@ -512,17 +523,12 @@ fn materialize_actions(
     let name = name.unwrap_or_default();
     let known = match kind {
         "INDEX" => clauses.indexes.iter().any(|i| i.name == name),
-        "PROJECTION" => clauses.projections.iter().any(|p| p.name == name),
         "COLUMN" => definition.columns.iter().any(|c| c.name == name),
         "TTL" => !clauses.ttl.is_empty() || definition.columns.iter().any(|c| !c.ttl.is_empty()),
         _ => return Err(Error::new(codes::NOT_IMPLEMENTED, "Statistics are not supported")),
     };
     if !known {
         return Err(match kind {
-            "PROJECTION" => Error::new(
-                codes::NO_SUCH_PROJECTION_IN_TABLE,
-                format!("There is no projection {name} in table."),
-            ),
             "COLUMN" => Error::new(
                 codes::NO_SUCH_COLUMN_IN_TABLE,
                 format!("There is no column {name} in table."),

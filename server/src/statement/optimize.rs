@@ -43,6 +43,9 @@ impl Run<'_> {
         if request.cleanup {
             self.check_cleanup(definition)?;
         }
+        if self.server.merges.is_paused(definition.uuid) && table.parts.len() > 1 {
+            return Err(Error::new(codes::ABORTED, "Cancelled merging parts"));
+        }
         let options = Optimize {
             final_: request.final_,
             partition: match &request.partition {

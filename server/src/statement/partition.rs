@@ -398,6 +398,10 @@ fn check_same_structure(from: &TableDefinition, to: &TableDefinition) -> Result<
     if !to.engine.ends_with("MergeTree") {
         return differ("storages");
     }
+    let lacks = |p| !to.clauses.projections.contains(p);
+    if from.clauses.projections.iter().any(lacks) {
+        return differ("projections.");
+    }
     Ok(())
 }
 

@@ -23,7 +23,19 @@ impl Run<'_> {
                 self.view_command(&verb, command)
             }
             "STOP MERGES" | "START MERGES" => {
-                self.server.merges.set_paused(words == "STOP MERGES");
+                let stop = words == "STOP MERGES";
+                match &command.table {
+                    None => self.server.merges.set_paused(stop),
+                    Some(name) => {
+                        let database = self.database(&name.database).to_string();
+                        let table = self.table_now(&database, &name.name)?;
+                        self.server.merges.set_table_paused(table.definition.uuid, stop);
+                    }
+                }
+                Ok(())
+            }
+            "DROP QUERY CONDITION CACHE" | "CLEAR QUERY CONDITION CACHE" => {
+                self.server.store.condition_cache().clear();
                 Ok(())
             }
             "FLUSH LOGS" => self.flush_logs(command),

@@ -66,7 +66,18 @@ pub fn metric_values(server: &Server, state: &State) -> Vec<(&'static str, i64, 
     let mutations = state.tables.values().filter(|t| !t.mutations_done()).count();
     let with_assignment = consumers.iter().filter(|c| !c.assignments.is_empty()).count();
     let stats = server.store.stats();
+    let conditions = server.store.condition_cache().stats();
     vec![
+        (
+            "QueryConditionCacheBytes",
+            conditions.bytes as i64,
+            "Total size of the query condition cache in bytes",
+        ),
+        (
+            "QueryConditionCacheEntries",
+            conditions.entries as i64,
+            "Total entries in the query condition cache",
+        ),
         ("Query", count(server.processes.running().len()), "Number of executing queries"),
         ("Merge", count(running_merges.len()), "Number of executing background merges"),
         (
@@ -123,7 +134,18 @@ pub fn event_values(server: &Server) -> Vec<(&'static str, u64, &'static str)> {
     let (stats, scrub) = (server.store.stats(), server.scrub.counts());
     let lost = server.logs.dropped();
     let load = |n: &AtomicU64| n.load(Ordering::Relaxed);
+    let conditions = server.store.condition_cache().stats();
     list.extend([
+        (
+            "QueryConditionCacheHits",
+            conditions.hits,
+            "Number of times an entry has been found in the query condition cache",
+        ),
+        (
+            "QueryConditionCacheMisses",
+            conditions.misses,
+            "Number of times an entry has not been found in the query condition cache",
+        ),
         ("KafkaMessagesRead", sum(|c| c.messages), "Number of Kafka messages already processed"),
         ("KafkaRowsRead", sum(|c| c.rows), "Number of rows parsed from Kafka messages"),
         (

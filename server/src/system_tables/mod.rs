@@ -12,6 +12,7 @@ mod format_function;
 mod information_schema;
 mod introspection;
 mod objects;
+mod projections;
 mod refreshes;
 pub(crate) mod rows;
 mod storage;
@@ -50,7 +51,9 @@ const FILLERS: &[(&str, Filler)] = &[
     ("parts_columns", storage::parts_columns),
     ("detached_parts", storage::detached_parts),
     ("data_skipping_indices", storage::data_skipping_indices),
-    ("projections", storage::projections),
+    ("projections", projections::projections),
+    ("projection_parts", projections::projection_parts),
+    ("projection_parts_columns", projections::projection_parts_columns),
     ("storage_policies", storage::storage_policies),
     ("events", activity::events),
     ("errors", activity::errors),

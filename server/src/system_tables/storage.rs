@@ -1,4 +1,4 @@
-//! `system.parts`, `parts_columns`, `detached_parts`, `data_skipping_indices`, `projections`, `disks`,
+//! `system.parts`, `parts_columns`, `detached_parts`, `data_skipping_indices`, `disks`,
 //! `storage_policies`: what lies on the disk.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::server::Server;
 use crate::statement::default_kind_name;
 
 /// What ClickHouse shows as the partition's value.
-fn partition_text(part: &PartMeta) -> &str {
+pub(super) fn partition_text(part: &PartMeta) -> &str {
     if part.partition_id == "all" { "tuple()" } else { &part.partition_id }
 }
 
@@ -54,6 +54,7 @@ pub fn parts(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
                 ("delete_ttl_info_min", ttl(ttl_min)),
                 ("delete_ttl_info_max", ttl(ttl_max)),
                 ("has_lightweight_delete", flag(part.mask.is_some())),
+                ("projections", texts(super::projections::names(server, d, part))),
                 ("database", text(&d.database)),
                 ("table", text(&d.name)),
                 ("engine", text(&d.engine)),
@@ -166,23 +167,6 @@ pub fn data_skipping_indices(_: &Server, state: &State, rows: &mut Rows) -> Resu
                 ("type_full", text(&index.index_type)),
                 ("expr", text(&index.expression)),
                 ("granularity", number(index.granularity)),
-            ]);
-        }
-    }
-    Ok(())
-}
-
-pub fn projections(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
-    for table in attached(state) {
-        let d = &table.definition;
-        for projection in &d.clauses.projections {
-            let aggregates = projection.select.to_ascii_uppercase().contains("GROUP BY");
-            rows.push(&[
-                ("database", text(&d.database)),
-                ("table", text(&d.name)),
-                ("name", text(&projection.name)),
-                ("type", Value::Int(aggregates.into())),
-                ("query", text(&projection.select)),
             ]);
         }
     }

@@ -99,6 +99,11 @@ pub enum MutationAction {
     },
     /// The part is written anew, by the definition of the time (MATERIALIZE, conversions).
     Rewrite,
+    /// The part is written anew with the projection of that name, or without it.
+    Projection {
+        name: String,
+        keep: bool,
+    },
 }
 
 /// What a table keeps besides its live parts.

@@ -102,6 +102,11 @@ fn write_mutation(w: &mut Writer, mutation: &Mutation) {
                 w.list(columns, |w, text| w.text(text));
             }
             MutationAction::Rewrite => w.u8(3),
+            MutationAction::Projection { name, keep } => {
+                w.u8(4);
+                w.text(name);
+                w.bool(*keep);
+            }
         }
     });
 }
@@ -122,6 +127,7 @@ fn read_command(r: &mut Reader) -> WireResult<MutationCommand> {
         1 => MutationAction::Delete { condition: r.text()? },
         2 => MutationAction::SetDefault { columns: r.list(Reader::text)? },
         3 => MutationAction::Rewrite,
+        4 => MutationAction::Projection { name: r.text()?, keep: r.bool()? },
         other => return r.error(format!("unknown mutation command {other}")),
     };
     Ok(MutationCommand { action, partition_id, text })

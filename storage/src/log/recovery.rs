@@ -418,7 +418,9 @@ pub fn remove_orphans(disk: &dyn Disk, state: &State) -> Result<usize> {
 }
 
 fn part_id_of(name: &str) -> Option<PartId> {
-    let hex = name.strip_suffix(".part").or_else(|| name.strip_suffix(".mask"));
+    // What a part was being made of: its number, a dot, a number of its own.
+    let run = || name.strip_suffix(".run")?.split_once('.').map(|(id, _)| id);
+    let hex = name.strip_suffix(".part").or_else(|| name.strip_suffix(".mask")).or_else(run);
     let hex = hex.filter(|hex| hex.len() == 16)?;
     let epoch = u32::from_str_radix(hex.get(..8)?, 16).ok()?;
     let number = u32::from_str_radix(hex.get(8..)?, 16).ok()?;

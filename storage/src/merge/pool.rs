@@ -66,6 +66,8 @@ struct Work {
     stopping: bool,
     /// No merge starts while this is set (`SYSTEM STOP MERGES`).
     paused: bool,
+    /// Tables for which it is set alone.
+    paused_tables: HashSet<Uuid>,
     /// Counts wakes, so that one that comes while a thread looks is not lost.
     wakes: u64,
     running: HashMap<u64, (RunningMerge, Arc<Progress>)>,
@@ -142,6 +144,23 @@ impl MergePool {
         self.wake();
     }
 
+    /// The same for one table.
+    pub fn set_table_paused(&self, table: Uuid, paused: bool) {
+        let mut work = self.shared.work.lock();
+        match paused {
+            true => work.paused_tables.insert(table),
+            false => work.paused_tables.remove(&table),
+        };
+        drop(work);
+        self.wake();
+    }
+
+    /// Whether merges of the table are stopped, alone or with all others.
+    pub fn is_paused(&self, table: Uuid) -> bool {
+        let work = self.shared.work.lock();
+        work.paused || work.paused_tables.contains(&table)
+    }
+
     /// Cancels what runs and waits for the threads to end. A second call does nothing.
     pub fn stop(&self) {
         {
@@ -196,7 +215,15 @@ impl Shared {
 
     /// Picks and claims a merge over all tables.
     fn find(&self, state: &State, small_only: bool) -> Option<Job> {
-        if self.work.lock().paused || !self.store.has_free_space().unwrap_or(false) {
+        let paused = {
+            let mut work = self.work.lock();
+            work.paused_tables.retain(|table| state.tables.contains_key(table));
+            if work.paused {
+                return None;
+            }
+            work.paused_tables.clone()
+        };
+        if !self.store.has_free_space().unwrap_or(false) {
             return None;
         }
         let limits = MergeLimits {
@@ -213,7 +240,8 @@ impl Shared {
                 "Memory" | "Log" | "TinyLog" | "StripeLog" | "Set" | "Join" => true,
                 engine => engine.ends_with("MergeTree"),
             };
-            let mergeable = keeps_parts && !table.detached;
+            let stopped = paused.contains(&table.definition.uuid);
+            let mergeable = keeps_parts && !table.detached && !stopped;
             if !mergeable || table.parts.is_empty() || self.rests(table, now) {
                 continue;
             }

@@ -16,6 +16,10 @@ use crate::block::{Block, Column};
 use crate::error::{Error, Result};
 use crate::expression::{CompiledExpression, CompiledGrouping, ExpressionCompiler};
 use crate::log::{ColumnDefinition, TableDefinition, TtlRuleAction};
+use crate::part::codec::Generic;
+use crate::part::codec::declare::parse_default;
+use crate::scan::OpenPart;
+use crate::table::column_reader::ColumnReader;
 use crate::table::key::{TableKeys, evaluate};
 use crate::table::order::SortKeys;
 use crate::table::stored_columns;
@@ -30,6 +34,13 @@ pub(crate) struct TtlRules {
     rows: Vec<RowRule>,
     columns: Vec<ColumnRule>,
     groups: Vec<GroupRule>,
+    codecs: Vec<CodecRule>,
+}
+
+/// Rows that are all this old are compressed so when they are next written.
+struct CodecRule {
+    when: Arc<dyn CompiledExpression>,
+    codec: Generic,
 }
 
 struct RowRule {
@@ -74,8 +85,15 @@ impl TtlRules {
                     keys: keys.len(),
                     grouping: compiler.group(set, &schema)?,
                 }),
-                // One disk, and the codecs of the columns: nothing to do.
-                TtlRuleAction::Recompress { .. } | TtlRuleAction::Move { .. } => {}
+                TtlRuleAction::Recompress { codec } => {
+                    let inner = codec.strip_prefix("CODEC(").and_then(|c| c.strip_suffix(')'));
+                    rules.codecs.push(CodecRule {
+                        when: compiler.compile(&rule.expression, &schema)?,
+                        codec: parse_default(inner.unwrap_or(codec))?,
+                    });
+                }
+                // There is one disk.
+                TtlRuleAction::Move { .. } => {}
             }
         }
         for column in stored_columns(definition).filter(|c| !c.ttl.is_empty()) {
@@ -95,7 +113,10 @@ impl TtlRules {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.columns.is_empty() && self.groups.is_empty()
+        self.rows.is_empty()
+            && self.columns.is_empty()
+            && self.groups.is_empty()
+            && self.codecs.is_empty()
     }
 
     /// The earliest second at which something of `block` runs out, and the one at which all of it
@@ -115,6 +136,13 @@ impl TtlRules {
             let ahead = due.iter().filter(|s| **s > 0 && applied.is_none_or(|now| **s > now));
             earliest = earliest.min(ahead.min().copied().unwrap_or(i64::MAX));
         }
+        // A codec is due when all rows are.
+        for rule in &self.codecs {
+            let due = seconds_of(&rule.when.evaluate(block)?)?;
+            let last = due.iter().max().copied().filter(|_| due.iter().all(|s| *s > 0));
+            let ahead = last.filter(|last| applied.is_none_or(|now| *last > now));
+            earliest = earliest.min(ahead.unwrap_or(i64::MAX));
+        }
         for rule in self.rows.iter().filter(|r| r.condition.is_none()) {
             let due = seconds_of(&rule.when.evaluate(block)?)?;
             let never = due.iter().any(|s| *s <= 0);
@@ -122,6 +150,38 @@ impl TtlRules {
             all_by = all_by.min(last);
         }
         Ok((earliest < i64::MAX).then_some((earliest, all_by)))
+    }
+
+    /// What the rows of `parts` are to be compressed with from now on, if anything: of the rules for
+    /// which all are due, the one that came last.
+    pub(crate) fn codec_due(
+        &self,
+        parts: &[OpenPart],
+        reader: &ColumnReader,
+        columns: &[&ColumnDefinition],
+        now: i64,
+    ) -> Result<Option<Generic>> {
+        let mut best: Option<(i64, Generic)> = None;
+        for rule in &self.codecs {
+            let mut last = i64::MIN;
+            for part in parts {
+                for granule in 0..part.reader.granules() {
+                    let mut block = Block::of_rows(part.reader.granule_rows(granule));
+                    let read = columns.iter().filter(|c| rule.when.inputs().contains(&c.name));
+                    for column in read {
+                        let values = reader.read(&part.reader, column, &[granule])?;
+                        block.push(column.name.clone(), values);
+                    }
+                    let due = seconds_of(&rule.when.evaluate(&block)?)?;
+                    let never = due.iter().any(|s| *s <= 0);
+                    last = last.max(due.into_iter().max().filter(|_| !never).unwrap_or(i64::MAX));
+                }
+            }
+            if last <= now && best.as_ref().is_none_or(|(at, _)| last >= *at) {
+                best = Some((last, rule.codec));
+            }
+        }
+        Ok(best.map(|(_, codec)| codec))
     }
 
     /// What remains of `rows` (sorted; `keys` are their sorting key's values) at second `now`.

@@ -16,9 +16,13 @@ use crate::part::{Layout, PartIdentity, PartWriter, row_hashes, sum_hashes};
 use crate::scan::OpenPart;
 use crate::store::Store;
 use crate::table::column_reader::ColumnReader;
-use crate::table::insert::{part_writer, push_rows};
+use crate::table::insert::{part_writer_with, push_rows};
 use crate::table::key::{TableKeys, evaluate};
-use crate::table::{index_granularity, stored_columns};
+use crate::table::projection::in_some_part;
+use crate::table::{default_codec, index_granularity, stored_columns};
+
+/// The setting by which merges make projections that their sources lack.
+const ON_MERGE: &str = "materialize_projections_on_merge";
 
 /// How far a merge is, and the wish that it stop.
 #[derive(Default)]
@@ -77,9 +81,21 @@ pub(super) fn merge_with(
         created_us: store.clock().now_us(),
     };
     let partition = opened[0].reader.partition().iter().map(|k| k.column.clone()).collect();
-    let mut writer = part_writer(store.disk(), &table.definition, &keys, identity, partition);
-    let granularity = index_granularity(&table.definition);
     let reader = Arc::new(ColumnReader::new(&table.definition, store.compiler()));
+    let now = (store.clock().now_us() / 1_000_000) as i64;
+    let by_default = keys.ttl.codec_due(&opened, &reader, &columns, now)?;
+    let by_default = by_default.unwrap_or_else(|| default_codec(&table.definition));
+    let mut writer =
+        part_writer_with(store.disk(), &table.definition, &keys, identity, partition, by_default);
+    let kept = match rule_drops_projections(&table.definition) {
+        true => vec![],
+        false if crate::table::setting(&table.definition, ON_MERGE) == Some(1u8) => {
+            keys.projections.iter().map(|p| p.name().to_string()).collect()
+        }
+        false => in_some_part(&keys.projections, opened.iter().map(|p| p.reader.as_ref())),
+    };
+    writer.retain_projections(&|name| kept.iter().any(|k| k == name));
+    let granularity = index_granularity(&table.definition);
     let ranges = opened.iter().map(|part| SourceRange::whole(part.clone())).collect();
     let stream = MergeStream::new(ranges, reader.clone(), &columns, &keys, granularity, None)?;
     let purpose = if options.cleanup { Purpose::Cleanup } else { Purpose::Merge };
@@ -88,7 +104,6 @@ pub(super) fn merge_with(
     if let Some(names) = &options.deduplicate {
         rule = Some(Box::new(Deduplicating::new(rule, &columns, names)));
     }
-    let now = (store.clock().now_us() / 1_000_000) as i64;
     let ttl = &keys.ttl;
     let expires = sources.iter().any(|p| p.ttl_seconds.is_some_and(|(first, _)| first <= now))
         || options.every_ttl;
@@ -96,7 +111,7 @@ pub(super) fn merge_with(
     let mut seconds: Option<Option<(i64, i64)>> = None;
     let mut together = Together::new(&keys);
     let mut stream = CombinedStream::new(stream, rule);
-    let mut whole = WholeGranules { granularity, rows: vec![], count: 0 };
+    let mut whole = WholeGranules::new(granularity);
     let mut write = |mut rows: Vec<Column>| -> Result<()> {
         if !ttl.is_empty() && rows.first().is_some_and(|c| !c.is_empty()) {
             if expires {
@@ -136,6 +151,13 @@ pub(super) fn merge_with(
         part.meta.data_version = sources[0].data_version;
     }
     store.commit(replacing(table, sources), merged)
+}
+
+/// Whether merges of an engine that combines rows leave projections out: `drop` of
+/// `deduplicate_merge_projection_mode`. All other merges make them anew from the merged rows.
+fn rule_drops_projections(definition: &log::TableDefinition) -> bool {
+    let mode = definition.settings.get("deduplicate_merge_projection_mode");
+    definition.engine != "MergeTree" && mode.is_some_and(|m| m.trim_matches('\'') == "drop")
 }
 
 /// Removes `parts`, nothing taking their place.
@@ -208,14 +230,18 @@ fn later_of(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> 
 }
 
 /// Rows gather until they are whole granules, so that those of the new part are full.
-struct WholeGranules {
+pub(crate) struct WholeGranules {
     granularity: usize,
     rows: Vec<Vec<Column>>,
     count: usize,
 }
 
 impl WholeGranules {
-    fn add(
+    pub(crate) fn new(granularity: usize) -> WholeGranules {
+        WholeGranules { granularity, rows: vec![], count: 0 }
+    }
+
+    pub(crate) fn add(
         &mut self,
         rows: Vec<Column>,
         push: &mut dyn FnMut(&[Column]) -> Result<()>,
@@ -242,7 +268,7 @@ impl WholeGranules {
         Ok(())
     }
 
-    fn finish(&mut self, push: &mut dyn FnMut(&[Column]) -> Result<()>) -> Result<()> {
+    pub(crate) fn finish(&mut self, push: &mut dyn FnMut(&[Column]) -> Result<()>) -> Result<()> {
         if self.count > 0 { push(&self.take()?) } else { Ok(()) }
     }
 

@@ -48,6 +48,15 @@ pub fn copy_part(
     };
     let partition = part.reader.partition().iter().map(|k| k.column.clone()).collect();
     let mut writer = part_writer(store.disk(), &to.definition, &keys, identity, partition);
+    // Those that the part has, by what they say: the tables' columns are the same by name only.
+    writer.retain_projections(&|name| {
+        let wanted = to.definition.clauses.projections.iter().find(|p| p.name == name);
+        let has = |select: &str| {
+            let entries = part.reader.projections().iter();
+            entries.map(|e| &e.described).any(|d| d.name == name && d.select == select)
+        };
+        wanted.is_some_and(|p| has(&p.select))
+    });
     for granule in 0..part.reader.granules() {
         let block = granule_rows(&part, &reader, &sources, granule)?;
         if !block.is_empty() {

@@ -19,10 +19,22 @@ pub(super) struct Commands {
 }
 
 enum Step {
-    Update { condition: Condition, values: Vec<(String, Compiled)> },
-    Delete { condition: Condition },
-    SetDefault { values: Vec<(String, Compiled)> },
+    Update {
+        condition: Condition,
+        values: Vec<(String, Compiled)>,
+    },
+    Delete {
+        condition: Condition,
+    },
+    SetDefault {
+        values: Vec<(String, Compiled)>,
+    },
     Rewrite,
+    /// The part gets a projection, or loses it.
+    Projection {
+        name: String,
+        keep: bool,
+    },
 }
 
 /// A WHERE clause.
@@ -89,6 +101,14 @@ impl Commands {
         Ok(Commands { steps })
     }
 
+    /// Whether the part is to have the projection; None if the commands say nothing about it.
+    pub(super) fn projection(&self, name: &str) -> Option<bool> {
+        self.steps.iter().rev().find_map(|step| match step {
+            Step::Projection { name: n, keep } if n == name => Some(*keep),
+            _ => None,
+        })
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
@@ -116,7 +136,9 @@ impl Commands {
                         return Ok(true);
                     }
                 }
-                Step::SetDefault { .. } | Step::Rewrite => return Ok(true),
+                Step::SetDefault { .. } | Step::Rewrite | Step::Projection { .. } => {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
@@ -168,12 +190,15 @@ impl Step {
                     .collect::<Result<_>>()?,
             },
             MutationAction::Rewrite => Step::Rewrite,
+            MutationAction::Projection { name, keep } => {
+                Step::Projection { name: name.clone(), keep: *keep }
+            }
         })
     }
 
     fn apply(&self, mut block: Block) -> Result<Block> {
         match self {
-            Step::Rewrite => Ok(block),
+            Step::Rewrite | Step::Projection { .. } => Ok(block),
             Step::Delete { condition } => {
                 let doomed = condition.rows(&block)?;
                 if doomed.true_count() == 0 {

@@ -135,6 +135,11 @@ impl Source<'_> {
         };
         let partition = self.part.reader.partition().iter().map(|k| k.column.clone()).collect();
         let mut writer = part_writer(store.disk(), definition, &keys, identity, partition);
+        let had = |name: &str| {
+            let entries = self.part.reader.projections().iter();
+            entries.map(|e| &e.described).any(|d| d.name == name)
+        };
+        writer.retain_projections(&|name| commands.projection(name).unwrap_or_else(|| had(name)));
         let columns: Vec<&ColumnDefinition> = stored_columns(definition).collect();
         let granularity = index_granularity(definition);
         for granule in 0..self.part.reader.granules() {

@@ -43,8 +43,11 @@ pub(crate) mod section {
     /// Skip indexes: see `skip_index`.
     pub(crate) const SKIP_INDEXES: u32 = 10;
 
+    /// Projections: see `nested`.
+    pub(crate) const PROJECTIONS: u32 = 20;
+
     /// Tags that this version reads; a part with another one that is marked as required is refused.
-    pub(super) const KNOWN: &[u32] = &[CODECS, SKIP_INDEXES];
+    pub(super) const KNOWN: &[u32] = &[CODECS, SKIP_INDEXES, PROJECTIONS];
 }
 
 /// Something in the footer that has its own format.
@@ -69,6 +72,7 @@ pub(crate) struct Mark {
 }
 
 /// A key expression: its canonical text and its values.
+#[derive(Clone)]
 pub(crate) struct KeyColumn {
     pub(crate) text: String,
     pub(crate) column: Column,

@@ -17,6 +17,7 @@ mod encode;
 mod footer;
 mod layout;
 mod mask;
+mod nested;
 mod reader;
 mod skip_index;
 mod skip_index_read;
@@ -30,6 +31,7 @@ mod writer;
 
 use std::sync::Arc;
 
+pub use crate::table::projection::check_projections;
 pub use coded_read::{Chosen, ValueTest, Wanted};
 pub(crate) use coded_read::{choose_of, sizes_of};
 pub(crate) use content_hash::{row_hashes, sum as sum_hashes};
@@ -38,6 +40,9 @@ pub(crate) use encode::number_buffer;
 pub(crate) use footer::KeyColumn;
 pub(crate) use layout::{Layout, Order};
 pub use mask::{PendingMask, RowMask};
+pub(crate) use nested::{
+    Described, Image, NestedBuilder, NestedHost, NestedMeta, ProjectionEntry, Window,
+};
 pub use reader::PartReader;
 pub use skip_index::index_columns;
 pub(crate) use skip_index_write::SkipIndex;

@@ -13,6 +13,7 @@ use super::footer::{
     ColumnEntry, FOOTER_BYTES_MAX, Footer, HEADER, HEADER_VERSION_AT, KeyColumn, Mark, TAIL_BYTES,
     TAIL_MAGIC, TAIL_VERSION_AT, VERSION, section,
 };
+use super::nested::{self, ProjectionEntry, Window};
 use super::skip_index_read::{SkipData, SkipEntry, read_entries};
 use super::statistics::Range;
 use super::wire::{Cursor, u64_at};
@@ -54,6 +55,7 @@ pub struct PartReader {
     /// Range over the whole part per column, once asked for.
     part_ranges: Vec<OnceLock<Option<Range>>>,
     skip_entries: Vec<SkipEntry>,
+    projections: Vec<ProjectionEntry>,
     /// The first damage that a read met.
     damage: OnceLock<String>,
 }
@@ -61,7 +63,11 @@ pub struct PartReader {
 impl PartReader {
     /// Opens `path`, verifying header, tail and footer.
     pub fn open(disk: &Arc<dyn Disk>, path: &str) -> Result<PartReader> {
-        let file = disk.open(path)?;
+        PartReader::of_file(disk.open(path)?, path)
+    }
+
+    /// The same of an open file, which errors call `path`.
+    pub(crate) fn of_file(file: Arc<dyn ReadFile>, path: &str) -> Result<PartReader> {
         let damaged = |file_offset: u64, what: &str| Error::Damaged {
             path: path.to_string(),
             file_offset,
@@ -118,10 +124,75 @@ impl PartReader {
             granule_starts,
             part_ranges,
             skip_entries: vec![],
+            projections: vec![],
             damage: OnceLock::new(),
         };
         if let Some(bytes) = reader.section(section::SKIP_INDEXES) {
             reader.skip_entries = read_entries(bytes).map_err(|e| damaged(footer_offset, e.0))?;
+        }
+        if let Some(bytes) = reader.section(section::PROJECTIONS) {
+            reader.projections =
+                nested::read_entries(bytes).map_err(|e| damaged(footer_offset, e.0))?;
+        }
+        Ok(reader)
+    }
+
+    /// The projections that the part has.
+    pub(crate) fn projections(&self) -> &[ProjectionEntry] {
+        &self.projections
+    }
+
+    /// The parts inside this one that are projections, by name.
+    pub fn projection_parts(&self) -> Result<Vec<(String, Arc<PartReader>)>> {
+        self.projections.iter().map(|p| Ok((p.name.clone(), self.projection(p)?))).collect()
+    }
+
+    /// Names of the part's projections.
+    pub fn projection_names(&self) -> impl Iterator<Item = &str> {
+        self.projections.iter().map(|p| p.name.as_str())
+    }
+
+    /// Bytes of the file.
+    pub fn file_bytes(&self) -> u64 {
+        self.file.len()
+    }
+
+    /// The part inside this one that is a projection, opened when first asked for.
+    pub(crate) fn projection(&self, entry: &ProjectionEntry) -> Result<Arc<PartReader>> {
+        if let Some(reader) = entry.reader.get() {
+            return Ok(reader.clone());
+        }
+        let reader = self.open_projection(entry).inspect_err(|e| {
+            if matches!(e, Error::Damaged { .. }) {
+                let _ = self.damage.set(e.to_string());
+            }
+        })?;
+        Ok(entry.reader.get_or_init(|| Arc::new(reader)).clone())
+    }
+
+    fn open_projection(&self, entry: &ProjectionEntry) -> Result<PartReader> {
+        let damaged = |what: &str| Error::Damaged {
+            path: self.path.clone(),
+            file_offset: 0,
+            what: format!("expected {what} of projection {}", entry.name),
+        };
+        let blobs = &self.footer.head.blobs;
+        let end = entry.first_blob.saturating_add(entry.blobs);
+        let marks = blobs.get(entry.first_blob..end).filter(|m| !m.is_empty());
+        let marks = marks.ok_or_else(|| damaged("the bytes"))?;
+        let offset = marks[0].file_offset;
+        let mut length = 0;
+        for mark in marks {
+            if mark.file_offset != offset + length {
+                return Err(damaged("neighbouring pieces"));
+            }
+            length += mark.length as u64;
+        }
+        let file = Arc::new(Window::new(self.file.clone(), offset, length));
+        let path = format!("{} (projection {})", self.path, entry.name);
+        let reader = PartReader::of_file(file, &path)?;
+        if reader.footer_hash != entry.footer_hash || reader.rows() != entry.rows {
+            return Err(damaged("the recorded footer"));
         }
         Ok(reader)
     }
@@ -421,7 +492,9 @@ impl PartReader {
 
     /// The damage that a read met, if one did: the store then quarantines the part.
     pub fn damage(&self) -> Option<&str> {
-        self.damage.get().map(String::as_str)
+        let nested = self.projections.iter().filter_map(|p| p.reader.get());
+        let own = self.damage.get().map(String::as_str);
+        own.or_else(|| nested.filter_map(|r| r.damage()).next())
     }
 
     /// Reads the whole file and checks every checksum, and that no byte lies outside of one.
@@ -447,6 +520,7 @@ impl PartReader {
                 what: "expected granules that cover the file".into(),
             });
         }
-        Ok(())
+        // Their bytes are blobs; that they are parts shows when they are opened.
+        self.projections.iter().try_for_each(|entry| self.projection(entry).map(|_| ()))
     }
 }

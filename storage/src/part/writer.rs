@@ -19,8 +19,9 @@ use super::footer::{
     ColumnWriter, FooterHead, HEADER, KeyColumn, Mark, Section, TAIL_BYTES, TAIL_MAGIC,
 };
 use super::layout::Layout;
+use super::nested::{NestedBuilder, NestedHost, NestedMeta, Outlet, put_entry};
 use super::skip_index_write::{SkipIndex, SkipIndexWriter, finish_indexes};
-use super::wire::{put_bytes, put_u64};
+use super::wire::{put_bytes, put_u32, put_u64};
 use crate::block::{Block, Column};
 use crate::disk::{Disk, WriteFile};
 use crate::error::{Error, Result};
@@ -33,6 +34,7 @@ const GROUP_BYTES: usize = 32 << 20;
 const GRANULE_BYTES_MAX: usize = 16 << 20;
 
 /// What a part is called and belongs to.
+#[derive(Clone)]
 pub(crate) struct PartIdentity {
     pub(crate) id: PartId,
     pub(crate) table: Uuid,
@@ -41,6 +43,21 @@ pub(crate) struct PartIdentity {
     pub(crate) max_block: u64,
     pub(crate) level: u32,
     pub(crate) created_us: u64,
+}
+
+impl PartIdentity {
+    /// Of a part that is read by whom it was written, and then forgotten.
+    pub(crate) fn nobody(table: Uuid) -> PartIdentity {
+        PartIdentity {
+            id: PartId { epoch: 0, number: 0 },
+            table,
+            partition_id: String::new(),
+            min_block: 0,
+            max_block: 0,
+            level: 0,
+            created_us: 0,
+        }
+    }
 }
 
 /// The keys of the table as the part records them.
@@ -80,8 +97,11 @@ pub(crate) struct PartWriter {
     blobs: Vec<Vec<u8>>,
     sections: Vec<Section>,
     skip_indexes: Vec<SkipIndexWriter>,
+    projections: Vec<Box<dyn NestedBuilder>>,
     file: Option<Box<dyn WriteFile>>,
     file_offset: u64,
+    /// Whether the file is somebody else's.
+    is_nested: bool,
 }
 
 impl PartWriter {
@@ -104,11 +124,27 @@ impl PartWriter {
             blobs: vec![],
             sections: vec![],
             skip_indexes: vec![],
+            projections: vec![],
             file: None,
             file_offset: 0,
+            is_nested: false,
             identity,
             keys,
         }
+    }
+
+    /// The same, as a part inside another file: its bytes go to `file`, from offset 0 on.
+    pub(crate) fn nested(
+        disk: &Arc<dyn Disk>,
+        identity: PartIdentity,
+        keys: PartKeys,
+        columns: &[PartColumn<'_>],
+        file: Box<dyn WriteFile>,
+    ) -> PartWriter {
+        let mut writer = PartWriter::new(disk, identity, keys, columns);
+        writer.file = Some(file);
+        writer.is_nested = true;
+        writer
     }
 
     pub(crate) fn rows(&self) -> u64 {
@@ -132,6 +168,28 @@ impl PartWriter {
     /// The skip indexes that the part gets; before the first row.
     pub(crate) fn set_skip_indexes(&mut self, indexes: &[Arc<SkipIndex>]) {
         self.skip_indexes = indexes.iter().map(SkipIndexWriter::new).collect();
+    }
+
+    /// The projections that the part gets; before the first row.
+    pub(crate) fn set_projections(&mut self, projections: Vec<Box<dyn NestedBuilder>>) {
+        self.projections = projections;
+        for (number, projection) in self.projections.iter_mut().enumerate() {
+            projection.begin(&self.disk, &self.identity, number);
+        }
+    }
+
+    /// Leaves out the projections whose names `keep` does not want; before the first row.
+    pub(crate) fn retain_projections(&mut self, keep: &dyn Fn(&str) -> bool) {
+        self.projections.retain(|p| keep(p.name()));
+    }
+
+    fn push_projections(&mut self, columns: &[Column]) -> Result<()> {
+        if self.projections.is_empty() {
+            return Ok(());
+        }
+        let names = self.columns.iter().map(|c| c.name.clone());
+        let block = Block::new(names.zip(columns.iter().cloned()).collect());
+        self.projections.iter_mut().try_for_each(|p| p.push(&block))
     }
 
     fn push_skip_indexes(&mut self, columns: &[Column], from: usize, to: usize) -> Result<()> {
@@ -177,6 +235,7 @@ impl PartWriter {
         if rows > 0 {
             // Only the last row of the part stays; the next granule replaces it.
             self.push_index(self.granule_rows.len(), key_at(rows - 1)?);
+            self.push_projections(columns)?;
         }
         Ok(())
     }
@@ -243,7 +302,7 @@ impl PartWriter {
     fn take_group(&mut self, more: usize) -> Vec<u8> {
         let gathered: usize = self.group.iter().map(Vec::len).sum();
         let mut body = Vec::with_capacity(gathered + HEADER.len() + more);
-        if self.file.is_none() {
+        if self.file_offset == 0 {
             body.extend_from_slice(&HEADER);
         }
         for (column, bytes) in self.columns.iter_mut().zip(&mut self.group) {
@@ -270,20 +329,7 @@ impl PartWriter {
 
     /// Writes what is left, the footer and the tail, and makes the file's bytes durable.
     pub(crate) fn finish(mut self) -> Result<PendingPart> {
-        let rows = self.rows();
-        if rows == 0 {
-            return Err(Error::Column("a part holds at least one row".into()));
-        }
-        self.finish_skip_indexes()?;
-        let blob_bytes: usize = self.blobs.iter().map(Vec::len).sum();
-        let mut body = self.take_group(blob_bytes + (1 << 16));
-        let blobs = self.take_blobs(&mut body)?;
-        let body_end = self.file_offset + body.len() as u64;
-        let footer = self.footer(blobs)?;
-        let footer_hash = xxh3_64(&footer);
-        body.extend_from_slice(&footer);
-        put_tail(&mut body, body_end, footer.len() as u64, footer_hash);
-        self.write(&body)?;
+        let (rows, footer_hash) = self.finish_bytes()?;
         let mut pending = PendingPart::new(self.meta(rows, footer_hash), self.disk.clone());
         pending.meta.bytes = self.file_offset;
         if let Some(file) = &mut self.file {
@@ -292,6 +338,63 @@ impl PartWriter {
         // From here on the guard that removes an unfinished file is the pending part.
         self.file = None;
         Ok(pending)
+    }
+
+    /// The same for a part inside another file, which is synced by whom it belongs to.
+    pub(crate) fn finish_nested(mut self) -> Result<NestedMeta> {
+        let (rows, footer_hash) = self.finish_bytes()?;
+        Ok(NestedMeta { rows, footer_hash })
+    }
+
+    /// Rows and the footer's hash.
+    fn finish_bytes(&mut self) -> Result<(u64, u64)> {
+        let rows = self.rows();
+        if rows == 0 {
+            return Err(Error::Column("a part holds at least one row".into()));
+        }
+        self.finish_skip_indexes()?;
+        let blob_bytes: usize = self.blobs.iter().map(Vec::len).sum();
+        let mut body = self.take_group(blob_bytes + (1 << 16));
+        let mut blobs = self.take_blobs(&mut body)?;
+        if !self.projections.is_empty() {
+            self.write(&body)?;
+            body.clear();
+            self.write_projections(&mut blobs)?;
+        }
+        let body_end = self.file_offset + body.len() as u64;
+        let footer = self.footer(blobs)?;
+        let footer_hash = xxh3_64(&footer);
+        body.extend_from_slice(&footer);
+        put_tail(&mut body, body_end, footer.len() as u64, footer_hash);
+        self.write(&body)?;
+        Ok((rows, footer_hash))
+    }
+
+    /// Writes the projections behind what is in the file; their pieces become blobs.
+    fn write_projections(&mut self, blobs: &mut Vec<Mark>) -> Result<()> {
+        let builders = std::mem::take(&mut self.projections);
+        let mut section = vec![];
+        put_u32(&mut section, builders.len() as u32);
+        for builder in builders {
+            let Some(file) = self.file.take() else {
+                return Err(Error::Column("a part without a file has no projections".into()));
+            };
+            let outlet = Outlet::new(file, self.file_offset);
+            let host = NestedHost {
+                disk: &self.disk,
+                identity: &self.identity,
+                partition: &self.keys.partition,
+            };
+            let described = builder.describe();
+            let written = builder.finish(&host, Box::new(outlet.clone()));
+            let (file, marks) = outlet.close();
+            self.file = file;
+            put_entry(&mut section, &described, &written?, blobs.len(), marks.len());
+            self.file_offset += marks.iter().map(|m| m.length as u64).sum::<u64>();
+            blobs.extend(marks);
+        }
+        self.add_section(section_tag::PROJECTIONS, false, section);
+        Ok(())
     }
 
     /// Appends the blobs to the last bytes of the body; their marks.
@@ -358,7 +461,7 @@ impl PartWriter {
 impl Drop for PartWriter {
     fn drop(&mut self) {
         std::mem::take(&mut self.encoder).give_back();
-        if self.file.take().is_some() {
+        if self.file.take().is_some() && !self.is_nested {
             // Best effort: recovery removes what the log does not list.
             let _ = self.disk.remove(&part_path(self.identity.id));
         }

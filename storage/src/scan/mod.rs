@@ -1,10 +1,12 @@
 //! Reading a table: which parts and granules can match (`prune`, a pure choice) and reading them
 //! (`open`), with FINAL ([`FinalScan`]).
 
+mod condition_cache;
 mod explain;
 mod final_read;
 mod open;
 mod predicate;
+mod projected;
 pub mod prune;
 
 #[cfg(test)]
@@ -15,6 +17,7 @@ pub(crate) mod tests;
 use std::ops::Bound;
 
 pub use crate::part::{Chosen, ValueTest, Wanted, index_columns};
+pub use condition_cache::{ConditionCache, ConditionCacheStats};
 pub use explain::explain_lines;
 pub use final_read::{FinalScan, has_final, open_final};
 pub(crate) use open::OpenPart;
@@ -22,6 +25,7 @@ pub use open::{
     MORSEL_ROWS, SIZE_SUFFIX, Scan, ScanOptions, column_range, has_sizes, open, open_where,
 };
 pub use predicate::{Piece, Predicate};
+pub use projected::{ProjectionScan, ProjectionUse, open_groups, projections};
 pub use prune::{PruningReport, PruningStage, PruningStep};
 
 use crate::types::Value;

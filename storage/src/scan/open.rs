@@ -9,6 +9,8 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, BooleanArray};
 
+use super::condition_cache::{ConditionCache, ConditionKey};
+use super::projected::{ProjectionUse, Target, through_rows};
 use super::prune::{Pruner, PruningReport};
 use super::{ColumnCondition, Predicate};
 use crate::block::Block;
@@ -33,6 +35,8 @@ pub struct Scan {
     columns: ColumnReader,
     parts: Vec<OpenPart>,
     morsels: Vec<Morsel>,
+    /// Of the store; None where parts stand in for others.
+    condition_cache: Option<Arc<ConditionCache>>,
     /// Keeps the parts' files.
     _state: Arc<State>,
 }
@@ -92,11 +96,19 @@ pub struct ScanOptions {
     pub use_skip_indexes: bool,
     /// Names of skip indexes that are left alone.
     pub ignored_indexes: Vec<String>,
+    pub projections: ProjectionUse,
+    /// Every morsel is one granule.
+    pub single_granules: bool,
 }
 
 impl Default for ScanOptions {
     fn default() -> ScanOptions {
-        ScanOptions { use_skip_indexes: true, ignored_indexes: vec![] }
+        ScanOptions {
+            use_skip_indexes: true,
+            ignored_indexes: vec![],
+            projections: ProjectionUse::default(),
+            single_granules: false,
+        }
     }
 }
 
@@ -114,8 +126,17 @@ pub fn open_where(
     let reader = ColumnReader::new(&table.definition, store.compiler());
     let keys = TableKeys::of(&table.definition, store.compiler().as_ref())?;
     let mut pruner = Pruner::new(table, &keys.skip_indexes, predicate, options);
-    let scan = Scan::over(state, table, reader, parts, columns, &mut pruner)?;
-    Ok(Scan { report: pruner.report(), ..scan })
+    let scan = Scan::over(state.clone(), table, reader, parts.clone(), columns, &mut pruner)?;
+    let condition_cache = Some(store.condition_cache().clone());
+    let scan = Scan { report: pruner.report(), condition_cache, ..scan };
+    if options.projections.allowed && !keys.projections.is_empty() {
+        let (parts, keys, state) = (&parts[..], keys.as_ref(), &state);
+        let target = Target { store, state, table, keys, parts, columns, predicate, options };
+        if let Some(better) = through_rows(&target, &scan.report)? {
+            return Ok(better);
+        }
+    }
+    Ok(scan)
 }
 
 impl Scan {
@@ -137,7 +158,8 @@ impl Scan {
         for part in parts {
             let granules = pruner.prune(&part.reader)?;
             if !granules.is_empty() {
-                cut_morsels(&part, kept.len(), &granules, &ids, &mut morsels);
+                let most = if pruner.single_granules { 1 } else { MORSEL_ROWS };
+                cut_morsels(&part, kept.len(), &granules, &ids, most, &mut morsels);
                 kept.push(part);
             }
         }
@@ -147,8 +169,62 @@ impl Scan {
             columns: reader,
             parts: kept,
             morsels,
+            condition_cache: None,
             _state: state,
         })
+    }
+
+    fn condition_key(&self, i: usize, condition: u128) -> ConditionKey {
+        let part = &self.parts[self.morsels[i].part];
+        ConditionKey {
+            part: part.reader.id(),
+            deleted_rows: part.reader.rows() - part.rows_live(),
+            definition_version: self.table.definition_version,
+            condition,
+        }
+    }
+
+    /// Whether an earlier scan found no row of morsel `i` for which the condition of this hash holds.
+    pub fn is_ruled_out(&self, i: usize, condition: u128) -> bool {
+        let Some(cache) = &self.condition_cache else { return false };
+        cache.rules_out(&self.condition_key(i, condition), &self.morsels[i].granules)
+    }
+
+    /// No row of morsel `i` passes the condition of this hash.
+    pub fn rule_out(&self, i: usize, condition: u128) {
+        let (Some(cache), morsel) = (&self.condition_cache, &self.morsels[i]) else { return };
+        let total = self.parts[morsel.part].reader.granules();
+        cache.rule_out(self.condition_key(i, condition), &morsel.granules, total);
+    }
+
+    /// The morsels of each part; they ascend by the part's sorting key.
+    pub fn part_morsels(&self) -> Vec<std::ops::Range<usize>> {
+        let mut ranges: Vec<std::ops::Range<usize>> = vec![];
+        for (i, morsel) in self.morsels.iter().enumerate() {
+            match ranges.last_mut() {
+                Some(range) if self.morsels[range.start].part == morsel.part => range.end = i + 1,
+                _ => ranges.push(i..i + 1),
+            }
+        }
+        ranges
+    }
+
+    /// The primary key at the first row of a morsel, and at its end (or at the first row behind it).
+    pub fn key_bounds(&self, i: usize) -> Option<(Vec<Value>, Vec<Value>)> {
+        let morsel = &self.morsels[i];
+        let (first, last) = (*morsel.granules.first()?, *morsel.granules.last()? + 1);
+        let index = self.parts[morsel.part].reader.primary_index();
+        let at = |row: usize| index.iter().map(|k| k.column.value(row)).collect::<Vec<_>>();
+        (!index.is_empty()).then(|| (at(first), at(last)))
+    }
+
+    /// Reads `other`, of the same table, after this.
+    pub(super) fn append(&mut self, other: Scan) {
+        let before = self.parts.len();
+        self.parts.extend(other.parts);
+        let moved = other.morsels.into_iter().map(|m| Morsel { part: m.part + before, ..m });
+        self.morsels.extend(moved);
+        self.report.add(&other.report);
     }
 
     pub fn morsel_count(&self) -> usize {
@@ -394,6 +470,7 @@ fn cut_morsels(
     at: usize,
     granules: &[usize],
     column_ids: &[u32],
+    rows_max: usize,
     out: &mut Vec<Morsel>,
 ) {
     let part = &open.reader;
@@ -404,7 +481,7 @@ fn cut_morsels(
     let (mut chosen, mut rows, mut bytes) = (vec![], 0, 0);
     for granule in granules {
         let (more_rows, more) = (part.granule_rows(*granule), bytes_of(*granule));
-        let full = rows + more_rows > MORSEL_ROWS || bytes + more > MORSEL_BYTES;
+        let full = rows + more_rows > rows_max || bytes + more > MORSEL_BYTES;
         if full && rows > 0 {
             out.extend(morsel(open, at, std::mem::take(&mut chosen)));
             (rows, bytes) = (0, 0);

@@ -29,6 +29,20 @@ pub struct PruningReport {
     pub primary_key: Vec<String>,
     /// One per test that had conditions to use, in the order they ran.
     pub steps: Vec<PruningStep>,
+    /// The projection that is read from the parts that have it.
+    pub projection: Option<String>,
+}
+
+impl PruningReport {
+    /// Counts what is read besides; the steps stay.
+    pub(super) fn add(&mut self, other: &PruningReport) {
+        self.parts_total += other.parts_total;
+        self.parts_selected += other.parts_selected;
+        self.granules_total += other.granules_total;
+        self.granules_selected += other.granules_selected;
+        self.ranges_selected += other.ranges_selected;
+        self.rows_selected += other.rows_selected;
+    }
 }
 
 /// One test: what it looked at and what it let through.
@@ -82,9 +96,12 @@ impl Counts {
 /// Prunes the parts of one table for one predicate, and gathers the report.
 pub(crate) struct Pruner<'a> {
     table: &'a log::Table,
+    /// What the parts are sorted by.
+    primary_key: &'a [String],
     predicate: &'a Predicate,
     /// Which skip indexes of the definition may be used and say something here.
     skip: Vec<&'a SkipIndex>,
+    pub(super) single_granules: bool,
     /// MinMax, Partition, PrimaryKey, GranuleMinMax, then one per skip index.
     counts: Vec<Counts>,
     report: PruningReport,
@@ -108,11 +125,25 @@ impl<'a> Pruner<'a> {
             .filter(|i| predicate.restricts(&|leaf| i.usable(leaf)))
             .collect();
         let counts = vec![Counts::default(); FIXED_STAGES + skip.len()];
-        Pruner { table, predicate, skip, counts, report: PruningReport::default() }
+        let primary_key = &table.definition.primary_key;
+        Pruner {
+            table,
+            primary_key,
+            predicate,
+            skip,
+            single_granules: options.single_granules,
+            counts,
+            report: PruningReport::default(),
+        }
+    }
+
+    /// For parts that are sorted in another way than the table.
+    pub(crate) fn set_primary_key(&mut self, names: &'a [String]) {
+        self.primary_key = names;
     }
 
     /// Whether a leaf is a condition on one of these columns or expressions.
-    fn on(names: &[String]) -> impl Fn(&Predicate) -> bool + '_ {
+    pub(crate) fn on(names: &[String]) -> impl Fn(&Predicate) -> bool + '_ {
         |leaf| {
             matches!(leaf, Predicate::Ranges(_))
                 && leaf.column().is_some_and(|c| names.iter().any(|n| n == c))
@@ -137,9 +168,9 @@ impl<'a> Pruner<'a> {
         let stored: Vec<String> = definition.columns.iter().map(|c| c.name.clone()).collect();
         let mut steps = vec![];
         let fixed = [
-            (PruningStage::MinMax, &stored),
-            (PruningStage::Partition, &definition.partition_key),
-            (PruningStage::PrimaryKey, &definition.primary_key),
+            (PruningStage::MinMax, &stored[..]),
+            (PruningStage::Partition, &definition.partition_key[..]),
+            (PruningStage::PrimaryKey, self.primary_key),
             (PruningStage::GranuleMinMax, &stored),
         ];
         let mut primary_key = vec![];

@@ -10,6 +10,7 @@ use arrow_array::UInt32Array;
 
 use super::key::{KeyExpression, TableKeys, evaluate, partition_id};
 use super::order::SortKeys;
+use super::projection_build::ProjectionBuilder;
 use super::{index_granularity, stored_columns};
 use crate::block::{Block, Column};
 use crate::clock::Clock;
@@ -18,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::expression::ExpressionCompiler;
 use crate::log::{self, ColumnDefinition, PartId, TableDefinition};
 use crate::merge::combine::{Purpose, block_groups, combiner};
-use crate::part::codec::ColumnCodec;
+use crate::part::codec::{ColumnCodec, Generic};
 use crate::part::{KeyColumn, PartColumn, PartIdentity, PartKeys, PartWriter, PendingPart};
 use crate::store::Store;
 
@@ -175,6 +176,9 @@ impl Target<'_> {
         };
         let partition = partition.iter().map(|c| one_row(c, row(0))).collect();
         let mut writer = part_writer(self.disk, self.definition, self.keys, identity, partition);
+        if super::setting(self.definition, "materialize_projections_on_insert") == Some(0u8) {
+            writer.retain_projections(&|_| false);
+        }
         let taken: Vec<Column>;
         let columns = match &rows {
             Some(rows) => {
@@ -262,6 +266,18 @@ pub(crate) fn part_writer(
     partition: Vec<Column>,
 ) -> PartWriter {
     let by_default = super::default_codec(definition);
+    part_writer_with(disk, definition, keys, identity, partition, by_default)
+}
+
+/// The same; columns without a codec of their own are compressed by `by_default`.
+pub(crate) fn part_writer_with(
+    disk: &Arc<dyn Disk>,
+    definition: &TableDefinition,
+    keys: &TableKeys,
+    identity: PartIdentity,
+    partition: Vec<Column>,
+    by_default: Generic,
+) -> PartWriter {
     let columns: Vec<PartColumn<'_>> = stored_columns(definition)
         .map(|c| PartColumn {
             id: c.id,
@@ -282,5 +298,6 @@ pub(crate) fn part_writer(
     };
     let mut writer = PartWriter::new(disk, identity, part_keys, &columns);
     writer.set_skip_indexes(&keys.skip_indexes);
+    writer.set_projections(keys.projections.iter().map(ProjectionBuilder::boxed).collect());
     writer
 }

@@ -9,10 +9,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::block::{Block, Column};
 use crate::error::Result;
-use crate::expression::{CompiledExpression, ExpressionCompiler};
+use crate::expression::{ColumnByName, CompiledExpression, ExpressionCompiler};
 use crate::log::TableDefinition;
 use crate::merge::ttl::TtlRules;
 use crate::part::SkipIndex;
+use crate::table::projection::Projection;
 use crate::types::{DataType, Value};
 
 /// Definitions whose keys stay compiled.
@@ -35,6 +36,8 @@ pub(crate) struct TableKeys {
     pub(crate) primary_length: usize,
     /// Skip indexes; one that does not compile any more is left out.
     pub(crate) skip_indexes: Vec<Arc<SkipIndex>>,
+    /// Projections; one that does not compile any more is left out.
+    pub(crate) projections: Vec<Arc<Projection>>,
     pub(crate) ttl: TtlRules,
 }
 
@@ -79,11 +82,41 @@ impl TableKeys {
                 .ok()
                 .map(Arc::new)
         });
+        let projections = definition.clauses.projections.iter().filter_map(|projection| {
+            Projection::compile(definition, projection, compiler)
+                .inspect_err(|e| tracing::warn!("projection {} is not kept: {e}", projection.name))
+                .ok()
+                .map(Arc::new)
+        });
         Ok(TableKeys {
             skip_indexes: skip_indexes.collect(),
+            projections: projections.collect(),
             partition: compile(&definition.partition_key)?,
             sorting: compile(&definition.sorting_key)?,
             primary_length: definition.primary_key.len().min(definition.sorting_key.len()),
+            ttl: TtlRules::compile(definition, compiler)?,
+        })
+    }
+
+    /// The keys of a table of its own that is sorted by these columns and has nothing else.
+    pub(crate) fn of_columns(
+        definition: &TableDefinition,
+        compiler: &dyn ExpressionCompiler,
+    ) -> Result<TableKeys> {
+        let column = |name: &String| {
+            let known = definition.columns.iter().find(|c| c.name == *name);
+            let data_type = known.map(|c| c.data_type.clone()).ok_or_else(|| {
+                crate::Error::Column(format!("there is no column {name} to sort by"))
+            })?;
+            let compiled = Arc::new(ColumnByName::new(name.clone(), data_type));
+            Ok(KeyExpression { text: name.clone(), compiled })
+        };
+        Ok(TableKeys {
+            partition: vec![],
+            sorting: definition.sorting_key.iter().map(column).collect::<Result<_>>()?,
+            primary_length: definition.sorting_key.len(),
+            skip_indexes: vec![],
+            projections: vec![],
             ttl: TtlRules::compile(definition, compiler)?,
         })
     }

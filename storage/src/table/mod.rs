@@ -5,7 +5,11 @@ pub mod column_reader;
 pub mod insert;
 pub mod key;
 pub(crate) mod order;
+pub(crate) mod projection;
+pub(crate) mod projection_build;
 
+#[cfg(test)]
+mod projection_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -40,6 +44,6 @@ pub(crate) fn default_codec(definition: &TableDefinition) -> Generic {
     parse_default(text.trim_matches('\'')).unwrap_or(Generic::Lz4)
 }
 
-fn setting<T: std::str::FromStr>(definition: &TableDefinition, name: &str) -> Option<T> {
+pub(crate) fn setting<T: std::str::FromStr>(definition: &TableDefinition, name: &str) -> Option<T> {
     definition.settings.get(name)?.trim_matches('\'').parse().ok()
 }

@@ -39,6 +39,14 @@ pub fn query(query: &Query, pretty: bool) -> String {
     printer.out
 }
 
+/// The SELECT of a projection on one line: its ORDER BY is a key, without directions.
+pub fn projection(query: &Query) -> String {
+    let mut printer = Printer::new(false);
+    printer.projection = true;
+    printer.query(query);
+    printer.out
+}
+
 /// An expression on one line, with its alias.
 pub fn expr(expr: &Expr) -> String {
     let mut printer = Printer::new(false);

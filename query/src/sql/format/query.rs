@@ -231,8 +231,12 @@ impl Printer {
         self.word("ORDER BY");
         match (select.order_by_all, select.order_by.as_slice()) {
             (true, [all]) => self.word(if all.descending { " ALL DESC" } else { " ALL ASC" }),
-            (_, [key]) if self.projection => self.projection_order(&key.expr),
-            _ if self.projection => self.list(&select.order_by, |p, item| p.expr(&item.expr)),
+            (_, [key]) if self.projection && !key.descending => self.projection_order(&key.expr),
+            _ if self.projection => self.list(&select.order_by, |p, item| {
+                p.expr(&item.expr);
+                // Not allowed there; it must not get lost before it is refused.
+                p.word(if item.descending { " DESC" } else { "" });
+            }),
             _ => self.list(&select.order_by, |p, item| p.order_item(item)),
         }
         if let Some(items) = &select.interpolate {
