@@ -349,8 +349,8 @@ mod tests {
         let line = "SELECT 'a', 1.5, f(x) FROM t -- é";
         let text = coloured(line);
         let mut plain = String::new();
-        for piece in text.split('\x1b') {
-            plain.push_str(if plain.is_empty() { piece } else { piece.split_once('m').unwrap().1 });
+        for (number, piece) in text.split('\x1b').enumerate() {
+            plain.push_str(if number == 0 { piece } else { piece.split_once('m').unwrap().1 });
         }
         assert_eq!(plain, line);
         assert!(text.contains("\x1b[1;34mSELECT\x1b[0m") && text.contains("\x1b[32m'a'\x1b[0m"));

@@ -274,7 +274,9 @@ fn rest_of_infile(
         let (name, after) = string(&mut ahead)?;
         (method, end) = (Some(name), after);
     }
-    let mut text = format!("{} {}", statement[..from].trim_end(), statement[end..].trim());
+    let rest = statement[end..].trim();
+    let gap = if rest.is_empty() { "" } else { " " };
+    let mut text = format!("{}{gap}{rest}", statement[..from].trim_end());
     if !text.to_ascii_uppercase().contains("FORMAT") {
         text.push_str(&format!(" FORMAT {}", format_by_name(&path).unwrap_or("TabSeparated")));
     }
