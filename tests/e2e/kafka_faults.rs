@@ -213,7 +213,7 @@ fn a_second_server_and_a_closed_door() {
     // A client that the broker does not let in: said, without the password.
     let sasl = ", kafka_security_protocol = 'SASL_PLAINTEXT', kafka_sasl_mechanism = 'PLAIN', \
                 kafka_sasl_username = 'u', kafka_sasl_password = 'hunter2', \
-                kafka_properties = 'sasl.oauthbearer.client.secret=hunter3;client.rack=r'";
+                kafka_properties = 'ssl.key.password=hunter3;client.rack=r'";
     stream(&one, "closed", &broker.address(), "shared", sasl);
     let error = eventually("the failure shows", WAIT, || {
         let text = one.sql("SELECT last_error FROM system.kafka_consumers WHERE table = 'closed'");
