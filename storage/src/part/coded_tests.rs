@@ -22,7 +22,7 @@ use crate::types::{DataType, parse_data_type};
 fn passes(text: &str, of: u64) -> bool {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
-    hasher.finish() % of == 0
+    hasher.finish().is_multiple_of(of)
 }
 
 fn decoded(column: Column) -> Column {

@@ -209,6 +209,11 @@ impl Printer {
                     false => self.line(),
                 }
                 self.query(query);
+                if let Some((format, _)) = &insert.input {
+                    self.line();
+                    self.word("FORMAT ");
+                    self.format_name(format);
+                }
             }
             InsertSource::Values { .. } => self.insert_format(insert, Some("Values")),
             InsertSource::Format { format, .. } => self.insert_format(insert, format.as_deref()),

@@ -460,7 +460,7 @@ mod tests {
 
     #[test]
     fn keys_of_all_kinds_are_counted_across_threads() {
-        let types = vec![
+        let types = [
             DataType::UInt64,
             DataType::String,
             DataType::nullable(DataType::Int16),
@@ -471,9 +471,13 @@ mod tests {
         let plan = Plan::new(Layout::of(&types[..3], &aggregates).unwrap());
         let wide = Plan::new(Layout::of(&types[2..], &aggregates).unwrap());
         let row = |i: u64| {
-            let n = if i % 3 == 0 { Value::Null } else { Value::Int(i as i64 % 40 - 20) };
+            let n = if i.is_multiple_of(3) { Value::Null } else { Value::Int(i as i64 % 40 - 20) };
             let uuid = Value::string(((i as u128 % 70) << 64 | 5).to_le_bytes());
-            let s = if i % 4 == 0 { Value::Null } else { Value::string(text(i % 90).as_bytes()) };
+            let s = if i.is_multiple_of(4) {
+                Value::Null
+            } else {
+                Value::string(text(i % 90).as_bytes())
+            };
             vec![Value::UInt(i % 300), Value::string(text(i % 60).as_bytes()), n, uuid, s]
         };
         for (plan, range) in [(&plan, 0..3), (&wide, 2..5)] {

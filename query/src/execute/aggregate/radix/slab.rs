@@ -160,7 +160,10 @@ mod plain {
 #[inline]
 pub(super) fn stream(to: &mut [u64], from: &[u64]) {
     #[cfg(target_arch = "x86_64")]
-    if to.as_ptr().addr() % 16 == 0 && from.len() % 2 == 0 && to.len() == from.len() {
+    if to.as_ptr().addr().is_multiple_of(16)
+        && from.len().is_multiple_of(2)
+        && to.len() == from.len()
+    {
         use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
         for (to, from) in to.as_chunks_mut::<2>().0.iter_mut().zip(from.as_chunks::<2>().0) {
             // SAFETY: both point to 16 bytes of their slices; `to` is aligned to 16, as its slice
