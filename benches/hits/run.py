@@ -68,7 +68,7 @@ class Pumphouse:
                 time.sleep(0.1)
 
     def send(self, sql, body=None):
-        query = urllib.parse.urlencode({"query": sql, "max_threads": THREADS, "use_query_cache": 0})
+        query = urllib.parse.urlencode({"query": sql, "max_threads": THREADS, "use_query_cache": 0, "use_query_condition_cache": 0})
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/?{query}", data=body if body is not None else b"")
         try:
             return urllib.request.urlopen(request, timeout=3600).read()
