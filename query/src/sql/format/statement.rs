@@ -210,8 +210,7 @@ impl Printer {
                 }
                 self.query(query);
                 if let Some((format, _)) = &insert.input {
-                    self.line();
-                    self.word("FORMAT ");
+                    self.word(" FORMAT ");
                     self.format_name(format);
                 }
             }
