@@ -6,6 +6,8 @@ mod alter_clauses;
 mod alter_draft;
 mod alter_words;
 mod backup;
+mod buffer;
+mod cached;
 mod check;
 mod clauses;
 mod codec;
