@@ -154,6 +154,99 @@ fn buffers_are_written_by_the_clock_and_before_a_clean_stop() {
 }
 
 #[test]
+fn caches_give_what_they_hold_and_are_emptied_and_bounded() {
+    let server = Server::start_configured(
+        "caches",
+        &[
+            ("PUMPHOUSE_UNCOMPRESSED_CACHE_SIZE", "2000000"),
+            ("PUMPHOUSE_QUERY_CACHE_MAX_ENTRIES", "3"),
+            ("PUMPHOUSE_MARK_CACHE_SIZE", "20000"),
+        ],
+    );
+    server.sql("CREATE TABLE t (a UInt64, b UInt64) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 512");
+    server.sql("SYSTEM STOP MERGES t");
+    server.sql("INSERT INTO t SELECT number, number FROM numbers(100)");
+    let cached = "SELECT count() FROM t SETTINGS use_query_cache = 1";
+    assert_eq!(server.sql(cached), "100");
+    for from in 1..30 {
+        server.sql(&format!("INSERT INTO t SELECT number + {from}000, number FROM numbers(1000)"));
+    }
+    assert_eq!(server.sql(cached), "100", "its time is not over");
+    assert_eq!(server.sql("SELECT count() FROM t"), "29100");
+    assert_eq!(server.sql(&format!("{cached}, enable_reads_from_query_cache = 0")), "29100");
+    let shown = "SELECT query, stale, shared, tag FROM system.query_cache";
+    assert_eq!(server.sql(shown), "SELECT count() FROM t\t0\t0\t");
+    server.sql("SYSTEM DROP QUERY CACHE");
+    assert_eq!(server.sql(&format!("{cached}, query_cache_ttl = 1")), "29100");
+    server.sql("INSERT INTO t VALUES (1, 1)");
+    server.until(cached, "29101", Duration::from_secs(20));
+    for n in 0..5 {
+        server.sql(&format!("SELECT {n} SETTINGS use_query_cache = 1"));
+    }
+    assert_eq!(server.number("SELECT count() FROM system.query_cache"), 3);
+    let event = |name: &str| {
+        server.number(&format!("SELECT sum(value) FROM system.events WHERE event = '{name}'"))
+    };
+    let metric = |name: &str| {
+        server.number(&format!("SELECT sum(value) FROM system.metrics WHERE metric = '{name}'"))
+    };
+    assert!(event("QueryCacheHits") >= 1 && event("QueryCacheMisses") >= 2);
+    let sum = "SELECT sum(a), sum(b) FROM t SETTINGS use_uncompressed_cache = 1";
+    let first = server.sql(sum);
+    assert_eq!(server.sql(sum), first);
+    assert!(event("UncompressedCacheHits") > 0);
+    assert!((1..=2_000_000).contains(&metric("UncompressedCacheBytes")));
+    server.sql("SYSTEM DROP UNCOMPRESSED CACHE");
+    assert_eq!(metric("UncompressedCacheBytes"), 0);
+    assert!((1..=40_000).contains(&metric("MarkCacheBytes")), "{}", metric("MarkCacheBytes"));
+    server.sql("SYSTEM DROP MARK CACHE");
+    assert_eq!(metric("MarkCacheFiles"), 0);
+    assert_eq!(server.sql(sum), first);
+}
+
+#[test]
+fn reads_in_key_order_stop_early_and_are_shown() {
+    let server = Server::start("in_order");
+    server.sql("CREATE TABLE o (a UInt64, b UInt64, c UInt64) ENGINE = MergeTree ORDER BY (a, b) SETTINGS index_granularity = 256");
+    for part in 0..3 {
+        server.sql(&format!("INSERT INTO o SELECT intDiv(number, 100), number % 100, number + {part} FROM numbers(100000)"));
+    }
+    let asked = [
+        ("SELECT a, count(), sum(c) FROM o GROUP BY a ORDER BY a LIMIT 3", "InOrder"),
+        (
+            "SELECT a, b, count() FROM o GROUP BY b, a ORDER BY a DESC, b DESC LIMIT 3",
+            "InReverseOrder",
+        ),
+        ("SELECT DISTINCT a FROM o LIMIT 3", "InOrder"),
+        ("SELECT a, b FROM o ORDER BY a, b LIMIT 1 BY a LIMIT 3", "InOrder"),
+    ];
+    for (i, (sql, read_type)) in asked.iter().enumerate() {
+        let plan = server.sql(&format!("EXPLAIN indexes = 1 {sql}"));
+        assert!(plan.contains(&format!("Read type: {read_type}")), "{plan}");
+        let path = format!("/?query_id=in_order_{i}");
+        let answer = crate::harness::http::request(server.port, "POST", &path, &[], sql.as_bytes());
+        assert_eq!(answer.unwrap().text().lines().count(), 3, "{sql}");
+    }
+    server.sql("SYSTEM FLUSH LOGS query_log");
+    let most =
+        "SELECT max(read_rows) FROM system.query_log WHERE type = 2 AND query_id LIKE 'in_order_%'";
+    assert!(server.number(most) < 60_000, "{} rows read", server.number(most));
+    let plan = server.sql("EXPLAIN SELECT b, a, count() FROM o GROUP BY b, a SETTINGS optimize_aggregation_in_order = 1");
+    assert!(plan.contains("Order: a ASC, b ASC"), "{plan}");
+    let used = "SELECT a, count() FROM o GROUP BY a ORDER BY a LIMIT 3 SETTINGS optimize_read_in_order = 0";
+    assert_eq!(server.sql(used), "0\t300\n1\t300\n2\t300");
+    server.sql("ALTER TABLE o ADD PROJECTION p (SELECT c, count() GROUP BY c)");
+    server.sql("ALTER TABLE o MATERIALIZE PROJECTION p SETTINGS mutations_sync = 1");
+    let path = "/?query_id=projected";
+    let sql = b"SELECT c, count() FROM o GROUP BY c ORDER BY c LIMIT 1";
+    crate::harness::http::request(server.port, "POST", path, &[], sql).unwrap();
+    server.sql("SYSTEM FLUSH LOGS query_log");
+    let named =
+        "SELECT projections FROM system.query_log WHERE type = 2 AND query_id = 'projected'";
+    assert_eq!(server.sql(named), "['default.o.p']");
+}
+
+#[test]
 fn dictionaries_read_files_and_are_refused_what_is_outside() {
     let server = Server::start("file_dictionaries");
     server.sql("INSERT INTO FUNCTION file('d.csv', 'CSV', 'k UInt64, v String') SELECT number, concat('v', toString(number)) FROM numbers(5)");

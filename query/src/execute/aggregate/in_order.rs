@@ -22,6 +22,9 @@ use crate::execute::transform::block_of;
 use crate::optimize::read_in_order::GroupOrder;
 use crate::plan::Plan;
 
+/// Rows of one step that a thread groups by itself, at least.
+const SHARE_ROWS_MIN: usize = 16_384;
+
 impl AggregateNode<'_> {
     /// Runs the node so, if its table can be read so; None if not.
     pub(in crate::execute) fn drive_in_order(
@@ -111,13 +114,20 @@ impl Window<'_> {
 
     fn add(&mut self, blocks: &[Block]) -> Result<()> {
         let (grouping, open) = (&self.grouping, &mut self.open);
-        if let [block] = blocks {
-            return grouping.update(open, block);
+        let rows: usize = blocks.iter().map(Block::rows).sum();
+        // A table costs something, so each gets many rows.
+        let shares = (rows / SHARE_ROWS_MIN).clamp(1, grouping.env.threads.max(1));
+        if blocks.is_empty() {
+            return Ok(());
         }
-        let tables: Vec<Mutex<Option<Table>>> = blocks.iter().map(|_| Mutex::default()).collect();
-        for_each_index(&grouping.env.ctx, blocks.len(), grouping.env.threads, &|i| {
+        if shares == 1 {
+            return grouping.update(open, &Block::concat(blocks)?);
+        }
+        let shares: Vec<&[Block]> = blocks.chunks(blocks.len().div_ceil(shares)).collect();
+        let tables: Vec<Mutex<Option<Table>>> = shares.iter().map(|_| Mutex::default()).collect();
+        for_each_index(&grouping.env.ctx, shares.len(), grouping.env.threads, &|i| {
             let mut table = grouping.table();
-            grouping.update(&mut table, &blocks[i])?;
+            grouping.update(&mut table, &Block::concat(shares[i])?)?;
             *tables[i].lock() = Some(table);
             Ok(())
         })?;
