@@ -46,6 +46,16 @@ impl Rig {
     }
 
     fn create(&self, name: &str, engine: &str, arguments: &[&str]) -> Uuid {
+        self.create_with(name, engine, arguments, |_| {})
+    }
+
+    fn create_with(
+        &self,
+        name: &str,
+        engine: &str,
+        arguments: &[&str],
+        more: impl Fn(&mut TableDefinition),
+    ) -> Uuid {
         let column = ColumnDefinition {
             id: 0,
             name: "k".into(),
@@ -55,7 +65,7 @@ impl Rig {
             codec: String::new(),
             ttl: String::new(),
         };
-        let definition = TableDefinition {
+        let mut definition = TableDefinition {
             uuid: Uuid::new_v4(),
             database: "d".into(),
             name: name.into(),
@@ -75,6 +85,7 @@ impl Rig {
                 ..TableClauses::default()
             },
         };
+        more(&mut definition);
         let uuid = definition.uuid;
         self.commit(Edit::CreateTable { definition: Arc::new(definition) });
         uuid
@@ -149,6 +160,21 @@ fn chains_end_and_circles_are_refused() {
     rig.buffer("there", "here");
     assert!(rig.insert("own", 1).is_err());
     assert!(rig.insert("here", 1).is_err());
+}
+
+#[test]
+fn rows_that_views_bring_do_not_wait() {
+    let rig = Rig::new();
+    rig.create("source", "MergeTree", &[]);
+    rig.create("t", "MergeTree", &[]);
+    let buffer = rig.buffer("b", "t");
+    rig.create_with("v", "MaterializedView", &[], |view| {
+        view.select = Some("SELECT k FROM d.source WHERE k > 1".into());
+        view.source = Some(("d".into(), "source".into()));
+        view.target = Some(("d".into(), "b".into()));
+    });
+    rig.insert("source", 5).unwrap();
+    assert_eq!((rig.stored("source"), rig.stored("t"), rig.held(buffer)), (5, 3, 0));
 }
 
 #[test]
