@@ -32,6 +32,9 @@ use crate::insert::Inserter;
 /// The engine's name.
 pub const ENGINE: &str = "Buffer";
 
+/// How long a flush that failed rests.
+const RETRY_US: u64 = 5_000_000;
+
 /// Rows and bytes of one table, now and ever.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BufferSizes {
@@ -81,6 +84,8 @@ struct Held {
     /// The table is gone.
     closed: bool,
     first_us: u64,
+    /// After a failure: not before this in the background.
+    retry_us: u64,
     sizes: BufferSizes,
 }
 
@@ -180,7 +185,7 @@ impl Buffers {
     /// Writes what is due; failures are counted and told, and tried again later.
     pub fn flush_due(&self, inserter: &Inserter) {
         let now = inserter.now_us();
-        self.flush_each(inserter, |held| held.is_due(now, 0, 0, true));
+        self.flush_each(inserter, |held| now >= held.retry_us && held.is_due(now, 0, 0, true));
     }
 
     /// Writes everything, as before a stop. Gives how many rows had to be left.
@@ -230,6 +235,7 @@ impl Buffers {
             committing: false,
             closed: false,
             first_us: 0,
+            retry_us: 0,
             sizes: BufferSizes::default(),
         };
         let buffer = Arc::new(Buffer {
@@ -261,6 +267,9 @@ impl Buffers {
         let mut leaving = Leaving { buffer, inserter, gone: false };
         let outcome = self.write(inserter, &definition, blocks, &mut leaving);
         drop(leaving);
+        if outcome.is_err() {
+            buffer.held.lock().retry_us = inserter.now_us() + RETRY_US;
+        }
         let count = if outcome.is_ok() { &self.counts.flushes } else { &self.counts.failed };
         count.fetch_add(1, Ordering::Relaxed);
         outcome
