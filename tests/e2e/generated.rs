@@ -314,12 +314,12 @@ fn query(random: &mut Random, table: &Table) -> String {
                 aggregates.join(", ")
             )
         }
+        3 if !table.keys.is_empty() && chance(random, 60) => grouped_by_key(random, table, &from),
         3 => {
             let aggregates: Vec<&str> =
                 (0..1 + random.below(3)).map(|_| pick(random, AGGREGATES)).collect();
             format!("SELECT {} FROM {from}{condition}", aggregates.join(", "))
         }
-        3 if !table.keys.is_empty() && chance(random, 60) => grouped_by_key(random, table, &from),
         4 if !table.keys.is_empty() => {
             // The order of the table, or against it; rows that tie are equal.
             let length = 1 + random.below(table.keys.len() as u64) as usize;
