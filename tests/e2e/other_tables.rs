@@ -53,23 +53,21 @@ fn backups_hold_every_kind_of_table() {
     server.until("SELECT sum(c) FROM target", "6000", Duration::from_secs(20));
     let expected = answers(&server);
     server.sql("BACKUP DATABASE default TO File('kinds')");
-    server.sql("RESTORE DATABASE default AS other FROM File('kinds')");
-    let in_other: Vec<String> =
-        ASKED.iter().map(|sql| server.sql(&sql.replace("FROM pr", "FROM other.pr"))).collect();
-    assert_eq!(in_other, expected);
-    let checked = server.sql("CHECK TABLE other.pr");
+    server.sql("TRUNCATE DATABASE default");
+    server.sql("RESTORE ALL FROM File('kinds')");
+    assert_eq!(answers(&server), expected);
+    let checked = server.sql("CHECK TABLE pr");
     assert!(checked.lines().all(|l| l.split('\t').nth(1).unwrap_or(l) == "1"), "{checked}");
-    let plan = server
-        .sql(&format!("EXPLAIN indexes = 1 {}", ASKED[2].replace("FROM pr", "FROM other.pr")));
+    let plan = server.sql(&format!("EXPLAIN indexes = 1 {}", ASKED[2]));
     assert!(plan.contains("sums"), "{plan}");
     for name in ["llog", "ltinylog", "lstripelog", "lmemory"] {
-        assert_eq!(server.sql(&format!("SELECT count(), sum(k) FROM other.{name}")), "50\t1225");
+        assert_eq!(server.sql(&format!("SELECT count(), sum(k) FROM {name}")), "50\t1225");
     }
-    assert_eq!(server.sql("SELECT count() FROM numbers(100) WHERE number IN other.st"), "50");
-    assert_eq!(server.sql("SELECT joinGet('other.jn', 'v', toUInt64(7))"), "v7");
-    assert_eq!(server.sql("SELECT sum(c) FROM other.target"), "6000");
-    assert_eq!(server.sql("SELECT count() FROM other.bu"), "50");
-    let kinds = "SELECT engine FROM system.tables WHERE database = 'other' ORDER BY engine";
+    assert_eq!(server.sql("SELECT count() FROM numbers(100) WHERE number IN st"), "50");
+    assert_eq!(server.sql("SELECT joinGet('jn', 'v', toUInt64(7))"), "v7");
+    assert_eq!(server.sql("SELECT sum(c) FROM target"), "6000");
+    assert_eq!(server.sql("SELECT count() FROM bu"), "50");
+    let kinds = "SELECT engine FROM system.tables WHERE database = 'default' ORDER BY engine";
     assert!(server.sql(kinds).contains("MaterializedView"));
 }
 
@@ -281,7 +279,7 @@ fn killed_while_other_tables_take_rows() {
     server.sql("CREATE TABLE st (k UInt64) ENGINE = Set");
     server.sql("CREATE TABLE jn (k UInt64, v UInt64) ENGINE = Join(ANY, LEFT, k)");
     server.sql("CREATE TABLE t (k UInt64) ENGINE = MergeTree ORDER BY k");
-    server.sql("CREATE TABLE bu ENGINE = Buffer(default, t, 1, 0, 1, 10, 100, 1, 1000000)");
+    server.sql("CREATE TABLE bu ENGINE = Buffer(default, t, 1, 1000, 10000, 1, 6, 1, 1000000)");
     server.sql(PROJECTED);
     let (mut random, mut next, mut kept, mut gone) = (Random::new(8), 0_u64, 0, 0);
     for _ in 0..kills {

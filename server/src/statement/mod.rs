@@ -388,6 +388,7 @@ fn own_settings(statement: &Statement) -> &[Setting] {
             InsertSource::Query(query) if insert.settings.is_empty() => query_settings(query),
             _ => &insert.settings,
         },
+        Statement::Explain(explain) => own_settings(&explain.statement),
         _ => &[],
     }
 }
