@@ -18,6 +18,7 @@ pub mod execute;
 pub mod functions;
 pub mod optimize;
 pub mod plan;
+pub mod run_time;
 pub mod sql;
 pub mod text;
 

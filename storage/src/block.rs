@@ -208,18 +208,24 @@ pub fn default_value(data_type: &DataType) -> Value {
     match data_type {
         Nullable(_) => Value::Null,
         LowCardinality(t) => default_value(t),
-        SimpleAggregateFunction { argument, .. } => default_value(argument),
+        SimpleAggregateFunction { argument, .. } | Named { argument, .. } => {
+            default_value(argument)
+        }
+        Variant(_) | Dynamic { .. } => Value::Null,
+        Json(json) => Value::String(crate::run_time::object::empty(json)),
         Nothing | UInt8 | UInt16 | UInt32 | UInt64 | Date | DateTime(_) | Ipv4 | Bool => {
             Value::UInt(0)
         }
-        Int8 | Int16 | Int32 | Int64 | DateTime64(..) | Interval(_) => Value::Int(0),
+        Int8 | Int16 | Int32 | Int64 | DateTime64(..) | Interval(_) | Time | Time64(_) => {
+            Value::Int(0)
+        }
         // 1900-01-01, the first day that ClickHouse's Date32 has.
         Date32 => Value::Int(-25_567),
         Enum8(v) | Enum16(v) => Value::Int(v.values.first().map_or(0, |(_, n)| *n as i64)),
         UInt128 => Value::UInt128(0),
         Int128 => Value::Int128(0),
         UInt256 | Int256 => Value::Int256(i256::ZERO),
-        Float32 | Float64 => Value::Float(0.0),
+        Float32 | Float64 | BFloat16 => Value::Float(0.0),
         Decimal { precision, scale } if *precision <= 38 => Value::Decimal(0, *scale),
         Decimal { .. } => Value::Int256(i256::ZERO),
         String | AggregateFunction { .. } => Value::String(vec![]),
@@ -244,14 +250,16 @@ fn same_layout(a: &ArrowType, b: &ArrowType) -> bool {
     }
 }
 
-fn value_at(data_type: &DataType, array: &dyn Array, row: usize) -> Value {
+pub(crate) fn value_at(data_type: &DataType, array: &dyn Array, row: usize) -> Value {
     use DataType::*;
     if array.is_null(row) {
         return Value::Null;
     }
     match data_type {
         Nullable(t) | LowCardinality(t) => value_at(t, array, row),
-        SimpleAggregateFunction { argument, .. } => value_at(argument, array, row),
+        SimpleAggregateFunction { argument, .. } | Named { argument, .. } => {
+            value_at(argument, array, row)
+        }
         Nothing | UInt8 => Value::UInt(array.as_primitive::<UInt8Type>().value(row) as u64),
         Bool => Value::Bool(array.as_primitive::<UInt8Type>().value(row) != 0),
         UInt16 | Date => Value::UInt(array.as_primitive::<UInt16Type>().value(row) as u64),
@@ -261,11 +269,11 @@ fn value_at(data_type: &DataType, array: &dyn Array, row: usize) -> Value {
         UInt64 => Value::UInt(array.as_primitive::<UInt64Type>().value(row)),
         Int8 | Enum8(_) => Value::Int(array.as_primitive::<Int8Type>().value(row) as i64),
         Int16 | Enum16(_) => Value::Int(array.as_primitive::<Int16Type>().value(row) as i64),
-        Int32 | Date32 => Value::Int(array.as_primitive::<Int32Type>().value(row) as i64),
-        Int64 | DateTime64(..) | Interval(_) => {
+        Int32 | Date32 | Time => Value::Int(array.as_primitive::<Int32Type>().value(row) as i64),
+        Int64 | DateTime64(..) | Interval(_) | Time64(_) => {
             Value::Int(array.as_primitive::<Int64Type>().value(row))
         }
-        Float32 => Value::Float(array.as_primitive::<Float32Type>().value(row) as f64),
+        Float32 | BFloat16 => Value::Float(array.as_primitive::<Float32Type>().value(row) as f64),
         Float64 => Value::Float(array.as_primitive::<Float64Type>().value(row)),
         UInt128 => Value::UInt128(array.as_primitive::<Decimal128Type>().value(row) as u128),
         Int128 => Value::Int128(array.as_primitive::<Decimal128Type>().value(row)),
@@ -276,7 +284,7 @@ fn value_at(data_type: &DataType, array: &dyn Array, row: usize) -> Value {
             19..=38 => Value::Decimal(array.as_primitive::<Decimal128Type>().value(row), *scale),
             _ => Value::Int256(array.as_primitive::<Decimal256Type>().value(row)),
         },
-        String | AggregateFunction { .. } => {
+        String | AggregateFunction { .. } | Variant(_) | Dynamic { .. } | Json(_) => {
             Value::String(array.as_binary::<i32>().value(row).to_vec())
         }
         FixedString(_) | Uuid | Ipv6 => {
@@ -349,16 +357,18 @@ fn build(data_type: &DataType, values: &[Value]) -> Result<ArrayRef> {
     }
     match data_type {
         Nullable(t) | LowCardinality(t) => build(t, values),
-        SimpleAggregateFunction { argument, .. } => build(argument, values),
+        SimpleAggregateFunction { argument, .. } | Named { argument, .. } => {
+            build(argument, values)
+        }
         Nothing | UInt8 | Bool => integers!(UInt8Builder, u8),
         UInt16 | Date => integers!(UInt16Builder, u16),
         UInt32 | DateTime(_) | Ipv4 => integers!(UInt32Builder, u32),
         UInt64 => integers!(UInt64Builder, u64),
         Int8 | Enum8(_) => integers!(Int8Builder, i8),
         Int16 | Enum16(_) => integers!(Int16Builder, i16),
-        Int32 | Date32 => integers!(Int32Builder, i32),
-        Int64 | DateTime64(..) | Interval(_) => integers!(Int64Builder, i64),
-        Float32 => floats!(Float32Builder, f32),
+        Int32 | Date32 | Time => integers!(Int32Builder, i32),
+        Int64 | DateTime64(..) | Interval(_) | Time64(_) => integers!(Int64Builder, i64),
+        Float32 | BFloat16 => floats!(Float32Builder, f32),
         Float64 => floats!(Float64Builder, f64),
         Decimal { precision, scale } if *precision <= 38 => {
             let mut words = Vec::with_capacity(values.len());
@@ -396,7 +406,7 @@ fn build(data_type: &DataType, values: &[Value]) -> Result<ArrayRef> {
             }
             Ok(Arc::new(b.finish()))
         }
-        String | AggregateFunction { .. } => {
+        String | AggregateFunction { .. } | Variant(_) | Dynamic { .. } | Json(_) => {
             let mut b = BinaryBuilder::with_capacity(values.len(), values.len() * 16);
             for v in values {
                 match v {
@@ -442,11 +452,14 @@ fn build(data_type: &DataType, values: &[Value]) -> Result<ArrayRef> {
         }
         Tuple(elements) => {
             let mut columns = vec![];
+            let nulls: NullBuffer = values.iter().map(|v| !v.is_null()).collect();
             for (i, e) in elements.iter().enumerate() {
                 let mut items = Vec::with_capacity(values.len());
                 for v in values {
                     match v {
                         Value::Tuple(t) if t.len() == elements.len() => items.push(t[i].clone()),
+                        // What lies under the NULL of a Nullable tuple.
+                        Value::Null => items.push(default_value(&e.data_type)),
                         v => return Err(misfit(data_type, v)),
                     }
                 }
@@ -456,8 +469,13 @@ fn build(data_type: &DataType, values: &[Value]) -> Result<ArrayRef> {
                 return Err(Error::Column("a tuple lies as a struct".into()));
             };
             Ok(Arc::new(
-                StructArray::try_new_with_length(fields, columns, None, values.len())
-                    .map_err(|e| Error::Column(e.to_string()))?,
+                StructArray::try_new_with_length(
+                    fields,
+                    columns,
+                    Some(nulls).filter(|n| n.null_count() > 0),
+                    values.len(),
+                )
+                .map_err(|e| Error::Column(e.to_string()))?,
             ))
         }
         Map(k, v) => {

@@ -22,6 +22,7 @@ pub mod merge;
 pub mod mutation;
 pub mod part;
 pub mod part_history;
+pub mod run_time;
 pub mod scan;
 pub mod store;
 pub mod table;

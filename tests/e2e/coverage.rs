@@ -14,11 +14,6 @@ use pumphouse_storage::types::parse_data_type;
 const LEFT_OUT: &[(&str, &str)] = &[
     ("flameGraph", "symbols of ClickHouse's own binary"),
     ("estimateCompressionRatio", "the codecs' bytes are our own"),
-    ("JSONAllPaths", "comes with the JSON type"),
-    ("dynamicType", "comes with the Dynamic type"),
-    ("distinctJSONPaths", "comes with the JSON type"),
-    ("distinctJSONPathsAndTypes", "comes with the JSON type"),
-    ("toTime", "comes with the Time type"),
 ];
 
 fn known() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {

@@ -87,6 +87,11 @@ pub enum Values {
     Ipv6(Vec<u8>),
     FixedString(Vec<u8>, usize),
     String(Bytes),
+    /// Variant, Dynamic and JSON (the type), as the byte strings that they lie as.
+    SelfTyped(Bytes, DataType, TimeZone),
+    Time(Vec<i32>),
+    Time64(Vec<i64>, u8),
+    BFloat16(Vec<f32>),
     Array(List),
     Map(List),
     Tuple(Vec<ColumnBuilder>, usize),
@@ -139,10 +144,18 @@ impl ColumnBuilder {
             T::Tuple(elements) => {
                 Values::Tuple(elements.iter().map(|e| child(&e.data_type)).collect(), 0)
             }
-            // `inner` strips these.
-            T::Nullable(_) | T::LowCardinality(_) | T::SimpleAggregateFunction { .. } => {
-                Values::Nothing(vec![])
+            T::Variant(_) | T::Dynamic { .. } | T::Json(_) => {
+                let bytes = Bytes { data: vec![], offsets: vec![0] };
+                Values::SelfTyped(bytes, data_type.inner().clone(), zone)
             }
+            T::Time => Values::Time(vec![]),
+            T::Time64(precision) => Values::Time64(vec![], *precision),
+            T::BFloat16 => Values::BFloat16(vec![]),
+            // `inner` strips these.
+            T::Nullable(_)
+            | T::LowCardinality(_)
+            | T::SimpleAggregateFunction { .. }
+            | T::Named { .. } => Values::Nothing(vec![]),
         };
         ColumnBuilder {
             data_type: data_type.clone(),
@@ -161,15 +174,15 @@ impl ColumnBuilder {
             UInt64(v) => v.len(),
             Int8(v) | Enum8(v, _) => v.len(),
             Int16(v) | Enum16(v, _) => v.len(),
-            Int32(v) | Date32(v) | Decimal32(v, ..) => v.len(),
-            Int64(v) | Interval(v) | DateTime64(v, ..) | Decimal64(v, ..) => v.len(),
+            Int32(v) | Date32(v) | Time(v) | Decimal32(v, ..) => v.len(),
+            Int64(v) | Interval(v) | DateTime64(v, ..) | Time64(v, _) | Decimal64(v, ..) => v.len(),
             UInt128(v) | Int128(v) | Decimal128(v, ..) => v.len(),
             UInt256(v) | Int256(v) | Decimal256(v, ..) => v.len(),
-            Float32(v) => v.len(),
+            Float32(v) | BFloat16(v) => v.len(),
             Float64(v) => v.len(),
             Uuid(v) | Ipv6(v) => v.len() / 16,
             FixedString(v, n) => v.len() / n,
-            String(b) => b.offsets.len() - 1,
+            String(b) | SelfTyped(b, ..) => b.offsets.len() - 1,
             Array(l) | Map(l) => l.offsets.len() - 1,
             Tuple(_, rows) => *rows,
         }
@@ -201,15 +214,17 @@ impl ColumnBuilder {
             UInt64(v) => v.truncate(rows),
             Int8(v) | Enum8(v, _) => v.truncate(rows),
             Int16(v) | Enum16(v, _) => v.truncate(rows),
-            Int32(v) | Date32(v) | Decimal32(v, ..) => v.truncate(rows),
-            Int64(v) | Interval(v) | DateTime64(v, ..) | Decimal64(v, ..) => v.truncate(rows),
+            Int32(v) | Date32(v) | Time(v) | Decimal32(v, ..) => v.truncate(rows),
+            Int64(v) | Interval(v) | DateTime64(v, ..) | Time64(v, _) | Decimal64(v, ..) => {
+                v.truncate(rows)
+            }
             UInt128(v) | Int128(v) | Decimal128(v, ..) => v.truncate(rows),
             UInt256(v) | Int256(v) | Decimal256(v, ..) => v.truncate(rows),
-            Float32(v) => v.truncate(rows),
+            Float32(v) | BFloat16(v) => v.truncate(rows),
             Float64(v) => v.truncate(rows),
             Uuid(v) | Ipv6(v) => v.truncate(rows * 16),
             FixedString(v, n) => v.truncate(rows * *n),
-            String(b) => {
+            String(b) | SelfTyped(b, ..) => {
                 b.offsets.truncate(rows + 1);
                 b.data.truncate(b.offsets.last().map_or(0, |end| *end as usize));
             }
@@ -251,15 +266,21 @@ impl ColumnBuilder {
             Int16(v) => v.push(0),
             Enum8(v, names) => v.push(names.values.first().map_or(0, |(_, n)| *n as i8)),
             Enum16(v, names) => v.push(names.values.first().map_or(0, |(_, n)| *n)),
-            Int32(v) | Date32(v) | Decimal32(v, ..) => v.push(0),
-            Int64(v) | Interval(v) | DateTime64(v, ..) | Decimal64(v, ..) => v.push(0),
+            Int32(v) | Date32(v) | Time(v) | Decimal32(v, ..) => v.push(0),
+            Int64(v) | Interval(v) | DateTime64(v, ..) | Time64(v, _) | Decimal64(v, ..) => {
+                v.push(0)
+            }
             UInt128(v) | Int128(v) | Decimal128(v, ..) => v.push(0),
             UInt256(v) | Int256(v) | Decimal256(v, ..) => v.push(i256::ZERO),
-            Float32(v) => v.push(0.0),
+            Float32(v) | BFloat16(v) => v.push(0.0),
             Float64(v) => v.push(0.0),
             Uuid(v) | Ipv6(v) => v.extend_from_slice(&[0; 16]),
             FixedString(v, n) => v.resize(v.len() + *n, 0),
             String(b) => b.end(),
+            SelfTyped(b, DataType::Json(json), _) => {
+                b.push(&pumphouse_storage::run_time::object::empty(json))
+            }
+            SelfTyped(b, ..) => b.end(),
             Array(l) | Map(l) => l.end(),
             Tuple(children, rows) => {
                 children.iter_mut().for_each(ColumnBuilder::push_null);
@@ -309,8 +330,10 @@ impl ColumnBuilder {
             (UInt64(v), _) => integer!(v, u64),
             (Int8(v) | Enum8(v, _), _) => integer!(v, i8),
             (Int16(v) | Enum16(v, _), _) => integer!(v, i16),
-            (Int32(v) | Date32(v), _) => integer!(v, i32),
-            (Int64(v) | Interval(v) | DateTime64(v, ..), _) => integer!(v, i64),
+            (Int32(v) | Date32(v) | Time(v), _) => integer!(v, i32),
+            (Int64(v) | Interval(v) | DateTime64(v, ..) | Time64(v, _), _) => integer!(v, i64),
+            (SelfTyped(bytes, ..), Value::String(b)) => bytes.push(b),
+            (BFloat16(v), _) => v.push(value.as_f64().ok_or_else(misfit)? as f32),
             (UInt128(v), Value::UInt128(n)) => v.push(*n as i128),
             (UInt128(v) | Int128(v), _) => integer!(v, i128),
             (UInt256(v) | Int256(v) | Decimal256(v, ..), _) => wide!(v),
@@ -364,11 +387,11 @@ impl ColumnBuilder {
             UInt64(v) => primitive::<UInt64Type>(v, nulls),
             Int8(v) | Enum8(v, _) => primitive::<Int8Type>(v, nulls),
             Int16(v) | Enum16(v, _) => primitive::<Int16Type>(v, nulls),
-            Int32(v) | Date32(v) | Decimal32(v, ..) => primitive::<Int32Type>(v, nulls),
-            Int64(v) | Interval(v) | DateTime64(v, ..) | Decimal64(v, ..) => {
+            Int32(v) | Date32(v) | Time(v) | Decimal32(v, ..) => primitive::<Int32Type>(v, nulls),
+            Int64(v) | Interval(v) | DateTime64(v, ..) | Time64(v, _) | Decimal64(v, ..) => {
                 primitive::<Int64Type>(v, nulls)
             }
-            Float32(v) => primitive::<Float32Type>(v, nulls),
+            Float32(v) | BFloat16(v) => primitive::<Float32Type>(v, nulls),
             Float64(v) => primitive::<Float64Type>(v, nulls),
             UInt128(v) | Int128(v) | Decimal128(v, ..) => {
                 let values = ScalarBuffer::from(take_vec(v));
@@ -382,7 +405,7 @@ impl ColumnBuilder {
             }
             Uuid(v) | Ipv6(v) => fixed(v, 16, nulls)?,
             FixedString(v, n) => fixed(v, *n, nulls)?,
-            String(b) => {
+            String(b) | SelfTyped(b, ..) => {
                 let offsets = b.take_offsets();
                 let data = Buffer::from_vec(take_vec(&mut b.data));
                 let array = BinaryArray::try_new(offsets, data, nulls).map_err(layout_error)?;

@@ -90,6 +90,13 @@ pub fn push_text(builder: &mut ColumnBuilder, field: &[u8], zone: TimeZone) -> T
         Values::Ipv6(v) => v.extend_from_slice(&text::parse_ipv6(field)?),
         Values::Uuid(v) => v.extend_from_slice(&text::parse_uuid(field)?),
         Values::FixedString(v, width) => v.extend_from_slice(&text::read::fixed(field, *width)?),
+        Values::SelfTyped(_, data_type, zone) => {
+            let value = pumphouse_query::run_time::text::parse(data_type, field, true, *zone)?;
+            return builder.push_value(&value);
+        }
+        Values::Time(v) => v.push(text::clock::parse_time(field)?),
+        Values::Time64(v, precision) => v.push(text::clock::parse_time64(field, *precision)?),
+        Values::BFloat16(v) => v.push(text::read::bfloat16(parse_float32(field)?)),
         Values::Array(_) | Values::Map(_) | Values::Tuple(..) => {
             let value = text::parse_value(builder.data_type.inner(), field, zone)?;
             return builder.push_value(&value);

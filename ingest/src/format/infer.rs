@@ -41,6 +41,7 @@ pub fn infer(format: &str, bytes: &[u8], options: &FormatOptions) -> Result<Vec<
         "Native" => return native_columns(bytes),
         "LineAsString" => return Ok(one("line", DataType::String)),
         "JSONAsString" => return Ok(one("json", DataType::String)),
+        "JSONAsObject" => return Ok(one("json", DataType::Json(Default::default()))),
         "RawBLOB" => return Ok(one("raw_blob", DataType::String)),
         "JSONEachRow" | "JSONLines" | "JSONL" | "NDJSON" | "JSONStringsEachRow" => {
             json_objects(&sample)?

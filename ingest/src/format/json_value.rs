@@ -295,6 +295,29 @@ fn read_other(builder: &mut ColumnBuilder, bytes: &[u8], at: usize, first: u8) -
             *rows += 1;
             Ok(end)
         }
+        Values::SelfTyped(_, data_type, zone) => {
+            let end = skip_value(bytes, at)?;
+            let text = &bytes[at..end];
+            let value = pumphouse_query::run_time::text::from_text_json(data_type, text, *zone)
+                .map_err(|e| fail_text(e, at))?;
+            builder.push_value(&value).map_err(|e| fail_text(e, at))?;
+            Ok(end)
+        }
+        Values::Time(v) => {
+            let (inner, end) = quoted(bytes, at)?;
+            v.push(text::clock::parse_time(inner).map_err(|e| fail_text(e, at))?);
+            Ok(end)
+        }
+        Values::Time64(v, precision) => {
+            let (inner, end) = quoted(bytes, at)?;
+            v.push(text::clock::parse_time64(inner, *precision).map_err(|e| fail_text(e, at))?);
+            Ok(end)
+        }
+        Values::BFloat16(v) => {
+            let (value, end) = read_float32(bytes, at, first)?;
+            v.push(text::read::bfloat16(value));
+            Ok(end)
+        }
         // `read_value` has done the others.
         _ => Err(expected(bytes, at, "value")),
     }

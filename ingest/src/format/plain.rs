@@ -1,5 +1,5 @@
-//! Formats that hardly look at their bytes: LineAsString, JSONAsString and RawBLOB (readers that fill
-//! one String column), RawBLOB's and Null's output.
+//! Formats that hardly look at their bytes: LineAsString, JSONAsString, JSONAsObject and RawBLOB (readers
+//! that fill one String column, or one of JSON), RawBLOB's and Null's output.
 
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_query::text::write::bytes_at;
@@ -11,7 +11,7 @@ use super::columns::{RowBuilder, Values};
 use super::fields::row_error;
 use super::json_each_row::{Framing, Next, check_room, parse_error};
 use super::json_skip::skip_value;
-use super::json_value::Failure;
+use super::json_value::{Failure, read_value};
 use super::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
     WriterStatistics,
@@ -39,8 +39,11 @@ impl PlainReader {
         unit: Unit,
     ) -> Result<Box<dyn FormatReader>> {
         let rows = RowBuilder::new(columns, options.time_zone);
-        let fits =
-            rows.slots.first().is_some_and(|s| matches!(s.builder.values, Values::String(_)));
+        let fits = rows.slots.first().is_some_and(|s| match &s.builder.values {
+            Values::String(_) => true,
+            Values::SelfTyped(_, DataType::Json(_), _) => unit == Unit::JsonObject,
+            _ => false,
+        });
         if !fits {
             return Err(Error::new(
                 codes::BAD_ARGUMENTS,
@@ -48,6 +51,26 @@ impl PlainReader {
             ));
         }
         Ok(Box::new(PlainReader { rows, unit, framing: Framing::default(), retry_bytes: 0 }))
+    }
+
+    /// The object at `start`, which ends at `end`, as text or as a value of a JSON column.
+    fn push_object(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+    ) -> std::result::Result<(), Box<Failure>> {
+        let row = self.rows.rows();
+        if let Some(slot) = self.rows.slots.first_mut()
+            && matches!(slot.builder.values, Values::SelfTyped(..))
+        {
+            read_value(&mut slot.builder, bytes, start)?;
+            slot.filled = row + 1;
+            self.rows.end_row(1);
+            return Ok(());
+        }
+        self.push(&bytes[start..end]);
+        Ok(())
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -102,7 +125,7 @@ impl PlainReader {
             };
             match skip_value(bytes, start) {
                 Ok(end) => {
-                    self.push(&bytes[start..end]);
+                    self.push_object(bytes, start, end)?;
                     at = end;
                 }
                 Err(e) if !last && e.at + 64 >= bytes.len() => {

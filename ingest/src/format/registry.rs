@@ -47,6 +47,7 @@ static FORMATS: &[Format] = formats! {
     "CustomSeparatedWithNames": Some(|c, o| CustomLayout::boxed(c, o, Header::Names)), Some(|o| CustomWriter::boxed(o, Header::Names));
     "CustomSeparatedWithNamesAndTypes": Some(|c, o| CustomLayout::boxed(c, o, Header::NamesAndTypes)), Some(|o| CustomWriter::boxed(o, Header::NamesAndTypes));
     "JSON": Some(|c, o| JsonDocumentReader::boxed(c, o, Document::Rows(Layout::Objects))), Some(|o| JsonDocumentWriter::boxed(o, Layout::Objects, false));
+    "JSONAsObject": Some(|c, o| PlainReader::boxed(c, o, Unit::JsonObject)), None;
     "JSONAsString": Some(|c, o| PlainReader::boxed(c, o, Unit::JsonObject)), None;
     "JSONColumns": Some(|c, o| JsonDocumentReader::boxed(c, o, Document::Rows(Layout::Columns))), Some(|o| JsonDocumentWriter::boxed(o, Layout::Columns, false));
     "JSONColumnsWithMetadata": Some(|c, o| JsonDocumentReader::boxed(c, o, Document::Rows(Layout::ColumnsWithMetadata))), Some(|o| JsonDocumentWriter::boxed(o, Layout::ColumnsWithMetadata, false));

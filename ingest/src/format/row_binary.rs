@@ -20,6 +20,8 @@ use super::{
     WriterStatistics,
 };
 
+pub(super) mod self_typed;
+
 pub struct RowBinaryWriter {
     header: Header,
 }
@@ -54,6 +56,9 @@ pub(super) fn swap_uuid(bytes: &[u8]) -> [u8; 16] {
 
 fn write_value(dt: &DataType, array: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<()> {
     use DataType as T;
+    if dt.inner().is_run_time() {
+        return self_typed::write_value(dt, array, row, out);
+    }
     if dt.is_nullable() {
         out.push(array.is_null(row) as u8);
         if array.is_null(row) {
@@ -72,10 +77,14 @@ fn write_value(dt: &DataType, array: &dyn Array, row: usize, out: &mut Vec<u8>) 
         T::UInt64 => number!(UInt64Type),
         T::Int8 | T::Enum8(_) => number!(Int8Type),
         T::Int16 | T::Enum16(_) => number!(Int16Type),
-        T::Int32 | T::Date32 => number!(Int32Type),
-        T::Int64 | T::DateTime64(..) | T::Interval(_) => number!(Int64Type),
+        T::Int32 | T::Date32 | T::Time => number!(Int32Type),
+        T::Int64 | T::DateTime64(..) | T::Interval(_) | T::Time64(_) => number!(Int64Type),
         T::Float32 => number!(Float32Type),
         T::Float64 => number!(Float64Type),
+        T::BFloat16 => {
+            let bits = array.as_primitive::<Float32Type>().value(row).to_bits();
+            out.extend_from_slice(&((bits >> 16) as u16).to_le_bytes());
+        }
         T::UInt128 | T::Int128 => number!(Decimal128Type),
         T::UInt256 | T::Int256 => number!(Decimal256Type),
         T::Decimal { precision, .. } => match precision {
@@ -236,6 +245,9 @@ pub(super) fn header_of(bytes: &[u8]) -> Option<Vec<(String, String)>> {
 const ITEMS_MAX: usize = 1 << 24;
 
 fn read_value(builder: &mut ColumnBuilder, source: &mut Source) -> Read<()> {
+    if let Values::SelfTyped(..) = builder.values {
+        return self_typed::read_value(builder, source);
+    }
     if builder.nullable {
         match source.array()? {
             [0] => {}
@@ -283,11 +295,19 @@ fn read_value(builder: &mut ColumnBuilder, source: &mut Source) -> Read<()> {
             check_enum(names, number)?;
             v.push(number);
         }
-        Values::Int32(v) | Values::Date32(v) | Values::Decimal32(v, ..) => number!(v, i32),
+        Values::Int32(v) | Values::Date32(v) | Values::Time(v) | Values::Decimal32(v, ..) => {
+            number!(v, i32)
+        }
         Values::Int64(v)
         | Values::Interval(v)
         | Values::DateTime64(v, ..)
+        | Values::Time64(v, _)
         | Values::Decimal64(v, ..) => number!(v, i64),
+        Values::BFloat16(v) => {
+            v.push(f32::from_bits((u16::from_le_bytes(source.array()?) as u32) << 16))
+        }
+        // Done above.
+        Values::SelfTyped(..) => {}
         Values::UInt128(v) | Values::Int128(v) | Values::Decimal128(v, ..) => number!(v, i128),
         Values::UInt256(v) | Values::Int256(v) | Values::Decimal256(v, ..) => number!(v, i256),
         Values::Float32(v) => number!(v, f32),

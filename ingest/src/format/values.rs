@@ -148,7 +148,8 @@ impl ValuesReader {
             self.rows.mark_absent(column);
             return Some(end);
         }
-        for (name, value) in [("true", true), ("false", false)] {
+        let plain = !slot.builder.data_type.inner().is_run_time();
+        for (name, value) in [("true", true), ("false", false)].into_iter().filter(|_| plain) {
             if let Some(end) = word(name) {
                 slot.builder.push_value(&Value::Bool(value)).ok()?;
                 return Some(end);
@@ -161,7 +162,13 @@ impl ValuesReader {
                 b.push(&string);
                 return Some(end);
             }
-            let value = parse_value(&slot.builder.data_type, &string, self.zone).ok()?;
+            let data_type = slot.builder.data_type.clone();
+            if data_type.inner().is_run_time() {
+                let (value, _) = read_quoted_value(data_type.inner(), rest, self.zone).ok()?;
+                slot.builder.push_value(&value).ok()?;
+                return Some(end);
+            }
+            let value = parse_value(&data_type, &string, self.zone).ok()?;
             slot.builder.push_value(&value).ok()?;
             return Some(end);
         }

@@ -16,7 +16,7 @@ use pumphouse_storage::{Column, DataType};
 use super::kernel::{Build, Built, Kernel, State, wire};
 use super::packed::{Number, Packed};
 use super::sum::Addend;
-use crate::error::Result;
+use crate::error::{Error, Result, codes};
 use crate::execute::row_codec::RowCodec;
 use crate::execute::sort_key::{KeyOrder, SortEncoder, SortKeys};
 
@@ -439,9 +439,10 @@ pub(crate) fn build_choice<C: Choice>(build: &Build) -> Built {
         UInt64 => native::<UInt64Type, C>(build),
         Int8 | Enum8(_) => native::<Int8Type, C>(build),
         Int16 | Enum16(_) => native::<Int16Type, C>(build),
-        Int32 | Date32 => native::<Int32Type, C>(build),
-        Int64 | DateTime64(..) | Interval(_) => native::<Int64Type, C>(build),
-        Float32 => native::<Float32Type, C>(build),
+        Int32 | Date32 | Time => native::<Int32Type, C>(build),
+        Int64 | DateTime64(..) | Interval(_) | Time64(_) => native::<Int64Type, C>(build),
+        Float32 | BFloat16 => native::<Float32Type, C>(build),
+        Variant(_) | Dynamic { .. } if C::FIXED.is_none() => Err(no_order(build, t)),
         Float64 => native::<Float64Type, C>(build),
         Int128 => native::<Decimal128Type, C>(build),
         Int256 => native::<Decimal256Type, C>(build),
@@ -458,6 +459,17 @@ pub(crate) fn build_choice<C: Choice>(build: &Build) -> Built {
         }
         _ => chosen(build, 0, C::DESCENDING),
     }
+}
+
+/// Error 43: values of several types have no order that anyone would expect.
+fn no_order(build: &Build, data_type: &DataType) -> Error {
+    Error::new(
+        codes::ILLEGAL_TYPE_OF_ARGUMENT,
+        format!(
+            "Illegal type {data_type} of argument of aggregate function {} because the values of that data type can contain values with different data types. Consider using typed subcolumns or cast column to a specific data type",
+            build.name
+        ),
+    )
 }
 
 fn chosen(build: &Build, key_argument: usize, descending: bool) -> Built {

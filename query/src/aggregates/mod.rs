@@ -39,6 +39,7 @@ pub(crate) mod packed;
 mod quantile;
 mod ranks;
 mod registry;
+mod run_time;
 mod sampling;
 mod selecting;
 mod sequence;

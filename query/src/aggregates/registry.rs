@@ -12,8 +12,8 @@ use super::selecting::{ByExtreme, Resample};
 use super::{
     AggregateFunction, arrays, average, bitmaps, bits, charts, contingency, count, decay,
     estimates, exact_distinct, extremes, funnel, gradient, grid, heavy, histogram, hypothesis,
-    keyed, next_node, quantile, ranks, sampling, sequence, series, side_by_side, statistics, sum,
-    top_k, trial,
+    keyed, next_node, quantile, ranks, run_time, sampling, sequence, series, side_by_side,
+    statistics, sum, top_k, trial,
 };
 use crate::error::{Error, Result, codes};
 
@@ -55,6 +55,9 @@ const FUNCTIONS: &[Entry] = &[
     seeing_nulls("anyLast_respect_nulls", extremes::build_choice::<extremes::Last>),
     entry("argMin", |b| extremes::build_arg(b, false)),
     entry("argMax", |b| extremes::build_arg(b, true)),
+    entry("distinctDynamicTypes", run_time::build_types),
+    entry("distinctJSONPaths", run_time::build_paths),
+    entry("distinctJSONPathsAndTypes", run_time::build_paths_and_types),
     entry("uniqExact", exact_distinct::build),
     entry("groupBitmap", bitmaps::build),
     entry("groupBitmapAnd", bitmaps::build_and),
@@ -341,7 +344,9 @@ fn mapped_arrays(name: &str) -> Option<&'static Entry> {
 }
 
 fn build_base(entry: &Entry, parameters: &[Value], arguments: &[DataType]) -> Built {
-    if entry.sees_nulls || !arguments.iter().any(DataType::is_nullable) {
+    // NULL is a value of Variant and Dynamic like any other.
+    let skips = |t: &DataType| t.is_nullable() && !t.is_run_time();
+    if entry.sees_nulls || !arguments.iter().any(skips) {
         return (entry.build)(&Build { name: entry.name, parameters, arguments });
     }
     let plain: Vec<DataType> = arguments.iter().map(DataType::without_nullable).collect();

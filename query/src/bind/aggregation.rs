@@ -96,6 +96,7 @@ impl Binder<'_> {
         }
         for key in &grouping.keys {
             check_no_aggregate(key, "GROUP BY")?;
+            self.check_key_type(&key.data_type, "GROUP BY", "allow_suspicious_types_in_group_by")?;
         }
         Ok(grouping)
     }

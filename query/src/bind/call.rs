@@ -505,6 +505,7 @@ pub(super) fn element_type(data_type: &DataType) -> Option<DataType> {
     use pumphouse_storage::types::TupleElement;
     match data_type.without_low_cardinality() {
         DataType::Array(item) => Some((**item).clone()),
+        DataType::Named { argument, .. } => element_type(argument),
         DataType::Map(key, value) => {
             let element = |name: &str, t: &DataType| TupleElement {
                 name: Some(name.to_string()),

@@ -204,7 +204,17 @@ impl Binder<'_> {
     /// `tree.path…`, or None if its type has no such subcolumn.
     pub(super) fn subcolumns(&self, tree: Tree, path: &[String]) -> Result<Option<Tree>> {
         let mut tree = tree;
-        for name in path {
+        let mut path = path;
+        while let Some((name, rest)) = path.split_first() {
+            if let Some((made, behind)) = self.self_typed_subcolumn(&tree, path)? {
+                (tree, path) = (made, behind);
+                continue;
+            }
+            path = rest;
+            // `.:Type` of a value that is declared so is the value.
+            if name.strip_prefix(':').is_some_and(|t| tree.data_type.to_string() == t) {
+                continue;
+            }
             tree = match subcolumn(&tree.data_type, name) {
                 None => return Ok(None),
                 Some(Subcolumn::Function(function)) => self.make_call(function, vec![tree])?,

@@ -406,9 +406,7 @@ impl Binder<'_> {
 /// FINAL is for engines that merge rows, SAMPLE for MergeTree tables.
 fn check_options(source: &dyn TableSource, options: &ScanOptions<'_>) -> Result<()> {
     let engine = source.engine();
-    let merges = engine.ends_with("MergeTree") && engine != "MergeTree";
-    // A Buffer table passes it on to its destination.
-    if options.final_ && !merges && engine != "Buffer" {
+    if options.final_ && (engine == "MergeTree" || !engine.ends_with("MergeTree")) {
         return Err(Error::new(
             codes::ILLEGAL_FINAL,
             format!("Storage {engine} doesn't support FINAL"),

@@ -39,6 +39,14 @@ impl Binder<'_> {
             ));
         };
         let left = self.argument(left, scope)?;
+        // Equal values of several types would not be told from one another.
+        if matches!(left.data_type.inner(), DataType::Variant(_) | DataType::Dynamic { .. }) {
+            return Err(error_in(
+                scope,
+                codes::ILLEGAL_TYPE_OF_ARGUMENT,
+                format!("Illegal type {} of argument of function {}", left.data_type, call.name),
+            ));
+        }
         if let Some(query) = self.in_query(right, scope)? {
             self.in_set_name.set(!matches!(right.kind, ExprKind::Subquery(_)));
             let bound = self.in_subquery(left, &query, negated, scope);

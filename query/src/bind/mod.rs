@@ -24,6 +24,7 @@ mod grouping;
 mod in_set;
 mod interpolate;
 mod join;
+mod json_path;
 mod names;
 mod order;
 mod parameter;

@@ -57,6 +57,8 @@ impl Binder<'_> {
         for item in &select.order_by {
             let trees = self.positional_or_trees(&item.expr, items, scope)?;
             for tree in trees {
+                let setting = "allow_suspicious_types_in_order_by";
+                self.check_key_type(&tree.data_type, "ORDER BY", setting)?;
                 let fill = match &item.fill {
                     Some(fill) => Some(self.fill(fill, &tree, item.descending, scope)?),
                     None => None,

@@ -87,14 +87,25 @@ fn identifier_name(parts: &[String], scope: &Scope) -> String {
             if let Some(column) = table.column(&bare[0]) {
                 let first = shown_name(at, table.label(), &bare[0], &column.tree);
                 return std::iter::once(first.as_str())
-                    .chain(bare[1..].iter().map(String::as_str))
+                    .map(str::to_string)
+                    .chain(bare[1..].iter().map(|part| shown_part(part)))
                     .collect::<Vec<_>>()
                     .join(".");
             }
         }
         here = at.parent;
     }
-    parts.join(".")
+    let shown = parts.iter().enumerate();
+    let shown = shown.map(|(i, p)| if i > 0 { shown_part(p) } else { p.clone() });
+    shown.collect::<Vec<_>>().join(".")
+}
+
+/// `^name` and `:Type` stand in back quotes.
+fn shown_part(part: &str) -> String {
+    match part.as_bytes().first() {
+        Some(sign @ (b'^' | b':')) => format!("{}`{}`", *sign as char, &part[1..]),
+        _ => part.to_string(),
+    }
 }
 
 fn is_matcher(expr: &Expr) -> bool {

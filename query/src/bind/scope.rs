@@ -195,6 +195,7 @@ pub enum Subcolumn {
 
 pub fn subcolumn(data_type: &DataType, name: &str) -> Option<Subcolumn> {
     match (data_type.without_low_cardinality(), name) {
+        (DataType::Named { argument, .. }, _) => subcolumn(argument, name),
         (DataType::Nullable(_), "null") => Some(Subcolumn::Function("isNull")),
         (DataType::Array(_), "size0") => Some(Subcolumn::Function("length")),
         (DataType::Map(..), "keys") => Some(Subcolumn::Function("mapKeys")),

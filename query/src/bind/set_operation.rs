@@ -7,7 +7,7 @@ use super::Binder;
 use super::scope::{Cte, Scope};
 use super::subquery::WorkingTable;
 use crate::error::{Error, Result, codes};
-use crate::functions::promote::common_type;
+use crate::functions::promote::common_or_variant;
 use crate::plan::{Plan, PlanNode};
 use crate::sql;
 use crate::sql::ast::*;
@@ -119,7 +119,7 @@ impl Binder<'_> {
         for i in 0..width {
             let types: Vec<DataType> = plans.iter().map(|p| p.schema[i].1.clone()).collect();
             let same = types.iter().all(|t| *t == types[0]);
-            let data_type = if same { types[0].clone() } else { common_type(&types)? };
+            let data_type = if same { types[0].clone() } else { common_or_variant(&types)? };
             schema.push((plans[0].schema[i].0.clone(), data_type));
         }
         plans.into_iter().map(|p| self.as_schema(p, &schema)).collect()

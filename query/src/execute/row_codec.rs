@@ -36,14 +36,19 @@ impl Shape {
                 inner => Shape::Nullable(Box::new(inner)),
             },
             LowCardinality(t) => Shape::of(t),
-            SimpleAggregateFunction { argument, .. } => Shape::of(argument),
+            SimpleAggregateFunction { argument, .. } | Named { argument, .. } => {
+                Shape::of(argument)
+            }
+            // NULL is a value of theirs that no wrapper tells of.
+            Variant(_) | Dynamic { .. } => Shape::Nullable(Box::new(Shape::Bytes)),
+            Json(_) => Shape::Bytes,
             Nothing | UInt8 | Bool | Int8 | Enum8(_) => Shape::Fixed(1),
             UInt16 | Date | Int16 | Enum16(_) => Shape::Fixed(2),
-            UInt32 | DateTime(_) | Ipv4 | Int32 | Date32 => Shape::Fixed(4),
-            UInt64 | Int64 | DateTime64(..) | Interval(_) => Shape::Fixed(8),
+            UInt32 | DateTime(_) | Ipv4 | Int32 | Date32 | Time => Shape::Fixed(4),
+            UInt64 | Int64 | DateTime64(..) | Interval(_) | Time64(_) => Shape::Fixed(8),
             UInt128 | Int128 | Uuid | Ipv6 => Shape::Fixed(16),
             UInt256 | Int256 => Shape::Fixed(32),
-            Float32 => Shape::Float32,
+            Float32 | BFloat16 => Shape::Float32,
             Float64 => Shape::Float64,
             Decimal { precision, .. } => Shape::Fixed(match precision {
                 0..=9 => 4,

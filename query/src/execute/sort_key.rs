@@ -8,6 +8,8 @@ use std::cmp::Ordering;
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
+use pumphouse_storage::run_time::object::Object;
+use pumphouse_storage::run_time::{column_of, open, open_dynamic};
 use pumphouse_storage::{Column, DataType};
 
 use super::row_codec::{Encoder, Shape};
@@ -257,9 +259,9 @@ fn number_kind(data_type: &DataType) -> Option<Number> {
             Number::Unsigned
         }
         Int8 | Enum8(_) | Int16 | Enum16(_) | Int32 | Date32 | Int64 | DateTime64(..)
-        | Interval(_) => Number::Signed,
+        | Interval(_) | Time | Time64(_) => Number::Signed,
         Decimal { precision, .. } if *precision <= 18 => Number::Signed,
-        Float32 | Float64 => Number::Float,
+        Float32 | Float64 | BFloat16 => Number::Float,
         _ => return None,
     })
 }
@@ -332,6 +334,8 @@ enum ValueKind {
     List(Box<ValueKind>),
     Struct(Vec<ValueKind>),
     Nullable(Box<ValueKind>),
+    /// Values of Variant, Dynamic and JSON: by the name of their type, then by value.
+    SelfTyped(DataType),
 }
 
 impl ValueKind {
@@ -343,7 +347,13 @@ impl ValueKind {
                 inner => ValueKind::Nullable(Box::new(inner)),
             },
             LowCardinality(t) => ValueKind::of(t),
-            SimpleAggregateFunction { argument, .. } => ValueKind::of(argument),
+            SimpleAggregateFunction { argument, .. } | Named { argument, .. } => {
+                ValueKind::of(argument)
+            }
+            Variant(_) | Dynamic { .. } => {
+                ValueKind::Nullable(Box::new(ValueKind::SelfTyped(data_type.clone())))
+            }
+            Json(_) => ValueKind::SelfTyped(data_type.clone()),
             String | AggregateFunction { .. } => ValueKind::Bytes,
             FixedString(n) => ValueKind::Raw(*n),
             Uuid | Ipv6 => ValueKind::Raw(16),
@@ -380,6 +390,11 @@ impl ValueKind {
                 *input = rest;
                 write_bytes(raw, out);
             }
+            ValueKind::SelfTyped(data_type) => {
+                let (raw, rest) = input[4..].split_at(row_length(input));
+                *input = rest;
+                write_self_typed(data_type, raw, nulls_first, out);
+            }
             ValueKind::List(item) => {
                 let count = row_length(input);
                 *input = &input[4..];
@@ -403,6 +418,32 @@ impl ValueKind {
                 }
             }
         }
+    }
+}
+
+/// A value that carries its type; objects path by path. Damaged bytes sort first.
+fn write_self_typed(data_type: &DataType, raw: &[u8], nulls_first: bool, out: &mut Vec<u8>) {
+    if let DataType::Json(_) = data_type {
+        for (path, value) in Object::of(raw).iter() {
+            out.push(1);
+            write_bytes(path, out);
+            if let Some((own, payload)) = open_dynamic(value) {
+                write_payload(&own, payload, nulls_first, out);
+            }
+        }
+        return out.push(0);
+    }
+    if let Some((own, payload)) = open(data_type, raw) {
+        write_payload(&own, payload, nulls_first, out);
+    }
+}
+
+fn write_payload(own: &DataType, payload: &[u8], nulls_first: bool, out: &mut Vec<u8>) {
+    write_bytes(own.to_string().as_bytes(), out);
+    if let Ok(column) = column_of(own, std::iter::once(Some(payload))) {
+        let mut row = vec![];
+        Encoder::new(&Shape::of(own), column.array.as_ref()).write(0, &mut row);
+        ValueKind::of(own).write(&mut row.as_slice(), nulls_first, out);
     }
 }
 

@@ -25,7 +25,9 @@ impl TopHint {
     pub fn of(input: &Plan, keys: &[SortKey]) -> Option<TopHint> {
         let key = keys.first()?;
         let nullable = key.expr.data_type().is_nullable();
-        if key.fill.is_some() || (nullable && key.nulls_first) {
+        // Bytes that tell their types are not in the order of the values.
+        let self_typed = key.expr.data_type().holds_run_time();
+        if key.fill.is_some() || (nullable && key.nulls_first) || self_typed {
             return None;
         }
         let column = scanned_column(input, &key.expr)?;

@@ -14,7 +14,7 @@ use super::promote::{bits, integer_type};
 use super::registry::Registry;
 use super::type_rule::Args;
 use super::wide::{is_wide, load_wide, store_wide};
-use super::{Argument, FunctionCall, decimal, elementwise, interval};
+use super::{Argument, FunctionCall, clock, decimal, elementwise, interval};
 use crate::error::{Error, Result, codes};
 
 /// A binary operation on numbers.
@@ -127,6 +127,9 @@ fn binary_type(op: Op, a: &Args) -> Result<DataType> {
     if (*l == DataType::Ipv4 && r.is_integer()) || (*r == DataType::Ipv4 && l.is_integer()) {
         return number_type(op, &as_number(l), &as_number(r)).ok_or_else(|| a.illegal_pair());
     }
+    if let Some(result) = clock::arithmetic_type(op, a)? {
+        return Ok(result);
+    }
     if let Some(result) = interval::arithmetic_type(op, a)? {
         return Ok(result);
     }
@@ -189,6 +192,9 @@ fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {
             })
             .collect();
         return evaluate(op, &FunctionCall { arguments: &arguments, ..*call });
+    }
+    if let Some(column) = clock::arithmetic(op, call)? {
+        return Ok(column);
     }
     if let Some(column) = interval::arithmetic(op, call)? {
         return Ok(column);

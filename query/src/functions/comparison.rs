@@ -18,8 +18,9 @@ use super::registry::Registry;
 use super::strings::Strings;
 use super::type_rule::Args;
 use super::wide::{is_wide, load_wide};
-use super::{Argument, FunctionCall, mixed};
+use super::{Argument, FunctionCall, clock, mixed};
 use crate::error::{Error, Result, codes};
+use crate::execute::sort_key::{KeyOrder, SortEncoder};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Comparison {
@@ -103,6 +104,7 @@ fn result_type(op: Comparison, a: &Args) -> Result<DataType> {
         }
         (Map(..), Map(..)) => super::promote::common_type(&[l.clone(), r.clone()]).is_ok(),
         (Interval(_), Interval(_)) => true,
+        (x, y) if (clock::is_clock(x) || clock::is_clock(y)) && clock::comparable(x, y) => true,
         (Ipv4 | Ipv6, Ipv4 | Ipv6) => true,
         (Uuid, Uuid) => true,
         (Enum8(_) | Enum16(_), String | FixedString(_))
@@ -170,6 +172,11 @@ pub(super) fn compare(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
         }
         (x, y) if x.is_string() || y.is_string() => text_and_other(op, call),
         (Array(_) | Tuple(_) | Map(..), _) => mixed::by_value(op, call),
+        (Json(_), Json(_)) => in_key_order(op, call),
+        (x, y) if clock::is_clock(x) || clock::is_clock(y) => {
+            let arguments = clock::numbers_of(call);
+            compare(op, &FunctionCall { arguments: &arguments, ..*call })
+        }
         (Decimal { .. }, _) | (_, Decimal { .. }) => mixed::decimals(op, call),
         (x, y) if x.is_date_or_time() && y.is_date_or_time() && x != y => times(op, call),
         (DateTime64(..), y) if y.is_number() => mixed::time64_and_number(op, call),
@@ -179,6 +186,16 @@ pub(super) fn compare(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
         (Interval(x), Interval(y)) if x != y => mixed::intervals(op, call),
         _ => numbers(op, call),
     }
+}
+
+/// Values compared as ORDER BY does it.
+fn in_key_order(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
+    let (l, r) = (call.column(0)?, call.column(1)?);
+    let order = KeyOrder { data_type: l.data_type.clone(), descending: false, nulls_first: false };
+    let encoder = SortEncoder::new(vec![order]);
+    let a = encoder.encode(std::slice::from_ref(&l), call.rows);
+    let b = encoder.encode(std::slice::from_ref(&r), call.rows);
+    Ok((0..call.rows).map(|i| u8::from(op.holds(Some(a.compare(i, &b, i))))).collect())
 }
 
 /// Both sides converted to `to`, then compared.

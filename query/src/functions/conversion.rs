@@ -20,6 +20,8 @@ enum Target {
     DateTime,
     /// `toDateTime64(x, precision[, zone])`.
     DateTime64,
+    /// `toTime64(x, precision)`.
+    Time64,
     /// `toDecimalN(x, scale)` by its precision.
     Decimal(u8),
 }
@@ -59,6 +61,9 @@ fn targets() -> Vec<([&'static str; 4], Target)> {
         (named!("toIPv4"), Target::Plain(Ipv4)),
         (named!("toIPv6"), Target::Plain(Ipv6)),
         (named!("toBool"), Target::Plain(Bool)),
+        (named!("toBFloat16"), Target::Plain(BFloat16)),
+        (named!("toTime"), Target::Plain(Time)),
+        (named!("toTime64"), Target::Time64),
     ]
 }
 
@@ -70,7 +75,7 @@ impl Target {
             Target::Plain(_) => 1..=1,
             Target::DateTime => 1..=2,
             Target::DateTime64 => 1..=3,
-            Target::Decimal(_) => 2..=2,
+            Target::Decimal(_) | Target::Time64 => 2..=2,
         }
     }
 
@@ -95,6 +100,7 @@ impl Target {
             Target::DateTime64 => {
                 DataType::DateTime64(small_constant(a, 1, 9, Some(3))?, zone_at(2)?)
             }
+            Target::Time64 => DataType::Time64(small_constant(a, 1, 9, None)?),
             Target::Decimal(precision) => DataType::Decimal {
                 precision: *precision,
                 scale: small_constant(a, 1, *precision, None)?,
@@ -145,6 +151,10 @@ pub(super) fn add(r: &mut Registry) {
             },
             |c| run(c, Mode::OR_DEFAULT),
         );
+        // ClickHouse has none of these.
+        if matches!(target, Target::Plain(DataType::Time | DataType::BFloat16) | Target::Time64) {
+            continue;
+        }
         r.add(
             or_default,
             *arity.start()..=*arity.end() + 1,

@@ -12,6 +12,7 @@ use pumphouse_storage::types::TupleElement;
 use pumphouse_storage::{Column, DataType};
 
 use super::argument::repeat;
+use super::run_time::dispatch;
 use super::{Argument, ArgumentType, FunctionCall, Nulls, ScalarFunction};
 use crate::context::QueryContext;
 use crate::error::Result;
@@ -24,6 +25,17 @@ pub fn resolve(function: &Arc<dyn ScalarFunction>, arguments: &[ArgumentType]) -
     let mut plain = arguments.to_vec();
     for argument in &mut plain {
         argument.data_type = strip_low_cardinality(&argument.data_type);
+        if !KEEPING_NAMES.contains(&function.name()) {
+            argument.data_type = unnamed(&argument.data_type);
+        }
+    }
+    if dispatch::applies(function, plain.iter().map(|a| &a.data_type)) {
+        return dispatch::resolve_by_types(function, &plain);
+    }
+    if let Some(first) = plain.first_mut()
+        && dispatch::reads_text(function, &first.data_type)
+    {
+        first.data_type = DataType::String;
     }
     let result = resolve_plain(function, plain)?;
     if function.keeps_low_cardinality() && stays_low_cardinality(arguments, &result) {
@@ -80,6 +92,34 @@ fn can_be_low_cardinality(data_type: &DataType) -> bool {
     }
 }
 
+/// Functions that give on the names that types like Point have.
+const KEEPING_NAMES: &[&str] = &[
+    "array",
+    "assumeNotNull",
+    "coalesce",
+    "identity",
+    "if",
+    "ifNull",
+    "map",
+    "materialize",
+    "multiIf",
+    "tuple",
+    "wkt",
+    "wkb",
+];
+
+/// What a name such as Point stands for; not inside arrays or tuples.
+fn unnamed(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Named { argument, .. } => (**argument).clone(),
+        DataType::Nullable(t) => match &**t {
+            DataType::Named { argument, .. } => DataType::nullable((**argument).clone()),
+            _ => data_type.clone(),
+        },
+        other => other.clone(),
+    }
+}
+
 /// The type of a bare NULL.
 pub(super) fn null_type() -> DataType {
     DataType::Nullable(Box::new(DataType::Nothing))
@@ -94,7 +134,15 @@ pub(super) fn can_be_nullable(data_type: &DataType) -> bool {
     use DataType::*;
     !matches!(
         data_type,
-        Array(_) | Tuple(_) | Map(..) | LowCardinality(_) | Nullable(_) | AggregateFunction { .. }
+        Array(_)
+            | Tuple(_)
+            | Map(..)
+            | LowCardinality(_)
+            | Nullable(_)
+            | Variant(_)
+            | Dynamic { .. }
+            | Named { .. }
+            | AggregateFunction { .. }
     )
 }
 
@@ -136,7 +184,22 @@ pub fn call(
         let call = FunctionCall { context, arguments, result, rows };
         return Ok(relabel(function.evaluate(&call)?, result));
     }
-    let plain: Vec<Argument> = arguments.iter().map(strip_argument).collect();
+    let keeps_names = KEEPING_NAMES.contains(&function.name());
+    let plain: Vec<Argument> = arguments.iter().map(|a| strip_argument(a, keeps_names)).collect();
+    let held = plain.iter().filter_map(|a| match a {
+        Argument::Column(c) | Argument::Constant(c) => Some(&c.data_type),
+        Argument::Lambda(_) => None,
+    });
+    if dispatch::applies(function, held) {
+        let column = dispatch::call_by_types(function, context, &plain, result, rows)?;
+        return Ok(relabel(column, result));
+    }
+    let mut plain = plain;
+    if let Some(Argument::Column(first) | Argument::Constant(first)) = plain.first_mut()
+        && dispatch::reads_text(function, &first.data_type)
+    {
+        *first = super::cast::cast_column(first, &DataType::String, context)?;
+    }
     let inner = strip_low_cardinality(result);
     let call = FunctionCall { context, arguments: &plain, result: &inner, rows };
     let column = match function.nulls() {
@@ -150,10 +213,11 @@ fn relabel(column: Column, result: &DataType) -> Column {
     Column::new(result.clone(), column.array)
 }
 
-fn strip_argument(argument: &Argument) -> Argument {
-    let strip = |c: &Column| Column {
-        data_type: strip_low_cardinality(&c.data_type),
-        array: c.array.clone(),
+fn strip_argument(argument: &Argument, keeps_names: bool) -> Argument {
+    let strip = |c: &Column| {
+        let plain = strip_low_cardinality(&c.data_type);
+        let data_type = if keeps_names { plain } else { unnamed(&plain) };
+        Column { data_type, array: c.array.clone() }
     };
     match argument {
         Argument::Column(c) => Argument::Column(strip(c)),

@@ -8,7 +8,7 @@ const DEPTH_MAX: usize = 512;
 
 /// What a value is, by its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Object,
     Array,
     String,
@@ -18,7 +18,7 @@ pub(super) enum Kind {
     Null,
 }
 
-pub(super) fn kind(value: &[u8]) -> Option<Kind> {
+pub(crate) fn kind(value: &[u8]) -> Option<Kind> {
     Some(match value.first()? {
         b'{' => Kind::Object,
         b'[' => Kind::Array,
@@ -130,7 +130,7 @@ fn value_end(text: &[u8], at: usize, depth: usize) -> Option<usize> {
 }
 
 /// The document's value, if the text is one valid document.
-pub(super) fn check(text: &[u8]) -> Option<&[u8]> {
+pub(crate) fn check(text: &[u8]) -> Option<&[u8]> {
     let start = spaces(text, 0);
     let end = value_end(text, start, 0)?;
     (spaces(text, end) == text.len()).then(|| &text[start..end])
@@ -138,7 +138,7 @@ pub(super) fn check(text: &[u8]) -> Option<&[u8]> {
 
 /// Checks a whole document and finds the value at a path in the same pass. The outer None is an invalid
 /// document.
-pub(super) fn check_and_find<'a>(
+pub(crate) fn check_and_find<'a>(
     text: &'a [u8],
     path: &[Step],
     any_case: bool,
@@ -214,13 +214,13 @@ fn walk<'a>(
 }
 
 /// The members of a checked object (raw keys with quotes) or the items of a checked array.
-pub(super) struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     text: &'a [u8],
     at: usize,
     object: bool,
 }
 
-pub(super) fn parts(value: &[u8]) -> Parts<'_> {
+pub(crate) fn parts(value: &[u8]) -> Parts<'_> {
     let object = value.first() == Some(&b'{');
     let open = object || value.first() == Some(&b'[');
     let at = if open { spaces(value, 1) } else { value.len() };
@@ -253,14 +253,14 @@ impl<'a> Iterator for Parts<'a> {
 
 /// One step of a path.
 #[derive(Debug, Clone)]
-pub(super) enum Step<'a> {
+pub(crate) enum Step<'a> {
     Key(&'a [u8]),
     /// From 1, or from the end if negative; in objects the n-th member.
     Index(i64),
 }
 
 /// Whether a raw key is this name.
-pub(super) fn key_is(raw: &[u8], name: &[u8], any_case: bool) -> bool {
+pub(crate) fn key_is(raw: &[u8], name: &[u8], any_case: bool) -> bool {
     let inner = &raw[1..raw.len() - 1];
     if memchr::memchr(b'\\', inner).is_some() {
         let plain = unescape(raw);
@@ -270,7 +270,7 @@ pub(super) fn key_is(raw: &[u8], name: &[u8], any_case: bool) -> bool {
 }
 
 /// The value at a path in a checked value, with its raw key.
-pub(super) fn find<'a>(
+pub(crate) fn find<'a>(
     value: &'a [u8],
     path: &[Step],
     any_case: bool,
@@ -300,7 +300,7 @@ pub(super) fn find<'a>(
 }
 
 /// A raw string's bytes, without quotes and escapes.
-pub(super) fn unescape(raw: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(raw: &[u8]) -> Vec<u8> {
     let inner = if raw.len() >= 2 { &raw[1..raw.len() - 1] } else { raw };
     let mut out = Vec::with_capacity(inner.len());
     let mut i = 0;
@@ -343,7 +343,7 @@ pub(super) fn unescape(raw: &[u8]) -> Vec<u8> {
 }
 
 /// A value without white space between tokens; numbers as shortest text.
-pub(super) fn compact(value: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn compact(value: &[u8], out: &mut Vec<u8>) {
     match kind(value) {
         Some(Kind::Object) => {
             out.push(b'{');

@@ -12,7 +12,7 @@ use crate::text::parse_value;
 
 /// A JSON number (or a string that holds one, or a boolean).
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Integer(i128),
     Float(f64),
 }
@@ -54,7 +54,7 @@ fn number_text(text: &[u8]) -> Option<Number> {
     text.parse().ok().map(Number::Float)
 }
 
-pub(super) fn number(value: &[u8]) -> Option<Number> {
+pub(crate) fn number(value: &[u8]) -> Option<Number> {
     match kind(value)? {
         Kind::Number => number_text(value),
         Kind::String => number_text(&unescape(value)),
@@ -65,7 +65,7 @@ pub(super) fn number(value: &[u8]) -> Option<Number> {
 }
 
 /// The value as `to`; None if it does not fit.
-pub(super) fn extract(
+pub(crate) fn extract(
     value: &[u8],
     to: &DataType,
     zone: TimeZone,
@@ -77,7 +77,9 @@ pub(super) fn extract(
         Nullable(_) if json == Kind::Null => Some(Value::Null),
         Nullable(inner) => extract(value, inner, zone, any_case).or(Some(Value::Null)),
         LowCardinality(inner) => extract(value, inner, zone, any_case),
-        SimpleAggregateFunction { argument, .. } => extract(value, argument, zone, any_case),
+        SimpleAggregateFunction { argument, .. } | Named { argument, .. } => {
+            extract(value, argument, zone, any_case)
+        }
         _ if json == Kind::Null => None,
         Bool => match json {
             Kind::True => Some(Value::UInt(1)),

@@ -22,6 +22,7 @@ mod array_search;
 mod bitmap;
 pub mod cast;
 pub mod city;
+mod clock;
 mod comparison;
 mod conditional;
 mod conversion;
@@ -38,6 +39,7 @@ mod elementwise;
 mod encode;
 mod format_row;
 mod gather;
+mod geo;
 mod hash;
 mod identity;
 mod interval;
@@ -45,8 +47,8 @@ mod invoke;
 mod ip;
 mod json;
 mod json_path;
-mod json_text;
-mod json_value;
+pub(crate) mod json_text;
+pub(crate) mod json_value;
 mod like;
 mod lists;
 mod logical;
@@ -66,6 +68,7 @@ mod registry;
 mod reinterpret;
 mod replace;
 mod round;
+pub(crate) mod run_time;
 mod search;
 mod simple_pattern;
 mod sip;
@@ -125,6 +128,8 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
     url::add,
     utf8::add,
     states::add,
+    run_time::add,
+    geo::add,
     reinterpret::add,
     vector::add,
     interval::add,

@@ -1,9 +1,8 @@
 //! Promotion rules: the smallest type that holds the values of several types (ClickHouse's least
 //! supertype), and the types of literals.
 //!
-//! ClickHouse answers some mixes (Int64 with UInt64 or Float64) with Variant in `if`, `multiIf` and
-//! arrays. There is no Variant here: [`common_value_type`] takes Int128 or Float64 for numbers, which
-//! print the same; mixes of numbers and strings stay error 386.
+//! Where values meet in `if`, `multiIf`, arrays and unions, types without a common one become a Variant
+//! ([`common_value_type`]). Literals that are arrays take Int128 or Float64 for mixed numbers.
 
 use pumphouse_storage::types::TupleElement;
 use pumphouse_storage::{DataType, Value};
@@ -23,6 +22,9 @@ pub fn common_type(types: &[DataType]) -> Result<DataType> {
     if known.iter().all(|t| same_type(t, first)) {
         return Ok(if nullable { make_nullable(first) } else { (*first).clone() });
     }
+    if known.iter().any(|t| special(t)) {
+        return common_special(&known);
+    }
     if known.iter().any(|t| matches!(t, DataType::LowCardinality(_))) {
         let all = known.iter().all(|t| matches!(t, DataType::LowCardinality(_)));
         let plain: Vec<DataType> =
@@ -40,6 +42,62 @@ pub fn common_type(types: &[DataType]) -> Result<DataType> {
         common_plain_type(&plain)?
     };
     Ok(if nullable { make_nullable(&result) } else { result })
+}
+
+/// Types that are not promoted as plain ones are.
+fn special(data_type: &DataType) -> bool {
+    use DataType::*;
+    match data_type {
+        Nullable(t) => special(t),
+        Variant(_) | Dynamic { .. } | Named { .. } | Json(_) => true,
+        _ => false,
+    }
+}
+
+/// With a Dynamic everything is Dynamic, with a Variant everything is one of its alternatives; names of
+/// other types do not count.
+fn common_special(types: &[&DataType]) -> Result<DataType> {
+    use DataType::*;
+    if let Some(dynamic) = types.iter().find(|t| matches!(t, Dynamic { .. })) {
+        return Ok((*dynamic).clone());
+    }
+    if types.iter().any(|t| matches!(t, Variant(_))) {
+        return Ok(as_variant(types.iter().copied()));
+    }
+    let unnamed: Vec<DataType> = types
+        .iter()
+        .map(|t| match t {
+            Named { argument, .. } => (**argument).clone(),
+            Nullable(t) => match &**t {
+                Named { argument, .. } => DataType::nullable((**argument).clone()),
+                other => DataType::nullable(other.clone()),
+            },
+            other => (*other).clone(),
+        })
+        .collect();
+    let nullable = unnamed.iter().any(DataType::is_nullable);
+    let plain: Vec<DataType> = unnamed.iter().map(DataType::without_nullable).collect();
+    if plain.iter().all(|t| *t == plain[0]) {
+        let first = plain[0].clone();
+        return Ok(if nullable { DataType::nullable(first) } else { first });
+    }
+    if plain.iter().any(special) {
+        return Err(no_common_type(&plain));
+    }
+    common_type(&unnamed)
+}
+
+/// The Variant that holds the values of all these types.
+fn as_variant<'t>(types: impl Iterator<Item = &'t DataType>) -> DataType {
+    let mut all: Vec<DataType> = vec![];
+    for t in types {
+        match t.without_low_cardinality().without_nullable() {
+            DataType::Variant(own) => all.extend(own),
+            DataType::Nothing => {}
+            own => all.push(own),
+        }
+    }
+    super::run_time::variant_type(all)
 }
 
 /// The same type for promotion: DateTime whatever its zone, Bool as UInt8.
@@ -81,6 +139,16 @@ fn common_plain_type(types: &[DataType]) -> Result<DataType> {
     if types.iter().any(DataType::is_string) {
         let text = types.iter().all(|t| t.is_string() || matches!(t, Enum8(_) | Enum16(_)));
         return if text { Ok(String) } else { Err(no_common_type(types)) };
+    }
+    if types.iter().any(|t| matches!(t, Time | Time64(_))) {
+        let precision = |t: &DataType| match t {
+            Time => Some(0),
+            Time64(p) => Some(*p),
+            _ => None,
+        };
+        let all: Option<Vec<u8>> = types.iter().map(precision).collect();
+        let finest = all.ok_or_else(|| no_common_type(types))?.into_iter().max();
+        return Ok(Time64(finest.unwrap_or(0)));
     }
     if types.iter().any(DataType::is_date_or_time) {
         return common_time(types);
@@ -225,7 +293,7 @@ pub(crate) fn bits(data_type: &DataType) -> u32 {
     match data_type {
         UInt8 | Int8 | Bool | Enum8(_) => 8,
         UInt16 | Int16 | Enum16(_) => 16,
-        UInt32 | Int32 | Float32 => 32,
+        UInt32 | Int32 | Float32 | BFloat16 => 32,
         UInt64 | Int64 | Float64 => 64,
         UInt128 | Int128 => 128,
         UInt256 | Int256 => 256,
@@ -285,9 +353,31 @@ fn common_number(types: &[DataType]) -> Option<DataType> {
     integer_type(true, needed)
 }
 
-/// The common type of values that meet in `if`, `multiIf`, CASE or an array. UInt64 literals that
-/// fit count as Int64 beside signed numbers; numbers without a supertype become Float64 or Int128.
+/// The common type of values that meet in `if`, `multiIf`, CASE, a union or an array. UInt64 literals
+/// that fit count as Int64 beside signed numbers; types without a supertype become a Variant.
 pub fn common_value_type(arguments: &[ArgumentType]) -> Result<DataType> {
+    common_number_type(arguments).or_else(|error| {
+        let types: Vec<DataType> =
+            arguments.iter().map(|a| a.data_type.without_low_cardinality().clone()).collect();
+        let all = as_variant(types.iter());
+        match &all {
+            DataType::Variant(own) if own.len() > 1 => Ok(all),
+            _ => Err(error),
+        }
+    })
+}
+
+/// The least supertype of `types`, else the Variant of them.
+pub fn common_or_variant(types: &[DataType]) -> Result<DataType> {
+    let items: Vec<ArgumentType> = types
+        .iter()
+        .map(|t| ArgumentType { data_type: t.clone(), constant: None, lambda_arity: None })
+        .collect();
+    common_value_type(&items)
+}
+
+/// The same without Variant: what the items of a literal have in common.
+fn common_number_type(arguments: &[ArgumentType]) -> Result<DataType> {
     let mut types: Vec<DataType> = arguments.iter().map(|a| a.data_type.clone()).collect();
     let exact = common_type(&types);
     if exact.is_ok() {
@@ -300,7 +390,7 @@ pub fn common_value_type(arguments: &[ArgumentType]) -> Result<DataType> {
             *t = DataType::Int64;
         }
     }
-    common_type(&types).or_else(|error| widened(&types).ok_or(error))
+    common_type(&types)
 }
 
 fn widened(types: &[DataType]) -> Option<DataType> {
@@ -367,5 +457,6 @@ fn common_literal_type(values: &[Value]) -> DataType {
         })
         .collect();
     // A mix without a common type shows up as an error where the literal is used.
-    common_value_type(&arguments).unwrap_or(DataType::String)
+    let types: Vec<DataType> = arguments.iter().map(|a| a.data_type.clone()).collect();
+    common_number_type(&arguments).ok().or_else(|| widened(&types)).unwrap_or(DataType::String)
 }

@@ -13,8 +13,14 @@ use crate::error::{Error, Result, codes};
 
 pub(super) fn add(r: &mut Registry) {
     r.add("length", 1..=1, sized, length);
-    r.add("empty", 1..=1, |a| sized(a).map(|_| DataType::UInt8), |c| is_empty(c, true));
-    r.add("notEmpty", 1..=1, |a| sized(a).map(|_| DataType::UInt8), |c| is_empty(c, false));
+    for (name, empty) in [("empty", true), ("notEmpty", false)] {
+        let rule = |a: &Args| match a.get(0) {
+            // An object without paths has no bytes.
+            DataType::Json(_) => Ok(DataType::UInt8),
+            _ => sized(a).map(|_| DataType::UInt8),
+        };
+        r.add(name, 1..=1, rule, move |c| is_empty(c, empty));
+    }
     r.add("lower", 1..=1, same_string, |c| map_bytes(c, |b| b.to_ascii_lowercase()));
     r.add("upper", 1..=1, same_string, |c| map_bytes(c, |b| b.to_ascii_uppercase()));
     for name in ["concat", "concatAssumeInjective"] {

@@ -1,5 +1,6 @@
 //! Tuples: construction and access by position or name.
 
+use arrow_array::Array;
 use pumphouse_storage::types::TupleElement;
 use pumphouse_storage::{Column, DataType, Value};
 
@@ -73,6 +74,11 @@ fn position(tuple: &[TupleElement], wanted: Option<&Value>) -> Option<usize> {
 }
 
 fn element_type(a: &Args) -> Result<DataType> {
+    if let (true, Some(Value::String(name))) = (a.get(0).inner().is_run_time(), a.constant(1)) {
+        let name = String::from_utf8_lossy(name);
+        let found = super::run_time::subcolumn_type(a.get(0), &name);
+        return found.ok_or_else(|| missing(a.constant(1)));
+    }
     if a.constant(1).is_none() {
         return Err(Error::new(
             codes::ILLEGAL_TYPE_OF_ARGUMENT,
@@ -84,6 +90,8 @@ fn element_type(a: &Args) -> Result<DataType> {
 
 fn type_within(a: &Args, data_type: &DataType) -> Result<DataType> {
     match data_type {
+        DataType::Named { argument, .. } => type_within(a, argument),
+        DataType::Nullable(t) => type_within(a, t).map(super::run_time::element_of_nullable),
         DataType::Array(item) => Ok(DataType::array(type_within(a, item)?)),
         DataType::Map(..) => type_within(a, &lists::item_type(data_type)).map(DataType::array),
         DataType::Tuple(tuple) => match position(tuple, a.constant(1)) {
@@ -110,6 +118,9 @@ fn missing(wanted: Option<&Value>) -> Error {
 
 fn element(call: &FunctionCall) -> Result<Column> {
     let wanted = call.constant(1);
+    if call.data_type(0)?.inner().is_run_time() {
+        return super::run_time::get_subcolumn(call);
+    }
     let column = within(&call.column(0)?, wanted.as_ref());
     match column {
         Some(column) => call.finish(column.array),
@@ -123,6 +134,19 @@ fn within(column: &Column, wanted: Option<&Value>) -> Option<Column> {
         DataType::Tuple(tuple) => {
             let index = position(tuple, wanted)?;
             Some(elements(column).swap_remove(index))
+        }
+        DataType::Named { argument, .. } => {
+            let array = column.array.clone();
+            within(&Column { data_type: (**argument).clone(), array }, wanted)
+        }
+        DataType::Nullable(t) => {
+            let nulls = column.array.nulls().cloned();
+            let array = super::invoke::set_nulls(&column.array, None);
+            let inner = within(&Column { data_type: (**t).clone(), array }, wanted)?;
+            Some(match nulls {
+                Some(nulls) => super::invoke::mask(&inner, &nulls),
+                None => inner,
+            })
         }
         DataType::Array(_) | DataType::Map(..) => {
             let array = array_of(column);

@@ -13,6 +13,7 @@ mod filter_push_down;
 mod group_keys;
 mod group_limit;
 mod join_order;
+mod json_paths;
 mod monotonic;
 pub(crate) mod predicate;
 pub(crate) mod prewhere;
@@ -40,6 +41,7 @@ const RULES: &[(&str, Rule)] = &[
     ("project_merge", project_merge::apply),
     ("arithmetic_sum", arithmetic_sum::apply),
     ("group_keys", group_keys::apply),
+    ("json_paths", json_paths::apply),
     ("column_pruning", column_pruning::apply),
     ("trivial_count", trivial_count::apply),
     ("join_order", join_order::apply),

@@ -111,8 +111,8 @@ pub(super) fn bytes(data_type: &DataType) -> u32 {
     match data_type {
         Nothing | UInt8 | Int8 | Bool | Enum8(_) => 1,
         UInt16 | Int16 | Date | Enum16(_) => 2,
-        UInt32 | Int32 | Float32 | Date32 | DateTime(_) | Ipv4 => 4,
-        UInt64 | Int64 | Float64 | DateTime64(..) | Interval(_) => 8,
+        UInt32 | Int32 | Float32 | BFloat16 | Date32 | DateTime(_) | Ipv4 | Time => 4,
+        UInt64 | Int64 | Float64 | DateTime64(..) | Interval(_) | Time64(_) => 8,
         Decimal { precision, .. } => match precision {
             0..=9 => 4,
             10..=18 => 8,
@@ -122,7 +122,9 @@ pub(super) fn bytes(data_type: &DataType) -> u32 {
         UInt256 | Int256 => 32,
         LowCardinality(inner) if inner.inner().is_string() => 6,
         Nullable(inner) | LowCardinality(inner) => bytes(inner) + 1,
-        SimpleAggregateFunction { argument, .. } => bytes(argument),
+        SimpleAggregateFunction { argument, .. } | Named { argument, .. } => bytes(argument),
+        Variant(_) | Dynamic { .. } => 40,
+        Json(_) => 400,
         FixedString(n) => *n as u32,
         String => 40,
         Array(inner) => 8 + 8 * bytes(inner).min(64),

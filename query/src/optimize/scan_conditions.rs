@@ -68,10 +68,13 @@ pub fn conditions_of(
     schema: &[(String, DataType)],
     ctx: &QueryContext,
 ) -> Vec<ColumnCondition> {
-    match part {
+    let mut found = match part {
         BoundExpr::InSet { .. } => in_conditions(part, schema),
         _ => condition(part, schema, ctx).into_iter().collect(),
-    }
+    };
+    // Ranges of values that carry their types are ranges of their bytes.
+    found.retain(|c| !schema.iter().any(|(name, t)| *name == c.column && t.holds_run_time()));
+    found
 }
 
 fn condition(

@@ -8,9 +8,11 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use pumphouse_storage::DataType;
+use pumphouse_storage::run_time::{column_of, open};
 use pumphouse_storage::types::TimeZone;
 
 use super::write::{bytes_at, list_range, write_plain};
+use crate::run_time::json as object_json;
 
 /// How JSON is written; the defaults are ClickHouse's.
 #[derive(Debug, Clone, Copy)]
@@ -88,9 +90,10 @@ impl JsonWriter<'_> {
         }
         match dt {
             Nullable(t) | LowCardinality(t) => self.value(t, array, row, level, out),
-            SimpleAggregateFunction { argument, .. } => {
+            SimpleAggregateFunction { argument, .. } | Named { argument, .. } => {
                 self.value(argument, array, row, level, out)
             }
+            Variant(_) | Dynamic { .. } | Json(_) => self.self_typed(dt, array, row, level, out),
             String | FixedString(_) | AggregateFunction { .. } => {
                 write_json_string(bytes_at(dt, array, row), self.options, out);
             }
@@ -102,7 +105,7 @@ impl JsonWriter<'_> {
                 let name = values.name_of(number).unwrap_or("");
                 write_json_string(name.as_bytes(), self.options, out);
             }
-            Float32 | Float64 => self.float(dt, array, row, out),
+            Float32 | Float64 | BFloat16 => self.float(dt, array, row, out),
             Array(item) => {
                 let (items, from, to) = list_range(array, row);
                 let spread = to > from && matches!(item.inner(), Array(_) | Tuple(_) | Map(..));
@@ -136,10 +139,41 @@ impl JsonWriter<'_> {
         }
     }
 
+    /// Variant, Dynamic and JSON: as their values are written.
+    fn self_typed(
+        &self,
+        dt: &DataType,
+        array: &dyn Array,
+        row: usize,
+        level: usize,
+        out: &mut Vec<u8>,
+    ) {
+        let bytes = array.as_binary::<i32>().value(row);
+        let payload = |own: &DataType, rest: &[u8], level: usize, out: &mut Vec<u8>| match column_of(
+            own,
+            std::iter::once(Some(rest)),
+        ) {
+            Ok(column) => self.value(own, column.array.as_ref(), 0, level, out),
+            Err(_) => out.extend_from_slice(b"null"),
+        };
+        if !matches!(dt, DataType::Json(_)) {
+            return match open(dt, bytes) {
+                Some((own, rest)) => payload(&own, rest, level, out),
+                None => out.extend_from_slice(b"null"),
+            };
+        }
+        let layout = object_json::Layout { options: self.options, indented: self.indented, level };
+        let mut member = |own: &DataType, rest: &[u8], depth: usize, out: &mut Vec<u8>| {
+            payload(own, rest, level + depth, out);
+        };
+        object_json::write(bytes, &mut member, &layout, out);
+    }
+
     fn quotes(&self, dt: &DataType) -> bool {
         use DataType::*;
         match dt {
-            Date | Date32 | DateTime(_) | DateTime64(..) | Uuid | Ipv4 | Ipv6 => true,
+            Date | Date32 | DateTime(_) | DateTime64(..) | Time | Time64(_) | Uuid | Ipv4
+            | Ipv6 => true,
             UInt64 | Int64 | UInt128 | Int128 | UInt256 | Int256 | Interval(_) => {
                 self.options.quote_64bit_integers
             }
@@ -150,7 +184,7 @@ impl JsonWriter<'_> {
 
     fn float(&self, dt: &DataType, array: &dyn Array, row: usize, out: &mut Vec<u8>) {
         let (finite, wide) = match dt {
-            DataType::Float32 => {
+            DataType::Float32 | DataType::BFloat16 => {
                 (array.as_primitive::<Float32Type>().value(row).is_finite(), false)
             }
             _ => (array.as_primitive::<Float64Type>().value(row).is_finite(), true),

@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod calendar;
+pub mod clock;
 pub mod json;
 pub mod number;
 pub mod read;

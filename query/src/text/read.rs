@@ -27,7 +27,15 @@ pub fn parse_value(dt: &DataType, text: &[u8], zone: TimeZone) -> TextResult<Val
             if null { Value::Null } else { parse_value(t, text, zone)? }
         }
         LowCardinality(t) => parse_value(t, text, zone)?,
-        SimpleAggregateFunction { argument, .. } => parse_value(argument, text, zone)?,
+        SimpleAggregateFunction { argument, .. } | Named { argument, .. } => {
+            parse_value(argument, text, zone)?
+        }
+        Variant(_) | Dynamic { .. } | Json(_) => {
+            crate::run_time::text::parse(dt, text, false, zone)?
+        }
+        Time => Value::Int(super::clock::parse_time(text)? as i64),
+        Time64(precision) => Value::Int(super::clock::parse_time64(text, *precision)?),
+        BFloat16 => Value::Float(bfloat16(parse_float32(text)?) as f64),
         Nothing => {
             return Err(TextError::new(
                 codes::CANNOT_CONVERT_TYPE,
@@ -85,6 +93,12 @@ pub fn parse_value(dt: &DataType, text: &[u8], zone: TimeZone) -> TextResult<Val
             value
         }
     })
+}
+
+/// The upper half of a Float32: what a BFloat16 keeps of it.
+#[inline]
+pub fn bfloat16(v: f32) -> f32 {
+    f32::from_bits(v.to_bits() & 0xFFFF_0000)
 }
 
 /// Bytes for a FixedString, padded with zeros; too long is error 131.
@@ -220,7 +234,15 @@ impl LiteralReader<'_> {
         }
         match dt {
             Nullable(t) | LowCardinality(t) => self.value(t),
-            SimpleAggregateFunction { argument, .. } => self.value(argument),
+            SimpleAggregateFunction { argument, .. } | Named { argument, .. } => {
+                self.value(argument)
+            }
+            Variant(_) | Dynamic { .. } | Json(_) => {
+                let rest = self.text.get(self.at..).unwrap_or_default();
+                let (value, used) = crate::run_time::text::read_literal(dt, rest, self.zone)?;
+                self.at += used;
+                Ok(value)
+            }
             Array(item) => self.array(item),
             Tuple(elements) => {
                 self.expect(b'(')?;
@@ -339,6 +361,8 @@ impl LiteralReader<'_> {
             Int16 => integer!(i16, Int, i64),
             Int32 => integer!(i32, Int, i64),
             Int64 | Interval(_) => integer!(i64, Int, i64),
+            // A bare number is ticks.
+            Time64(_) if !is_clock_text(rest) => integer!(i64, Int, i64),
             UInt128 => integer!(u128, UInt128, u128),
             Int128 => integer!(i128, Int128, i128),
             UInt256 => {
@@ -352,6 +376,10 @@ impl LiteralReader<'_> {
             Float32 => {
                 let (v, used) = read_float_as::<f32>(rest)?;
                 (Value::Float(v as f64), used)
+            }
+            BFloat16 => {
+                let (v, used) = read_float_as::<f32>(rest)?;
+                (Value::Float(bfloat16(v) as f64), used)
             }
             Float64 => {
                 let (v, used) = read_float(rest)?;
@@ -382,6 +410,11 @@ impl LiteralReader<'_> {
         self.at += used;
         Ok(value)
     }
+}
+
+/// Whether a bare word is hours and minutes.
+fn is_clock_text(text: &[u8]) -> bool {
+    text.iter().take_while(|b| b.is_ascii_digit() || b":-.".contains(b)).any(|b| *b == b':')
 }
 
 /// A single-quoted string at the start of `text`, unescaped, and the bytes it took.

@@ -42,6 +42,8 @@ pub fn is_quoted(dt: &DataType) -> bool {
             | Date32
             | DateTime(_)
             | DateTime64(..)
+            | Time
+            | Time64(_)
             | Enum8(_)
             | Enum16(_)
             | Uuid
@@ -64,8 +66,12 @@ fn write_value<const QUOTED: bool>(
     }
     match dt {
         Nullable(t) | LowCardinality(t) => write_value::<QUOTED>(t, array, row, zone, out),
-        SimpleAggregateFunction { argument, .. } => {
+        SimpleAggregateFunction { argument, .. } | Named { argument, .. } => {
             write_value::<QUOTED>(argument, array, row, zone, out)
+        }
+        Variant(_) | Dynamic { .. } | Json(_) => {
+            let bytes = array.as_binary::<i32>().value(row);
+            crate::run_time::text::write(dt, bytes, QUOTED, zone, out);
         }
         String | AggregateFunction { .. } | FixedString(_) => {
             let bytes = bytes_at(dt, array, row);
@@ -137,7 +143,7 @@ pub fn write_plain(
             out.extend_from_slice(word.to_string().as_bytes());
         }
         UInt256 => write_u256(array.as_primitive::<Decimal256Type>().value(row), out),
-        Float32 => write_float32(array.as_primitive::<Float32Type>().value(row), out),
+        Float32 | BFloat16 => write_float32(array.as_primitive::<Float32Type>().value(row), out),
         Float64 => write_float64(array.as_primitive::<Float64Type>().value(row), out),
         Bool => {
             let set = array.as_primitive::<UInt8Type>().value(row) != 0;
@@ -152,6 +158,13 @@ pub fn write_plain(
         DateTime64(precision, own) => {
             let ticks = array.as_primitive::<Int64Type>().value(row);
             write_date_time64(ticks, *precision, own.unwrap_or(zone), out);
+        }
+        Time => {
+            let seconds = array.as_primitive::<Int32Type>().value(row) as i64;
+            write_time64(seconds, 0, out);
+        }
+        Time64(precision) => {
+            write_time64(array.as_primitive::<Int64Type>().value(row), *precision, out)
         }
         Uuid => write_uuid(array.as_fixed_size_binary().value(row), out),
         Ipv4 => write_ipv4(array.as_primitive::<UInt32Type>().value(row), out),
@@ -408,6 +421,33 @@ pub fn write_date_time64(ticks: i64, precision: u8, zone: TimeZone, out: &mut Ve
 
 /// The escape of a byte inside single quotes and in TSV.
 #[inline]
+/// A time of day, or longer, either side of midnight.
+pub fn write_time64(ticks: i64, precision: u8, out: &mut Vec<u8>) {
+    let scale = 10u64.pow(precision.min(9) as u32);
+    if ticks < 0 {
+        out.push(b'-');
+    }
+    let ticks = ticks.unsigned_abs();
+    let seconds = (ticks / scale).min(TIME_SECONDS_MAX);
+    let hours = seconds / 3600;
+    if hours < 10 {
+        out.push(b'0');
+    }
+    write_integer(hours, out);
+    for part in [seconds / 60 % 60, seconds % 60] {
+        out.push(b':');
+        out.extend_from_slice(&pair(part as u32));
+    }
+    if precision > 0 {
+        let text = format!("{:0width$}", ticks % scale, width = precision as usize);
+        out.push(b'.');
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// 999:59:59, the end of Time.
+pub const TIME_SECONDS_MAX: u64 = 3_599_999;
+
 pub fn backslash_escape(b: u8) -> Option<u8> {
     Some(match b {
         b'\\' => b'\\',

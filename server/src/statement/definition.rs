@@ -49,7 +49,6 @@ pub const ENGINES: &[&str] = &[
     "Join",
     "GenerateRandom",
     "File",
-    "Buffer",
 ];
 
 impl Run<'_> {
@@ -122,7 +121,6 @@ impl Run<'_> {
             "Join" => {
                 join_rule(&definition)?;
             }
-            "Buffer" => super::buffer::check(&definition)?,
             "File" => {
                 let arguments = FileArguments::of_table(&definition)?;
                 files::inside(&self.server.config, &arguments.path)?;
@@ -302,6 +300,14 @@ impl Run<'_> {
         for text in keys.sorting.iter().chain(&keys.partition) {
             let expr = pumphouse_query::sql::parse_expression(text)?;
             let data_type = bind_expression(&expr, &stored, self.context)?.data_type();
+            if data_type.holds_run_time() {
+                return Err(Error::new(
+                    codes::DATA_TYPE_CANNOT_BE_USED_IN_KEY,
+                    format!(
+                        "Column with type Variant/Dynamic/JSON is not allowed in key expression. Consider using a subcolumn with a specific data type instead (for example 'column.Int64' or 'json.some.path.:Int64' if its a JSON path subcolumn) or casting this column to a specific data type: {text}"
+                    ),
+                ));
+            }
             if data_type.is_nullable() && !nullable_allowed {
                 return Err(Error::new(
                     codes::ILLEGAL_COLUMN,

@@ -29,7 +29,7 @@ pub(crate) fn row_hashes(layout: &Layout, array: &dyn Array, out: &mut Vec<u64>)
         Layout::FixedBytes(width) => {
             out.extend(array.as_fixed_size_binary().value_data().chunks_exact(*width).map(xxh3_64));
         }
-        Layout::Strings => {
+        Layout::Strings | Layout::Objects { .. } => {
             let strings = array.as_binary::<i32>();
             let data = strings.value_data();
             let offsets = strings.value_offsets();

@@ -1,7 +1,10 @@
 //! How the values of a type lie in memory and therefore in a part: numbers of a width, fixed bytes,
-//! strings, lists, structs. Derived from [`DataType`]; encoding and decoding look at nothing else.
+//! strings, objects, lists, structs. Derived from [`DataType`]; encoding and decoding look at nothing else.
 
 use crate::types::DataType;
+
+/// Paths of a granule of JSON objects that lie on their own, at most.
+const PATHS_MAX: usize = 10_000;
 
 /// The physical shape of a column. Nullability is not part of it: any node may carry a bitmap.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +16,10 @@ pub(crate) enum Layout {
     },
     FixedBytes(usize),
     Strings,
+    /// JSON objects as byte strings; in a part each path lies on its own, `paths_max` of them at most.
+    Objects {
+        paths_max: usize,
+    },
     List(Box<Layout>),
     Struct(Vec<Layout>),
 }
@@ -38,11 +45,11 @@ impl Layout {
             UInt256 => number(32, Order::Unsigned),
             Int8 | Enum8(_) => number(1, Order::Signed),
             Int16 | Enum16(_) => number(2, Order::Signed),
-            Int32 | Date32 => number(4, Order::Signed),
-            Int64 | DateTime64(..) | Interval(_) => number(8, Order::Signed),
+            Int32 | Date32 | Time => number(4, Order::Signed),
+            Int64 | DateTime64(..) | Interval(_) | Time64(_) => number(8, Order::Signed),
             Int128 => number(16, Order::Signed),
             Int256 => number(32, Order::Signed),
-            Float32 => number(4, Order::Float),
+            Float32 | BFloat16 => number(4, Order::Float),
             Float64 => number(8, Order::Float),
             Decimal { precision, .. } => match precision {
                 0..=9 => number(4, Order::Signed),
@@ -52,9 +59,14 @@ impl Layout {
             },
             Uuid | Ipv6 => Layout::FixedBytes(16),
             FixedString(n) => Layout::FixedBytes(*n),
-            String | AggregateFunction { .. } => Layout::Strings,
+            String | AggregateFunction { .. } | Variant(_) | Dynamic { .. } => Layout::Strings,
+            Json(json) => Layout::Objects {
+                paths_max: (json.paths_max() as usize).min(PATHS_MAX) + json.typed.len(),
+            },
             Nullable(t) | LowCardinality(t) => Layout::of(t),
-            SimpleAggregateFunction { argument, .. } => Layout::of(argument),
+            SimpleAggregateFunction { argument, .. } | Named { argument, .. } => {
+                Layout::of(argument)
+            }
             Array(t) => Layout::List(Box::new(Layout::of(t))),
             Tuple(elements) => {
                 Layout::Struct(elements.iter().map(|e| Layout::of(&e.data_type)).collect())

@@ -18,6 +18,9 @@ mod footer;
 mod layout;
 mod mask;
 mod nested;
+mod path_read;
+#[cfg(test)]
+mod path_tests;
 mod reader;
 mod skip_index;
 mod skip_index_read;

@@ -1,7 +1,6 @@
 //! Reading a table: which parts and granules can match (`prune`, a pure choice) and reading them
 //! (`open`), with FINAL ([`FinalScan`]).
 
-mod block_cache;
 mod condition_cache;
 mod explain;
 mod final_read;
@@ -18,14 +17,13 @@ pub(crate) mod tests;
 use std::ops::Bound;
 
 pub use crate::part::{Chosen, ValueTest, Wanted, index_columns};
-pub(crate) use block_cache::BlockKey;
-pub use block_cache::{BlockCache, BlockCacheStats};
 pub use condition_cache::{ConditionCache, ConditionCacheStats};
 pub use explain::explain_lines;
 pub use final_read::{FinalScan, has_final, open_final};
 pub(crate) use open::OpenPart;
 pub use open::{
     MORSEL_ROWS, SIZE_SUFFIX, Scan, ScanOptions, column_range, has_sizes, open, open_where,
+    subcolumn_type,
 };
 pub use predicate::{Piece, Predicate};
 pub use projected::{ProjectionScan, ProjectionUse, open_groups, projections};

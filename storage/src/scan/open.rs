@@ -16,7 +16,8 @@ use super::{ColumnCondition, Predicate};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::log::{self, ColumnDefinition, State};
-use crate::part::{Aspect, Chosen, PartReader, RowMask, ValueTest, Wanted};
+use crate::part::{Aspect, Chosen, PartReader, RowMask, ValueTest, Wanted, choose_of};
+use crate::run_time::subcolumn::Subcolumn;
 use crate::store::Store;
 use crate::table::column_reader::ColumnReader;
 use crate::table::key::TableKeys;
@@ -99,8 +100,6 @@ pub struct ScanOptions {
     pub projections: ProjectionUse,
     /// Every morsel is one granule.
     pub single_granules: bool,
-    /// Decoded granules are kept for other queries, if the store has room for any.
-    pub use_block_cache: bool,
 }
 
 impl Default for ScanOptions {
@@ -110,7 +109,6 @@ impl Default for ScanOptions {
             ignored_indexes: vec![],
             projections: ProjectionUse::default(),
             single_granules: false,
-            use_block_cache: false,
         }
     }
 }
@@ -126,10 +124,7 @@ pub fn open_where(
 ) -> Result<Scan> {
     let parts =
         table.parts.iter().map(|meta| OpenPart::open(store, meta)).collect::<Result<Vec<_>>>()?;
-    let mut reader = ColumnReader::new(&table.definition, store.compiler());
-    if options.use_block_cache {
-        reader = reader.cached(store.block_cache());
-    }
+    let reader = ColumnReader::new(&table.definition, store.compiler());
     let keys = TableKeys::of(&table.definition, store.compiler().as_ref())?;
     let mut pruner = Pruner::new(table, &keys.skip_indexes, predicate, options);
     let scan = Scan::over(state.clone(), table, reader, parts.clone(), columns, &mut pruner)?;
@@ -274,7 +269,17 @@ impl Scan {
         let named = columns
             .iter()
             .map(|name| {
-                let (definition, aspect) = wanted_of(&self.table, name)?;
+                let (definition, asked) = wanted_of(&self.table, name)?;
+                let aspect = match asked {
+                    Asked::Column(aspect) => aspect,
+                    Asked::Path(path) => {
+                        let (granules, columns) = (&plan.granules, &self.columns);
+                        let whole =
+                            columns.read_subcolumn(&part.reader, definition, granules, &path)?;
+                        let column = plan.mask.as_ref().map_or(whole.clone(), |m| whole.filter(m));
+                        return Ok((name.clone(), column));
+                    }
+                };
                 if aspect == Aspect::Values && plan.mask.is_none() {
                     let column = self.columns.read(&part.reader, definition, &plan.granules)?;
                     return Ok((name.clone(), column));
@@ -306,16 +311,24 @@ impl Scan {
         let morsel = &self.morsels[i];
         let part = &self.parts[morsel.part];
         let plan = ReadPlan::new(&part.reader, morsel, keep)?;
-        let (definition, aspect) = wanted_of(&self.table, column)?;
-        let mut chosen = self.columns.choose(
-            &part.reader,
-            definition,
-            aspect,
-            &plan.granules,
-            plan.mask.as_ref(),
-            test,
-            wanted,
-        )?;
+        let (definition, asked) = wanted_of(&self.table, column)?;
+        let mask = plan.mask.as_ref();
+        let mut chosen = match asked {
+            Asked::Column(aspect) => self.columns.choose(
+                &part.reader,
+                definition,
+                aspect,
+                &plan.granules,
+                mask,
+                test,
+                wanted,
+            )?,
+            Asked::Path(path) => {
+                let (reader, granules) = (&part.reader, &plan.granules);
+                let whole = self.columns.read_subcolumn(reader, definition, granules, &path)?;
+                choose_of(whole, mask, test, wanted)?
+            }
+        };
         chosen.rows = plan.rows;
         if let (Some(kept), Some(mask)) = (&plan.mask, &chosen.mask) {
             let values = arrow_select::filter::filter(mask, kept)
@@ -380,17 +393,44 @@ pub fn has_sizes(data_type: &DataType) -> bool {
     }
 }
 
+/// What of a column is read.
+enum Asked {
+    Column(Aspect),
+    /// A part of a JSON column.
+    Path(Subcolumn),
+}
+
+/// The type of what is read of a JSON column under `name`, a column's and a subcolumn's with a point
+/// between.
+pub fn subcolumn_type(column: &DataType, subcolumn: &str) -> Option<DataType> {
+    match column {
+        DataType::Json(json) => Some(Subcolumn::parse(subcolumn)?.data_type(json)),
+        _ => None,
+    }
+}
+
 /// The column that `name` means, and what of it.
-fn wanted_of<'a>(table: &'a log::Table, name: &str) -> Result<(&'a ColumnDefinition, Aspect)> {
+fn wanted_of<'a>(table: &'a log::Table, name: &str) -> Result<(&'a ColumnDefinition, Asked)> {
     let found = column_of(table, name);
     if found.is_err()
         && let Some(base) = name.strip_suffix(SIZE_SUFFIX)
         && let Ok(column) = column_of(table, base)
         && has_sizes(&column.data_type)
     {
-        return Ok((column, Aspect::Sizes));
+        return Ok((column, Asked::Column(Aspect::Sizes)));
     }
-    Ok((found?, Aspect::Values))
+    if found.is_err() {
+        let points = name.match_indices('.').map(|(at, _)| name.split_at(at));
+        for (base, rest) in points {
+            if let Ok(column) = column_of(table, base)
+                && matches!(column.data_type, DataType::Json(_))
+                && let Some(path) = Subcolumn::parse(&rest[1..])
+            {
+                return Ok((column, Asked::Path(path)));
+            }
+        }
+    }
+    Ok((found?, Asked::Column(Aspect::Values)))
 }
 
 /// What of a morsel has to be decoded.

@@ -368,7 +368,9 @@ fn put_value(
             out.extend_from_slice(&bits.to_be_bytes()[16 - width..]);
         }),
         Layout::FixedBytes(_) => out.extend_from_slice(array.as_fixed_size_binary().value(row)),
-        Layout::Strings => put_string(array.as_binary::<i32>().value(row), last, out),
+        Layout::Strings | Layout::Objects { .. } => {
+            put_string(array.as_binary::<i32>().value(row), last, out)
+        }
         Layout::List(item) => {
             let list = array.as_list::<i32>();
             let items = list.values();

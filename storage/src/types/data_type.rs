@@ -71,6 +71,25 @@ pub enum DataType {
         name: String,
         argument: Box<DataType>,
     },
+    /// The upper half of a Float32, held as one.
+    BFloat16,
+    /// `Time`: seconds before or after midnight, signed 32 bit.
+    Time,
+    /// `Time64(precision)`: ticks of 10^-precision seconds, signed 64 bit.
+    Time64(u8),
+    /// A name of its own for another type: the geometric types.
+    Named {
+        name: &'static str,
+        argument: Box<DataType>,
+    },
+    /// One of several types, sorted by name. Stored as bytes, NULL as NULL.
+    Variant(Vec<DataType>),
+    /// Any type; `types_max` as declared.
+    Dynamic {
+        types_max: Option<u8>,
+    },
+    /// Objects of paths and values. Stored as bytes.
+    Json(Arc<super::JsonType>),
 }
 
 /// One element of a tuple; `name` is None for an unnamed tuple.
@@ -104,7 +123,7 @@ impl EnumValues {
 impl DataType {
     pub fn nullable(inner: DataType) -> DataType {
         match inner {
-            DataType::Nullable(_) => inner,
+            DataType::Nullable(_) | DataType::Variant(_) | DataType::Dynamic { .. } => inner,
             other => DataType::Nullable(Box::new(other)),
         }
     }
@@ -118,7 +137,8 @@ impl DataType {
     pub fn inner(&self) -> &DataType {
         match self {
             DataType::LowCardinality(t) | DataType::Nullable(t) => t.inner(),
-            DataType::SimpleAggregateFunction { argument, .. } => argument.inner(),
+            DataType::SimpleAggregateFunction { argument, .. }
+            | DataType::Named { argument, .. } => argument.inner(),
             other => other,
         }
     }
@@ -150,7 +170,9 @@ impl DataType {
         match self {
             DataType::Nullable(_) => true,
             DataType::LowCardinality(t) => t.is_nullable(),
-            DataType::SimpleAggregateFunction { argument, .. } => argument.is_nullable(),
+            DataType::SimpleAggregateFunction { argument, .. }
+            | DataType::Named { argument, .. } => argument.is_nullable(),
+            DataType::Variant(_) | DataType::Dynamic { .. } => true,
             _ => false,
         }
     }
@@ -171,7 +193,7 @@ impl DataType {
     }
 
     pub fn is_float(&self) -> bool {
-        matches!(self, DataType::Float32 | DataType::Float64)
+        matches!(self, DataType::Float32 | DataType::Float64 | DataType::BFloat16)
     }
 
     pub fn is_number(&self) -> bool {
@@ -187,6 +209,51 @@ impl DataType {
         matches!(self, DataType::String | DataType::FixedString(_))
     }
 
+    /// Whether values carry their own type: Variant, Dynamic, JSON.
+    pub fn is_run_time(&self) -> bool {
+        match self {
+            DataType::Named { argument, .. } => argument.is_run_time(),
+            other => {
+                matches!(other, DataType::Variant(_) | DataType::Dynamic { .. } | DataType::Json(_))
+            }
+        }
+    }
+
+    /// Whether such a type stands anywhere in this one.
+    pub fn holds_run_time(&self) -> bool {
+        match self {
+            DataType::Array(t) | DataType::Nullable(t) | DataType::LowCardinality(t) => {
+                t.holds_run_time()
+            }
+            DataType::Tuple(elements) => elements.iter().any(|e| e.data_type.holds_run_time()),
+            DataType::Map(k, v) => k.holds_run_time() || v.holds_run_time(),
+            other => other.is_run_time(),
+        }
+    }
+
+    /// The geometric type called `name`.
+    pub fn geometric(name: &str) -> Option<DataType> {
+        let of = |name| Self::geometric(name).map(Self::array);
+        let (name, argument) = match name {
+            "Point" => {
+                let float = TupleElement { name: None, data_type: DataType::Float64 };
+                ("Point", DataType::Tuple(vec![float; 2]))
+            }
+            "Ring" => ("Ring", of("Point")?),
+            "LineString" => ("LineString", of("Point")?),
+            "MultiPoint" => ("MultiPoint", of("Point")?),
+            "Polygon" => ("Polygon", of("Ring")?),
+            "MultiLineString" => ("MultiLineString", of("LineString")?),
+            "MultiPolygon" => ("MultiPolygon", of("Polygon")?),
+            "Geometry" => (
+                "Geometry",
+                DataType::Variant(GEOMETRIES.iter().filter_map(|n| Self::geometric(n)).collect()),
+            ),
+            _ => return None,
+        };
+        Some(DataType::Named { name, argument: Box::new(argument) })
+    }
+
     /// The Arrow type of a column of this type.
     pub fn arrow(&self) -> ArrowType {
         use DataType::*;
@@ -198,9 +265,9 @@ impl DataType {
             UInt64 => ArrowType::UInt64,
             Int8 | Enum8(_) => ArrowType::Int8,
             Int16 | Enum16(_) => ArrowType::Int16,
-            Int32 | Date32 => ArrowType::Int32,
-            Int64 | DateTime64(..) | Interval(_) => ArrowType::Int64,
-            Float32 => ArrowType::Float32,
+            Int32 | Date32 | Time => ArrowType::Int32,
+            Int64 | DateTime64(..) | Interval(_) | Time64(_) => ArrowType::Int64,
+            Float32 | BFloat16 => ArrowType::Float32,
             Float64 => ArrowType::Float64,
             // 128 and 256 bit integers use Arrow's decimal arrays as plain i128 / i256 words;
             // unsigned ones keep their bits.
@@ -216,8 +283,9 @@ impl DataType {
             Uuid | Ipv6 => ArrowType::FixedSizeBinary(16),
             FixedString(n) => ArrowType::FixedSizeBinary(*n as i32),
             String | AggregateFunction { .. } => ArrowType::Binary,
+            Variant(_) | Dynamic { .. } | Json(_) => ArrowType::Binary,
             Nullable(t) | LowCardinality(t) => t.arrow(),
-            SimpleAggregateFunction { argument, .. } => argument.arrow(),
+            SimpleAggregateFunction { argument, .. } | Named { argument, .. } => argument.arrow(),
             Array(t) => ArrowType::List(Arc::new(list_field(t))),
             Tuple(elements) => ArrowType::Struct(tuple_fields(elements)),
             Map(k, v) => {
@@ -230,6 +298,10 @@ impl DataType {
         }
     }
 }
+
+/// What a Geometry can be, in the order in which ClickHouse numbers them.
+const GEOMETRIES: [&str; 7] =
+    ["LineString", "MultiLineString", "MultiPolygon", "Point", "Polygon", "Ring", "MultiPoint"];
 
 fn list_field(item: &DataType) -> Field {
     Field::new("item", item.arrow(), item.is_nullable())
@@ -293,6 +365,18 @@ impl fmt::Display for DataType {
             SimpleAggregateFunction { name, argument } => {
                 write!(f, "SimpleAggregateFunction({name}, {argument})")
             }
+            Time64(p) => write!(f, "Time64({p})"),
+            Named { name, .. } => f.write_str(name),
+            Variant(types) => {
+                f.write_str("Variant(")?;
+                for (i, t) in types.iter().enumerate() {
+                    write!(f, "{}{t}", if i > 0 { ", " } else { "" })?;
+                }
+                f.write_str(")")
+            }
+            Dynamic { types_max: None } => f.write_str("Dynamic"),
+            Dynamic { types_max: Some(n) } => write!(f, "Dynamic(max_types={n})"),
+            Json(json) => write!(f, "{json}"),
             Uuid => f.write_str("UUID"),
             Ipv4 => f.write_str("IPv4"),
             Ipv6 => f.write_str("IPv6"),

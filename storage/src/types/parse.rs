@@ -10,6 +10,12 @@ use super::{DataType, TimeZone, Value};
 use crate::error::{Error, Result};
 
 const TYPE_DEPTH_MAX: usize = 64;
+/// ClickHouse's codes of what is refused here.
+const BAD_ARGUMENTS: u32 = 36;
+const ILLEGAL_TYPE_OF_ARGUMENT: u32 = 43;
+const UNEXPECTED_AST_STRUCTURE: u32 = 223;
+/// Types of one Variant.
+const VARIANT_TYPES_MAX: usize = 255;
 
 /// The type called `text`. Errors say what was not understood.
 pub fn parse_data_type(text: &str) -> Result<DataType> {
@@ -31,6 +37,11 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn error(&self, what: &str) -> Error {
         Error::UnknownType(format!("{what} at byte {} of `{}`", self.position, self.text))
+    }
+
+    /// An error with ClickHouse's own code: the name is known, but such a type is not allowed.
+    fn refused(code: u32, message: impl Into<String>) -> Error {
+        Error::Expression { code, message: message.into() }
     }
 
     fn rest(&self) -> &'a str {
@@ -264,6 +275,138 @@ impl<'a> Parser<'a> {
         Ok(DataType::AggregateFunction { name, parameters, arguments })
     }
 
+    /// `Variant(T, …)`: each type once, in the order of names.
+    fn variant(&mut self) -> Result<DataType> {
+        let mut types: Vec<DataType> = vec![];
+        self.expect('(')?;
+        while !self.eat(')') {
+            if !types.is_empty() {
+                self.expect(',')?;
+            }
+            let data_type = self.data_type()?;
+            if data_type.is_nullable() || matches!(data_type, DataType::Nothing) {
+                return Err(Self::refused(
+                    BAD_ARGUMENTS,
+                    "Nullable/LowCardinality(Nullable) types are not allowed inside Variant type",
+                ));
+            }
+            if !types.contains(&data_type) {
+                types.push(data_type);
+            }
+        }
+        if types.len() > VARIANT_TYPES_MAX {
+            return Err(self.error("Variant holds at most 255 types"));
+        }
+        types.sort_by_key(|t| t.to_string());
+        Ok(DataType::Variant(types))
+    }
+
+    fn dynamic(&mut self) -> Result<DataType> {
+        if !self.eat('(') {
+            return Ok(DataType::Dynamic { types_max: None });
+        }
+        if self.word()? != "max_types" {
+            return Err(self.error("Dynamic takes max_types"));
+        }
+        self.expect('=')?;
+        let n = self.number()?;
+        self.expect(')')?;
+        match u8::try_from(n) {
+            Ok(n) if n < 255 => Ok(DataType::Dynamic { types_max: Some(n) }),
+            _ => Err(Self::refused(
+                UNEXPECTED_AST_STRUCTURE,
+                "'max_types' argument for Dynamic type should be a positive integer between 0 and 254",
+            )),
+        }
+    }
+
+    /// `JSON(max_dynamic_paths=n, path Type, SKIP path, SKIP REGEXP 'pattern')`.
+    fn json(&mut self) -> Result<DataType> {
+        let mut json = super::JsonType::default();
+        if !self.eat('(') {
+            return Ok(DataType::Json(Arc::new(json)));
+        }
+        let mut first = true;
+        while !self.eat(')') {
+            if !first {
+                self.expect(',')?;
+            }
+            first = false;
+            let path = self.path()?;
+            if path == "SKIP" {
+                let start = self.position;
+                if self.peek() != Some('`') && self.word()? == "REGEXP" && self.peek() == Some('\'')
+                {
+                    json.skipped_patterns.push(self.quoted('\'')?);
+                    continue;
+                }
+                self.position = start;
+                json.skipped.push(self.path()?);
+            } else if self.eat('=') {
+                let n = self.number()?;
+                let n = u64::try_from(n).map_err(|_| self.error("expected a count"))?;
+                match path.as_str() {
+                    "max_dynamic_paths" if n <= 10_000 => json.paths_max = Some(n),
+                    "max_dynamic_types" if n < 255 => json.types_max = Some(n),
+                    "max_dynamic_paths" | "max_dynamic_types" => {
+                        let most = if path == "max_dynamic_paths" { 10_000 } else { 254 };
+                        return Err(Self::refused(
+                            UNEXPECTED_AST_STRUCTURE,
+                            format!(
+                                "'{path}' parameter for JSON type should be a positive integer between 0 and {most}. Got {n}"
+                            ),
+                        ));
+                    }
+                    _ => {
+                        return Err(Self::refused(
+                            UNEXPECTED_AST_STRUCTURE,
+                            format!("Unexpected parameter '{path}' for JSON type"),
+                        ));
+                    }
+                }
+            } else {
+                let data_type = self.data_type()?;
+                json.typed.push((path, data_type));
+            }
+        }
+        json.typed.sort_by(|a, b| a.0.cmp(&b.0));
+        json.skipped.sort();
+        if let Some(twice) = json.typed.windows(2).find(|w| w[0].0 == w[1].0) {
+            let message = format!("Found duplicated path with type: {}", twice[0].0);
+            return Err(Self::refused(BAD_ARGUMENTS, message));
+        }
+        for (path, data_type) in &json.typed {
+            let below = |skipped: &&String| {
+                path.strip_prefix(skipped.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            if let Some(skipped) = json.skipped.iter().find(below) {
+                return Err(Self::refused(
+                    BAD_ARGUMENTS,
+                    format!(
+                        "Path '{path}' is specified with the data type ('{data_type}') and matches the SKIP path prefix '{skipped}'"
+                    ),
+                ));
+            }
+        }
+        Ok(DataType::Json(Arc::new(json)))
+    }
+
+    /// Names with points between them; back quotes may stand around one or all.
+    fn path(&mut self) -> Result<String> {
+        let mut path = String::new();
+        loop {
+            let part =
+                if self.peek() == Some('`') { self.quoted('`')? } else { self.word()?.to_string() };
+            path.push_str(&part);
+            if !self.rest().starts_with('.') {
+                return Ok(path);
+            }
+            self.position += 1;
+            path.push('.');
+        }
+    }
+
     fn named(&mut self, name: &str) -> Result<DataType> {
         use DataType::*;
         Ok(match name {
@@ -313,8 +456,17 @@ impl<'a> Parser<'a> {
             "Enum16" => self.enumeration(Some(16))?,
             "Nullable" => {
                 let inner = self.wrapped()?;
-                if matches!(*inner, Nullable(_) | LowCardinality(_) | Array(_) | Map(..) | Tuple(_))
-                {
+                let unnamed = match &*inner {
+                    Named { argument, .. } => argument,
+                    _ => &inner,
+                };
+                if matches!(**unnamed, Variant(_) | Dynamic { .. }) {
+                    return Err(Self::refused(
+                        ILLEGAL_TYPE_OF_ARGUMENT,
+                        format!("Nested type {inner} cannot be inside Nullable type"),
+                    ));
+                }
+                if matches!(**unnamed, Nullable(_) | LowCardinality(_) | Array(_) | Map(..)) {
                     return Err(self.error(&format!("Nullable cannot hold {inner}")));
                 }
                 Nullable(inner)
@@ -331,6 +483,20 @@ impl<'a> Parser<'a> {
                 Map(Box::new(key), Box::new(value))
             }
             "AggregateFunction" => self.aggregate_function()?,
+            "Variant" => self.variant()?,
+            "Dynamic" => self.dynamic()?,
+            "JSON" => self.json()?,
+            "Time64" => {
+                let mut precision = 3;
+                if self.eat('(') {
+                    precision = self.number()?;
+                    self.expect(')')?;
+                }
+                if !(0..=9).contains(&precision) {
+                    return Err(self.error("Time64 precision is 0 to 9"));
+                }
+                Time64(precision as u8)
+            }
             "SimpleAggregateFunction" => {
                 self.expect('(')?;
                 let name = self.word()?.to_string();
@@ -358,7 +524,10 @@ impl<'a> Parser<'a> {
                     None => return Err(self.error(&format!("unknown type {other}"))),
                 }
             }
-            other => return self.alias(other),
+            other => match DataType::geometric(other) {
+                Some(geometric) => geometric,
+                None => return self.alias(other),
+            },
         })
     }
 
@@ -384,6 +553,8 @@ impl<'a> Parser<'a> {
             }
             "date" => Date,
             "date32" => Date32,
+            "time" => Time,
+            "json" => self.json()?,
             "datetime" | "timestamp" => {
                 if self.eat('(') {
                     self.spaces();
@@ -454,6 +625,15 @@ mod tests {
             "AggregateFunction(quantiles(0.5, 0.9), Float64)",
             "AggregateFunction(count)",
             "SimpleAggregateFunction(sum, UInt64)",
+            "Variant(Array(UInt64), String)",
+            "Dynamic",
+            "Dynamic(max_types=3)",
+            "JSON",
+            "JSON(max_dynamic_types=3, max_dynamic_paths=2, a UInt32, SKIP `d.e`, SKIP REGEXP 'x.*')",
+            "Time",
+            "Time64(6)",
+            "Point",
+            "MultiPolygon",
         ] {
             assert_eq!(parse_data_type(name).unwrap().to_string(), name);
         }

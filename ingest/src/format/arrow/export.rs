@@ -90,7 +90,7 @@ fn arrow_type(data_type: &DataType) -> Result<ArrowType> {
                 })
                 .collect::<Result<Fields>>()?,
         ),
-        T::AggregateFunction { .. } => {
+        T::AggregateFunction { .. } | T::Variant(_) | T::Dynamic { .. } | T::Json(_) => {
             return Err(Error::new(
                 codes::UNKNOWN_TYPE,
                 format!("The type {data_type} is not supported for conversion to Arrow"),

@@ -95,7 +95,9 @@ fn parquet_type(data_type: &DataType) -> DataType {
         T::Enum8(_) | T::Enum16(_) => T::String,
         T::Nullable(t) => T::nullable(parquet_type(t)),
         T::LowCardinality(t) => parquet_type(t),
-        T::SimpleAggregateFunction { argument, .. } => parquet_type(argument),
+        T::SimpleAggregateFunction { argument, .. } | T::Named { argument, .. } => {
+            parquet_type(argument)
+        }
         T::Array(t) => T::array(parquet_type(t)),
         T::Map(k, v) => T::Map(Box::new(parquet_type(k)), Box::new(parquet_type(v))),
         T::Tuple(elements) => {

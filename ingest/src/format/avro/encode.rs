@@ -120,7 +120,9 @@ impl SchemaMaker {
             T::Nullable(inner) if **inner == T::Nothing => "\"null\"".into(),
             T::Nullable(inner) => format!("[\"null\",{}]", self.schema(inner, name)?),
             T::LowCardinality(inner) => self.schema(inner, name)?,
-            T::SimpleAggregateFunction { .. } => self.schema(data_type.inner(), name)?,
+            T::SimpleAggregateFunction { .. } | T::Named { .. } => {
+                self.schema(data_type.inner(), name)?
+            }
             T::Tuple(elements) => {
                 let (space, own) = match name.rsplit_once('.') {
                     Some((space, own)) => (format!("\"namespace\":\"{space}\","), own),
@@ -176,7 +178,9 @@ fn value(data_type: &DataType, v: &Value, out: &mut Vec<u8>) {
     use DataType as T;
     match (data_type, v) {
         (T::LowCardinality(inner), v) => value(inner, v, out),
-        (T::SimpleAggregateFunction { .. }, v) => value(data_type.inner(), v, out),
+        (T::SimpleAggregateFunction { .. } | T::Named { .. }, v) => {
+            value(data_type.inner(), v, out)
+        }
         (T::Nullable(inner), _) if **inner == T::Nothing => {}
         (T::Nullable(_), Value::Null) => long(0, out),
         (T::Nullable(inner), v) => {

@@ -13,12 +13,14 @@
 //! Leaves out sparse columns (never written, refused when read) and aggregate states.
 
 mod read;
+mod self_typed;
 mod stream;
 mod write;
 
 pub use read::read_block;
+pub use self_typed::Mode;
 pub use stream::{NativeReader, NativeWriter};
-pub use write::write_block;
+pub use write::{write_block, write_block_as};
 
 /// The newest revision whose block layout this codec writes.
 pub const REVISION_MAX: u64 = 54_479;
@@ -30,6 +32,9 @@ const REVISION_DATE_TIME_ZONE: u64 = 54_337;
 const REVISION_LOW_CARDINALITY: u64 = 54_405;
 /// A byte per column tells of custom serialization from here on.
 const REVISION_CUSTOM_SERIALIZATION: u64 = 54_454;
+
+/// Counts of Dynamic and JSON stand once, not twice, from here on.
+const REVISION_ONE_COUNT: u64 = 54_473;
 
 /// The key version that a LowCardinality column begins with.
 const SHARED_DICTIONARIES_WITH_ADDITIONAL_KEYS: u64 = 1;

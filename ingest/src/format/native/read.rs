@@ -14,6 +14,7 @@ use pumphouse_query::error::codes;
 use pumphouse_storage::types::{EnumValues, parse_data_type};
 use pumphouse_storage::{Block, Column, DataType};
 
+use super::self_typed::{Prefix, read_self_typed, read_self_typed_prefix};
 use super::*;
 use crate::format::row_binary::{Read, Source, Stop, binary_error, swap_uuid};
 use crate::format::{BUFFERED_BYTES_MAX, ParseError};
@@ -34,7 +35,7 @@ pub fn read_block(
     }
 }
 
-fn bad(message: impl Into<String>) -> Stop {
+pub(super) fn bad(message: impl Into<String>) -> Stop {
     Stop::Bad(codes::INCORRECT_DATA, message.into())
 }
 
@@ -68,8 +69,8 @@ fn block(source: &mut Source, revision: u64) -> Read<Block> {
         let column = if rows == 0 {
             Column::empty(data_type)
         } else {
-            read_prefix(&data_type, source)?;
-            let array = read_column(&data_type, rows, source)?;
+            let prefix = read_prefix(&data_type, source)?;
+            let array = read_column_of(&data_type, &prefix, rows, source)?;
             Column::new(data_type, array)
         };
         named.push((name, column));
@@ -89,41 +90,76 @@ fn block_info(source: &mut Source) -> Read<()> {
     }
 }
 
-fn read_prefix(data_type: &DataType, source: &mut Source) -> Read<()> {
+/// Reads what stands before all data of a column.
+pub(super) fn read_prefix(data_type: &DataType, source: &mut Source) -> Read<Prefix> {
     use DataType as T;
+    let all = |types: &[&DataType], source: &mut Source| {
+        let inside: Vec<Prefix> =
+            types.iter().map(|t| read_prefix(t, source)).collect::<Read<_>>()?;
+        let any = inside.iter().any(|p| !matches!(p, Prefix::Nothing));
+        Ok(if any { Prefix::Inside(inside) } else { Prefix::Nothing })
+    };
     match data_type {
         T::LowCardinality(_) => match u64::from_le_bytes(source.array()?) {
-            SHARED_DICTIONARIES_WITH_ADDITIONAL_KEYS => Ok(()),
+            SHARED_DICTIONARIES_WITH_ADDITIONAL_KEYS => Ok(Prefix::Nothing),
             other => Err(bad(format!("unknown version {other} of LowCardinality's keys"))),
         },
-        T::Nullable(t) | T::Array(t) => read_prefix(t, source),
-        T::SimpleAggregateFunction { argument, .. } => read_prefix(argument, source),
-        T::Map(k, v) => {
-            read_prefix(k, source)?;
-            read_prefix(v, source)
+        T::Nullable(t) => read_prefix(t, source),
+        T::Array(t) => all(&[t], source),
+        T::SimpleAggregateFunction { argument, .. } | T::Named { argument, .. } => {
+            read_prefix(argument, source)
         }
-        T::Tuple(elements) => elements.iter().try_for_each(|e| read_prefix(&e.data_type, source)),
-        _ => Ok(()),
+        T::Map(k, v) => all(&[k, v], source),
+        T::Tuple(elements) => {
+            all(&elements.iter().map(|e| &e.data_type).collect::<Vec<_>>(), source)
+        }
+        T::Variant(_) | T::Dynamic { .. } | T::Json(_) => read_self_typed_prefix(data_type, source),
+        _ => Ok(Prefix::Nothing),
     }
 }
 
-fn read_column(data_type: &DataType, rows: usize, source: &mut Source) -> Read<ArrayRef> {
+/// Reads the data of a column whose prefix was read.
+pub(super) fn read_column_of(
+    data_type: &DataType,
+    prefix: &Prefix,
+    rows: usize,
+    source: &mut Source,
+) -> Read<ArrayRef> {
     use DataType as T;
     match data_type {
         T::LowCardinality(t) => read_dictionary(t, rows, source),
-        T::SimpleAggregateFunction { argument, .. } => read_column(argument, rows, source),
+        T::SimpleAggregateFunction { argument, .. } | T::Named { argument, .. } => {
+            read_column_of(argument, prefix, rows, source)
+        }
         T::Nullable(t) => {
             let flags = source.take(rows)?;
             let nulls: NullBuffer = flags.iter().map(|flag| *flag == 0).collect();
             let nulls = (nulls.null_count() > 0).then_some(nulls);
-            read_values(t.inner(), rows, nulls, source)
+            if matches!(**t, T::Json(_)) {
+                let array = read_self_typed(t, prefix, rows, source)?;
+                let data = array.to_data().into_builder().nulls(nulls).build().map_err(layout)?;
+                return Ok(arrow_array::make_array(data));
+            }
+            read_values(t.inner(), prefix, rows, nulls, source)
         }
-        other => read_values(other, rows, None, source),
+        T::Variant(_) | T::Dynamic { .. } | T::Json(_) => {
+            read_self_typed(data_type, prefix, rows, source)
+        }
+        other => read_values(other, prefix, rows, None, source),
+    }
+}
+
+/// The prefix of what is inside.
+fn inside(prefix: &Prefix, at: usize) -> &Prefix {
+    match prefix {
+        Prefix::Inside(all) => all.get(at).unwrap_or(&Prefix::Nothing),
+        _ => &Prefix::Nothing,
     }
 }
 
 fn read_values(
     data_type: &DataType,
+    prefix: &Prefix,
     rows: usize,
     nulls: Option<NullBuffer>,
     source: &mut Source,
@@ -154,8 +190,10 @@ fn read_values(
             check_enum(array.iter(), names)?;
             Arc::new(array)
         }
-        T::Int32 | T::Date32 => numbers::<Int32Type>(rows, nulls, source)?,
-        T::Int64 | T::DateTime64(..) | T::Interval(_) => numbers::<Int64Type>(rows, nulls, source)?,
+        T::Int32 | T::Date32 | T::Time => numbers::<Int32Type>(rows, nulls, source)?,
+        T::Int64 | T::DateTime64(..) | T::Interval(_) | T::Time64(_) => {
+            numbers::<Int64Type>(rows, nulls, source)?
+        }
         T::Float32 => numbers::<Float32Type>(rows, nulls, source)?,
         T::Float64 => numbers::<Float64Type>(rows, nulls, source)?,
         T::UInt128 | T::Int128 => wide::<Decimal128Type>(data_type, rows, nulls, source)?,
@@ -179,14 +217,14 @@ fn read_values(
         T::Array(item) => {
             let offsets = read_offsets(rows, source)?;
             let count = offsets[rows] as usize;
-            let items = read_column(item, count, source)?;
+            let items = read_column_of(item, inside(prefix, 0), count, source)?;
             list(data_type, offsets, items)?
         }
         T::Map(key, value) => {
             let offsets = read_offsets(rows, source)?;
             let count = offsets[rows] as usize;
-            let keys = read_column(key, count, source)?;
-            let values = read_column(value, count, source)?;
+            let keys = read_column_of(key, inside(prefix, 0), count, source)?;
+            let values = read_column_of(value, inside(prefix, 1), count, source)?;
             let ArrowType::List(field) = data_type.arrow() else { return Err(bad("a map")) };
             let ArrowType::Struct(fields) = field.data_type().clone() else {
                 return Err(bad("a map's entries"));
@@ -201,15 +239,27 @@ fn read_values(
             }
             let columns = elements
                 .iter()
-                .map(|e| read_column(&e.data_type, rows, source))
+                .enumerate()
+                .map(|(i, e)| read_column_of(&e.data_type, inside(prefix, i), rows, source))
                 .collect::<Read<Vec<_>>>()?;
             let ArrowType::Struct(fields) = data_type.arrow() else { return Err(bad("a tuple")) };
             let array = StructArray::try_new_with_length(fields, columns, nulls, rows);
             Arc::new(array.map_err(layout)?)
         }
-        T::Nullable(_) | T::LowCardinality(_) | T::SimpleAggregateFunction { .. } => {
-            read_column(data_type, rows, source)?
+        T::BFloat16 => {
+            let bytes = source.take(product(rows, 2)?)?;
+            let words = bytes.as_chunks::<2>().0.iter();
+            let values: Vec<f32> =
+                words.map(|w| f32::from_bits((u16::from_le_bytes(*w) as u32) << 16)).collect();
+            Arc::new(PrimitiveArray::<Float32Type>::new(values.into(), nulls))
         }
+        T::Nullable(_)
+        | T::LowCardinality(_)
+        | T::SimpleAggregateFunction { .. }
+        | T::Named { .. }
+        | T::Variant(_)
+        | T::Dynamic { .. }
+        | T::Json(_) => read_column_of(data_type, prefix, rows, source)?,
         T::AggregateFunction { .. } => {
             return Err(Stop::Bad(
                 codes::NOT_IMPLEMENTED,
@@ -338,7 +388,7 @@ fn read_dictionary(data_type: &DataType, rows: usize, source: &mut Source) -> Re
     // The dictionary's first value stands for NULL.
     let nulls = (data_type.is_nullable() && count > 0)
         .then(|| (0..count).map(|i| i > 0).collect::<NullBuffer>());
-    let dictionary = read_values(data_type.inner(), count, nulls, source)?;
+    let dictionary = read_values(data_type.inner(), &Prefix::Nothing, count, nulls, source)?;
     let stated = u64::from_le_bytes(source.array()?);
     if stated != rows as u64 {
         return Err(bad(format!("a LowCardinality column of {stated} keys for {rows} rows")));

@@ -3,7 +3,7 @@
 use pumphouse_query::error::{Result, codes};
 use pumphouse_storage::{Block, DataType};
 
-use super::{REVISION_MAX, read_block, write_block};
+use super::{Mode, REVISION_MAX, read_block, write_block_as};
 use crate::format::blocks::BlockRows;
 use crate::format::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
@@ -11,14 +11,16 @@ use crate::format::{
 };
 
 pub struct NativeWriter {
-    revision: u64,
+    mode: Mode,
 }
 
 impl NativeWriter {
     /// The setting `client_protocol_version` says the revision.
     pub fn boxed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
         let revision = options.settings.u64("client_protocol_version", 0).min(REVISION_MAX);
-        Ok(Box::new(NativeWriter { revision }))
+        let json_as_text =
+            options.settings.bool("output_format_native_write_json_as_string", false);
+        Ok(Box::new(NativeWriter { mode: Mode { revision, json_as_text } }))
     }
 }
 
@@ -31,7 +33,7 @@ impl FormatWriter for NativeWriter {
         if block.rows() == 0 {
             return Ok(());
         }
-        write_block(block, self.revision, out)
+        write_block_as(block, self.mode, out)
     }
 
     fn suffix(&mut self, _statistics: &WriterStatistics, _out: &mut Vec<u8>) -> Result<()> {

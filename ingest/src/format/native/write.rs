@@ -14,6 +14,12 @@ use crate::format::row_binary::{swap_uuid, write_bytes, write_varint};
 
 /// Appends `block` as revision `revision` lays it out.
 pub fn write_block(block: &Block, revision: u64, out: &mut Vec<u8>) -> Result<()> {
+    write_block_as(block, Mode { revision, ..Mode::default() }, out)
+}
+
+/// Appends `block` as `mode` says.
+pub fn write_block_as(block: &Block, mode: Mode, out: &mut Vec<u8>) -> Result<()> {
+    let revision = mode.revision;
     if revision >= REVISION_BLOCK_INFO {
         // Field 1: not of overflowed groups; field 2: of no bucket; end.
         out.extend_from_slice(&[1, 0, 2, 0xff, 0xff, 0xff, 0xff, 0]);
@@ -35,8 +41,8 @@ pub fn write_block(block: &Block, revision: u64, out: &mut Vec<u8>) -> Result<()
             out.push(0);
         }
         if block.rows() > 0 {
-            write_prefix(data_type, out);
-            write_column(data_type, column.array.as_ref(), out)?;
+            write_prefix(data_type, column.array.as_ref(), mode, out)?;
+            write_column(data_type, column.array.as_ref(), mode, out)?;
         }
     }
     Ok(())
@@ -60,43 +66,83 @@ fn without_low_cardinality(data_type: &DataType) -> DataType {
     }
 }
 
-/// What stands before all data of a column: a version for each LowCardinality in it.
-fn write_prefix(data_type: &DataType, out: &mut Vec<u8>) {
+/// What stands before all data of a column: a version for each LowCardinality in it, and what types and
+/// paths those hold that say so themselves.
+pub(super) fn write_prefix(
+    data_type: &DataType,
+    array: &dyn Array,
+    mode: Mode,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     use DataType as T;
     match data_type {
         T::LowCardinality(_) => {
             out.extend_from_slice(&SHARED_DICTIONARIES_WITH_ADDITIONAL_KEYS.to_le_bytes())
         }
-        T::Nullable(t) | T::Array(t) => write_prefix(t, out),
-        T::SimpleAggregateFunction { argument, .. } => write_prefix(argument, out),
-        T::Map(k, v) => {
-            write_prefix(k, out);
-            write_prefix(v, out);
+        T::Nullable(t) => write_prefix(t, array, mode, out)?,
+        T::Array(t) => write_prefix(t, items_of(array).as_ref(), mode, out)?,
+        T::SimpleAggregateFunction { argument, .. } | T::Named { argument, .. } => {
+            write_prefix(argument, array, mode, out)?
         }
-        T::Tuple(elements) => elements.iter().for_each(|e| write_prefix(&e.data_type, out)),
+        T::Map(k, v) => {
+            let entries = items_of(array);
+            let entries = entries.as_struct();
+            write_prefix(k, entries.column(0).as_ref(), mode, out)?;
+            write_prefix(v, entries.column(1).as_ref(), mode, out)?;
+        }
+        T::Tuple(elements) => {
+            let fields = array.as_struct();
+            for (i, e) in elements.iter().enumerate() {
+                write_prefix(&e.data_type, fields.column(i).as_ref(), mode, out)?;
+            }
+        }
+        T::Variant(_) | T::Dynamic { .. } | T::Json(_) => {
+            super::self_typed::prefix(data_type, array, mode, out)?
+        }
         _ => {}
     }
+    Ok(())
 }
 
-fn write_column(data_type: &DataType, array: &dyn Array, out: &mut Vec<u8>) -> Result<()> {
+/// The items of lists.
+fn items_of(array: &dyn Array) -> ArrayRef {
+    let list = array.as_list::<i32>();
+    let offsets = list.value_offsets();
+    let first = offsets[0];
+    list.values().slice(first as usize, (offsets[list.len()] - first) as usize)
+}
+
+pub(super) fn write_column(
+    data_type: &DataType,
+    array: &dyn Array,
+    mode: Mode,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     use DataType as T;
     match data_type {
         T::LowCardinality(t) => return write_dictionary(t, array, out),
-        T::SimpleAggregateFunction { argument, .. } => return write_column(argument, array, out),
+        T::SimpleAggregateFunction { argument, .. } | T::Named { argument, .. } => {
+            return write_column(argument, array, mode, out);
+        }
         T::Nullable(t) => {
             match array.nulls() {
                 Some(nulls) => out.extend(nulls.iter().map(|valid| !valid as u8)),
                 None => out.resize(out.len() + array.len(), 0),
             }
-            return write_values(t.inner(), array, out);
+            return write_values(t.inner(), array, mode, out);
         }
         _ => {}
     }
-    write_values(data_type, array, out)
+    write_values(data_type, array, mode, out)
 }
 
 /// The values of a type that is neither Nullable nor LowCardinality.
-fn write_values(data_type: &DataType, array: &dyn Array, out: &mut Vec<u8>) -> Result<()> {
+fn write_values(
+    data_type: &DataType,
+    array: &dyn Array,
+    mode: Mode,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     use DataType as T;
     match data_type {
         T::Nothing => out.resize(out.len() + array.len(), FILLER),
@@ -106,8 +152,10 @@ fn write_values(data_type: &DataType, array: &dyn Array, out: &mut Vec<u8>) -> R
         T::UInt64 => numbers::<UInt64Type>(array, out),
         T::Int8 | T::Enum8(_) => numbers::<Int8Type>(array, out),
         T::Int16 | T::Enum16(_) => numbers::<Int16Type>(array, out),
-        T::Int32 | T::Date32 => numbers::<Int32Type>(array, out),
-        T::Int64 | T::DateTime64(..) | T::Interval(_) => numbers::<Int64Type>(array, out),
+        T::Int32 | T::Date32 | T::Time => numbers::<Int32Type>(array, out),
+        T::Int64 | T::DateTime64(..) | T::Interval(_) | T::Time64(_) => {
+            numbers::<Int64Type>(array, out)
+        }
         T::Float32 => numbers::<Float32Type>(array, out),
         T::Float64 => numbers::<Float64Type>(array, out),
         T::UInt128 | T::Int128 => numbers::<Decimal128Type>(array, out),
@@ -124,13 +172,13 @@ fn write_values(data_type: &DataType, array: &dyn Array, out: &mut Vec<u8>) -> R
         T::Uuid => fixed(array, 16, out, |b, out| out.extend_from_slice(&swap_uuid(b))),
         T::Array(item) => {
             let items = write_offsets(array, out);
-            write_column(item, items.as_ref(), out)?;
+            write_column(item, items.as_ref(), mode, out)?;
         }
         T::Map(key, value) => {
             let entries = write_offsets(array, out);
             let entries = entries.as_struct();
-            write_column(key, entries.column(0).as_ref(), out)?;
-            write_column(value, entries.column(1).as_ref(), out)?;
+            write_column(key, entries.column(0).as_ref(), mode, out)?;
+            write_column(value, entries.column(1).as_ref(), mode, out)?;
         }
         T::Tuple(elements) if elements.is_empty() => {
             out.resize(out.len() + array.len(), FILLER);
@@ -138,12 +186,21 @@ fn write_values(data_type: &DataType, array: &dyn Array, out: &mut Vec<u8>) -> R
         T::Tuple(elements) => {
             let fields = array.as_struct();
             for (i, e) in elements.iter().enumerate() {
-                write_column(&e.data_type, fields.column(i).as_ref(), out)?;
+                write_column(&e.data_type, fields.column(i).as_ref(), mode, out)?;
             }
         }
-        T::Nullable(_) | T::LowCardinality(_) | T::SimpleAggregateFunction { .. } => {
-            write_column(data_type, array, out)?
+        T::Variant(_) | T::Dynamic { .. } | T::Json(_) => {
+            super::self_typed::data(data_type, array, mode, out)?
         }
+        T::BFloat16 => {
+            for v in array.as_primitive::<Float32Type>().values() {
+                out.extend_from_slice(&((v.to_bits() >> 16) as u16).to_le_bytes());
+            }
+        }
+        T::Nullable(_)
+        | T::LowCardinality(_)
+        | T::SimpleAggregateFunction { .. }
+        | T::Named { .. } => write_column(data_type, array, mode, out)?,
         T::AggregateFunction { .. } => {
             return Err(Error::new(
                 codes::NOT_IMPLEMENTED,
@@ -254,10 +311,10 @@ fn value_keys(
     nullable: bool,
 ) -> Result<(Dictionary, Vec<u32>)> {
     let mut plain = vec![];
-    write_values(inner, array, &mut plain)?;
+    write_values(inner, array, Mode::default(), &mut plain)?;
     let mut zero = vec![];
     let one = pumphouse_storage::Column::default_values(inner.clone(), 1);
-    write_values(inner, one.array.as_ref(), &mut zero)?;
+    write_values(inner, one.array.as_ref(), Mode::default(), &mut zero)?;
     let mut dictionary = vec![zero.clone()];
     let mut known: HashMap<&[u8], u32> = HashMap::new();
     let base = nullable as u32;

@@ -171,6 +171,15 @@ def readers(directory):
         "(1,'x',2", "(1,'x\\n',2)", "(1,NULL,'')"])
     case("Values", "d Date, t DateTime, e Enum8('a'=1), f Float64, o Bool, ar Array(String), m Map(String,UInt8), tu Tuple(UInt8,String), de Decimal(9,2)",
         ["('2025-01-02','2025-01-02 03:04:05','a',1.5,true,['x'],{'a':1},(1,'x'),1.256)"])
+    case("JSONAsObject", "j JSON", ['{"a":1} {"b":{"c":2}}', '[{"a":1},{"b":"x"}]', '[1]', '{"a":1'])
+    case(J, "j JSON", ['{"j":{"a":1,"b":[1,"x"]}}', '{"j":"{}"}', '{"j":null}', '{"j":[1]}', '{}'])
+    case(J, "v Variant(String, UInt64, Array(UInt64))", ['{"v":"x"}{"v":7}{"v":[3]}{"v":null}{"v":1.5}{"v":true}', '{"v":{"a":1}}'])
+    case(J, "d Dynamic", ['{"d":"x"}{"d":7}{"d":[3,"a"]}{"d":null}{"d":{"a":1}}'])
+    V = "v Variant(String, UInt64), d Dynamic, j JSON"
+    case("CSV", V, ['abc,1,"{""a"":1}"\n42,x,{}\n'])
+    case("TSV", V, ['abc\t1\t{"a":1}\n42\tx\t{}\n\\N\t\\N\t{}\n'])
+    case("Values", V, ["('abc',1,'{\"a\":1}'),(42,'x','{}'),(NULL,NULL,'{}')"])
+    case(C, "t Time, u Time64(3), b BFloat16, p Point", ['["01:02:03","01:02:03.5",1.1,[1,2]]'])
     with open(os.path.join(HERE, "readers.jsonl"), "w") as out:
         for record in records:
             out.write(json.dumps(record) + "\n")

@@ -8,7 +8,6 @@
 mod best;
 mod capped;
 mod distinct_count;
-mod in_order;
 mod local;
 mod radix;
 

@@ -6,13 +6,16 @@
 
 pub(super) mod nested;
 mod number;
+mod run_time;
 pub(super) mod text;
 mod time;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, new_null_array};
 use arrow_buffer::NullBuffer;
 use pumphouse_storage::{Column, DataType, Value};
 
+use super::clock;
 use super::invoke::{is_null_type, set_nulls, strip_low_cardinality, without_nulls};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
@@ -68,6 +71,9 @@ pub(super) fn convert(
 ) -> Result<Column> {
     if column.data_type == *to {
         return Ok(column.clone());
+    }
+    if let Some(done) = run_time::self_typed(column, to, mode, context) {
+        return done;
     }
     let source =
         Column { data_type: strip_low_cardinality(&column.data_type), array: column.array.clone() };
@@ -192,12 +198,17 @@ fn convert_plain(
     if from == to {
         return Ok(column.array.clone());
     }
+    if let Named { argument, .. } = to {
+        return convert_plain(column, argument, mode, context);
+    }
     if let Some(error) = refused(from, to) {
         return Err(error);
     }
     match (from, to) {
         (Nothing, _) => Ok(Column::default_values(to.clone(), column.len()).array),
         (_, String) => text::to_text(column, context),
+        (_, Json(_)) => run_time::to_json(column, to, mode, context),
+        (Json(_), _) => Err(unsupported(from, to)),
         (FixedString(_), FixedString(_)) => text::resize(column, to, mode),
         (String | FixedString(_), _) => text::from_text(column, to, mode, context),
         (Bool | Enum8(_) | Enum16(_), FixedString(_)) => {
@@ -205,6 +216,22 @@ fn convert_plain(
             text::from_text(&text, to, mode, context)
         }
         (Array(_) | Tuple(_) | Map(..), _) => nested::convert(column, to, mode, context),
+        (_, Time | Time64(_)) => {
+            clock::to_clock(column, to, context.time_zone)?.ok_or_else(|| unsupported(from, to))
+        }
+        (Time | Time64(_), Date | Date32 | DateTime(_) | DateTime64(..)) => {
+            clock::to_instant(column, to, context.time_zone).ok_or_else(|| unsupported(from, to))
+        }
+        (Time | Time64(_), _) if to.is_number() => {
+            number::convert(&clock::as_number(column), to, mode)
+        }
+        (_, BFloat16) if is_numeric(from) => {
+            let wide = number::convert(column, &Float32, mode)?;
+            let floats = wide.as_primitive::<arrow_array::types::Float32Type>();
+            let cut =
+                floats.unary::<_, arrow_array::types::Float32Type>(crate::text::read::bfloat16);
+            Ok(std::sync::Arc::new(cut))
+        }
         (_, Date | Date32 | DateTime(_) | DateTime64(..)) => {
             time::to_time(column, to, mode, context)
         }

@@ -110,6 +110,13 @@ pub(super) fn from_text(
             let zone = own.unwrap_or(zone);
             parse(column, to, mode, |t| text::parse_date_time64(t, *precision, zone))
         }
+        DataType::Time => parse(column, to, mode, text::clock::parse_time),
+        DataType::Time64(precision) => {
+            parse(column, to, mode, |t| text::clock::parse_time64(t, *precision))
+        }
+        DataType::BFloat16 => {
+            parse(column, to, mode, |t| text::number::parse_float32(t).map(text::read::bfloat16))
+        }
         DataType::Ipv4 => parse(column, to, mode, text::parse_ipv4),
         t if t.is_integer() && !is_wide(t) && *t != DataType::Bool => {
             if strict {

@@ -29,13 +29,14 @@ impl Parser<'_> {
                     Some(part) => parts.push(part),
                     None => break,
                 }
-            } else if self.symbol_ahead(0, "[")
-                && self.symbol_ahead(1, "]")
-                && self.symbol_ahead(2, ".")
-            {
-                // `j.arr[].x` reads the sub-column of type Array(JSON).
-                self.index += 2;
-                parts.push(":Array(JSON)".into());
+            } else if parts.len() > 1 && self.symbol_ahead(0, "[") && self.symbol_ahead(1, "]") {
+                // `j.arr[]` is the sub-column of type Array(JSON), `[][]` the one of arrays of those.
+                let mut data_type = "JSON".to_string();
+                while self.symbol_ahead(0, "[") && self.symbol_ahead(1, "]") {
+                    self.index += 2;
+                    data_type = format!("Array({data_type})");
+                }
+                parts.push(format!(":{data_type}"));
             } else {
                 break;
             }

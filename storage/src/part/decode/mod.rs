@@ -5,6 +5,7 @@
 
 mod coded;
 mod number;
+pub(super) mod objects;
 mod payload;
 mod strings;
 
@@ -58,6 +59,7 @@ enum Values {
     Number { width: usize, buffer: MutableBuffer },
     FixedBytes { width: usize, bytes: Vec<u8> },
     Strings(strings::StringSink),
+    Objects(strings::StringSink),
     List { offsets: Vec<i32>, item: Box<Sink> },
     Struct(Vec<Sink>),
 }
@@ -74,6 +76,7 @@ impl Sink {
                 Values::FixedBytes { width: *width, bytes: Vec::with_capacity(rows * width) }
             }
             Layout::Strings => Values::Strings(strings::StringSink::new(rows, bytes)),
+            Layout::Objects { .. } => Values::Objects(strings::StringSink::new(rows, bytes)),
             Layout::List(item) => {
                 let mut offsets = Vec::with_capacity(rows + 1);
                 offsets.push(0);
@@ -150,6 +153,7 @@ impl Sink {
                 strings::fixed(tag, cursor, rows, *width, bytes, scratch)?;
             }
             Values::Strings(sink) => sink.append(tag, cursor, rows, scratch)?,
+            Values::Objects(sink) => objects::append(sink, tag, cursor, rows, scratch)?,
             Values::List { offsets, item } => {
                 if tag != tag::LIST {
                     return Err(Malformed("a list node"));
@@ -186,7 +190,7 @@ impl Sink {
                 scratch.spend(rows * *width)?;
                 bytes.resize(bytes.len() + rows * *width, 0);
             }
-            Values::Strings(sink) => {
+            Values::Strings(sink) | Values::Objects(sink) => {
                 scratch.spend(rows * 4)?;
                 sink.append_empty(rows);
             }
@@ -221,7 +225,7 @@ impl Sink {
                 FixedSizeBinaryArray::try_new(width as i32, Buffer::from_vec(bytes), nulls)
                     .map_err(misfit)?,
             ),
-            Values::Strings(sink) => {
+            Values::Strings(sink) | Values::Objects(sink) => {
                 let (offsets, bytes) = sink.finish();
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
                 Arc::new(

@@ -27,6 +27,16 @@ impl StringSink {
         self.offsets.resize(self.offsets.len() + rows, last);
     }
 
+    /// Appends one string.
+    pub(super) fn push(&mut self, string: &[u8]) -> Decoded<()> {
+        if self.bytes.len() + string.len() > i32::MAX as usize {
+            return Err(Malformed("less than 2 GiB of strings"));
+        }
+        self.bytes.extend_from_slice(string);
+        self.offsets.push(self.bytes.len() as i32);
+        Ok(())
+    }
+
     pub(super) fn finish(self) -> (Vec<i32>, Vec<u8>) {
         (self.offsets, self.bytes)
     }

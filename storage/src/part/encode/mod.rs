@@ -3,6 +3,7 @@
 //! the values; nothing is tried twice.
 
 mod number;
+mod objects;
 mod payload;
 mod strings;
 
@@ -16,6 +17,7 @@ use super::layout::{Layout, Order};
 use super::wire::put_u32;
 use super::word::{Word, with_word};
 use crate::error::{Error, Result};
+pub(crate) use objects::kind;
 use payload::Compressor;
 pub(crate) use payload::method;
 use strings::Slices;
@@ -44,6 +46,8 @@ pub(crate) mod tag {
     pub(crate) const LIST: u8 = 9;
     /// One node per field.
     pub(crate) const STRUCT: u8 = 10;
+    /// Paths of JSON objects, each with its rows and values.
+    pub(crate) const OBJECTS: u8 = 11;
 }
 
 /// Turns granules into bytes; keeps its scratch memory between calls.
@@ -129,6 +133,7 @@ impl Encoder {
                 let slices = Slices::variable(strings.value_offsets(), strings.value_data());
                 self.strings(&slices, hashes, out);
             }
+            Layout::Objects { paths_max } => self.objects(array, *paths_max, out)?,
             Layout::List(item) => {
                 let list = array.as_list_opt::<i32>().ok_or_else(|| misshapen(array))?;
                 let offsets = list.value_offsets();
@@ -230,7 +235,7 @@ pub(crate) fn decoded_bytes(layout: &Layout, array: &dyn Array) -> usize {
     let rows = array.len();
     let values = match layout {
         Layout::Number { width, .. } | Layout::FixedBytes(width) => rows * width,
-        Layout::Strings => {
+        Layout::Strings | Layout::Objects { .. } => {
             let offsets = array.as_binary::<i32>().value_offsets();
             rows * 4 + (offsets[rows] - offsets[0]) as usize
         }
