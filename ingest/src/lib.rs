@@ -8,6 +8,7 @@
 //! Rules: depends on storage and query; serves no HTTP ([`http_client`] asks schema registries).
 
 pub mod block_builder;
+pub mod buffer;
 pub mod format;
 pub mod http_client;
 pub mod insert;

@@ -1,15 +1,19 @@
 //! What one query may use and is told: settings, parameters, limits, memory account, progress and
 //! cancellation. Shared by all of the query's threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use pumphouse_storage::types::TimeZone;
 
 use crate::catalog::{TemporaryTable, TemporaryTables};
 use crate::error::{Error, Result, codes};
+
+/// Names of projections that are remembered of a query.
+const PROJECTIONS_MAX: usize = 100;
 
 /// Settings as text by name; typed access with the default at the place of use.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +62,7 @@ pub struct QueryContext {
     pub progress: Progress,
     /// Tables without a database, the query's own before its session's.
     pub temporary: Vec<Arc<TemporaryTables>>,
+    projections: Mutex<BTreeSet<String>>,
 }
 
 impl QueryContext {
@@ -77,7 +82,21 @@ impl QueryContext {
             memory: MemoryTracker::new(memory_bytes_max),
             progress: Progress::default(),
             temporary: vec![],
+            projections: Mutex::default(),
         }
+    }
+
+    /// Remembers that a projection was read, `database.table.projection`.
+    pub fn note_projection(&self, name: String) {
+        let mut names = self.projections.lock();
+        if names.len() < PROJECTIONS_MAX {
+            names.insert(name);
+        }
+    }
+
+    /// The projections that were read, in order.
+    pub fn projections(&self) -> Vec<String> {
+        self.projections.lock().iter().cloned().collect()
     }
 
     /// The temporary table that `name` means to this query.

@@ -57,6 +57,15 @@ pub struct Config {
     pub system_logs_keep_days: u32,
     /// How often system logs are written to their tables.
     pub system_logs_flush_interval_ms: u64,
+    /// Bytes of marks and primary indexes of open parts.
+    pub mark_cache_size: u64,
+    /// Bytes of decoded granules kept for queries with `use_uncompressed_cache`; 0: none.
+    pub uncompressed_cache_size: usize,
+    /// Bounds of the results kept for queries with `use_query_cache`.
+    pub query_cache_max_size_in_bytes: u64,
+    pub query_cache_max_entries: u64,
+    pub query_cache_max_entry_size_in_bytes: u64,
+    pub query_cache_max_entry_size_in_rows: u64,
 }
 
 impl Default for Config {
@@ -89,6 +98,12 @@ impl Default for Config {
             system_logs: "all".into(),
             system_logs_keep_days: 14,
             system_logs_flush_interval_ms: 7500,
+            mark_cache_size: 5 << 30,
+            uncompressed_cache_size: 0,
+            query_cache_max_size_in_bytes: 1 << 30,
+            query_cache_max_entries: 1024,
+            query_cache_max_entry_size_in_bytes: 1 << 20,
+            query_cache_max_entry_size_in_rows: 30_000_000,
         }
     }
 }
@@ -111,7 +126,7 @@ pub enum ConfigError {
     OpenWithoutPassword(IpAddr),
 }
 
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 30] = [
     "data_dir",
     "listen",
     "http_port",
@@ -136,6 +151,12 @@ const KEYS: [&str; 24] = [
     "system_logs",
     "system_logs_keep_days",
     "system_logs_flush_interval_ms",
+    "mark_cache_size",
+    "uncompressed_cache_size",
+    "query_cache_max_size_in_bytes",
+    "query_cache_max_entries",
+    "query_cache_max_entry_size_in_bytes",
+    "query_cache_max_entry_size_in_rows",
 ];
 
 impl Config {
@@ -244,6 +265,12 @@ impl Config {
             }
             "system_logs_keep_days" => parse!(system_logs_keep_days),
             "system_logs_flush_interval_ms" => parse!(system_logs_flush_interval_ms),
+            "mark_cache_size" => parse!(mark_cache_size),
+            "uncompressed_cache_size" => parse!(uncompressed_cache_size),
+            "query_cache_max_size_in_bytes" => parse!(query_cache_max_size_in_bytes),
+            "query_cache_max_entries" => parse!(query_cache_max_entries),
+            "query_cache_max_entry_size_in_bytes" => parse!(query_cache_max_entry_size_in_bytes),
+            "query_cache_max_entry_size_in_rows" => parse!(query_cache_max_entry_size_in_rows),
             _ => {
                 return Err(ConfigError::UnknownKey {
                     origin: origin.into(),

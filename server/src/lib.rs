@@ -9,6 +9,7 @@
 
 pub mod async_insert;
 pub mod backups;
+pub mod buffers;
 pub mod client;
 pub mod config;
 pub mod counters;
@@ -22,6 +23,7 @@ pub mod log_format;
 pub mod logs;
 pub mod native;
 pub mod process;
+pub mod query_cache;
 pub mod refresh;
 pub mod run;
 pub mod server;

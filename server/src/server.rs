@@ -22,10 +22,12 @@ use pumphouse_storage::store::{StoreConfig, StoreOptions};
 
 use crate::async_insert::AsyncInserts;
 use crate::backups::Backups;
+use crate::buffers;
 use crate::config::Config;
 use crate::dictionaries::{self, Dictionaries};
 use crate::logs::{self, SystemLogs};
 use crate::process::Processes;
+use crate::query_cache::{QueryCache, QueryCacheLimits};
 use crate::refresh::{self, Refreshes};
 use crate::session::Sessions;
 use crate::system_tables::SystemTables;
@@ -53,6 +55,7 @@ pub struct Server {
     pub dictionaries: Dictionaries,
     pub logs: Arc<SystemLogs>,
     pub refreshes: Refreshes,
+    pub query_cache: QueryCache,
     pub processes: Arc<Processes>,
     pub sessions: Arc<Sessions>,
     pub memory: Arc<MemoryTracker>,
@@ -73,6 +76,8 @@ impl Server {
             compiler: Arc::new(SqlExpressions),
             config: StoreConfig {
                 keep_free_bytes: config.keep_free_space_bytes,
+                mark_cache_bytes: config.mark_cache_size,
+                uncompressed_cache_bytes: config.uncompressed_cache_size,
                 ..StoreConfig::default()
             },
         })?;
@@ -117,6 +122,12 @@ impl Server {
             dictionaries: Dictionaries::default(),
             logs: logs.clone(),
             refreshes: Refreshes::default(),
+            query_cache: QueryCache::new(QueryCacheLimits {
+                bytes: config.query_cache_max_size_in_bytes,
+                entries: config.query_cache_max_entries,
+                entry_bytes: config.query_cache_max_entry_size_in_bytes,
+                entry_rows: config.query_cache_max_entry_size_in_rows,
+            }),
             processes: Arc::new(Processes::new(config.max_concurrent_queries, logs.clone())),
             sessions: Arc::default(),
             started: Instant::now(),
@@ -135,6 +146,8 @@ impl Server {
         dictionaries::start_reloading(&server)?;
         logs::start(&server)?;
         refresh::start(&server)?;
+        server.inserter.buffers().set_memory(server.memory.clone());
+        buffers::start(&server)?;
         Ok(server)
     }
 
@@ -174,6 +187,7 @@ impl Server {
         self.refreshes.cancel_all();
         self.backups.cancel_all();
         self.scrub.stop();
+        buffers::stop(self);
         self.merges.stop();
         self.mutations.stop();
         self.logs.stop(self);

@@ -23,7 +23,7 @@ use crate::log::recovery::{self, Recovered};
 use crate::log::{Commit, Edit, PartId, PartMeta, State};
 use crate::part::{PartReader, PendingPart, RowMask};
 use crate::part_history::PartHistory;
-use crate::scan::ConditionCache;
+use crate::scan::{BlockCache, ConditionCache};
 
 /// What a store stands on.
 pub struct StoreOptions {
@@ -47,6 +47,10 @@ pub struct StoreConfig {
     pub verify_bytes_max: u64,
     /// Parts kept open for reading.
     pub open_parts_max: usize,
+    /// Bytes of marks and primary indexes that they may hold.
+    pub mark_cache_bytes: u64,
+    /// Bytes of decoded granules kept for queries that ask for it; 0: none.
+    pub uncompressed_cache_bytes: usize,
     /// Write the two copies of the log on two threads, and check parts on all cores. Simulations
     /// turn it off to be repeatable.
     pub parallel: bool,
@@ -60,6 +64,8 @@ impl Default for StoreConfig {
             keep_free_bytes: 1 << 30,
             verify_bytes_max: 256 << 20,
             open_parts_max: 1024,
+            mark_cache_bytes: 5 << 30,
+            uncompressed_cache_bytes: 0,
             parallel: true,
         }
     }
@@ -86,6 +92,10 @@ pub struct StoreStats {
     /// Syncs of the folder of parts.
     pub dir_syncs: u64,
     pub parts_open: u64,
+    /// Bytes of marks and primary indexes of open parts.
+    pub marks_bytes: u64,
+    pub marks_hits: u64,
+    pub marks_misses: u64,
     /// Parts gone from the state whose files wait for readers to finish.
     pub parts_to_remove: u64,
     pub parts_removed: u64,
@@ -105,6 +115,7 @@ pub struct Store {
     parts_removed: AtomicU64,
     part_history: PartHistory,
     condition_cache: Arc<ConditionCache>,
+    block_cache: Arc<BlockCache>,
     repairs: Vec<String>,
     committer: Committer,
     // Last, so that the log's files are closed before the directory is free.
@@ -141,7 +152,8 @@ impl Store {
             epoch,
             next_part: AtomicU64::new(1),
             quarantined: Mutex::new(quarantined),
-            open_parts: Mutex::new(OpenParts::new(config.open_parts_max)),
+            open_parts: Mutex::new(OpenParts::new(config.open_parts_max, config.mark_cache_bytes)),
+            block_cache: Arc::new(BlockCache::new(config.uncompressed_cache_bytes)),
             masks: Mutex::default(),
             parts_removed: AtomicU64::new(0),
             part_history: PartHistory::default(),
@@ -189,6 +201,17 @@ impl Store {
     /// What queries have found out about granules.
     pub fn condition_cache(&self) -> &Arc<ConditionCache> {
         &self.condition_cache
+    }
+
+    /// Decoded granules that queries have left for others.
+    pub fn block_cache(&self) -> &Arc<BlockCache> {
+        &self.block_cache
+    }
+
+    /// The next use of every part opens its file anew.
+    pub fn forget_marks(&self) {
+        self.notice_damage();
+        self.open_parts.lock().readers.clear();
     }
 
     pub fn disk(&self) -> &Arc<dyn Disk> {
@@ -318,6 +341,10 @@ impl Store {
     pub fn stats(&self) -> StoreStats {
         let counts = &self.committer.counts;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (parts_open, marks_bytes, marks_hits, marks_misses) = {
+            let open = self.open_parts.lock();
+            (open.readers.len() as u64, open.bytes(), open.hits, open.misses)
+        };
         StoreStats {
             commits: read(&counts.commits),
             rejected: read(&counts.rejected),
@@ -328,7 +355,10 @@ impl Store {
             log_generation: read(&counts.generation),
             log_syncs: read(&counts.log_syncs),
             dir_syncs: read(&counts.dir_syncs),
-            parts_open: self.open_parts.lock().readers.len() as u64,
+            parts_open,
+            marks_bytes,
+            marks_hits,
+            marks_misses,
             parts_to_remove: self.committer.removed_count() as u64,
             parts_removed: read(&self.parts_removed),
         }
@@ -412,26 +442,40 @@ pub(crate) struct OpenParts {
     readers: HashMap<PartId, (Arc<PartReader>, u64)>,
     uses: u64,
     max: usize,
+    bytes_max: u64,
+    hits: u64,
+    misses: u64,
 }
 
 impl OpenParts {
-    fn new(max: usize) -> OpenParts {
-        OpenParts { readers: HashMap::new(), uses: 0, max: max.max(1) }
+    fn new(max: usize, bytes_max: u64) -> OpenParts {
+        let max = max.max(1);
+        OpenParts { readers: HashMap::new(), uses: 0, max, bytes_max, hits: 0, misses: 0 }
     }
 
     fn get(&mut self, id: PartId) -> Option<Arc<PartReader>> {
         self.uses += 1;
-        let (reader, used) = self.readers.get_mut(&id)?;
+        let Some((reader, used)) = self.readers.get_mut(&id) else {
+            self.misses += 1;
+            return None;
+        };
+        self.hits += 1;
         *used = self.uses;
         Some(reader.clone())
     }
 
+    fn bytes(&self) -> u64 {
+        self.readers.values().map(|(reader, _)| reader.marks_bytes()).sum()
+    }
+
     fn insert(&mut self, id: PartId, reader: Arc<PartReader>) {
         self.uses += 1;
-        if self.readers.len() >= self.max {
+        let bytes = self.bytes() + reader.marks_bytes();
+        if !self.readers.is_empty() && (self.readers.len() >= self.max || bytes > self.bytes_max) {
             // Half at a time, so that the sort is paid by many inserts.
             let mut uses: Vec<u64> = self.readers.values().map(|(_, used)| *used).collect();
-            let (_, median, _) = uses.select_nth_unstable(self.max / 2);
+            let middle = uses.len() / 2;
+            let (_, median, _) = uses.select_nth_unstable(middle);
             let median = *median;
             self.readers.retain(|_, (_, used)| *used > median);
         }

@@ -1,7 +1,8 @@
 //! Generated tables and queries, here and in the real ClickHouse engine: random engines, keys, settings,
 //! indexes and projections; inserts, mutations, column changes, partition operations, TTLs of fixed
-//! dates; then queries whose answers do not depend on the order of rows. Every query runs on one thread
-//! and on four, over the parts as they came and again over the merged table.
+//! dates, a Buffer table in front; then queries whose answers do not depend on the order of rows. Every
+//! query runs on one thread and on four, as the defaults say and with groups finished in the table's order
+//! and decoded granules kept, over the parts as they came and again over the merged table.
 //!
 //! A fixed seed and some hundred queries by default; `PUMPHOUSE_GENERATED` gives another number of
 //! tables, `PUMPHOUSE_SEED` another seed.
@@ -13,6 +14,13 @@ use crate::harness::{Random, from_environment, oracle, skipped};
 const TABLES: u64 = 12;
 /// Queries of a table, each asked twice.
 const QUERIES: u64 = 14;
+/// Settings that must not change an answer.
+const VARIANTS: &[&str] = &[
+    "max_threads = 1",
+    "max_threads = 4",
+    "max_threads = 1, optimize_aggregation_in_order = 1",
+    "max_threads = 4, optimize_aggregation_in_order = 1, use_uncompressed_cache = 1",
+];
 
 fn chance(random: &mut Random, percent: u64) -> bool {
     random.below(100) < percent
@@ -38,6 +46,9 @@ struct Table {
     partitioned: bool,
     projections: bool,
     has_extra: bool,
+    /// The Buffer table in front of it that queries read, if there is one.
+    buffer: Option<String>,
+    has_index: bool,
 }
 
 const CONDITIONS: &[&str] = &[
@@ -63,6 +74,14 @@ const CONDITIONS: &[&str] = &[
     "NOT (k < 100 AND s != 's0')",
     "v < 0",
     "k IN (SELECT number * 7 FROM numbers(10))",
+    "e % 3 = 1",
+    "e < 50 AND m > 100",
+    "m BETWEEN 200 AND 900",
+    "a > 300",
+    "k = 17 AND s = 's2'",
+    "d = '2002-02-02'",
+    "intDiv(k, 10) = 3 AND v > 0",
+    "s > 's2' AND s <= 's4'",
 ];
 
 const GROUPS: &[&str] = &[
@@ -76,6 +95,11 @@ const GROUPS: &[&str] = &[
     "n",
     "k, s",
     "toHour(t)",
+    "k, d",
+    "s, k, t",
+    "intDiv(k, 10), s",
+    "d, s, v % 3",
+    "e",
 ];
 
 const AGGREGATES: &[&str] = &[
@@ -93,13 +117,21 @@ const AGGREGATES: &[&str] = &[
     "arraySort(groupUniqArray(k % 4))",
     "sumIf(v, k < 50)",
     "quantileExact(0.5)(v)",
+    "sum(a)",
+    "max(m)",
+    "sum(e)",
+    "uniqExact(k, s)",
+    "argMax(k, (v, k))",
+    "countIf(n IS NULL)",
 ];
 
 fn create(random: &mut Random, number: u64, out: &mut Vec<String>) -> Table {
-    let engine = match random.below(10) {
+    let engine = match random.below(12) {
         0..=5 => "MergeTree",
         6..=7 => "ReplacingMergeTree(v)",
-        _ => "SummingMergeTree(v)",
+        8..=9 => "SummingMergeTree(v)",
+        10 => "AggregatingMergeTree",
+        _ => "CoalescingMergeTree",
     };
     let combines = engine != "MergeTree";
     let keys: &[&str] = match random.below(6) {
@@ -116,12 +148,23 @@ fn create(random: &mut Random, number: u64, out: &mut Vec<String>) -> Table {
         1 => " PARTITION BY k % 3",
         _ => "",
     };
+    let v = match engine {
+        "AggregatingMergeTree" => "v SimpleAggregateFunction(sum, Int64)",
+        _ => "v Int64",
+    };
+    let n = match engine {
+        "AggregatingMergeTree" => "n SimpleAggregateFunction(max, Nullable(Int32))",
+        _ => "n Nullable(Int32)",
+    };
     let mut columns: Vec<String> =
-        ["k UInt32", "d Date", "v Int64", "n Nullable(Int32)", "t DateTime('UTC')"]
-            .map(str::to_string)
-            .to_vec();
+        ["k UInt32", "d Date", v, n, "t DateTime('UTC')"].map(str::to_string).to_vec();
+    columns.extend(
+        ["e UInt32 DEFAULT k + 1", "m UInt64 MATERIALIZED k * 10", "a Int64 ALIAS v + k"]
+            .map(str::to_string),
+    );
     columns.push(pick(random, &["s String", "s LowCardinality(String)"]).into());
-    if chance(random, 40) {
+    let has_index = chance(random, 40);
+    if has_index {
         let index = pick(
             random,
             &[
@@ -174,16 +217,27 @@ fn create(random: &mut Random, number: u64, out: &mut Vec<String>) -> Table {
         settings.join(", ")
     ));
     let partitioned = !partition.is_empty();
-    Table { name, combines, keys, partitioned, projections, has_extra: false }
+    Table {
+        name,
+        combines,
+        keys,
+        partitioned,
+        projections,
+        has_extra: false,
+        buffer: None,
+        has_index,
+    }
 }
 
-fn insert(random: &mut Random, table: &Table) -> String {
+/// An insert into the table, or into `buffer` in front of it.
+fn insert(random: &mut Random, table: &Table, buffer: Option<&str>) -> String {
     let (rows, step, from) =
         ([30, 200, 900][random.below(3) as usize], 1 + random.below(50), random.below(100));
     let extra = if table.has_extra { ", number % 3" } else { "" };
     format!(
-        "INSERT INTO {} SELECT (number * {step} + {from}) % 200 AS k, toDate('2002-01-10') + (number * 7 + {from}) % 70 AS d, toInt64(number * 37 % 1000) - {} AS v, if(number % 4 = 0, NULL, toInt32(number % 23)) AS n, toDateTime('2002-02-01 00:00:00', 'UTC') + (number * 4001 + {from}) % 400000 AS t, concat('s', toString(number * {step} % 6)) AS s{extra} FROM numbers({rows})",
-        table.name,
+        "INSERT INTO {} (k, d, v, n, t, s{}) SELECT (number * {step} + {from}) % 200 AS k, toDate('2002-01-10') + (number * 7 + {from}) % 70 AS d, toInt64(number * 37 % 1000) - {} AS v, if(number % 4 = 0, NULL, toInt32(number % 23)) AS n, toDateTime('2002-02-01 00:00:00', 'UTC') + (number * 4001 + {from}) % 400000 AS t, concat('s', toString(number * {step} % 6)) AS s{extra} FROM numbers({rows})",
+        buffer.unwrap_or(&table.name),
+        if table.has_extra { ", x" } else { "" },
         random.below(200)
     )
 }
@@ -192,7 +246,7 @@ fn change(random: &mut Random, table: &mut Table, out: &mut Vec<String>) {
     let name = table.name.clone();
     let condition = pick(random, CONDITIONS);
     let sync = "SETTINGS mutations_sync = 1";
-    match random.below(8) {
+    match random.below(10) {
         // A version or a sum that changes would make the order of merges matter.
         0 | 1 if !table.combines && !condition.contains("SELECT") => {
             out.push(format!(
@@ -219,6 +273,17 @@ fn change(random: &mut Random, table: &mut Table, out: &mut Vec<String>) {
             out.push(format!("ALTER TABLE {name} DETACH PARTITION ID '{id}'"));
             out.push(format!("ALTER TABLE {name} ATTACH PARTITION ID '{id}'"));
         }
+        8 if table.has_index => {
+            out.push(format!("ALTER TABLE {name} DROP INDEX i"));
+            table.has_index = false;
+        }
+        9 => {
+            let index = format!("j{}", random.below(1000));
+            let kind =
+                pick(random, &["v TYPE minmax", "(k, s) TYPE set(40)", "k TYPE bloom_filter"]);
+            out.push(format!("ALTER TABLE {name} ADD INDEX {index} {kind} GRANULARITY 2"));
+            out.push(format!("ALTER TABLE {name} MATERIALIZE INDEX {index} {sync}"));
+        }
         7 if table.projections && !table.combines => {
             out.push(format!("ALTER TABLE {name} CLEAR PROJECTION g {sync}"));
         }
@@ -235,7 +300,8 @@ fn condition(random: &mut Random) -> String {
 }
 
 fn query(random: &mut Random, table: &Table) -> String {
-    let from = format!("{}{}", table.name, if table.combines { " FINAL" } else { "" });
+    let name = table.buffer.as_ref().unwrap_or(&table.name);
+    let from = format!("{name}{}", if table.combines { " FINAL" } else { "" });
     let condition = condition(random);
     match random.below(8) {
         0..=2 => {
@@ -248,6 +314,7 @@ fn query(random: &mut Random, table: &Table) -> String {
                 aggregates.join(", ")
             )
         }
+        3 if !table.keys.is_empty() && chance(random, 60) => grouped_by_key(random, table, &from),
         3 => {
             let aggregates: Vec<&str> =
                 (0..1 + random.below(3)).map(|_| pick(random, AGGREGATES)).collect();
@@ -271,22 +338,49 @@ fn query(random: &mut Random, table: &Table) -> String {
             pick(random, GROUPS)
         ),
         6 => format!(
-            "SELECT k, d, v, n, t, s{} FROM {from}{condition} ORDER BY ALL LIMIT {}",
+            "SELECT k, d, v, n, t, s, e, m, a{} FROM {from}{condition} ORDER BY ALL LIMIT {}",
             if table.has_extra { ", x" } else { "" },
             1 + random.below(60)
         ),
         _ => format!(
-            "SELECT s, k FROM {from}{condition} ORDER BY s, k LIMIT {} BY s",
-            1 + random.below(3)
+            "SELECT s, k FROM {from}{condition} ORDER BY s, k LIMIT {} BY s{}",
+            1 + random.below(3),
+            pick(random, &["", " LIMIT 7"])
         ),
     }
+}
+
+/// Groups by the first columns of the table's key and maybe others, the first of them wanted.
+fn grouped_by_key(random: &mut Random, table: &Table, from: &str) -> String {
+    let length = 1 + random.below(table.keys.len() as u64) as usize;
+    let direction = pick(random, &["", " DESC"]);
+    let order: Vec<String> =
+        table.keys[..length].iter().map(|k| format!("{k}{direction}")).collect();
+    let mut keys = table.keys[..length].to_vec();
+    let mut rest = String::new();
+    if chance(random, 30) {
+        // Groups that tie are told apart by what comes behind.
+        keys.insert(0, "v % 5");
+        rest = ", v % 5".into();
+    }
+    let keys = keys.join(", ");
+    let limit = match random.below(3) {
+        0 => String::new(),
+        _ => format!(" LIMIT {}", 1 + random.below(30)),
+    };
+    format!(
+        "SELECT {keys}, {}, count() FROM {from}{} GROUP BY {keys} ORDER BY {}{rest}{limit}",
+        pick(random, AGGREGATES),
+        condition(random),
+        order.join(", ")
+    )
 }
 
 fn case(random: &mut Random, number: u64) -> Case {
     let mut statements = vec![];
     let mut table = create(random, number, &mut statements);
     for _ in 0..2 + random.below(4) {
-        let next = insert(random, &table);
+        let next = insert(random, &table, None);
         statements.push(next);
         if chance(random, 50) {
             change(random, &mut table, &mut statements);
@@ -304,10 +398,22 @@ fn case(random: &mut Random, number: u64) -> Case {
     if expires {
         statements.push(optimize.clone());
     }
+    if !table.combines && chance(random, 30) {
+        let buffer = format!("b{number}");
+        statements.push(format!(
+            "CREATE TABLE {buffer} ENGINE = Buffer(currentDatabase(), {}, 1, 10000, 100000, 100000, 1000000, 100000000, 1000000000)",
+            table.name
+        ));
+        for _ in 0..1 + random.below(3) {
+            statements.push(insert(random, &table, Some(&buffer)));
+        }
+        table.buffer = Some(buffer);
+    }
     let asked: Vec<String> = (0..QUERIES).map(|_| query(random, &table)).collect();
     let mut queries = vec![];
     for round in 0..2 {
         if round == 1 {
+            statements.extend(table.buffer.iter().map(|b| format!("OPTIMIZE TABLE {b}")));
             statements.push(optimize.clone());
         }
         for sql in &asked {
@@ -330,7 +436,8 @@ fn generated_tables_answer_as_clickhouse_does() {
         Ok(answers) => answers,
         Err(why) => return skipped("generated_tables_answer_as_clickhouse_does", &why),
     };
-    let server = Server::start("generated");
+    let server =
+        Server::start_configured("generated", &[("PUMPHOUSE_UNCOMPRESSED_CACHE_SIZE", "30000000")]);
     let ask = |sql: &str| -> (Result<String, u32>, String) {
         let answer = server.send_in_session(sql).expect("an answer");
         let code = answer.header("x-clickhouse-exception-code").and_then(|c| c.parse().ok());
@@ -347,7 +454,7 @@ fn generated_tables_answer_as_clickhouse_does() {
             at += 1;
             let variants: Vec<String> = match case.queries.contains(&i) {
                 true => {
-                    [1, 4].iter().map(|n| format!("{sql} SETTINGS max_threads = {n}")).collect()
+                    VARIANTS.iter().map(|settings| format!("{sql} SETTINGS {settings}")).collect()
                 }
                 false => {
                     done.push(sql);

@@ -2,8 +2,8 @@
 //! going on: what was acknowledged is there, and the statement that was cut off happened whole or not
 //! at all.
 //!
-//! One table is changed by one thread only, whose model says what it must hold. Another one is changed
-//! while others insert into it. `PUMPHOUSE_KILLS` sets how many kills (default 15), `PUMPHOUSE_SEED`
+//! One table, with a projection, is changed by one thread only, whose model says what it must hold. Another
+//! one is changed while others insert into it. `PUMPHOUSE_KILLS` sets how many kills (default 15), `PUMPHOUSE_SEED`
 //! the seed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,6 +147,16 @@ fn rows_of(server: &Server, table: &str, column: &str) -> Rows {
     let rows: Vec<Vec<u64>> = text.lines().map(numbers).collect();
     let found: Rows = rows.iter().map(|r| (r[0], (r[1], r[2]))).collect();
     assert_eq!(found.len(), rows.len(), "{table} has rows twice");
+    // The projection says what the rows say.
+    let mut sums: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    for (id, (p, _)) in &found {
+        let sum = sums.entry(*p).or_default();
+        (sum.0, sum.1) = (sum.0 + 1, sum.1 + id);
+    }
+    let text: Vec<String> = sums.iter().map(|(p, (n, sum))| format!("{p}\t{n}\t{sum}")).collect();
+    let projected =
+        server.sql(&format!("SELECT p, count(), sum(id) FROM {table} GROUP BY p ORDER BY p"));
+    assert_eq!(projected, text.join("\n"), "{table} by its projection");
     found
 }
 
@@ -268,7 +278,7 @@ fn killed_during_changes() {
     let mut server = Server::start_with(&data_dir, port, &[]);
     for table in ["main", "side"] {
         server.sql(&format!(
-            "CREATE TABLE {table} (p UInt8, id UInt64, v UInt64) ENGINE = MergeTree PARTITION BY p ORDER BY id"
+            "CREATE TABLE {table} (p UInt8, id UInt64, v UInt64, PROJECTION sums (SELECT p, count(), sum(id) GROUP BY p)) ENGINE = MergeTree PARTITION BY p ORDER BY id SETTINGS lightweight_mutation_projection_mode = 'rebuild'"
         ));
     }
     server.sql("CREATE TABLE busy (p UInt8, batch UInt64, id UInt64, g UInt64) ENGINE = MergeTree PARTITION BY p ORDER BY id");

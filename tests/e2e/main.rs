@@ -28,6 +28,7 @@ mod kafka_secure;
 mod kill_ddl;
 mod kill_loop;
 mod oracle_sql;
+mod other_tables;
 mod owner_pipeline;
 mod server_life;
 mod syscall_order;

@@ -30,6 +30,7 @@ pub use session::InsertSession;
 pub use stream::{Letters, StreamInput};
 
 use crate::block_builder::OffsetRange;
+use crate::buffer::{self, BufferRule, Buffers};
 use crate::materialized_view::{self, ViewOutputs, ViewRunner, run_views};
 
 /// Attempts on ever new snapshots before an insert gives up.
@@ -70,6 +71,7 @@ pub struct Inserter {
     store: Arc<Store>,
     extra: Option<Arc<dyn ExtraTables>>,
     clock: Arc<dyn Clock>,
+    buffers: Buffers,
 }
 
 impl Inserter {
@@ -78,7 +80,16 @@ impl Inserter {
         extra: Option<Arc<dyn ExtraTables>>,
         clock: Arc<dyn Clock>,
     ) -> Inserter {
-        Inserter { store, extra, clock }
+        Inserter { store, extra, clock, buffers: Buffers::default() }
+    }
+
+    /// The rows of Buffer tables.
+    pub fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
+    pub(crate) fn now_us(&self) -> u64 {
+        self.clock.now_us()
     }
 
     pub fn store(&self) -> &Arc<Store> {
@@ -196,6 +207,11 @@ impl Inserter {
         };
         outputs.blocks.insert(0, (target.clone(), block));
         constraints::check(&outputs.blocks, ctx)?;
+        if too_large_to_buffer(target, &outputs.blocks[0].1)? {
+            let (_, block) = outputs.blocks.remove(0);
+            materialized_view::write_through(&runner, target, block, &mut outputs)?;
+            constraints::check(&outputs.blocks, ctx)?;
+        }
         refuse_when_too_many_parts(&outputs)?;
         Ok(outputs)
     }
@@ -213,7 +229,15 @@ impl Inserter {
             .filter(|(t, _)| memory_bounds::is_bounded(&t.definition))
             .map(|(t, _)| t.clone())
             .collect();
-        let parts = self.write_parts(outputs.blocks, ctx)?;
+        let (held, blocks): (Vec<_>, Vec<_>) = outputs.blocks.into_iter().partition(is_held);
+        let admitted = match held.first().map(|(table, _)| table.clone()) {
+            Some(table) => {
+                let blocks = held.into_iter().map(|(_, block)| block).collect();
+                Some(self.buffers.admit(self, &table, blocks)?)
+            }
+            None => None,
+        };
+        let parts = self.write_parts(blocks, ctx)?;
         let mut edits = edits;
         for table in bounded {
             edits.extend(memory_bounds::removals(&table, &parts));
@@ -221,8 +245,17 @@ impl Inserter {
         let rows_written: u64 = parts.iter().map(|p| p.meta.rows).sum();
         let bytes_written: u64 = parts.iter().map(|p| p.meta.bytes).sum();
         let count = parts.len();
-        let commit = Commit { preconditions: outputs.preconditions, edits };
-        let version = self.store.commit(commit, parts)?;
+        // Rows that only memory takes need no commit.
+        let version = match admitted.is_some() && edits.is_empty() && parts.is_empty() {
+            true => self.store.snapshot().version,
+            false => {
+                let commit = Commit { preconditions: outputs.preconditions, edits };
+                self.store.commit(commit, parts)?
+            }
+        };
+        if let Some(admitted) = admitted {
+            self.buffers.push(self, admitted)?;
+        }
         Ok(InsertOutcome { rows: 0, rows_written, bytes_written, parts: count, version })
     }
 
@@ -282,6 +315,20 @@ fn resolve(state: &State, database: &str, name: &str) -> Result<Arc<Table>> {
         }
     }
     Err(Error::new(codes::TOO_DEEP_RECURSION, "materialized views that write to each other"))
+}
+
+/// Whether the rows wait in memory: those that an INSERT names a Buffer table for.
+fn is_held((table, _): &(Arc<Table>, Block)) -> bool {
+    table.definition.engine == buffer::ENGINE
+}
+
+/// Whether a block goes past the memory of the Buffer table that it was sent to.
+fn too_large_to_buffer(target: &Table, block: &Block) -> Result<bool> {
+    if target.definition.engine != buffer::ENGINE {
+        return Ok(false);
+    }
+    let rule = BufferRule::of(&target.definition)?;
+    Ok(rule.is_large(block.rows() as u64, block.memory_bytes() as u64))
 }
 
 /// Whether rows inserted into the table are kept; an error if it takes none.

@@ -14,7 +14,9 @@ use pumphouse_storage::log::{
 };
 use pumphouse_storage::part::PendingPart;
 
-use super::{InsertOutcome, Inserter, is_change, not_enough_space, resolve};
+use super::{InsertOutcome, Inserter, is_change, is_held, not_enough_space, resolve};
+use crate::buffer::BufferRule;
+use crate::materialized_view::{ViewOutputs, ViewRunner, write_through};
 
 /// Parts of one insert that wait for its commit.
 const PENDING_PARTS_MAX: usize = 10_000;
@@ -27,6 +29,8 @@ pub struct InsertSession<'i> {
     creation: Option<Commit>,
     preconditions: Vec<Precondition>,
     parts: Vec<PendingPart>,
+    /// Of a Buffer table: what its memory gets at the end, no more than it may hold.
+    held: Vec<Block>,
     rows: u64,
 }
 
@@ -42,6 +46,7 @@ impl Inserter {
             creation: None,
             preconditions: vec![],
             parts: vec![],
+            held: vec![],
             rows: 0,
         })
     }
@@ -60,6 +65,7 @@ impl Inserter {
             creation: Some(creation),
             preconditions: vec![],
             parts: vec![],
+            held: vec![],
             rows: 0,
         }
     }
@@ -87,7 +93,10 @@ impl InsertSession<'_> {
                 );
             }
         }
-        self.parts.extend(self.inserter.write_parts(outputs.blocks, ctx)?);
+        let (held, mut blocks): (Vec<_>, Vec<_>) = outputs.blocks.into_iter().partition(is_held);
+        self.held.extend(held.into_iter().map(|(_, block)| block));
+        blocks.extend(self.overflow(ctx)?);
+        self.parts.extend(self.inserter.write_parts(blocks, ctx)?);
         self.rows += block.rows() as u64;
         if self.parts.len() > PENDING_PARTS_MAX {
             return Err(Error::new(
@@ -96,6 +105,26 @@ impl InsertSession<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// What is held goes past the memory when it becomes too much for it.
+    fn overflow(&mut self, ctx: &Arc<QueryContext>) -> Result<Vec<(Arc<Table>, Block)>> {
+        if self.held.len() < 2 {
+            return Ok(vec![]);
+        }
+        let (rows, bytes) = self.held.iter().fold((0, 0), |(rows, bytes), b| {
+            (rows + b.rows() as u64, bytes + b.memory_bytes() as u64)
+        });
+        if !BufferRule::of(&self.target.definition)?.is_large(rows, bytes) {
+            return Ok(vec![]);
+        }
+        let block = Block::concat(&std::mem::take(&mut self.held))?;
+        let Inserter { store, extra, .. } = self.inserter;
+        let runner = ViewRunner { store, state: &self.state, extra, ctx };
+        let mut outputs = ViewOutputs::default();
+        write_through(&runner, &self.target, block, &mut outputs)?;
+        self.preconditions.extend(outputs.preconditions);
+        Ok(outputs.blocks)
     }
 
     /// Makes all of it visible at once. A `token` that is in already makes it a success of 0 rows.
@@ -115,7 +144,17 @@ impl InsertSession<'_> {
             commit.preconditions.push(Precondition::TokenAbsent { table, token: token.clone() });
             commit.edits.push(Edit::Token { table, token });
         }
-        match self.inserter.store.commit(commit, self.parts) {
+        let admitted = match self.held.is_empty() {
+            true => None,
+            false => Some(self.inserter.buffers.admit(self.inserter, &self.target, self.held)?),
+        };
+        // Rows that only memory takes need no commit.
+        let only_memory = admitted.is_some() && self.parts.is_empty() && commit.edits.is_empty();
+        let committed = match only_memory {
+            true => Ok(self.inserter.store.snapshot().version),
+            false => self.inserter.store.commit(commit, self.parts),
+        };
+        match committed {
             Ok(version) => outcome.version = version,
             Err(pumphouse_storage::Error::Rejected(Rejection::DuplicateToken(_))) => {
                 return Ok(InsertOutcome::default());
@@ -127,6 +166,9 @@ impl InsertSession<'_> {
                 ));
             }
             Err(e) => return Err(e.into()),
+        }
+        if let Some(admitted) = admitted {
+            self.inserter.buffers.push(self.inserter, admitted)?;
         }
         Ok(outcome)
     }

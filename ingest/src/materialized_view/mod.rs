@@ -17,6 +17,7 @@ use pumphouse_storage::log::{DefaultKind, Precondition, State, Table, TableDefin
 use pumphouse_storage::{Block, Store};
 use uuid::Uuid;
 
+use crate::buffer;
 use crate::insert::complete_block;
 
 /// Views on views may be this deep.
@@ -57,6 +58,16 @@ pub fn run_views(
     Ok(outputs)
 }
 
+/// Adds what `block`, complete rows of the Buffer table `table`, becomes behind it.
+pub fn write_through(
+    runner: &ViewRunner<'_>,
+    table: &Arc<Table>,
+    block: Block,
+    outputs: &mut ViewOutputs,
+) -> Result<()> {
+    runner.pass_buffer(table, block, &mut vec![], outputs)
+}
+
 /// The destinations of all views of `source`, cascades included; an error names the first that is
 /// missing. Used to see whether a stream can run at all, and for back-pressure.
 pub fn destinations(state: &State, source: &TableDefinition) -> Result<Vec<Arc<Table>>> {
@@ -65,9 +76,16 @@ pub fn destinations(state: &State, source: &TableDefinition) -> Result<Vec<Arc<T
     while let Some((database, name)) = sources.pop() {
         for view in state.views_of(&database, &name) {
             let target = target_of(state, &view.definition)?;
-            if found.iter().all(|t| t.definition.uuid != target.definition.uuid) {
-                sources.push((target.definition.database.clone(), target.definition.name.clone()));
-                found.push(target.clone());
+            let mut next = Some(target);
+            while let Some(target) = next.take() {
+                let definition = &target.definition;
+                if found.iter().all(|t| t.definition.uuid != definition.uuid) {
+                    sources.push((definition.database.clone(), definition.name.clone()));
+                    found.push(target.clone());
+                    if definition.engine == buffer::ENGINE {
+                        next = buffer::destination(state, definition, true)?;
+                    }
+                }
             }
         }
     }
@@ -175,8 +193,29 @@ impl ViewRunner<'_> {
         outputs: &mut ViewOutputs,
     ) -> Result<()> {
         self.follow(target, columns, std::slice::from_ref(&block), path, outputs)?;
+        if target.definition.engine == buffer::ENGINE {
+            return self.pass_buffer(target, block, path, outputs);
+        }
         outputs.blocks.push((target.clone(), block));
         Ok(())
+    }
+
+    /// What is written to a Buffer table in a commit goes on to its destination in the same commit.
+    fn pass_buffer(
+        &self,
+        table: &Arc<Table>,
+        block: Block,
+        path: &mut Vec<Uuid>,
+        outputs: &mut ViewOutputs,
+    ) -> Result<()> {
+        outputs.preconditions.push(unchanged(table));
+        let Some(next) = buffer::destination(self.state, &table.definition, true)? else {
+            return Ok(());
+        };
+        outputs.preconditions.push(unchanged(next));
+        let block = buffer::for_destination(&next.definition, block, self.ctx)?;
+        let columns = source_columns(&next.definition);
+        self.follow_result(next, &columns, block, path, outputs)
     }
 
     /// The view's SELECT over `blocks` instead of its source.

@@ -406,7 +406,9 @@ impl Binder<'_> {
 /// FINAL is for engines that merge rows, SAMPLE for MergeTree tables.
 fn check_options(source: &dyn TableSource, options: &ScanOptions<'_>) -> Result<()> {
     let engine = source.engine();
-    if options.final_ && (engine == "MergeTree" || !engine.ends_with("MergeTree")) {
+    let merges = engine.ends_with("MergeTree") && engine != "MergeTree";
+    // A Buffer table passes it on to its destination.
+    if options.final_ && !merges && engine != "Buffer" {
         return Err(Error::new(
             codes::ILLEGAL_FINAL,
             format!("Storage {engine} doesn't support FINAL"),

@@ -356,7 +356,9 @@ fn prewhere_before_final(select: &Select, stage: &mut Stage, clauses: &mut Claus
 fn check_prewhere(select: &Select, source: &Source) -> Result<()> {
     match &source.plan.node {
         PlanNode::Scan { source, .. }
-            if select.prewhere.is_some() && !source.engine().ends_with("MergeTree") =>
+            if select.prewhere.is_some()
+                && !source.engine().ends_with("MergeTree")
+                && source.engine() != "Buffer" =>
         {
             Err(Error::new(
                 codes::ILLEGAL_PREWHERE,

@@ -5,6 +5,7 @@
 //! [`BlockSource`] is rows in memory, [`numbers`] holds the sources that compute their rows.
 
 mod block;
+mod buffered;
 mod final_scan;
 mod force;
 mod join_table;
@@ -19,6 +20,7 @@ mod temporary;
 mod values;
 
 pub use block::BlockSource;
+pub use buffered::BufferedSource;
 pub use join_table::join_rule;
 pub(crate) use looped::LoopSource;
 pub use overlay::OverlayCatalog;
@@ -156,6 +158,10 @@ pub trait TableSource: Send + Sync {
     }
     /// For messages and EXPLAIN: `default.hits`, `numbers`.
     fn name(&self) -> String;
+    /// The table that it is, or is a projection of.
+    fn table_name(&self) -> String {
+        self.name()
+    }
     /// For EXPLAIN: `MergeTree`, `SystemNumbers`.
     fn engine(&self) -> String;
 }

@@ -84,6 +84,10 @@ impl TableSource for ProjectionSource {
         self.name.clone()
     }
 
+    fn table_name(&self) -> String {
+        self.table.definition.full_name()
+    }
+
     fn engine(&self) -> String {
         super::PROJECTION_ENGINE.into()
     }

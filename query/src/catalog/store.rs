@@ -388,6 +388,7 @@ impl StoredSource {
             ignored_indexes: force::names(settings, "ignore_data_skipping_indices"),
             projections: force::projections(settings),
             single_granules,
+            use_block_cache: settings.bool("use_uncompressed_cache", false),
         };
         let state = self.state.clone();
         Ok(scan::open_where(&self.store, state, &self.table, columns, &predicate, &options)?)

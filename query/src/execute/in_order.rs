@@ -6,13 +6,14 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pumphouse_storage::{Block, DataType, Value};
+use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::Env;
 use super::expression::{evaluate, evaluate_all, evaluate_mask};
-use super::pipeline::{Consumer, Driven, Flow, emit_in_order, for_each_index};
+use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Forward, emit_in_order, for_each_index};
 use super::prewhere::Prewhere;
 use super::scan::{Rows, ScanNode, known_conditions};
 use super::sort::{block_bytes, encoder_of, interleave};
@@ -22,7 +23,7 @@ use crate::catalog::MorselSource;
 use crate::context::MemoryGuard;
 use crate::error::Result;
 use crate::optimize::read_in_order::InOrder;
-use crate::plan::PlanNode;
+use crate::plan::{Plan, PlanNode};
 
 /// Granules of a step, at most, per thread.
 const STEP_MAX: usize = 16;
@@ -35,26 +36,7 @@ pub(super) fn drive(
     base: usize,
     consumer: &dyn Consumer,
 ) -> Result<Option<Driven>> {
-    let PlanNode::Scan { source, columns, conditions, prewhere, hints, .. } = &order.scan.node
-    else {
-        return Ok(None);
-    };
-    let all = known_conditions(source.as_ref(), columns, conditions, hints);
-    let settings = &env.ctx.settings;
-    let opened = source.scan_in_order(columns, &all, &hints.predicate, settings)?;
-    let Some((morsels, parts)) = opened else { return Ok(None) };
-    let node = ScanNode {
-        schema: &order.scan.schema,
-        source: source.as_ref(),
-        columns,
-        conditions,
-        prewhere: prewhere.as_ref(),
-        final_: false,
-        hints,
-    };
-    let env = &Env { top: None, coded: None, ..env.clone() };
-    let prewhere = node.conditions(None, env).0;
-    let reader = Reader { order, node, prewhere, morsels: morsels.as_ref(), env };
+    let Some((reader, parts)) = Reader::open(order, env)? else { return Ok(None) };
     let mut best = Best {
         blocks: vec![],
         keys: None,
@@ -75,60 +57,189 @@ pub(super) fn drive(
     Ok(Some(Driven { morsels, totals: None }))
 }
 
-struct Reader<'a> {
+/// Pushes all rows of the sort `plan` in order, window by window, until `consumer` has enough: rows that
+/// lie before all that is unread are sorted among themselves. False if its table cannot be read so.
+pub(super) fn drive_sorted(plan: &Plan, env: &Env, consumer: &dyn Consumer) -> Result<bool> {
+    let PlanNode::Sort { input, keys, limit: None } = &plan.node else { return Ok(false) };
+    let Some(order) = InOrder::of_all(input, keys, u64::MAX, &env.ctx) else { return Ok(false) };
+    let Some((reader, parts)) = Reader::open(&order, env)? else { return Ok(false) };
+    let mut window = Best {
+        blocks: vec![],
+        keys: None,
+        encoder: encoder_of(&order.keys),
+        memory: env.ctx.memory.reserve(0)?,
+    };
+    let mut next = Forward::new(consumer, 0)?;
+    let mut push = |rows: Block| -> Result<Flow> {
+        let columns = evaluate_all(&order.exprs, &rows, &env.ctx)?;
+        push_chunks_of(block_of(&plan.schema, columns, rows.rows()), &mut next)
+    };
+    let mut passed: Option<Vec<Value>> = None;
+    let flow = reader.sweep(parts, &mut |blocks, unread| {
+        for block in blocks {
+            window.add(block, &order, env)?;
+        }
+        let Some(unread) = unread.filter(|key| passed.as_deref() != Some(*key)) else {
+            return Ok(Flow::More);
+        };
+        passed = Some(unread.to_vec());
+        let sorted = window.cut(usize::MAX)?;
+        if sorted.is_empty() {
+            return Ok(Flow::More);
+        }
+        let finished = reader.rows_before(&sorted, unread)?;
+        let rest = sorted.slice(finished, sorted.rows() - finished);
+        if !rest.is_empty() {
+            window.add(rest, &order, env)?;
+        }
+        match finished {
+            0 => Ok(Flow::More),
+            rows => push(sorted.slice(0, rows)),
+        }
+    })?;
+    let rest = window.cut(usize::MAX)?;
+    if flow == Flow::More && !rest.is_empty() {
+        push(rest)?;
+    }
+    next.close()?;
+    Ok(true)
+}
+
+fn push_chunks_of(block: Block, next: &mut Forward<'_>) -> Result<Flow> {
+    let mut from = 0;
+    while from < block.rows() {
+        let rows = CHUNK_ROWS.min(block.rows() - from);
+        if next.push(block.slice(from, rows))? == Flow::Enough {
+            return Ok(Flow::Enough);
+        }
+        from += rows;
+    }
+    Ok(Flow::More)
+}
+
+/// Reads the table of an [`InOrder`] from that end of its parts that comes first.
+pub(super) struct Reader<'a> {
     order: &'a InOrder<'a>,
     node: ScanNode<'a>,
     prewhere: Option<Prewhere>,
-    morsels: &'a dyn MorselSource,
-    env: &'a Env,
+    morsels: Arc<dyn MorselSource>,
+    env: Env,
 }
 
 /// The first key that an unread row of a part can have; None: any.
 type Key = Option<Vec<Value>>;
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// With the parts to be read; None if the table is better read another way.
+    pub fn open(
+        order: &'a InOrder<'a>,
+        env: &Env,
+    ) -> Result<Option<(Reader<'a>, Vec<Range<usize>>)>> {
+        let PlanNode::Scan { source, columns, conditions, prewhere, hints, .. } = &order.scan.node
+        else {
+            return Ok(None);
+        };
+        let all = known_conditions(source.as_ref(), columns, conditions, hints);
+        let settings = &env.ctx.settings;
+        let opened = source.scan_in_order(columns, &all, &hints.predicate, settings)?;
+        let Some((morsels, parts)) = opened else { return Ok(None) };
+        let node = ScanNode {
+            schema: &order.scan.schema,
+            source: source.as_ref(),
+            columns,
+            conditions,
+            prewhere: prewhere.as_ref(),
+            final_: false,
+            hints,
+        };
+        let env = Env { top: None, coded: None, best: None, first: None, ..env.clone() };
+        let prewhere = node.conditions(None, &env).0;
+        Ok(Some((Reader { order, node, prewhere, morsels, env }, parts)))
+    }
+
     fn read(&self, mut parts: Vec<Range<usize>>, best: &mut Best) -> Result<()> {
         let limit = self.order.limit as usize;
-        let mut heads: Vec<(Key, usize)> =
-            (0..parts.len()).filter_map(|i| Some((self.head(&parts[i])?, i))).collect();
+        let mut heads = self.heads(&parts);
         let (mut step, mut worst): (usize, Option<Vec<Value>>) = (1, None);
         loop {
-            let mut chosen = vec![];
-            while chosen.len() < step {
-                let Some(at) = self.first(&heads) else { break };
-                if worst.as_ref().is_some_and(|worst| self.is_behind(&heads[at].0, worst)) {
-                    break;
-                }
-                let part = heads[at].1;
-                let range = &mut parts[part];
-                chosen.push(match self.order.descending {
-                    true => range.end - 1,
-                    false => range.start,
-                });
-                match self.order.descending {
-                    true => range.end -= 1,
-                    false => range.start += 1,
-                }
-                match self.head(range) {
-                    Some(key) => heads[at].0 = key,
-                    None => {
-                        heads.swap_remove(at);
-                    }
-                }
-            }
+            let chosen = self.choose(&mut parts, &mut heads, step, worst.as_deref());
             if chosen.is_empty() {
                 return Ok(());
             }
             for block in self.read_morsels(&chosen)? {
-                best.add(block, self.order, self.env)?;
+                best.add(block, self.order, &self.env)?;
             }
             if best.rows() >= limit {
                 let kept = best.cut(limit)?;
                 worst = Some(self.key_of(&kept.slice(limit - 1, 1))?);
-                best.add(kept, self.order, self.env)?;
+                best.add(kept, self.order, &self.env)?;
             }
-            step = (step * 2).min(STEP_MAX * self.env.threads.max(1));
+            step = self.next_step(step);
         }
+    }
+
+    /// Reads all parts step by step. `take` gets the rows of a step, and the first key of what is unread:
+    /// no row before it comes any more (None: that is not known). It may say that it has enough.
+    pub fn sweep(
+        &self,
+        mut parts: Vec<Range<usize>>,
+        take: &mut dyn FnMut(Vec<Block>, Option<&[Value]>) -> Result<Flow>,
+    ) -> Result<Flow> {
+        let mut heads = self.heads(&parts);
+        let mut step = 1;
+        loop {
+            let chosen = self.choose(&mut parts, &mut heads, step, None);
+            if chosen.is_empty() {
+                return Ok(Flow::More);
+            }
+            self.env.ctx.check()?;
+            let blocks = self.read_morsels(&chosen)?;
+            let next = self.first(&heads).and_then(|at| heads[at].0.clone());
+            if take(blocks, next.as_deref())? == Flow::Enough {
+                return Ok(Flow::Enough);
+            }
+            step = self.next_step(step);
+        }
+    }
+
+    fn next_step(&self, step: usize) -> usize {
+        (step * 2).min(STEP_MAX * self.env.threads.max(1))
+    }
+
+    fn heads(&self, parts: &[Range<usize>]) -> Vec<(Key, usize)> {
+        (0..parts.len()).filter_map(|i| Some((self.head(&parts[i])?, i))).collect()
+    }
+
+    /// The next `step` morsels, those first whose rows come first, up to the key `worst`.
+    fn choose(
+        &self,
+        parts: &mut [Range<usize>],
+        heads: &mut Vec<(Key, usize)>,
+        step: usize,
+        worst: Option<&[Value]>,
+    ) -> Vec<usize> {
+        let mut chosen = vec![];
+        while chosen.len() < step {
+            let Some(at) = self.first(heads) else { break };
+            if worst.is_some_and(|worst| self.is_behind(&heads[at].0, worst)) {
+                break;
+            }
+            let range = &mut parts[heads[at].1];
+            if self.order.descending {
+                range.end -= 1;
+                chosen.push(range.end);
+            } else {
+                chosen.push(range.start);
+                range.start += 1;
+            }
+            match self.head(range) {
+                Some(key) => heads[at].0 = key,
+                None => {
+                    heads.swap_remove(at);
+                }
+            }
+        }
+        chosen
     }
 
     /// Of the next morsel of a part; None if there is none.
@@ -147,10 +258,38 @@ impl Reader<'_> {
         Some(applies.then(|| edge[fixed.len()..to].to_vec()))
     }
 
+    /// In the order of reading; a shorter key is compared as far as it goes.
     fn compare(&self, a: &[Value], b: &[Value]) -> Ordering {
         let shared = a.len().min(b.len());
         let order = a[..shared].cmp(&b[..shared]);
         if self.order.descending { order.reverse() } else { order }
+    }
+
+    /// Which rows have keys (their columns in the table's order) that lie before `next`.
+    pub fn before(&self, keys: &[&Column], rows: usize, next: &[Value]) -> Vec<bool> {
+        let wanted = if self.order.descending { Ordering::Greater } else { Ordering::Less };
+        let is_before = |row: usize| {
+            let pairs = keys.iter().zip(next).map(|(key, bound)| key.value(row).cmp(bound));
+            pairs.fold(Ordering::Equal, Ordering::then) == wanted
+        };
+        (0..rows).map(is_before).collect()
+    }
+
+    /// How many of the first rows of `sorted` lie before `next`.
+    fn rows_before(&self, sorted: &Block, next: &[Value]) -> Result<usize> {
+        let keys = &self.order.keys[..self.order.length];
+        let columns = keys.iter().map(|k| evaluate(&k.expr, sorted, &self.env.ctx));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let (mut low, mut high) = (0, sorted.rows());
+        while low < high {
+            let middle = (low + high) / 2;
+            let row: Vec<Column> = columns.iter().map(|c| c.slice(middle, 1)).collect();
+            match self.before(&row.iter().collect::<Vec<_>>(), 1, next)[0] {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     /// The head that is to be read first.
@@ -184,10 +323,10 @@ impl Reader<'_> {
         let read: Vec<Mutex<Vec<Block>>> = chosen.iter().map(|_| Mutex::default()).collect();
         for_each_index(&self.env.ctx, chosen.len(), self.env.threads, &|i| {
             self.node.read_morsel(
-                self.morsels,
+                self.morsels.as_ref(),
                 self.prewhere.as_ref(),
                 Rows { index: chosen[i], promising: None },
-                self.env,
+                &self.env,
                 &mut |block| {
                     let block = match self.order.filter {
                         Some(filter) => {

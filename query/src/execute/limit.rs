@@ -1,17 +1,20 @@
 //! LIMIT, OFFSET, WITH TIES and LIMIT BY: one block after the other, in order; input stops when
 //! nothing more can come.
 
-use pumphouse_storage::Block;
+use std::collections::BTreeSet;
+
+use pumphouse_storage::{Block, Column, DataType};
 
 use super::expression::{evaluate, evaluate_all};
 use super::key_table::KeyTable;
 use super::pipeline::{Consumer, Driven, Flow, Forward, Ordered, Serial};
 use super::sort::encoder_of;
 use super::sort_key::{SortEncoder, SortKeys};
-use super::{Env, drive};
+use super::{Env, drive, in_order};
 use crate::context::MemoryGuard;
 use crate::error::Result;
-use crate::plan::{BoundExpr, Plan, SortKey};
+use crate::optimize::shape::key;
+use crate::plan::{BoundExpr, Plan, PlanNode, SortKey};
 
 pub(super) fn drive_limit(
     input: &Plan,
@@ -105,8 +108,11 @@ pub(super) fn drive_limit_by(
     consumer: &dyn Consumer,
 ) -> Result<Driven> {
     let types: Vec<_> = keys.iter().map(BoundExpr::data_type).collect();
+    let sorted = sorted_below(input, keys);
     let by = LimitBy {
         keys,
+        types: &types,
+        consecutive: sorted.is_some(),
         table: KeyTable::new(&types),
         seen: vec![],
         from: offset,
@@ -117,13 +123,29 @@ pub(super) fn drive_limit_by(
         next: Forward::new(consumer, base)?,
     };
     let ordered = Ordered::new(by, 0, env.threads);
-    let totals = drive(input, env, 0, &ordered)?.totals;
+    let done = match sorted {
+        Some(sorted) => in_order::drive_sorted(sorted, env, &ordered)?,
+        None => false,
+    };
+    let totals = if done { None } else { drive(input, env, 0, &ordered)?.totals };
     ordered.into_inner().next.close()?;
     Ok(Driven { morsels: 1, totals })
 }
 
+/// The sort right below, if rows of one key lie together behind it: its first keys are `keys`.
+fn sorted_below<'p>(input: &'p Plan, keys: &[BoundExpr]) -> Option<&'p Plan> {
+    let PlanNode::Sort { keys: sort_keys, limit: None, .. } = &input.node else { return None };
+    let by: BTreeSet<u128> = keys.iter().map(key).collect();
+    let first = sort_keys.get(..by.len())?;
+    let sorted: BTreeSet<u128> = first.iter().map(|k| key(&k.expr)).collect();
+    (by == sorted && first.iter().all(|k| k.fill.is_none())).then_some(input)
+}
+
 struct LimitBy<'a> {
     keys: &'a [BoundExpr],
+    types: &'a [DataType],
+    /// Rows of one key come one after the other: only the last key is remembered.
+    consecutive: bool,
     table: KeyTable,
     /// Rows seen per key.
     seen: Vec<u64>,
@@ -149,9 +171,24 @@ impl Serial for LimitBy<'_> {
             }
             *seen += 1;
         }
+        if self.consecutive && self.table.len() > 1 {
+            self.forget_all_but(&keys, block.rows() - 1)?;
+        }
         if kept.is_empty() {
             return Ok(Flow::More);
         }
         self.next.push(block.take(&kept.into()))
+    }
+}
+
+impl LimitBy<'_> {
+    /// Of all keys only that of `row` may come again.
+    fn forget_all_but(&mut self, keys: &[Column], row: usize) -> Result<()> {
+        let seen = self.groups.get(row).map_or(0, |group| self.seen[*group as usize]);
+        let last: Vec<Column> = keys.iter().map(|key| key.slice(row, 1)).collect();
+        self.table = KeyTable::new(self.types);
+        self.table.insert(&last, 1, &mut self.groups)?;
+        self.seen = vec![seen];
+        Ok(())
     }
 }

@@ -46,8 +46,8 @@ pub use self::expression::evaluate;
 use self::pipeline::{Consumer, Driven, Flow, Ordered, Serial, emit_in_order};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
-use crate::optimize::read_in_order::InOrder;
-use crate::plan::{Plan, PlanNode};
+use crate::optimize::read_in_order::{FirstGroups, GroupOrder, InOrder};
+use crate::plan::{BoundExpr, Plan, PlanNode};
 
 /// Takes a query's result, block by block, in order. Called from worker threads, one at a time.
 pub trait ResultSink: Send {
@@ -71,12 +71,20 @@ pub(crate) struct Env {
     pub coded: Option<Arc<[String]>>,
     /// What it asks of the aggregation right below it.
     best: Option<Arc<aggregate::BestGroups>>,
+    /// The same, if it sorts by keys of the groups.
+    first: Option<Arc<FirstGroups>>,
 }
 
 /// Runs `plan` and gives its rows to `sink`.
 pub fn run(plan: &Plan, ctx: &Arc<QueryContext>, sink: &mut dyn ResultSink) -> Result<()> {
-    let env =
-        Env { ctx: ctx.clone(), threads: ctx.threads().max(1), top: None, coded: None, best: None };
+    let env = Env {
+        ctx: ctx.clone(),
+        threads: ctx.threads().max(1),
+        top: None,
+        coded: None,
+        best: None,
+        first: None,
+    };
     subquery::run_all(plan, &env)?;
     let totals = {
         let ordered = Ordered::new(SinkEnd { sink, ctx }, 0, env.threads);
@@ -209,6 +217,12 @@ pub(crate) fn drive(
             limit::drive_limit_by(input, *limit, *offset, keys, env, base, consumer)
         }
         PlanNode::Distinct { input, keys, limit } => {
+            if keys.is_empty()
+                && let Some(order) = GroupOrder::of_distinct(input, *limit, &env.ctx)
+                && let Some(driven) = distinct_in_order(plan, input, &order, env, base, consumer)?
+            {
+                return Ok(driven);
+            }
             distinct::drive_distinct(input, keys, *limit, env, base, consumer)
         }
         PlanNode::UnionAll { inputs } => {
@@ -250,6 +264,36 @@ fn drive_aggregate(
         emit: aggregate::Emit::Rows,
         best: env.best.as_deref(),
     };
-    let below = Env { best: None, ..env.clone() };
+    let below = Env { best: None, first: None, ..env.clone() };
+    if having.is_none()
+        && let Some(order) = GroupOrder::of_aggregate(plan, env.first.as_deref(), &env.ctx)
+        && let Some(driven) = node.drive_in_order(input, &order, &below, base, consumer)?
+    {
+        return Ok(driven);
+    }
     node.drive(input, &below, base, consumer)
+}
+
+/// DISTINCT as groups without functions, finished in the order of the table.
+fn distinct_in_order(
+    plan: &Plan,
+    input: &Plan,
+    order: &GroupOrder<'_>,
+    env: &Env,
+    base: usize,
+    consumer: &dyn Consumer,
+) -> Result<Option<Driven>> {
+    let keys: Vec<BoundExpr> = crate::optimize::shape::all_columns(&input.schema);
+    let node = aggregate::AggregateNode {
+        schema: &plan.schema,
+        keys: &keys,
+        aggregates: &[],
+        grouping_sets: &[],
+        with_totals: false,
+        groups_max: None,
+        having: None,
+        emit: aggregate::Emit::Rows,
+        best: None,
+    };
+    node.drive_in_order(input, order, env, base, consumer)
 }

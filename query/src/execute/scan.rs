@@ -282,6 +282,9 @@ pub(super) fn open(
     if forced && is_table && opened.projection().is_none() {
         return Err(unused("none has what the query reads"));
     }
+    if let Some(name) = opened.projection() {
+        env.ctx.note_projection(format!("{}.{name}", source.table_name()));
+    }
     let named = settings.get("force_optimize_projection_name").filter(|name| !name.is_empty());
     if let Some(name) = named
         && (is_table || source.engine() == PROJECTION_ENGINE)

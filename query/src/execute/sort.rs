@@ -24,6 +24,7 @@ use super::top::TopHint;
 use super::{Env, drive};
 use crate::context::MemoryGuard;
 use crate::error::{Error, Result, codes};
+use crate::optimize::read_in_order::FirstGroups;
 use crate::plan::{BoundExpr, Plan, SortKey};
 
 /// The encoder of these sort keys.
@@ -61,7 +62,8 @@ pub(super) fn drive_sort(
     let runs = Mutex::new(vec![]);
     let sorter = Sorter { env, encoder: encoder_of(keys), exprs, keep, top: top.clone(), runs };
     let best = keep.and_then(|keep| BestGroups::of(input, keys, keep)).map(Arc::new);
-    let below = Env { top: top.clone(), best, ..env.clone() };
+    let first = FirstGroups::of(input, keys, limit.filter(|_| !fills), &env.ctx).map(Arc::new);
+    let below = Env { top: top.clone(), best, first, ..env.clone() };
     let totals = drive(input, &below, 0, &sorter)?.totals;
     let runs = sorter.runs.into_inner();
     let (runs, guards): (Vec<Run>, Vec<MemoryGuard>) = runs.into_iter().unzip();

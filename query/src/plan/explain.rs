@@ -9,7 +9,7 @@ use pumphouse_storage::DataType;
 
 use crate::catalog::PROJECTION_ENGINE;
 use crate::context::{QueryContext, Settings};
-use crate::optimize::read_in_order::InOrder;
+use crate::optimize::read_in_order::{FirstGroups, GroupOrder, InOrder};
 
 use super::{BoundExpr, Plan, PlanNode, SetSource, SortKey, WindowKind};
 use crate::sql::ast::{JoinKind, JoinStrictness};
@@ -23,33 +23,81 @@ struct Step<'p> {
 
 /// `EXPLAIN [PLAN]`: the output columns, then the steps. `indexes` adds what pruning kept.
 pub fn plan_lines(plan: &Plan, indexes: bool) -> Vec<String> {
+    plan_lines_in(plan, indexes, &QueryContext::new("", 0, 0))
+}
+
+/// As [`plan_lines`], under the settings of `ctx`.
+pub fn plan_lines_in(plan: &Plan, indexes: bool, ctx: &QueryContext) -> Vec<String> {
     let names: Vec<&str> = plan.schema.iter().map(|(n, _)| n.as_str()).collect();
     let mut lines = vec![format!("Output: {}", names.join(", ")), String::new()];
-    tree_lines(plan, indexes, "Default", ["", ""], &mut lines);
+    let above = Above { indexes, ..Above::default_in(ctx) };
+    tree_lines(plan, &above, ["", ""], &mut lines);
     lines
 }
 
-/// `read_type`: how a scan right below the steps so far is read. `indent`: of the first line, of others.
-fn tree_lines(
-    plan: &Plan,
+/// What the steps above say about those below.
+#[derive(Clone)]
+struct Above<'c> {
     indexes: bool,
-    read_type: &str,
-    [first, rest]: [&str; 2],
-    lines: &mut Vec<String>,
-) {
-    let plan = visible(plan);
-    let step = step(plan, indexes, read_type);
-    let read_type = match &plan.node {
-        PlanNode::Filter { .. } => read_type,
-        PlanNode::Sort { input, keys, limit } => {
-            match InOrder::of(input, keys, *limit, &QueryContext::new("", 0, 0)) {
-                Some(order) if order.descending => "InReverseOrder",
-                Some(_) => "InOrder",
-                None => "Default",
+    ctx: &'c QueryContext,
+    /// How a scan right below the steps so far is read.
+    read_type: &'static str,
+    /// What a sort wants of the groups right below it.
+    first: Option<FirstGroups>,
+    /// A LIMIT BY is right above.
+    limit_by: bool,
+}
+
+impl<'c> Above<'c> {
+    fn default_in(ctx: &'c QueryContext) -> Above<'c> {
+        Above { indexes: false, ctx, read_type: "Default", first: None, limit_by: false }
+    }
+
+    fn below(&self, plan: &Plan) -> Above<'c> {
+        let none = Above { indexes: self.indexes, ..Above::default_in(self.ctx) };
+        let reading = |order: Option<bool>| match order {
+            Some(true) => "InReverseOrder",
+            Some(false) => "InOrder",
+            None => "Default",
+        };
+        let ctx = self.ctx;
+        match &plan.node {
+            PlanNode::Filter { .. } => self.clone(),
+            PlanNode::Sort { input, keys, limit } => {
+                let order = match (limit, self.limit_by) {
+                    (None, true) => InOrder::of_all(input, keys, u64::MAX, ctx),
+                    _ => InOrder::of(input, keys, *limit, ctx),
+                };
+                let first = FirstGroups::of(input, keys, *limit, ctx);
+                Above { read_type: reading(order.map(|o| o.descending)), first, ..none }
             }
+            PlanNode::Aggregate { .. } => {
+                let order = GroupOrder::of_aggregate(plan, self.first.as_ref(), ctx);
+                Above { read_type: reading(order.map(|o| o.order.descending)), ..none }
+            }
+            PlanNode::Distinct { input, keys, limit } if keys.is_empty() => {
+                let order = GroupOrder::of_distinct(input, *limit, ctx);
+                Above { read_type: reading(order.map(|o| o.order.descending)), ..none }
+            }
+            PlanNode::LimitBy { .. } => Above { limit_by: true, ..none },
+            _ => none,
         }
-        _ => "Default",
-    };
+    }
+}
+
+/// `indent`: of the first line, of others.
+fn tree_lines(plan: &Plan, above: &Above<'_>, [first, rest]: [&str; 2], lines: &mut Vec<String>) {
+    let plan = visible(plan);
+    let mut step = step(plan, above.indexes, above.read_type);
+    if let Some(order) = GroupOrder::of_aggregate(plan, above.first.as_ref(), above.ctx)
+        && let PlanNode::Aggregate { input, keys, .. } = &plan.node
+    {
+        let direction = if order.order.descending { "DESC" } else { "ASC" };
+        let key = |place: &usize| format!("{} {direction}", text(&keys[*place], &input.schema));
+        let keys: Vec<String> = order.places.iter().map(key).collect();
+        step.properties.push(format!("Order: {}", keys.join(", ")));
+    }
+    let under = above.below(plan);
     lines.push(format!("{first}{}", step.title));
     let bar = if step.inputs.is_empty() { "   " } else { "│  " };
     lines.extend(step.properties.iter().map(|p| format!("{rest}{bar}{p}")));
@@ -57,7 +105,7 @@ fn tree_lines(
         let last = i + 1 == step.inputs.len();
         let (branch, below) = if last { ("└──", "   ") } else { ("├──", "│  ") };
         let indent = [&*format!("{rest}{branch}"), &*format!("{rest}{below}")];
-        tree_lines(input, indexes, read_type, indent, lines);
+        tree_lines(input, &under, indent, lines);
     }
 }
 

@@ -1,7 +1,8 @@
 //! CREATE DICTIONARY read from its text, checked, and written in its canonical form.
 //!
-//! Sources are tables and queries of this server and NULL; LAYOUT decides how keys are found, its
-//! parameters are checked by nobody but kept. Remote hosts, files and HTTP are refused.
+//! Sources are tables and queries of this server, files (below the folder of user files), HTTP (if `url`
+//! may reach out) and NULL; LAYOUT decides how keys are found, its parameters are checked by nobody but
+//! kept. Remote hosts are refused.
 
 use pumphouse_query::dictionary::{Attribute, Lookup, Structure};
 use pumphouse_query::error::codes;
@@ -16,8 +17,18 @@ use crate::statement::Words;
 /// Where rows come from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
-    Table { database: String, table: String, condition: String },
+    Table {
+        database: String,
+        table: String,
+        condition: String,
+    },
     Query(String),
+    /// The table functions `file` or `url`, and where and in which format.
+    Data {
+        function: &'static str,
+        place: String,
+        format: String,
+    },
     Null,
 }
 
@@ -96,26 +107,38 @@ impl DictionaryDefinition {
         match &self.source {
             Source::Null => None,
             Source::Query(text) => Some(text.clone()),
+            Source::Data { function, place, format: name } => {
+                // Keys first, as they lie in the data.
+                let columns = self.structure.columns().into_iter();
+                let columns: Vec<String> =
+                    columns.map(|(n, t)| format!("{} {t}", format::quote_name(&n))).collect();
+                let words = [place.as_str(), name, &columns.join(", ")];
+                let words = words.map(|word| format::quote_string(word.as_bytes())).join(", ");
+                Some(format!("SELECT {} FROM {function}({words})", self.items()))
+            }
             Source::Table { database, table, condition } => {
-                let names: Vec<String> =
-                    self.structure.columns().into_iter().map(|(n, _)| n).collect();
-                let item = |name: &String| {
-                    let quoted = format::quote_name(name);
-                    let column = self.columns.iter().find(|c| c.name == *name);
-                    match column.and_then(|c| c.expression.as_ref()) {
-                        Some(expression) => format!("({expression}) AS {quoted}"),
-                        None => quoted,
-                    }
-                };
-                let items: Vec<String> = names.iter().map(item).collect();
                 let filter = match condition.is_empty() {
                     true => String::new(),
                     false => format!(" WHERE {condition}"),
                 };
                 let (database, table) = (format::quote_name(database), format::quote_name(table));
-                Some(format!("SELECT {} FROM {database}.{table}{filter}", items.join(", ")))
+                Some(format!("SELECT {} FROM {database}.{table}{filter}", self.items()))
             }
         }
+    }
+
+    /// What is selected from the source.
+    fn items(&self) -> String {
+        let item = |(name, _): (String, DataType)| {
+            let quoted = format::quote_name(&name);
+            let column = self.columns.iter().find(|c| c.name == name);
+            match column.and_then(|c| c.expression.as_ref()) {
+                Some(expression) => format!("({expression}) AS {quoted}"),
+                None => quoted,
+            }
+        };
+        let items: Vec<String> = self.structure.columns().into_iter().map(item).collect();
+        items.join(", ")
     }
 
     /// The name of the layout as `system.dictionaries` has it.
@@ -458,6 +481,13 @@ fn source_of(name: &str, pairs: &[(String, String)], database: &str) -> Result<S
     match name {
         "NULL" => return Ok(Source::Null),
         "CLICKHOUSE" => {}
+        "FILE" | "HTTP" => {
+            let (function, key) = if name == "FILE" { ("file", "PATH") } else { ("url", "URL") };
+            let (Some(place), Some(format)) = (get(key), get("FORMAT")) else {
+                return Err(incorrect(format!("The source {name} needs {key} and FORMAT")));
+            };
+            return Ok(Source::Data { function, place, format });
+        }
         other => {
             return Err(Error::new(
                 codes::NOT_IMPLEMENTED,

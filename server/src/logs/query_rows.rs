@@ -123,6 +123,7 @@ pub fn query_row(
             ("result_rows", number(entry.result_rows)),
             ("result_bytes", number(entry.result_bytes)),
             ("memory_usage", number(entry.memory_bytes)),
+            ("projections", texts(context.projections().iter())),
             ("exception_code", Value::Int(entry.exception_code.into())),
             ("exception", text(&entry.exception)),
         ]);

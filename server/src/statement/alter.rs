@@ -32,6 +32,7 @@ impl Run<'_> {
             self.require_database(&database)?;
             return Err(Error::new(codes::UNKNOWN_TABLE, format!("Could not find table: {name}")));
         }
+        self.alter_buffer(&self.table_now(&database, &name)?, &alter.commands)?;
         if let [AlterCommand::ModifyQuery(query)] = &alter.commands[..] {
             return self.modify_query(&database, &name, query);
         }

@@ -69,6 +69,7 @@ impl Run<'_> {
         }
         create.clone_as = false;
         self.merge_columns(&mut create)?;
+        self.settle_buffer(&mut create)?;
         if let Some(function) = create.as_function.take() {
             return self.create_from_function(create, function);
         }

@@ -49,6 +49,7 @@ pub const ENGINES: &[&str] = &[
     "Join",
     "GenerateRandom",
     "File",
+    "Buffer",
 ];
 
 impl Run<'_> {
@@ -121,6 +122,7 @@ impl Run<'_> {
             "Join" => {
                 join_rule(&definition)?;
             }
+            "Buffer" => super::buffer::check(&definition)?,
             "File" => {
                 let arguments = FileArguments::of_table(&definition)?;
                 files::inside(&self.server.config, &arguments.path)?;

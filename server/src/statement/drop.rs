@@ -10,6 +10,7 @@ use pumphouse_storage::Value;
 use pumphouse_storage::log::{Change, Commit, Edit, Precondition, State, Table};
 
 use super::Run;
+use super::buffer::buffers_of;
 
 impl Run<'_> {
     pub(super) fn drop_objects(
@@ -29,10 +30,13 @@ impl Run<'_> {
         let at_once = "database_atomic_wait_for_drop_and_detach_synchronously";
         let sync = sync || self.context.settings.u64(at_once, 0) > 0;
         let mut commit = Commit::default();
+        let buffers = self.named_buffers(&self.server.store.snapshot(), names);
         for name in names {
             self.drop_table(kind, name, if_exists, if_empty, sync, &mut commit)?;
         }
+        self.empty_buffers(&buffers)?;
         self.server.commit_ddl(commit)?;
+        self.forget_buffers(&buffers);
         Ok(())
     }
 
@@ -82,7 +86,10 @@ impl Run<'_> {
             preconditions.push(Precondition::DatabaseEmpty { name: name.into() });
         }
         let edits = vec![Edit::DropDatabase { name: name.into() }];
+        let buffers = buffers_of(&self.server.store.snapshot(), name);
+        self.empty_buffers(&buffers)?;
         self.server.commit_ddl(Commit { preconditions, edits })?;
+        self.forget_buffers(&buffers);
         Ok(())
     }
 
@@ -105,7 +112,10 @@ impl Run<'_> {
             preconditions: vec![unchanged(table)],
             edits: vec![Edit::DetachTable { table: table.definition.uuid }],
         };
+        let buffers = self.named_buffers(&state, std::slice::from_ref(name));
+        self.empty_buffers(&buffers)?;
         self.server.commit_ddl(commit)?;
+        self.forget_buffers(&buffers);
         Ok(())
     }
 
@@ -174,6 +184,10 @@ impl Run<'_> {
                 .table(target_database, target)
                 .ok_or_else(|| self.unknown_table(target_database, target))?;
         }
+        if table.definition.engine == "Buffer" {
+            let text = "Truncate is not supported by storage Buffer";
+            return Err(Error::new(codes::NOT_IMPLEMENTED, text));
+        }
         let mut commit = Commit::default();
         add_truncation(table, &mut commit);
         self.server.commit_ddl(commit)?;
@@ -190,7 +204,10 @@ impl Run<'_> {
         for table in database.tables.values().filter_map(|id| state.tables.get(id)) {
             self.add_drop(table, false, &mut commit);
         }
+        let buffers = buffers_of(&state, name);
+        self.empty_buffers(&buffers)?;
         self.server.commit_ddl(commit)?;
+        self.forget_buffers(&buffers);
         Ok(())
     }
 

@@ -6,6 +6,8 @@ mod alter_clauses;
 mod alter_draft;
 mod alter_words;
 mod backup;
+mod buffer;
+mod cached;
 mod check;
 mod clauses;
 mod codec;
@@ -386,6 +388,7 @@ fn own_settings(statement: &Statement) -> &[Setting] {
             InsertSource::Query(query) if insert.settings.is_empty() => query_settings(query),
             _ => &insert.settings,
         },
+        Statement::Explain(explain) => own_settings(&explain.statement),
         _ => &[],
     }
 }

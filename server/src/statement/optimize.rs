@@ -34,6 +34,9 @@ impl Run<'_> {
             table = target;
         }
         let definition = &table.definition;
+        if definition.engine == "Buffer" {
+            return self.optimize_buffer(table, request);
+        }
         if !definition.engine.ends_with("MergeTree") {
             return Err(Error::new(
                 codes::NOT_IMPLEMENTED,

@@ -11,17 +11,26 @@ use pumphouse_query::sql::ast::{Explain, ExplainKind, Query, Statement};
 use pumphouse_query::{Error, Result, prepare, sql};
 use pumphouse_storage::{Block, Column, DataType, Value};
 
+use super::cached::{Keeping, Kept};
 use super::{BlockOutput, Output, Run};
 
 impl Run<'_> {
     pub(super) fn select(&mut self, query: &Query, format: Option<&str>) -> Result<()> {
+        match self.context.settings.bool("use_query_cache", false) {
+            true => self.cached_select(query, format),
+            false => self.plain_select(query, format),
+        }
+    }
+
+    /// Runs the query, whatever is in the cache.
+    pub(super) fn plain_select(&mut self, query: &Query, format: Option<&str>) -> Result<()> {
         let catalog = self.select_catalog();
         let plan = self.cut(prepare(query, &catalog, self.context)?);
-        self.stream(&plan, format)
+        self.stream(&plan, format, None)
     }
 
     /// The rows that the settings `limit` and `offset` leave of the whole result.
-    fn cut(&self, plan: Plan) -> Plan {
+    pub(super) fn cut(&self, plan: Plan) -> Plan {
         let of = |name| self.context.settings.u64(name, 0);
         let (limit, offset) = (of("limit"), of("offset"));
         if limit == 0 && offset == 0 {
@@ -33,11 +42,17 @@ impl Run<'_> {
         Plan { node, schema }
     }
 
-    /// Runs `plan` and writes its rows in `format` (or the request's default).
-    fn stream(&mut self, plan: &Plan, format: Option<&str>) -> Result<()> {
+    /// Runs `plan` and writes its rows in `format` (or the request's default), and into `kept`.
+    pub(super) fn stream(
+        &mut self,
+        plan: &Plan,
+        format: Option<&str>,
+        kept: Option<&mut Kept>,
+    ) -> Result<()> {
         if let Some(output) = self.output.blocks() {
             output.header(&plan.schema)?;
-            return execute::run(plan, self.context, &mut BlockSink(output));
+            let sink = &mut BlockSink(output);
+            return execute::run(plan, self.context, &mut Keeping { sink, kept });
         }
         let mut writer = self.writer(format)?;
         let mut buffer = Vec::with_capacity(64 << 10);
@@ -49,7 +64,7 @@ impl Run<'_> {
             buffer,
             totals: None,
         };
-        execute::run(plan, self.context, &mut sink)?;
+        execute::run(plan, self.context, &mut Keeping { sink: &mut sink, kept })?;
         sink.finish()
     }
 
@@ -95,7 +110,7 @@ impl Run<'_> {
                 let plan = prepare(query, &catalog, self.context)?;
                 match kind {
                     ExplainKind::Pipeline => explain::pipeline_lines(&plan),
-                    _ => explain::plan_lines(&plan, indexes),
+                    _ => explain::plan_lines_in(&plan, indexes, self.context),
                 }
             }
             _ => {

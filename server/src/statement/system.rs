@@ -38,6 +38,20 @@ impl Run<'_> {
                 self.server.store.condition_cache().clear();
                 Ok(())
             }
+            "DROP UNCOMPRESSED CACHE" | "CLEAR UNCOMPRESSED CACHE" => {
+                self.server.store.block_cache().clear();
+                Ok(())
+            }
+            "DROP MARK CACHE" | "CLEAR MARK CACHE" => {
+                self.server.store.forget_marks();
+                Ok(())
+            }
+            "DROP QUERY CACHE" | "CLEAR QUERY CACHE" => {
+                let named = command.table.as_ref().filter(|t| t.name.eq_ignore_ascii_case("TAG"));
+                let tag = named.and_then(|_| command.rest.first()).map(|t| t.trim_matches('\''));
+                self.server.query_cache.clear(tag);
+                Ok(())
+            }
             "FLUSH LOGS" => self.flush_logs(command),
             "FLUSH ASYNC INSERT QUEUE" => self.server.async_inserts.flush(self.context),
             "RELOAD DICTIONARY" => self.reload_dictionary(command),

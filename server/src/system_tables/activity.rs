@@ -67,7 +67,8 @@ pub fn metric_values(server: &Server, state: &State) -> Vec<(&'static str, i64, 
     let with_assignment = consumers.iter().filter(|c| !c.assignments.is_empty()).count();
     let stats = server.store.stats();
     let conditions = server.store.condition_cache().stats();
-    vec![
+    let (buffer_rows, buffer_bytes) = server.inserter.buffers().totals();
+    let mut list = vec![
         (
             "QueryConditionCacheBytes",
             conditions.bytes as i64,
@@ -100,6 +101,8 @@ pub fn metric_values(server: &Server, state: &State) -> Vec<(&'static str, i64, 
             stats.parts_to_remove as i64,
             "Not active data parts, used only by current SELECTs, removed after they finish.",
         ),
+        ("StorageBufferRows", buffer_rows as i64, "Number of rows in buffers of Buffer tables"),
+        ("StorageBufferBytes", buffer_bytes as i64, "Number of bytes in buffers of Buffer tables"),
         ("PartsPreActive", 0, "The part is in data_parts, but not used for SELECTs."),
         ("DelayedInserts", 0, "Number of INSERT queries that are throttled"),
         ("OpenFileForRead", stats.parts_open as i64, "Number of files open for reading"),
@@ -110,7 +113,9 @@ pub fn metric_values(server: &Server, state: &State) -> Vec<(&'static str, i64, 
             "Parts that are missing or damaged and out of service",
         ),
         ("BackupsThreads", 0, "Number of threads in the thread pool for BACKUP"),
-    ]
+    ];
+    list.extend(super::caches::metrics(server));
+    list
 }
 
 pub fn metrics(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
@@ -135,6 +140,8 @@ pub fn event_values(server: &Server) -> Vec<(&'static str, u64, &'static str)> {
     let lost = server.logs.dropped();
     let load = |n: &AtomicU64| n.load(Ordering::Relaxed);
     let conditions = server.store.condition_cache().stats();
+    let buffers = &server.inserter.buffers().counts;
+    list.extend(super::caches::events(server));
     list.extend([
         (
             "QueryConditionCacheHits",
@@ -163,6 +170,12 @@ pub fn event_values(server: &Server) -> Vec<(&'static str, u64, &'static str)> {
             "KafkaRebalanceRevocations",
             sum(|c| c.rebalance_revocations),
             "Number of partition revocations (the first stage of consumer group rebalance)",
+        ),
+        ("StorageBufferFlush", load(&buffers.flushes), "Number of times a buffer was flushed."),
+        (
+            "StorageBufferErrorOnFlush",
+            load(&buffers.failed),
+            "Number of times a flush of a buffer failed and its rows stayed.",
         ),
         ("SystemLogErrorOnFlush", lost, "Entries of system logs that were dropped."),
         ("FileSync", stats.log_syncs, "Number of syncs of the commit log"),

@@ -79,6 +79,8 @@ fn source_text(definition: &DictionaryDefinition) -> String {
             format!("ClickHouse: {database}.{table}, where: {condition}")
         }
         Source::Query(text) => format!("ClickHouse: {text}"),
+        Source::Data { function: "file", place, format } => format!("File: {place}, {format}"),
+        Source::Data { place, .. } => place.clone(),
         Source::Null => "Null".into(),
     }
 }

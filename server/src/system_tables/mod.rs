@@ -5,6 +5,7 @@
 
 pub(crate) mod activity;
 mod async_inserts;
+mod caches;
 mod changes;
 mod dashboards;
 mod dictionaries;
@@ -90,6 +91,7 @@ const FILLERS: &[(&str, Filler)] = &[
     ("view_refreshes", refreshes::view_refreshes),
     ("disks", storage::disks),
     ("users", introspection::users),
+    ("query_cache", caches::query_cache),
 ];
 
 /// Tables and columns of our own, beside ClickHouse's: `(table, column, type)`.
@@ -248,6 +250,13 @@ impl ExtraTables for SystemTables {
             if table.definition.engine == "File" {
                 let server = self.server.get()?.upgrade()?;
                 return match files::file_table(&server.config, &table.definition) {
+                    Ok(source) => Some(source),
+                    Err(e) => Some(Arc::new(Unreadable::new(&table.definition, e))),
+                };
+            }
+            if table.definition.engine == "Buffer" {
+                let server = self.server.get()?.upgrade()?;
+                return match crate::buffers::source(&server, &table.definition) {
                     Ok(source) => Some(source),
                     Err(e) => Some(Arc::new(Unreadable::new(&table.definition, e))),
                 };

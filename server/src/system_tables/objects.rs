@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pumphouse_query::Result;
 use pumphouse_storage::Value;
-use pumphouse_storage::log::{State, Table};
+use pumphouse_storage::log::{State, Table, TableDefinition};
 
 use super::rows::{Rows, flag, number, text, texts};
 use super::storage;
@@ -47,6 +47,15 @@ pub fn tables(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
             table.parts.iter().map(|p| f(p)).sum::<u64>()
         };
         let dependents = state.views_of(&d.database, &d.name);
+        let buffers = d.engine == "Buffer";
+        let held = server.inserter.buffers().sizes(d.uuid);
+        let (total_rows, total_bytes) = match buffers {
+            true => (buffered_rows(server, d), number(held.bytes)),
+            false => {
+                let rows = nullable(sum(|p| p.rows_live()), stores);
+                (rows, nullable(sum(|p| p.bytes), stores))
+            }
+        };
         rows.push(&[
             ("database", text(&d.database)),
             ("name", text(&d.name)),
@@ -61,8 +70,10 @@ pub fn tables(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
             ("partition_key", text(d.partition_key.join(", "))),
             ("sorting_key", text(d.sorting_key.join(", "))),
             ("primary_key", text(d.primary_key.join(", "))),
-            ("total_rows", nullable(sum(|p| p.rows_live()), stores)),
-            ("total_bytes", nullable(sum(|p| p.bytes), stores)),
+            ("total_rows", total_rows),
+            ("total_bytes", total_bytes),
+            ("lifetime_rows", nullable(held.rows_ever, buffers)),
+            ("lifetime_bytes", nullable(held.bytes_ever, buffers)),
             ("total_bytes_uncompressed", nullable(sum(|p| p.bytes_uncompressed), stores)),
             ("parts", nullable(table.parts.len() as u64, stores)),
             ("active_parts", nullable(table.parts.len() as u64, stores)),
@@ -83,8 +94,13 @@ pub fn tables(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
             ("engine", text(format!("System{name}"))),
         ]);
     }
-    let _ = server;
     Ok(())
+}
+
+/// Rows in memory and in the destination of a Buffer table; NULL if that is not known.
+fn buffered_rows(server: &Server, definition: &TableDefinition) -> Value {
+    let source = crate::buffers::source(server, definition);
+    source.ok().and_then(|s| s.row_count()).map_or(Value::Null, number)
 }
 
 /// The text behind `ENGINE = ` in one line.

@@ -73,6 +73,10 @@ fn cells<'a>(d: &TableDefinition, part: &PartMeta, name: &str, reader: &PartRead
         ("parent_part_type", text("Compact")),
         ("active", flag(true)),
         ("marks", number(reader.granules() as u64)),
+        ("marks_bytes", number(reader.marks_bytes())),
+        ("marks_size", number(reader.marks_bytes())),
+        ("part_name", text(name)),
+        ("path", text(part.path())),
         ("rows", number(reader.rows())),
         ("bytes_on_disk", number(reader.file_bytes())),
         ("bytes", number(reader.file_bytes())),
@@ -100,7 +104,13 @@ pub fn projection_parts(server: &Server, state: &State, rows: &mut Rows) -> Resu
         let d = &table.definition;
         for part in &table.parts {
             for (name, reader) in of_part(server, d, part) {
-                rows.push(&cells(d, part, &name, &reader));
+                let mut row = cells(d, part, &name, &reader);
+                row.extend([
+                    ("files", number(1)),
+                    ("hash_of_all_files", text(format!("{:016x}", reader.footer_hash()))),
+                    ("default_compression_codec", text("LZ4")),
+                ]);
+                rows.push(&row);
             }
         }
     }

@@ -63,6 +63,7 @@ pub fn parts(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
                 ("hash_of_all_files", text(format!("{:016x}", part.footer_hash))),
                 ("default_compression_codec", text("LZ4")),
                 // Our own: why queries that need it fail.
+                ("part_name", text(part.name())),
                 ("quarantined", text(server.store.quarantine_reason(part.id).unwrap_or_default())),
             ]);
         }
@@ -110,6 +111,13 @@ pub fn parts_columns(server: &Server, state: &State, rows: &mut Rows) -> Result<
                     ("table", text(&d.name)),
                     ("engine", text(&d.engine)),
                     ("disk_name", text("default")),
+                    ("refcount", number(1)),
+                    ("data_version", number(part.data_version.max(part.min_block))),
+                    ("bytes", number(part.bytes)),
+                    ("part_name", text(part.name())),
+                    ("path", text(server.config.data_dir.join(part.path()).display().to_string())),
+                    ("column_modification_time", seconds(part.created_us)),
+                    ("serialization_kind", text("Default")),
                     ("column", text(&column.name)),
                     ("type", text(column.data_type.to_string())),
                     ("column_position", number(i as u64 + 1)),

@@ -50,6 +50,7 @@ pub struct PartReader {
     file: Arc<dyn ReadFile>,
     footer: Footer,
     footer_hash: u64,
+    footer_bytes: u64,
     /// First row of each granule, and the number of rows.
     granule_starts: Vec<u64>,
     /// Range over the whole part per column, once asked for.
@@ -121,6 +122,7 @@ impl PartReader {
             file,
             footer,
             footer_hash,
+            footer_bytes: footer_length,
             granule_starts,
             part_ranges,
             skip_entries: vec![],
@@ -195,6 +197,11 @@ impl PartReader {
             return Err(damaged("the recorded footer"));
         }
         Ok(reader)
+    }
+
+    /// Bytes of marks, primary index and statistics that an open part holds, about.
+    pub fn marks_bytes(&self) -> u64 {
+        self.footer_bytes
     }
 
     /// Hash of the footer, to compare with `PartMeta::footer_hash`.

@@ -1,6 +1,7 @@
 //! Reading a table: which parts and granules can match (`prune`, a pure choice) and reading them
 //! (`open`), with FINAL ([`FinalScan`]).
 
+mod block_cache;
 mod condition_cache;
 mod explain;
 mod final_read;
@@ -17,6 +18,8 @@ pub(crate) mod tests;
 use std::ops::Bound;
 
 pub use crate::part::{Chosen, ValueTest, Wanted, index_columns};
+pub(crate) use block_cache::BlockKey;
+pub use block_cache::{BlockCache, BlockCacheStats};
 pub use condition_cache::{ConditionCache, ConditionCacheStats};
 pub use explain::explain_lines;
 pub use final_read::{FinalScan, has_final, open_final};

@@ -100,6 +100,8 @@ pub struct ScanOptions {
     pub projections: ProjectionUse,
     /// Every morsel is one granule.
     pub single_granules: bool,
+    /// Decoded granules are kept for other queries, if the store has room for any.
+    pub use_block_cache: bool,
 }
 
 impl Default for ScanOptions {
@@ -109,6 +111,7 @@ impl Default for ScanOptions {
             ignored_indexes: vec![],
             projections: ProjectionUse::default(),
             single_granules: false,
+            use_block_cache: false,
         }
     }
 }
@@ -124,7 +127,10 @@ pub fn open_where(
 ) -> Result<Scan> {
     let parts =
         table.parts.iter().map(|meta| OpenPart::open(store, meta)).collect::<Result<Vec<_>>>()?;
-    let reader = ColumnReader::new(&table.definition, store.compiler());
+    let mut reader = ColumnReader::new(&table.definition, store.compiler());
+    if options.use_block_cache {
+        reader = reader.cached(store.block_cache());
+    }
     let keys = TableKeys::of(&table.definition, store.compiler().as_ref())?;
     let mut pruner = Pruner::new(table, &keys.skip_indexes, predicate, options);
     let scan = Scan::over(state.clone(), table, reader, parts.clone(), columns, &mut pruner)?;

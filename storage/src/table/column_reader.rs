@@ -17,6 +17,7 @@ use crate::expression::{CompiledExpression, ExpressionCompiler};
 use crate::log::{ColumnDefinition, TableDefinition};
 use crate::part::{Aspect, Chosen, PartReader, ValueTest, Wanted, choose_of, sizes_of};
 use crate::run_time::subcolumn::Subcolumn;
+use crate::scan::{BlockCache, BlockKey};
 use crate::types::DataType;
 
 /// How deep defaults may lead to columns that are missing too.
@@ -27,6 +28,7 @@ pub struct ColumnReader {
     definition: Arc<TableDefinition>,
     compiler: Arc<dyn ExpressionCompiler>,
     compiled: Mutex<HashMap<(u32, Option<String>), Arc<dyn CompiledExpression>>>,
+    cache: Option<Arc<BlockCache>>,
 }
 
 impl ColumnReader {
@@ -38,6 +40,35 @@ impl ColumnReader {
             definition: definition.clone(),
             compiler: compiler.clone(),
             compiled: Mutex::default(),
+            cache: None,
+        }
+    }
+
+    /// Keeps what it decodes in `cache`, and takes it from there.
+    pub(crate) fn cached(self, cache: &Arc<BlockCache>) -> ColumnReader {
+        ColumnReader { cache: Some(cache.clone()), ..self }
+    }
+
+    /// `granules` of a stored column, as the part has them.
+    fn stored(&self, part: &PartReader, index: usize, granules: &[usize]) -> Result<Column> {
+        let Some(cache) = &self.cache else { return part.read_column(index, granules) };
+        let (id, footer_hash) = (part.id(), part.footer_hash());
+        let mut columns = Vec::with_capacity(granules.len());
+        for granule in granules {
+            let key = BlockKey { part: id, footer_hash, column: index, granule: *granule };
+            columns.push(match cache.get(&key) {
+                Some(column) => column,
+                None => {
+                    let column = part.read_column(index, &[*granule])?;
+                    cache.insert(key, &column);
+                    column
+                }
+            });
+        }
+        match columns.len() {
+            0 => part.read_column(index, granules),
+            1 => Ok(columns.remove(0)),
+            _ => Column::concat(&columns),
         }
     }
 
@@ -70,6 +101,7 @@ impl ColumnReader {
     ) -> Result<Chosen> {
         if let Some(index) = part.column_index(column.id)
             && *part.data_type(index) == column.data_type
+            && (self.cache.is_none() || aspect == Aspect::Sizes)
         {
             return part.choose(index, aspect, granules, keep, test, wanted);
         }
@@ -107,7 +139,7 @@ impl ColumnReader {
         let Some(index) = part.column_index(column.id) else {
             return self.default(part, column, granules, depth);
         };
-        let stored = part.read_column(index, granules)?;
+        let stored = self.stored(part, index, granules)?;
         if stored.data_type == column.data_type {
             return Ok(stored);
         }

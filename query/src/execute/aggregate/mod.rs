@@ -8,6 +8,7 @@
 mod best;
 mod capped;
 mod distinct_count;
+mod in_order;
 mod local;
 mod radix;
 
