@@ -63,3 +63,17 @@ for compress in (False, "lz4", "zstd", "gzip", "br"):
     check("summary", int(client.insert("f", [[9, "z"]]).written_rows), 1)
     client.close()
     print(f"clickhouse-connect, compression {compress}: ok")
+
+client = clickhouse_connect.get_client(host="127.0.0.1", port=port)
+client.command("DROP TABLE IF EXISTS j")
+client.command("CREATE TABLE j (id UInt32, j JSON, v Variant(String, UInt64, Array(UInt64)), d Dynamic) ENGINE = MergeTree ORDER BY id")
+client.insert("j", [[1, {"a": 1, "b": {"c": "x", "d": [1, 2, None]}, "f": 1.5}, "abc", "text"], [2, {"a": "s", "h": [{"i": 1}, {"i": 2, "j": "z"}]}, 42, 7], [3, {}, [1, 2], 1.5]],
+              column_names=["id", "j", "v", "d"])
+client.command("INSERT INTO j VALUES (4, '{\"a\":[1]}', NULL, NULL)")
+check("json", client.query("SELECT id, j, v, d FROM j ORDER BY id").result_rows,
+      [(1, {"a": 1, "b": {"c": "x", "d": [1, 2, None]}, "f": 1.5}, "abc", "text"), (2, {"a": "s", "h": [{"i": 1}, {"i": 2, "j": "z"}]}, 42, 7),
+       (3, {}, [1, 2], 1.5), (4, {"a": [1]}, None, None)])
+check("paths", client.query("SELECT j.a, j.a.:Int64, j.^b, variantType(v), dynamicType(d) FROM j ORDER BY id").result_rows,
+      [(1, 1, {"c": "x", "d": [1, 2, None]}, "String", "String"), ("s", None, {}, "UInt64", "Int64"), (None, None, {}, "Array(UInt64)", "Float64"), ([1], None, {}, "None", "None")])
+check("geometry", client.query("SELECT (1, 2)::Point, [(1, 2), (3, 4)]::Ring").result_rows, [((1.0, 2.0), [(1.0, 2.0), (3.0, 4.0)])])
+client.close()

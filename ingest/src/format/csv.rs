@@ -88,6 +88,15 @@ pub fn write_csv_value(
         return out.extend_from_slice(b"\\N");
     }
     match dt.inner() {
+        DataType::Variant(_) | DataType::Dynamic { .. } => {
+            match pumphouse_query::run_time::own_value(dt, array, row) {
+                Some(own) => {
+                    let array = own.array.as_ref();
+                    write_csv_value(&own.data_type, array, 0, delimiter, zone, out)
+                }
+                None => out.extend_from_slice(b"\\N"),
+            }
+        }
         dt @ (DataType::String | DataType::FixedString(_)) => {
             write_double_quoted(bytes_at(dt, array, row), out)
         }
@@ -104,6 +113,7 @@ pub fn write_csv_value(
         | DataType::Map(..)
         | DataType::Enum8(_)
         | DataType::Enum16(_)
+        | DataType::Json(_)
         | DataType::AggregateFunction { .. }) => {
             let mut text = vec![];
             write_text(dt, array, row, zone, &mut text);

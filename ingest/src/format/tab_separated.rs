@@ -89,7 +89,13 @@ pub fn write_tab_value(column: &Column, row: usize, raw: bool, zone: TimeZone, o
             let bytes = bytes_at(dt, array, row);
             if raw { out.extend_from_slice(bytes) } else { write_escaped(bytes, out) }
         }
-        dt @ (DataType::Enum8(_) | DataType::Enum16(_)) if !raw => {
+        dt @ (DataType::Variant(_) | DataType::Dynamic { .. }) => {
+            match pumphouse_query::run_time::own_value(dt, array, row) {
+                Some(own) => write_tab_value(&own, 0, raw, zone, out),
+                None => out.extend_from_slice(b"\\N"),
+            }
+        }
+        dt @ (DataType::Enum8(_) | DataType::Enum16(_) | DataType::Json(_)) if !raw => {
             let mut name = vec![];
             write_text(dt, array, row, zone, &mut name);
             write_escaped(&name, out);

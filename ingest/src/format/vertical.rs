@@ -1,7 +1,8 @@
 //! Vertical: a line a value, a title a row. Also what Pretty falls back to for wide results.
 
 use pumphouse_query::error::Result;
-use pumphouse_query::text::write_text;
+use pumphouse_query::text::json::write_json_indented;
+use pumphouse_query::text::{JsonOptions, write_text};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
 
@@ -73,6 +74,10 @@ pub fn write_rows(
             out.extend_from_slice(NULL_TEXT.as_bytes());
         } else if pretty {
             write_pretty_value(column, row, zone, out);
+        } else if matches!(column.data_type.inner(), DataType::Json(_)) {
+            let options = JsonOptions { indent: "    ", ..JsonOptions::default() };
+            let array = column.array.as_ref();
+            write_json_indented(&column.data_type, array, row, zone, &options, 0, out);
         } else {
             write_text(&column.data_type, column.array.as_ref(), row, zone, out);
         }

@@ -53,6 +53,12 @@ pub fn write_xml_value(
         return out.extend_from_slice(b"\\N");
     }
     match dt.inner() {
+        DataType::Variant(_) | DataType::Dynamic { .. } => {
+            match pumphouse_query::run_time::own_value(dt, array, row) {
+                Some(own) => write_xml_value(&own.data_type, own.array.as_ref(), 0, zone, out),
+                None => out.extend_from_slice(b"\\N"),
+            }
+        }
         DataType::Array(item) => {
             let (items, from, to) = list_range(array, row);
             out.extend_from_slice(b"<array>");

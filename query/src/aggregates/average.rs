@@ -147,7 +147,7 @@ pub(crate) fn build_avg(build: &Build) -> Built {
         Int32 | Date32 => kernel::<Int32Type, i64>(build, 0),
         Int64 | Interval(_) => kernel::<Int64Type, i64>(build, 0),
         DateTime64(scale, _) => kernel::<Int64Type, i128>(build, *scale),
-        Float32 => kernel::<Float32Type, f64>(build, 0),
+        Float32 | BFloat16 => kernel::<Float32Type, f64>(build, 0),
         Float64 => kernel::<Float64Type, f64>(build, 0),
         UInt128 | Int128 => kernel::<Decimal128Type, i128>(build, 0),
         UInt256 | Int256 => kernel::<Decimal256Type, i256>(build, 0),

@@ -192,7 +192,7 @@ pub(crate) fn build_sum(build: &Build) -> Built {
         Int32 => kernel::<Int32Type, Int64Type>(build, Int64),
         Int64 => kernel::<Int64Type, Int64Type>(build, Int64),
         t @ Interval(_) => kernel::<Int64Type, Int64Type>(build, t.clone()),
-        Float32 => kernel::<Float32Type, Float64Type>(build, Float64),
+        Float32 | BFloat16 => kernel::<Float32Type, Float64Type>(build, Float64),
         Float64 => kernel::<Float64Type, Float64Type>(build, Float64),
         t @ (UInt128 | Int128) => kernel::<Decimal128Type, Decimal128Type>(build, t.clone()),
         t @ (UInt256 | Int256) => kernel::<Decimal256Type, Decimal256Type>(build, t.clone()),

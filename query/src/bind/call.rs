@@ -171,6 +171,9 @@ impl Binder<'_> {
             return Err(Error::new(codes::BAD_ARGUMENTS, "CASE without branches"));
         };
         let mut branches: Vec<Tree> = arguments.collect();
+        let results = branches.iter().skip(1).step_by(2).chain(branches.last());
+        let results: Vec<DataType> = results.map(|t| t.data_type.clone()).collect();
+        functions::promote::common_type(&results).map_err(|e| with_scope(e, scope))?;
         for i in (0..branches.len() / 2).map(|i| i * 2) {
             branches[i] = self.make_call("equals", vec![tested.clone(), branches[i].clone()])?;
         }
@@ -207,6 +210,9 @@ impl Binder<'_> {
         let is_lambda = |e: &Expr| self.as_lambda(e, scope).is_some();
         if !call.arguments.iter().any(is_lambda) {
             let arguments = self.arguments(&call.arguments, scope)?;
+            if function.name() == "array" && call.arguments.iter().all(is_plain_literal) {
+                check_literal_items(&arguments)?;
+            }
             return self.make_function_call(function, arguments);
         }
         let mut arguments: Vec<Option<Tree>> = Vec::with_capacity(call.arguments.len());
@@ -216,7 +222,8 @@ impl Binder<'_> {
                 None => Some(self.argument(expr, scope)?),
             });
         }
-        let others: Vec<_> = arguments.iter().flatten().map(argument_type).collect();
+        let mut others: Vec<_> = arguments.iter().flatten().map(argument_type).collect();
+        others.iter_mut().for_each(|o| o.data_type = functions::unnamed(&o.data_type));
         for (place, expr) in arguments.iter_mut().zip(&call.arguments) {
             if place.is_some() {
                 continue;
@@ -463,6 +470,24 @@ impl Binder<'_> {
         }
         Ok(values)
     }
+}
+
+/// A literal, or an array of such.
+fn is_plain_literal(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Literal { .. } => true,
+        ExprKind::Call(call) => call.name == "array" && call.arguments.iter().all(is_plain_literal),
+        _ => false,
+    }
+}
+
+/// Items of an array literal have a common type that is no Variant, unless all are numbers.
+fn check_literal_items(items: &[Tree]) -> Result<()> {
+    let types: Vec<DataType> = items.iter().map(|t| t.data_type.clone()).collect();
+    if types.iter().all(|t| t.is_number()) {
+        return Ok(());
+    }
+    functions::promote::common_type(&types).map(|_| ())
 }
 
 fn arg_kind(call: &Call, index: usize) -> Option<&ExprKind> {

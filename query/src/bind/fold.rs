@@ -61,6 +61,14 @@ impl Binder<'_> {
     ) -> Result<Tree> {
         let types: Vec<ArgumentType> = arguments.iter().map(argument_type).collect();
         let data_type = functions::resolve(&function, &types)?;
+        if function.name() == "toTypeName" && arguments.len() == 1 {
+            // Whatever the argument is, it need not be computed.
+            let name = crate::text::pretty_type_name(&arguments[0].data_type);
+            let quiet = !arguments[0].has.aggregate && !arguments[0].has.window;
+            if quiet && !arguments[0].has.array_join && arguments[0].data_type.holds_run_time() {
+                return Ok(tree::constant(Value::string(name), data_type));
+            }
+        }
         if let Some(chosen) = self.chosen_branch(&function, &arguments, &data_type)? {
             return Ok(chosen);
         }

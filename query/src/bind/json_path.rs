@@ -20,7 +20,9 @@ pub(super) fn leading(data_type: &DataType, path: &[String]) -> Option<(String, 
         DataType::Nullable(t) if matches!(**t, DataType::Json(_)) => leading(t, path),
         DataType::Named { argument, .. } if argument.is_run_time() => leading(argument, path),
         // Of arrays of objects the paths of the objects are those of the items.
-        DataType::Array(item) if item.inner().is_run_time() => leading(item, path),
+        DataType::Array(item) if path.first().is_some_and(|name| name != "size0") => {
+            leading(item, path)
+        }
         DataType::Variant(_) | DataType::Dynamic { .. } => {
             let name = path.first()?;
             let name = name.strip_prefix(':').unwrap_or(name);

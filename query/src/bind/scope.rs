@@ -197,6 +197,7 @@ pub fn subcolumn(data_type: &DataType, name: &str) -> Option<Subcolumn> {
     match (data_type.without_low_cardinality(), name) {
         (DataType::Named { argument, .. }, _) => subcolumn(argument, name),
         (DataType::Nullable(_), "null") => Some(Subcolumn::Function("isNull")),
+        (DataType::Nullable(t), _) if matches!(**t, DataType::Tuple(_)) => subcolumn(t, name),
         (DataType::Array(_), "size0") => Some(Subcolumn::Function("length")),
         (DataType::Map(..), "keys") => Some(Subcolumn::Function("mapKeys")),
         (DataType::Map(..), "values") => Some(Subcolumn::Function("mapValues")),

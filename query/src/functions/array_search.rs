@@ -135,7 +135,7 @@ fn numbered(call: &FunctionCall) -> Result<(Vec<ArrayArgument>, Vec<Vec<u32>>)> 
             lambda_arity: None,
         })
         .collect();
-    let common = super::promote::common_value_type(&types)?;
+    let common = super::promote::common_number_type(&types)?;
     let items = arrays
         .iter()
         .map(|a| super::cast::cast_column(&a.items, &common, call.context))

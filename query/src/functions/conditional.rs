@@ -323,5 +323,9 @@ fn assume_not_null(call: &FunctionCall) -> Result<Column> {
             "Cannot create non-empty column with type Nothing",
         ));
     }
+    if column.data_type.is_run_time() {
+        // NULL is a value of theirs.
+        return call.finish(column.array);
+    }
     call.finish(super::invoke::set_nulls(&column.array, None))
 }

@@ -411,23 +411,20 @@ fn measure(call: &FunctionCall, of: fn(&str, &Shape) -> f64) -> Result<Column> {
     call.finish_numbers(values)
 }
 
-/// Twice the signed area of a ring, whether it is closed or not.
+/// The area of a ring: positive if it runs clockwise. A ring is taken as it is, closed or not.
 fn ring_area(ring: &Shape) -> f64 {
-    let points = ring.parts();
-    let mut sum = 0.0;
-    for (i, point) in points.iter().enumerate() {
-        if let (Shape::Point(x, y), Shape::Point(u, v)) = (point, &points[(i + 1) % points.len()]) {
-            sum += x * v - u * y;
-        }
-    }
-    (sum / 2.0).abs()
+    let steps = ring.parts().windows(2).map(|pair| match (&pair[0], &pair[1]) {
+        (Shape::Point(x, y), Shape::Point(u, v)) => (x + u) * (y - v),
+        _ => 0.0,
+    });
+    steps.sum::<f64>() / 2.0
 }
 
 fn area(name: &str, shape: &Shape) -> f64 {
     match name {
         "Ring" => ring_area(shape),
         "Polygon" => match shape.parts().split_first() {
-            Some((outer, holes)) => ring_area(outer) - holes.iter().map(ring_area).sum::<f64>(),
+            Some((outer, holes)) => ring_area(outer) + holes.iter().map(ring_area).sum::<f64>(),
             None => 0.0,
         },
         "MultiPolygon" => shape.parts().iter().map(|p| area("Polygon", p)).sum(),
@@ -505,8 +502,8 @@ fn geohash_decode(call: &FunctionCall) -> Result<Column> {
         let (mut east, mut north) = ((-180.0, 180.0), (-90.0, 90.0));
         let mut even = true;
         for b in strings.get(row).iter().take(GEOHASH_LENGTH) {
-            let found = BASE32.iter().position(|c| *c == b.to_ascii_lowercase());
-            let Some(word) = found else { continue };
+            // What is no digit counts as the last one.
+            let word = BASE32.iter().position(|c| c == b).unwrap_or(31);
             for bit in (0..5).rev() {
                 let range = if even { &mut east } else { &mut north };
                 let middle = (range.0 + range.1) / 2.0;
@@ -574,7 +571,7 @@ mod tests {
         assert_eq!(parse(b"POINT (1 2)", "Point").unwrap(), Shape::Point(1.0, 2.0));
         assert!(parse(b"POINT (1", "Point").is_err());
         assert!(parse(b"POINT (1 2) x", "Point").is_err());
-        let polygon = parse(b"POLYGON((0 0,1 0,1 1))", "Polygon").unwrap();
-        assert_eq!(area("Polygon", &polygon), 0.5);
+        let polygon = parse(b"POLYGON((0 0,1 0,1 1,0 0))", "Polygon").unwrap();
+        assert_eq!(area("Polygon", &polygon), -0.5);
     }
 }

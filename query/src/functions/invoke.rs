@@ -94,6 +94,7 @@ fn can_be_low_cardinality(data_type: &DataType) -> bool {
 
 /// Functions that give on the names that types like Point have.
 const KEEPING_NAMES: &[&str] = &[
+    "areaCartesian",
     "array",
     "assumeNotNull",
     "coalesce",
@@ -103,13 +104,15 @@ const KEEPING_NAMES: &[&str] = &[
     "map",
     "materialize",
     "multiIf",
+    "perimeterCartesian",
+    "polygonAreaCartesian",
+    "polygonPerimeterCartesian",
     "tuple",
     "wkt",
-    "wkb",
 ];
 
 /// What a name such as Point stands for; not inside arrays or tuples.
-fn unnamed(data_type: &DataType) -> DataType {
+pub(crate) fn unnamed(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Named { argument, .. } => (**argument).clone(),
         DataType::Nullable(t) => match &**t {

@@ -7,7 +7,7 @@ use pumphouse_storage::types::parse_data_type;
 use pumphouse_storage::{Column, DataType, Value};
 
 use super::invoke::{can_be_nullable, is_null_type, null_type};
-use super::promote::{common_type, common_value_type};
+use super::promote::{common_number_type, common_type};
 use super::registry::Registry;
 use super::strings::StringsBuilder;
 use super::type_rule::{Args, bad_argument};
@@ -208,7 +208,7 @@ fn extreme_type(a: &Args) -> Result<DataType> {
         // Two 64 bit integers of different sign: the smaller can only be signed, the larger unsigned.
         Err(_) if integers && a.function == "least" => DataType::Int64,
         Err(_) if integers => DataType::UInt64,
-        Err(_) => common_value_type(a.items)?,
+        Err(_) => common_number_type(a.items)?,
     };
     let nullable = types.iter().any(DataType::is_nullable);
     Ok(if nullable && can_be_nullable(&result) { DataType::nullable(result) } else { result })
@@ -299,7 +299,7 @@ fn transform_type(a: &Args) -> Result<DataType> {
     };
     let item = |data_type: DataType| ArgumentType { data_type, constant: None, lambda_arity: None };
     if a.len() == 4 {
-        return common_value_type(&[item((**to).clone()), item(a.get(3).clone())]);
+        return common_number_type(&[item((**to).clone()), item(a.get(3).clone())]);
     }
     // Without a default, what is not found stays as it is.
     common_type(&[(**to).clone(), a.get(0).clone()])
@@ -320,7 +320,7 @@ fn transform(call: &FunctionCall) -> Result<Column> {
     }
     let from_items = from.items.slice(0, from_range.len());
     let common =
-        common_value_type(&[&column.data_type, &from_items.data_type].map(|t| ArgumentType {
+        common_number_type(&[&column.data_type, &from_items.data_type].map(|t| ArgumentType {
             data_type: t.clone(),
             constant: None,
             lambda_arity: None,

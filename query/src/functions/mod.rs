@@ -142,6 +142,7 @@ mod oracle_test;
 
 pub use dictionary::{dictionary_function, is_dictionary_function};
 pub use format_row::{RowWriter, set_row_writer};
+pub(crate) use invoke::unnamed;
 pub use invoke::{call, resolve};
 pub use misc::host_name;
 pub use registry::{FunctionName, lookup, names};

@@ -356,7 +356,7 @@ fn common_number(types: &[DataType]) -> Option<DataType> {
 /// The common type of values that meet in `if`, `multiIf`, CASE, a union or an array. UInt64 literals
 /// that fit count as Int64 beside signed numbers; types without a supertype become a Variant.
 pub fn common_value_type(arguments: &[ArgumentType]) -> Result<DataType> {
-    common_number_type(arguments).or_else(|error| {
+    common_exact_type(arguments).or_else(|error| {
         let types: Vec<DataType> =
             arguments.iter().map(|a| a.data_type.without_low_cardinality().clone()).collect();
         let all = as_variant(types.iter());
@@ -376,8 +376,14 @@ pub fn common_or_variant(types: &[DataType]) -> Result<DataType> {
     common_value_type(&items)
 }
 
-/// The same without Variant: what the items of a literal have in common.
-fn common_number_type(arguments: &[ArgumentType]) -> Result<DataType> {
+/// The same without Variant: numbers without a supertype become Float64 or Int128.
+pub(super) fn common_number_type(arguments: &[ArgumentType]) -> Result<DataType> {
+    let types: Vec<DataType> = arguments.iter().map(|a| a.data_type.clone()).collect();
+    common_exact_type(arguments).or_else(|error| widened(&types).ok_or(error))
+}
+
+/// The least supertype, where UInt64 literals may count as Int64.
+fn common_exact_type(arguments: &[ArgumentType]) -> Result<DataType> {
     let mut types: Vec<DataType> = arguments.iter().map(|a| a.data_type.clone()).collect();
     let exact = common_type(&types);
     if exact.is_ok() {
@@ -457,6 +463,5 @@ fn common_literal_type(values: &[Value]) -> DataType {
         })
         .collect();
     // A mix without a common type shows up as an error where the literal is used.
-    let types: Vec<DataType> = arguments.iter().map(|a| a.data_type.clone()).collect();
-    common_number_type(&arguments).ok().or_else(|| widened(&types)).unwrap_or(DataType::String)
+    common_number_type(&arguments).unwrap_or(DataType::String)
 }

@@ -119,6 +119,16 @@ pub fn scatter(parts: &[(Vec<u32>, Column)], result: &DataType, rows: usize) -> 
     Ok(all.take(&UInt32Array::from(places)))
 }
 
+/// The value at `row` of a Variant or Dynamic as a column of one row and its own type; None for NULL.
+pub fn own_value(data_type: &DataType, array: &dyn Array, row: usize) -> Option<Column> {
+    let array = array.as_binary_opt::<i32>()?;
+    if array.is_null(row) {
+        return None;
+    }
+    let (own, payload) = open(data_type.inner(), array.value(row))?;
+    column_of(&own, std::iter::once(Some(payload))).ok()
+}
+
 /// The type of the value at `row`; None for NULL.
 pub fn type_at(column: &Column, row: usize) -> Option<DataType> {
     let array = column.array.as_binary_opt::<i32>()?;

@@ -7,7 +7,7 @@ const CANNOT_PARSE_DATETIME: u32 = 41;
 /// 999:59:59.
 const SECONDS_MAX: i64 = 3_599_999;
 
-/// Seconds of `[-]h:mm:ss`; a date before it is left out, a bare number is seconds.
+/// Seconds of `[-]h:mm:ss`; a bare number of two digits is seconds.
 pub fn parse_time(text: &[u8]) -> TextResult<i32> {
     let (ticks, used) = read(text, 0)?;
     finish(text, used, "Time")?;
@@ -47,13 +47,8 @@ fn digits(text: &[u8], at: usize, most: usize) -> (i64, usize) {
 
 /// Ticks and the bytes they took.
 fn read(text: &[u8], precision: u8) -> TextResult<(i64, usize)> {
-    // A date and a blank before the time.
-    let start = match text.get(10) {
-        Some(b' ' | b'T') if text[4] == b'-' && text[7] == b'-' => 11,
-        _ => 0,
-    };
-    let negative = text.get(start) == Some(&b'-');
-    let first = start + usize::from(negative);
+    let negative = text.first() == Some(&b'-');
+    let first = usize::from(negative);
     if !text.get(first).is_some_and(u8::is_ascii_digit) {
         return Err(TextError::new(
             CANNOT_PARSE_DATETIME,
@@ -73,7 +68,7 @@ fn read(text: &[u8], precision: u8) -> TextResult<(i64, usize)> {
             at = end;
         }
     } else {
-        (seconds, at) = digits(text, first, 9);
+        (seconds, at) = digits(text, first, 2);
     }
     seconds = seconds.min(SECONDS_MAX);
     let mut ticks = seconds * 10i64.pow(precision.min(9) as u32);

@@ -424,6 +424,7 @@ impl<'a> Parser<'a> {
             "Int128" => Int128,
             "Int256" => Int256,
             "Float32" => Float32,
+            "BFloat16" => BFloat16,
             "Float64" => Float64,
             "String" => String,
             "UUID" => Uuid,

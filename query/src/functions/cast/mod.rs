@@ -208,7 +208,11 @@ fn convert_plain(
         (Nothing, _) => Ok(Column::default_values(to.clone(), column.len()).array),
         (_, String) => text::to_text(column, context),
         (_, Json(_)) => run_time::to_json(column, to, mode, context),
-        (Json(_), _) => Err(unsupported(from, to)),
+        (Json(_), Array(_) | Tuple(_) | Map(..)) => Err(unsupported(from, to)),
+        (Json(_), _) => Err(Error::new(
+            codes::ILLEGAL_TYPE_OF_ARGUMENT,
+            format!("Illegal type JSON of argument of function to{to}"),
+        )),
         (FixedString(_), FixedString(_)) => text::resize(column, to, mode),
         (String | FixedString(_), _) => text::from_text(column, to, mode, context),
         (Bool | Enum8(_) | Enum16(_), FixedString(_)) => {

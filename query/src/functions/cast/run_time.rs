@@ -60,6 +60,16 @@ fn into(column: &Column, to: &DataType, mode: Mode, context: &QueryContext) -> R
         (DataType::Dynamic { .. }, DataType::Dynamic { .. }) => {
             Ok(Column { data_type: to.clone(), array: column.array.clone() })
         }
+        (DataType::Variant(own), DataType::Variant(types))
+            if !own.iter().all(|t| types.contains(t)) =>
+        {
+            Err(Error::new(
+                codes::CANNOT_CONVERT_TYPE,
+                format!(
+                    "Cannot convert type {from} to {to}. Conversion between Variant types is allowed only when new Variant type is an extension of an initial one"
+                ),
+            ))
+        }
         (from, _) if is_variant(from) => {
             let mut parts = vec![];
             for group in groups(column)? {
@@ -107,6 +117,8 @@ fn parse_all(column: &Column, to: &DataType, mode: Mode, context: &QueryContext)
             values.push(None);
             continue;
         }
+        // The mark of NULL is one in files only.
+        let infer = infer && strings.get(row) != b"\\N";
         match text::parse(to, strings.get(row), infer, context.time_zone) {
             Ok(Value::String(bytes)) => values.push(Some(bytes)),
             Ok(_) => values.push(None),

@@ -190,11 +190,7 @@ pub(crate) fn subcolumn_type(data_type: &DataType, name: &str) -> Option<DataTyp
         }
         DataType::Named { argument, .. } => subcolumn_type(argument, name),
         DataType::Dynamic { .. } => Some(element_type(&parse_data_type(name).ok()?)),
-        DataType::Array(item) => {
-            let self_typed = item.inner().is_run_time();
-            let inner = self_typed.then(|| subcolumn_type(item, name)).flatten()?;
-            Some(DataType::array(inner))
-        }
+        DataType::Array(item) => subcolumn_type(item, name).map(DataType::array),
         _ => None,
     }
 }
