@@ -148,6 +148,22 @@ pub struct Progress {
     pub written_bytes: AtomicU64,
     pub result_rows: AtomicU64,
     pub result_bytes: AtomicU64,
+    pub before_limit: BeforeLimit,
+}
+
+/// What the outermost LIMIT saw: ClickHouse's `rows_before_limit_at_least`. Rows that a scan left out
+/// because they could not be among the first are not counted.
+#[derive(Debug, Default)]
+pub struct BeforeLimit {
+    pub applied: AtomicBool,
+    pub rows: AtomicU64,
+}
+
+impl BeforeLimit {
+    /// The rows, if there was a LIMIT.
+    pub fn get(&self) -> Option<u64> {
+        self.applied.load(Ordering::Relaxed).then(|| self.rows.load(Ordering::Relaxed))
+    }
 }
 
 /// Memory account of one query (or, by `parent`, of all). Operators reserve before they grow.

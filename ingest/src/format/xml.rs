@@ -4,7 +4,7 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use pumphouse_query::error::Result;
 use pumphouse_query::text::write::{list_range, write_float64};
-use pumphouse_query::text::write_text;
+use pumphouse_query::text::{utf8, write_text};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
 
@@ -100,11 +100,11 @@ pub fn write_xml_value(
 }
 
 fn escape(text: &[u8], out: &mut Vec<u8>) {
-    for c in String::from_utf8_lossy(text).chars() {
-        match c {
-            '<' => out.extend_from_slice(b"&lt;"),
-            '&' => out.extend_from_slice(b"&amp;"),
-            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+    for b in utf8::valid(text).iter() {
+        match b {
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b => out.push(*b),
         }
     }
 }

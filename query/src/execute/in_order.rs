@@ -11,7 +11,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pumphouse_storage::{Block, Column, DataType, Value};
 
-use super::Env;
 use super::expression::{evaluate, evaluate_all, evaluate_mask};
 use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Forward, emit_in_order, for_each_index};
 use super::prewhere::Prewhere;
@@ -19,6 +18,7 @@ use super::scan::{Rows, ScanNode, known_conditions};
 use super::sort::{block_bytes, encoder_of, interleave};
 use super::sort_key::{SortEncoder, SortKeys};
 use super::transform::block_of;
+use super::{CountsBeforeLimit, Env};
 use crate::catalog::MorselSource;
 use crate::context::MemoryGuard;
 use crate::error::Result;
@@ -152,7 +152,14 @@ impl<'a> Reader<'a> {
             final_: false,
             hints,
         };
-        let env = Env { top: None, coded: None, best: None, first: None, ..env.clone() };
+        let env = Env {
+            top: None,
+            coded: None,
+            best: None,
+            first: None,
+            counts: CountsBeforeLimit::Nobody,
+            ..env.clone()
+        };
         let prewhere = node.conditions(None, &env).0;
         Ok(Some((Reader { order, node, prewhere, morsels, env }, parts)))
     }

@@ -2,6 +2,7 @@
 //! nothing more can come.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::Relaxed;
 
 use pumphouse_storage::{Block, Column, DataType};
 
@@ -10,7 +11,7 @@ use super::key_table::KeyTable;
 use super::pipeline::{Consumer, Driven, Flow, Forward, Ordered, Serial};
 use super::sort::encoder_of;
 use super::sort_key::{SortEncoder, SortKeys};
-use super::{Env, drive, in_order};
+use super::{CountsBeforeLimit, Env, drive, in_order};
 use crate::context::MemoryGuard;
 use crate::error::Result;
 use crate::optimize::shape::key;
@@ -25,21 +26,46 @@ pub(super) fn drive_limit(
     base: usize,
     consumer: &dyn Consumer,
 ) -> Result<Driven> {
+    let sorts = counting_sort(input);
+    let outermost = env.counts == CountsBeforeLimit::NextLimit;
+    let counts = match outermost && sorts {
+        true => CountsBeforeLimit::NextSort,
+        false => CountsBeforeLimit::Nobody,
+    };
+    let env = &Env { counts, ..env.clone() };
     let to_rows = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     let cut = Cut {
         skip: to_rows(offset),
         left: limit.map_or(usize::MAX, to_rows),
         ties: ties.map(|keys| Ties { keys, encoder: encoder_of(keys), last: None }),
         env,
+        seen: 0,
         next: Forward::new(consumer, base)?,
     };
     let ordered = Ordered::new(cut, 0, env.threads);
     let totals = if limit == Some(0) { None } else { drive(input, env, 0, &ordered)?.totals };
-    ordered.into_inner().next.close()?;
+    let cut = ordered.into_inner();
+    if outermost {
+        let before = &env.ctx.progress.before_limit;
+        before.applied.store(true, Relaxed);
+        // A sort that read only the first rows has counted none.
+        before.rows.fetch_max(cut.seen, Relaxed);
+    }
+    cut.next.close()?;
     Ok(Driven { morsels: 1, totals })
 }
 
+/// Whether the rows come from a sort that knows how many are wanted.
+fn counting_sort(input: &Plan) -> bool {
+    match &input.node {
+        PlanNode::Project { input, .. } => counting_sort(input),
+        PlanNode::Sort { limit, .. } => limit.is_some(),
+        _ => false,
+    }
+}
+
 struct Cut<'a> {
+    seen: u64,
     skip: usize,
     left: usize,
     ties: Option<Ties<'a>>,
@@ -73,6 +99,7 @@ impl Ties<'_> {
 
 impl Serial for Cut<'_> {
     fn block(&mut self, block: Block) -> Result<Flow> {
+        self.seen += block.rows() as u64;
         let skipped = self.skip.min(block.rows());
         self.skip -= skipped;
         let rows = self.left.min(block.rows() - skipped);

@@ -73,6 +73,16 @@ pub(crate) struct Env {
     best: Option<Arc<aggregate::BestGroups>>,
     /// The same, if it sorts by keys of the groups.
     first: Option<Arc<FirstGroups>>,
+    /// Who counts the rows before the outermost LIMIT.
+    counts: CountsBeforeLimit,
+}
+
+/// See `BeforeLimit`: a sort that knows its LIMIT lets only that many through, so it counts itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CountsBeforeLimit {
+    NextLimit,
+    NextSort,
+    Nobody,
 }
 
 /// Runs `plan` and gives its rows to `sink`.
@@ -84,6 +94,7 @@ pub fn run(plan: &Plan, ctx: &Arc<QueryContext>, sink: &mut dyn ResultSink) -> R
         coded: None,
         best: None,
         first: None,
+        counts: CountsBeforeLimit::NextLimit,
     };
     subquery::run_all(plan, &env)?;
     let totals = {

@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use arrow_array::{Array, UInt32Array};
 use parking_lot::Mutex;
@@ -21,7 +22,7 @@ use super::pipeline::{
 };
 use super::sort_key::{KeyOrder, SortEncoder, SortKeys};
 use super::top::TopHint;
-use super::{Env, drive};
+use super::{CountsBeforeLimit, Env, drive};
 use crate::context::MemoryGuard;
 use crate::error::{Error, Result, codes};
 use crate::optimize::read_in_order::FirstGroups;
@@ -60,11 +61,17 @@ pub(super) fn drive_sort(
     let exprs: Vec<&BoundExpr> = keys.iter().map(|k| &k.expr).collect();
     let top = keep.and_then(|_| TopHint::of(input, keys)).map(Arc::new);
     let runs = Mutex::new(vec![]);
-    let sorter = Sorter { env, encoder: encoder_of(keys), exprs, keep, top: top.clone(), runs };
+    let counts = env.counts == CountsBeforeLimit::NextSort;
+    let env = &Env { counts: CountsBeforeLimit::Nobody, ..env.clone() };
+    let sorter =
+        Sorter { counts, env, encoder: encoder_of(keys), exprs, keep, top: top.clone(), runs };
     let best = keep.and_then(|keep| BestGroups::of(input, keys, keep)).map(Arc::new);
     let first = FirstGroups::of(input, keys, limit.filter(|_| !fills), &env.ctx).map(Arc::new);
-    let below = Env { top: top.clone(), best, first, ..env.clone() };
+    let below = Env { top: top.clone(), best: best.clone(), first, ..env.clone() };
     let totals = drive(input, &below, 0, &sorter)?.totals;
+    if let Some(best) = best.filter(|_| counts) {
+        sorter.count(best.left_out());
+    }
     let runs = sorter.runs.into_inner();
     let (runs, guards): (Vec<Run>, Vec<MemoryGuard>) = runs.into_iter().unzip();
     let merge = Merge::new(&runs);
@@ -83,6 +90,8 @@ pub(super) fn drive_sort(
 }
 
 struct Sorter<'a> {
+    /// The rows that arrive are those before the outermost LIMIT.
+    counts: bool,
     env: &'a Env,
     encoder: SortEncoder,
     exprs: Vec<&'a BoundExpr>,
@@ -93,6 +102,12 @@ struct Sorter<'a> {
 }
 
 impl Sorter<'_> {
+    fn count(&self, rows: u64) {
+        if self.counts {
+            self.env.ctx.progress.before_limit.rows.fetch_add(rows, Relaxed);
+        }
+    }
+
     fn keys_of(&self, block: &Block) -> Result<SortKeys> {
         let columns = self
             .exprs
@@ -209,6 +224,7 @@ impl SortWorker<'_> {
 
 impl Worker for SortWorker<'_> {
     fn push(&mut self, block: Block) -> Result<Flow> {
+        self.shared.count(block.rows() as u64);
         let keys = self.shared.keys_of(&block)?;
         if self.run.rows() + block.rows() > u32::MAX as usize {
             return Err(Error::new(codes::TOO_MANY_ROWS, "too many rows to sort in one thread"));

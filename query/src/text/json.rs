@@ -11,6 +11,7 @@ use pumphouse_storage::DataType;
 use pumphouse_storage::run_time::{column_of, open};
 use pumphouse_storage::types::TimeZone;
 
+use super::utf8;
 use super::write::{bytes_at, list_range, write_plain};
 use crate::run_time::json as object_json;
 
@@ -304,15 +305,9 @@ impl JsonWriter<'_> {
 #[inline]
 pub fn write_json_string(bytes: &[u8], options: &JsonOptions, out: &mut Vec<u8>) {
     out.push(b'"');
-    if options.valid_utf8 && std::str::from_utf8(bytes).is_err() {
-        for chunk in bytes.utf8_chunks() {
-            escape(chunk.valid().as_bytes(), options, out);
-            if !chunk.invalid().is_empty() {
-                out.extend_from_slice("\u{fffd}".as_bytes());
-            }
-        }
-    } else {
-        escape(bytes, options, out);
+    match options.valid_utf8 {
+        true => escape(&utf8::valid(bytes), options, out),
+        false => escape(bytes, options, out),
     }
     out.push(b'"');
 }

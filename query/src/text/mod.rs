@@ -14,6 +14,7 @@ pub mod number;
 pub mod read;
 pub mod time;
 mod type_name;
+pub mod utf8;
 pub mod write;
 
 pub use address::{parse_ipv4, parse_ipv6, parse_uuid};

@@ -370,8 +370,9 @@ impl Work {
         let last = match outcome {
             Ok(()) => {
                 // Only a result has a profile.
+                let limit = self.context.get().and_then(|c| c.progress.before_limit.get());
                 let mut last = match output.has_result {
-                    true => packets::profile_info(output.rows, output.blocks, output.bytes),
+                    true => packets::profile_info(output.rows, output.blocks, output.bytes, limit),
                     false => vec![],
                 };
                 // Behind an INSERT with data clients take the end alone, old ones behind any.

@@ -88,6 +88,10 @@ impl BlockOutput for NativeOutput {
         self.data(server::TOTALS, block)
     }
 
+    fn extremes(&mut self, block: &Block) -> Result<()> {
+        self.data(server::EXTREMES, block)
+    }
+
     fn expect(&mut self, columns: &[(String, DataType)]) -> Result<()> {
         self.exchange.wants_data.store(true, Ordering::SeqCst);
         self.data(server::DATA, &empty(columns))

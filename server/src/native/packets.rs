@@ -32,6 +32,7 @@ pub mod server {
     pub const END_OF_STREAM: u8 = 5;
     pub const PROFILE_INFO: u8 = 6;
     pub const TOTALS: u8 = 7;
+    pub const EXTREMES: u8 = 8;
     pub const PROFILE_EVENTS: u8 = 14;
 }
 
@@ -288,13 +289,15 @@ pub fn progress(delta: &Progress, revision: u64) -> Vec<u8> {
     out
 }
 
-pub fn profile_info(rows: u64, blocks: u64, bytes: u64) -> Vec<u8> {
+pub fn profile_info(rows: u64, blocks: u64, bytes: u64, before_limit: Option<u64>) -> Vec<u8> {
     let mut out = vec![server::PROFILE_INFO];
     put_varint(&mut out, rows);
     put_varint(&mut out, blocks);
     put_varint(&mut out, bytes);
-    // No LIMIT was counted.
-    out.extend_from_slice(&[0, 0, 0]);
+    out.push(before_limit.is_some() as u8);
+    put_varint(&mut out, before_limit.unwrap_or(0));
+    // Whether the number before is one that was counted.
+    out.push(before_limit.is_some() as u8);
     out
 }
 

@@ -17,6 +17,7 @@ mod dictionary;
 mod drop;
 mod engine;
 mod external;
+mod extremes;
 mod freeze;
 mod function;
 mod function_table;
@@ -127,6 +128,8 @@ pub trait BlockOutput: Send {
     fn header(&mut self, schema: &[(String, DataType)]) -> Result<()>;
     fn block(&mut self, block: &Block) -> Result<()>;
     fn totals(&mut self, block: &Block) -> Result<()>;
+    /// Two rows: the minima and the maxima.
+    fn extremes(&mut self, block: &Block) -> Result<()>;
     /// An INSERT waits for blocks of these columns: they come through [`Input::rest`] in the Native format.
     fn expect(&mut self, columns: &[(String, DataType)]) -> Result<()>;
 }

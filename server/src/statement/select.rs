@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use pumphouse_ingest::format::{self, FormatWriter, WriterStatistics};
+use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::codes;
 use pumphouse_query::execute::{self, ResultSink};
 use pumphouse_query::plan::explain;
@@ -12,6 +13,7 @@ use pumphouse_query::{Error, Result, prepare, sql};
 use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::cached::{Keeping, Kept};
+use super::extremes::Extremes;
 use super::{BlockOutput, Output, Run};
 
 impl Run<'_> {
@@ -51,8 +53,10 @@ impl Run<'_> {
     ) -> Result<()> {
         if let Some(output) = self.output.blocks() {
             output.header(&plan.schema)?;
-            let sink = &mut BlockSink(output);
-            return execute::run(plan, self.context, &mut Keeping { sink, kept });
+            let mut sink = BlockSink { output, extremes: wanted(self.context) };
+            execute::run(plan, self.context, &mut Keeping { sink: &mut sink, kept })?;
+            let rows = sink.extremes.map_or(Ok(None), Extremes::take)?;
+            return rows.map_or(Ok(()), |rows| output.extremes(&rows));
         }
         let mut writer = self.writer(format)?;
         let mut buffer = Vec::with_capacity(64 << 10);
@@ -63,6 +67,7 @@ impl Run<'_> {
             context: self.context,
             buffer,
             totals: None,
+            extremes: wanted(self.context),
         };
         execute::run(plan, self.context, &mut Keeping { sink: &mut sink, kept })?;
         sink.finish()
@@ -83,6 +88,7 @@ impl Run<'_> {
             context: self.context,
             buffer,
             totals: None,
+            extremes: None,
         };
         sink.block(block.clone())?;
         sink.finish()
@@ -130,16 +136,27 @@ fn text_lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_string).collect()
 }
 
+/// A gatherer if the query has `extremes = 1`.
+fn wanted(context: &QueryContext) -> Option<Extremes> {
+    (context.settings.u64("extremes", 0) != 0).then(Extremes::default)
+}
+
 /// Hands blocks on as they are.
-struct BlockSink<'a>(&'a mut dyn BlockOutput);
+struct BlockSink<'a> {
+    output: &'a mut dyn BlockOutput,
+    extremes: Option<Extremes>,
+}
 
 impl ResultSink for BlockSink<'_> {
     fn block(&mut self, block: Block) -> Result<()> {
-        self.0.block(&block)
+        if let Some(extremes) = &mut self.extremes {
+            extremes.add(&block);
+        }
+        self.output.block(&block)
     }
 
     fn totals(&mut self, block: Block) -> Result<()> {
-        self.0.totals(&block)
+        self.output.totals(&block)
     }
 }
 
@@ -147,9 +164,10 @@ impl ResultSink for BlockSink<'_> {
 struct FormatSink<'a> {
     writer: &'a mut dyn FormatWriter,
     output: &'a mut dyn Output,
-    context: &'a pumphouse_query::context::QueryContext,
+    context: &'a QueryContext,
     buffer: Vec<u8>,
     totals: Option<Block>,
+    extremes: Option<Extremes>,
 }
 
 impl FormatSink<'_> {
@@ -163,9 +181,12 @@ impl FormatSink<'_> {
         if let Some(totals) = self.totals.take() {
             self.writer.totals(&totals, &mut self.buffer)?;
         }
+        if let Some(rows) = self.extremes.take().map_or(Ok(None), Extremes::take)? {
+            self.writer.extremes(&rows, &mut self.buffer)?;
+        }
         let progress = &self.context.progress;
         let statistics = WriterStatistics {
-            rows_before_limit: None,
+            rows_before_limit: progress.before_limit.get(),
             elapsed_seconds: self.context.elapsed().as_secs_f64(),
             rows_read: progress.read_rows.load(Ordering::Relaxed),
             bytes_read: progress.read_bytes.load(Ordering::Relaxed),
@@ -177,6 +198,9 @@ impl FormatSink<'_> {
 
 impl ResultSink for FormatSink<'_> {
     fn block(&mut self, block: Block) -> Result<()> {
+        if let Some(extremes) = &mut self.extremes {
+            extremes.add(&block);
+        }
         self.writer.block(&block, &mut self.buffer)?;
         // Small results go out in one piece.
         if self.buffer.len() >= 64 << 10 {

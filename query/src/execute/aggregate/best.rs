@@ -21,6 +21,8 @@ pub(in crate::execute) struct BestGroups {
     alone: bool,
     /// The least score that is still wanted.
     bar: AtomicU64,
+    /// Groups that were not picked.
+    left_out: AtomicU64,
 }
 
 impl BestGroups {
@@ -37,6 +39,7 @@ impl BestGroups {
             keep,
             alone: keys.len() == 1,
             bar: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
         })
     }
 
@@ -44,8 +47,20 @@ impl BestGroups {
         self.aggregate
     }
 
+    /// How many groups have not been picked so far.
+    pub fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
     /// The groups that are wanted, by number, of groups whose results order like `words`.
-    pub fn pick(&self, mut words: Vec<u64>) -> Vec<u32> {
+    pub fn pick(&self, words: Vec<u64>) -> Vec<u32> {
+        let groups = words.len();
+        let picked = self.better(words);
+        self.left_out.fetch_add((groups - picked.len()) as u64, Ordering::Relaxed);
+        picked
+    }
+
+    fn better(&self, mut words: Vec<u64>) -> Vec<u32> {
         if !self.descending {
             words.iter_mut().for_each(|w| *w = !*w);
         }
@@ -88,7 +103,14 @@ mod tests {
     use super::*;
 
     fn best(descending: bool, keep: usize, alone: bool) -> BestGroups {
-        BestGroups { aggregate: 0, descending, keep, alone, bar: AtomicU64::new(0) }
+        BestGroups {
+            aggregate: 0,
+            descending,
+            keep,
+            alone,
+            bar: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
+        }
     }
 
     #[test]
