@@ -13,6 +13,7 @@ mod client_command;
 mod clients;
 mod coverage;
 mod demo;
+mod formats;
 mod generated;
 mod health;
 mod hostile_clients;

@@ -6,6 +6,7 @@ use super::columns::RowBuilder;
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
 use super::json_each_row::{Framing, Next, check_room, full_at, parse_error};
 use super::json_skip::skip_value;
+use super::json_strings::read_text_value;
 use super::json_value::{
     Failure, Step, expect, expected, fail, read_string, read_value, skip_spaces,
 };
@@ -17,6 +18,8 @@ const CUT_BYTES: usize = 64;
 pub struct JsonCompactReader {
     rows: RowBuilder,
     header: Header,
+    /// Every value is a string that holds its text.
+    texts: bool,
     options: FormatOptions,
     fields: Option<FieldColumns>,
     framing: Framing,
@@ -34,10 +37,12 @@ impl JsonCompactReader {
         columns: &[InputColumn],
         options: &FormatOptions,
         header: Header,
+        texts: bool,
     ) -> error::Result<Box<dyn FormatReader>> {
         Ok(Box::new(JsonCompactReader {
             rows: RowBuilder::new(columns, options.time_zone),
             header,
+            texts,
             options: options.clone(),
             fields: None,
             framing: Framing::default(),
@@ -73,14 +78,21 @@ impl JsonCompactReader {
                 None => skip_value(bytes, at)?,
                 Some(c) => {
                     let slot = &mut self.rows.slots[*c];
-                    let null = bytes.get(at) == Some(&b'n') && !slot.builder.nullable;
-                    let end = read_value(&mut slot.builder, bytes, at).map_err(|mut e| {
+                    let null = bytes.get(at) == Some(&b'n');
+                    let (end, null) = match self.texts {
+                        false => read_value(&mut slot.builder, bytes, at).map(|end| (end, null)),
+                        true => {
+                            let zone = self.options.time_zone;
+                            read_text_value(&mut slot.builder, bytes, at, zone)
+                        }
+                    }
+                    .map_err(|mut e| {
                         e.column = Some(slot.name.clone());
                         e
                     })?;
                     slot.filled = row + 1;
                     seen += 1;
-                    if null {
+                    if null && !slot.builder.nullable {
                         self.rows.mark_absent(*c);
                     }
                     end

@@ -8,9 +8,11 @@
 use std::collections::HashMap;
 
 use pumphouse_query::error::{self, codes};
+use pumphouse_storage::types::TimeZone;
 
 use super::columns::{BUFFERED_BYTES_MAX, RowBuilder};
 use super::json_skip::skip_value;
+use super::json_strings::read_text_value;
 use super::json_value::{Failure, Step, expect, expected, fail, read_string, read_value};
 use super::json_value::{excerpt, skip_spaces};
 use super::scan::Pattern;
@@ -155,20 +157,25 @@ pub struct JsonEachRowReader {
     rows: RowBuilder,
     keys: Keys,
     skip_unknown: bool,
+    /// Every value is a string that holds its text; times in that zone.
+    texts: Option<TimeZone>,
     framing: Framing,
     /// A stream's part shorter than this was seen to hold no whole row.
     retry_bytes: usize,
 }
 
 impl JsonEachRowReader {
+    /// `texts`: values are strings that hold their text (JSONStringsEachRow).
     pub fn boxed(
         columns: &[InputColumn],
         options: &FormatOptions,
+        texts: bool,
     ) -> error::Result<Box<dyn FormatReader>> {
         Ok(Box::new(JsonEachRowReader {
             rows: RowBuilder::new(columns, options.time_zone),
             keys: Keys::new(columns),
             skip_unknown: options.settings.bool("input_format_skip_unknown_fields", true),
+            texts: texts.then_some(options.time_zone),
             framing: Framing::default(),
             retry_bytes: 0,
         }))
@@ -208,12 +215,15 @@ impl JsonEachRowReader {
                         }
                         skip_value(bytes, at)?
                     } else {
-                        let null = bytes.get(at) == Some(&b'n') && !slot.builder.nullable;
-                        let end = read_value(&mut slot.builder, bytes, at)
-                            .map_err(|e| in_column(e, &slot.name))?;
+                        let null = bytes.get(at) == Some(&b'n');
+                        let (end, null) = match self.texts {
+                            None => read_value(&mut slot.builder, bytes, at).map(|end| (end, null)),
+                            Some(zone) => read_text_value(&mut slot.builder, bytes, at, zone),
+                        }
+                        .map_err(|e| in_column(e, &slot.name))?;
                         slot.filled = row + 1;
                         seen += 1;
-                        if null {
+                        if null && !slot.builder.nullable {
                             self.rows.mark_absent(c);
                         }
                         end

@@ -46,10 +46,10 @@ impl JsonDocumentReader {
     ) -> Result<Box<dyn FormatReader>> {
         let target = match document {
             Document::NamedRows | Document::Rows(Layout::Objects) => {
-                Target::Rows(JsonEachRowReader::boxed(columns, options)?)
+                Target::Rows(JsonEachRowReader::boxed(columns, options, false)?)
             }
             Document::Rows(Layout::Arrays) => {
-                Target::Rows(JsonCompactReader::boxed(columns, options, Header::Names)?)
+                Target::Rows(JsonCompactReader::boxed(columns, options, Header::Names, false)?)
             }
             Document::Rows(_) => Target::Columns(RowBuilder::new(columns, options.time_zone)),
         };

@@ -11,7 +11,9 @@ mod columns;
 mod csv;
 mod custom;
 mod fields;
+mod form;
 mod header;
+mod hive_text;
 mod infer;
 mod json_compact;
 mod json_document;
@@ -20,6 +22,7 @@ mod json_input;
 mod json_progress;
 mod json_rows;
 mod json_skip;
+mod json_strings;
 mod json_value;
 mod keyed;
 mod markdown;
@@ -27,6 +30,7 @@ mod msg_pack;
 pub mod native;
 mod plain;
 mod pretty;
+mod prometheus;
 mod protobuf;
 mod regexp;
 mod registry;
@@ -39,6 +43,7 @@ pub mod schema_files;
 mod schema_registry;
 mod tab_separated;
 mod template;
+mod tolerant;
 mod values;
 mod vertical;
 mod xml;
@@ -174,7 +179,7 @@ pub fn reader(
 ) -> Result<Box<dyn FormatReader>> {
     let format = known(name)?;
     match format.reader {
-        Some(make) => make(columns, options),
+        Some(make) => Ok(tolerant::patient(format.name, make(columns, options)?, options)),
         None => Err(unsuitable(name, "input")),
     }
 }
@@ -189,8 +194,7 @@ pub fn writer(name: &str, options: &FormatOptions) -> Result<Box<dyn FormatWrite
 }
 
 /// Formats of ClickHouse that are not there.
-const REFUSED: &[&str] =
-    &["ORC", "CapnProto", "Npy", "One", "Form", "MySQLDump", "MySQLWire", "BSONEachRow"];
+const REFUSED: &[&str] = &["ORC", "CapnProto", "Npy", "MySQLDump", "MySQLWire", "BSONEachRow"];
 
 fn known(name: &str) -> Result<&'static Format> {
     if REFUSED.contains(&name) && lookup(name).is_none() {

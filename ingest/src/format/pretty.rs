@@ -4,11 +4,14 @@
 //! Few rows of many wide columns, or of values with line breaks, fall back to Vertical. Shows
 //! `output_format_pretty_max_rows` rows.
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
 use pumphouse_query::error::Result;
 use pumphouse_query::text::json::write_json_indented;
-use pumphouse_query::text::{JsonOptions, write_text};
-use pumphouse_storage::types::TimeZone;
-use pumphouse_storage::{Block, Column, DataType};
+use pumphouse_query::text::write::list_range;
+use pumphouse_query::text::{JsonOptions, write_quoted, write_text};
+use pumphouse_storage::types::{TimeZone, TupleElement};
+use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::json_rows::{NULL_TEXT, json_options};
 use super::vertical::{labels, write_row_title, write_rows};
@@ -36,6 +39,8 @@ pub struct PrettyWriter {
     rows_max: usize,
     pad_max: usize,
     value_width_max: usize,
+    name_cut_to: usize,
+    name_cut_spare: usize,
     row_numbers: bool,
     fallback: bool,
     footer: bool,
@@ -45,9 +50,19 @@ pub struct PrettyWriter {
     tail: Vec<u8>,
 }
 
-/// Columns on a screen that the text takes: wide characters two, combining ones none.
+/// Columns on a screen that the text takes: wide characters two, combining ones and bytes that are no
+/// UTF-8 none. `at` is the column that it begins in: a tab goes to the next multiple of eight.
+pub fn display_width_at(text: &[u8], at: usize) -> usize {
+    let mut width = 0;
+    for c in text.utf8_chunks().flat_map(|chunk| chunk.valid().chars()) {
+        width += if c == '\t' { 8 - (at + width) % 8 } else { char_width(c) };
+    }
+    width
+}
+
+/// The same from the left edge.
 pub fn display_width(text: &[u8]) -> usize {
-    String::from_utf8_lossy(text).chars().map(char_width).sum()
+    display_width_at(text, 0)
 }
 
 fn char_width(c: char) -> usize {
@@ -75,7 +90,8 @@ fn char_width(c: char) -> usize {
 /// Numbers, dates and times stand at the right.
 pub fn right_aligned(dt: &DataType) -> bool {
     let dt = dt.inner();
-    dt.is_date_or_time() || (dt.is_number() && *dt != DataType::Bool)
+    let number = dt.is_number() && *dt != DataType::Bool;
+    number || dt.is_date_or_time() || matches!(dt, DataType::Interval(_))
 }
 
 /// "1.23 million" for a number past a million.
@@ -83,7 +99,10 @@ pub fn number_tip(column: &Column, row: usize) -> Option<String> {
     if !column.data_type.inner().is_number() || column.is_null(row) {
         return None;
     }
-    let value = column.value(row).as_f64()?;
+    let value = match column.value(row) {
+        Value::UInt128(v) => v as f64,
+        value => value.as_f64()?,
+    };
     let magnitude = value.abs();
     // ClickHouse gives none for numbers of 18 to 20 digits.
     if !magnitude.is_finite() || magnitude <= 1e6 || (1e17..1e20).contains(&magnitude) {
@@ -111,25 +130,113 @@ pub fn number_tip(column: &Column, row: usize) -> Option<String> {
     Some(format!("{:.2} {}", value / unit, NAMES[step]))
 }
 
-/// A value's text in a table; named tuples as indented JSON.
+/// A value's text in a table; named tuples, also inside of others, as indented JSON.
 pub fn write_pretty_value(column: &Column, row: usize, zone: TimeZone, out: &mut Vec<u8>) {
     let (dt, array) = (&column.data_type, column.array.as_ref());
-    if let DataType::Tuple(elements) = dt
-        && !elements.is_empty()
-        && elements.iter().all(|e| e.name.is_some())
-    {
-        let options = JsonOptions { indent: " ", indent_more: " ", ..JsonOptions::default() };
-        return write_json_indented(dt, array, row, zone, &options, 0, out);
+    match has_named_tuple(dt) {
+        true => write_nested(dt, array, row, zone, out),
+        false => write_text(dt, array, row, zone, out),
     }
-    write_text(dt, array, row, zone, out);
+}
+
+fn is_named(elements: &[TupleElement]) -> bool {
+    !elements.is_empty() && elements.iter().all(|e| e.name.is_some())
+}
+
+fn has_named_tuple(dt: &DataType) -> bool {
+    match dt {
+        DataType::Tuple(elements) => {
+            is_named(elements) || elements.iter().any(|e| has_named_tuple(&e.data_type))
+        }
+        DataType::Array(element) => has_named_tuple(element),
+        DataType::Map(key, value) => has_named_tuple(key) || has_named_tuple(value),
+        _ => false,
+    }
+}
+
+/// A value of a type that holds a named tuple; what holds none is quoted as in any collection.
+fn write_nested(dt: &DataType, array: &dyn Array, row: usize, zone: TimeZone, out: &mut Vec<u8>) {
+    match dt {
+        DataType::Tuple(elements) if is_named(elements) => {
+            let options = JsonOptions { indent: " ", indent_more: " ", ..JsonOptions::default() };
+            write_json_indented(dt, array, row, zone, &options, 0, out);
+        }
+        DataType::Tuple(elements) if has_named_tuple(dt) => {
+            out.push(b'(');
+            for (i, e) in elements.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_nested(&e.data_type, array.as_struct().column(i).as_ref(), row, zone, out);
+            }
+            out.push(b')');
+        }
+        DataType::Array(element) if has_named_tuple(dt) => {
+            let (items, from, to) = list_range(array, row);
+            out.push(b'[');
+            for at in from..to {
+                if at > from {
+                    out.push(b',');
+                }
+                write_nested(element, items, at, zone, out);
+            }
+            out.push(b']');
+        }
+        DataType::Map(key, value) if has_named_tuple(dt) => {
+            let (entries, from, to) = list_range(array, row);
+            let entries = entries.as_struct();
+            out.push(b'{');
+            for at in from..to {
+                if at > from {
+                    out.push(b',');
+                }
+                write_nested(key, entries.column(0).as_ref(), at, zone, out);
+                out.push(b':');
+                write_nested(value, entries.column(1).as_ref(), at, zone, out);
+            }
+            out.push(b'}');
+        }
+        dt => write_quoted(dt, array, row, zone, out),
+    }
+}
+
+/// A name that is no plain word is cut in its middle where it is wider than its values need.
+fn cut_name(
+    name: &str,
+    value_width: usize,
+    cut_to: usize,
+    spare: usize,
+) -> Option<(String, usize)> {
+    let target = cut_to.max(value_width);
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if cut_to == 0 || plain || display_width(name.as_bytes()) <= target + spare {
+        return None;
+    }
+    let mut width = 0;
+    let fits = |c: &char| {
+        width += char_width(*c);
+        width <= target / 2
+    };
+    let front: String = name.chars().take_while(fits).collect();
+    let (mut back, mut width) = (name.len(), 0);
+    for (at, c) in name.char_indices().rev() {
+        if width >= target - target / 2 - 1 {
+            break;
+        }
+        (back, width) = (at, width + char_width(c));
+    }
+    Some((format!("{front}⋯{}", &name[back..]), target))
 }
 
 /// One table's texts: by column, then row.
 struct Cells {
     names: Vec<String>,
+    name_widths: Vec<usize>,
     right: Vec<bool>,
     texts: Vec<Vec<Vec<u8>>>,
     widths: Vec<usize>,
+    /// The column of the screen that the first cell's text begins in.
+    left: usize,
     multiline: bool,
     rows: usize,
 }
@@ -144,6 +251,11 @@ impl PrettyWriter {
             rows_max: number("output_format_pretty_max_rows", 1000),
             pad_max: number("output_format_pretty_max_column_pad_width", 250),
             value_width_max: number("output_format_pretty_max_value_width", 10000),
+            name_cut_to: number("output_format_pretty_max_column_name_width_cut_to", 24),
+            name_cut_spare: number(
+                "output_format_pretty_max_column_name_width_min_chars_to_cut",
+                4,
+            ),
             row_numbers: options.settings.bool("output_format_pretty_row_numbers", true),
             fallback: options.settings.bool("output_format_pretty_fallback_to_vertical", true),
             footer: options.settings.bool("output_format_pretty_display_footer_column_names", true),
@@ -154,43 +266,59 @@ impl PrettyWriter {
         }))
     }
 
-    fn cells(&self, blocks: &[Block]) -> Cells {
-        let names: Vec<String> = self.schema.iter().map(|(n, _)| n.clone()).collect();
-        let right = self.schema.iter().map(|(_, dt)| right_aligned(dt)).collect();
+    fn cells(&self, blocks: &[Block], number_width: usize) -> Cells {
+        let columns = self.schema.len();
         let rows = blocks.iter().map(Block::rows).sum();
         let mut cells = Cells {
-            widths: names.iter().map(|n| display_width(n.as_bytes())).collect(),
-            names,
-            right,
-            texts: vec![vec![]; self.schema.len()],
+            names: Vec::with_capacity(columns),
+            name_widths: Vec::with_capacity(columns),
+            right: self.schema.iter().map(|(_, dt)| right_aligned(dt)).collect(),
+            texts: vec![vec![]; columns],
+            widths: Vec::with_capacity(columns),
+            left: number_width + 2,
             multiline: false,
             rows,
         };
-        let single = self.schema.len() == 1 && rows == 1;
-        for block in blocks {
-            for (i, column) in block.columns.iter().enumerate() {
+        let mut at = cells.left;
+        for (i, (name, _)) in self.schema.iter().enumerate() {
+            let mut width = 0;
+            for block in blocks {
                 for row in 0..block.rows() {
-                    let mut text = vec![];
-                    if column.is_null(row) {
-                        text.extend_from_slice(NULL_TEXT.as_bytes());
-                    } else {
-                        write_pretty_value(column, row, self.zone, &mut text);
-                    }
-                    if !single {
-                        cut_to_width(&mut text, self.value_width_max);
-                    }
-                    let width = text.split(|b| *b == b'\n').map(display_width).max().unwrap_or(0);
+                    let text = self.text(&block.columns[i], row, columns == 1 && rows == 1);
+                    let lines = text.split(|b| *b == b'\n');
+                    let widest = lines.map(|line| display_width_at(line, at)).max().unwrap_or(0);
+                    width = width.max(widest.min(self.pad_max));
                     cells.multiline |= text.contains(&b'\n');
-                    cells.widths[i] = cells.widths[i].max(width.min(self.pad_max));
                     cells.texts[i].push(text);
                 }
             }
+            let cut = cut_name(name, width, self.name_cut_to, self.name_cut_spare);
+            let (name, name_width) =
+                cut.unwrap_or_else(|| (name.clone(), display_width_at(name.as_bytes(), at)));
+            cells.names.push(name);
+            cells.name_widths.push(name_width);
+            cells.widths.push(width.max(name_width));
+            at += width.max(name_width) + 3;
         }
         cells
     }
 
+    fn text(&self, column: &Column, row: usize, single: bool) -> Vec<u8> {
+        let mut text = vec![];
+        if column.is_null(row) {
+            text.extend_from_slice(NULL_TEXT.as_bytes());
+        } else {
+            write_pretty_value(column, row, self.zone, &mut text);
+        }
+        if !single {
+            cut_to_width(&mut text, self.value_width_max);
+        }
+        text
+    }
+
     fn table(&self, blocks: &[Block], shown: usize, out: &mut Vec<u8>) {
-        let cells = self.cells(blocks);
+        let number_width = if self.row_numbers { digits(shown) + 2 } else { 0 };
+        let cells = self.cells(blocks, number_width);
         if cells.rows == 0 {
             return;
         }
@@ -202,11 +330,13 @@ impl PrettyWriter {
         {
             return self.vertical(blocks, out);
         }
-        let number_width = if self.row_numbers { digits(shown) + 2 } else { 0 };
         let margin = " ".repeat(number_width);
         let table = Table { style: self.style, cells: &cells, margin: &margin };
         table.header(out);
-        for row in 0..cells.rows {
+        let last = blocks.iter().flat_map(|block| {
+            (0..block.rows()).map(move |row| number_tip(block.columns.last()?, row))
+        });
+        for (row, tip) in last.enumerate() {
             if row > 0 && self.style == Style::Grid {
                 table.line("├", "─", "┼", "┤", out);
             }
@@ -216,9 +346,6 @@ impl PrettyWriter {
             } else {
                 String::new()
             };
-            let tip = (cells.rows == 1 && cells.names.len() == 1)
-                .then(|| number_tip(&blocks[0].columns[0], 0))
-                .flatten();
             table.row(row, &label, tip.as_deref(), out);
         }
         table.end(self.footer && cells.rows >= FOOTER_ROWS_MIN, out);
@@ -288,8 +415,7 @@ impl Table<'_> {
         out.extend_from_slice(self.margin.as_bytes());
         let count = self.cells.names.len();
         for (i, name) in self.cells.names.iter().enumerate() {
-            let padding =
-                self.cells.widths[i] - display_width(name.as_bytes()).min(self.cells.widths[i]);
+            let padding = self.cells.widths[i] - self.cells.name_widths[i];
             let (bar, fill) = match self.style {
                 Style::Grid => ("┃ ", " "),
                 Style::Compact => ("─", "─"),
@@ -354,20 +480,22 @@ impl Table<'_> {
         let lines = pieces.iter().map(Vec::len).max().unwrap_or(1);
         for line in 0..lines {
             out.extend_from_slice(if line == 0 { label } else { self.margin }.as_bytes());
+            let mut at = self.cells.left;
             for (i, parts) in pieces.iter().enumerate() {
-                self.cell(i, parts, line, out);
+                self.cell(i, parts, line, at, out);
+                at += self.cells.widths[i] + 3;
             }
             if self.style != Style::Space {
                 out.extend_from_slice("│".as_bytes());
             }
-            if let Some(tip) = tip {
+            if let Some(tip) = tip.filter(|_| line == 0) {
                 out.extend_from_slice(format!(" -- {tip}").as_bytes());
             }
             out.push(b'\n');
         }
     }
 
-    fn cell(&self, i: usize, parts: &[&[u8]], line: usize, out: &mut Vec<u8>) {
+    fn cell(&self, i: usize, parts: &[&[u8]], line: usize, at: usize, out: &mut Vec<u8>) {
         let text = parts.get(line).copied().unwrap_or(b"");
         let bar = match self.style {
             Style::Space if i == 0 => "",
@@ -377,7 +505,7 @@ impl Table<'_> {
         out.extend_from_slice(bar.as_bytes());
         let continues = line > 0 && line < parts.len();
         out.extend_from_slice(if continues { "↳" } else { " " }.as_bytes());
-        let padding = self.cells.widths[i].saturating_sub(display_width(text));
+        let padding = self.cells.widths[i].saturating_sub(display_width_at(text, at));
         let padding = " ".repeat(padding);
         if self.cells.right[i] {
             out.extend_from_slice(padding.as_bytes());

@@ -1,0 +1,124 @@
+"""Every format for every result shape, our server against the real ClickHouse engine, byte for byte.
+
+    matrix.py PORT SHARE
+
+Output: the same query in the same format. Input: what ClickHouse wrote is read by both with `format(…)` and
+must give the same rows or the same error code. Of all pairs of shape and format every SHARE-th is compared
+(1 = all). Ends with 1 and prints the differences if there are any.
+"""
+
+import json
+import os
+import re
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from chdb import session
+
+PORT, SHARE = sys.argv[1], int(sys.argv[2])
+HERE = os.path.dirname(os.path.abspath(__file__))
+JSON = ["", "Strings", "Compact", "CompactStrings", "Columns", "CompactColumns", "ColumnsWithMetadata",
+        "EachRow", "StringsEachRow", "CompactEachRow", "CompactStringsEachRow", "ObjectEachRow",
+        "CompactEachRowWithNames", "CompactEachRowWithNamesAndTypes", "CompactStringsEachRowWithNames",
+        "CompactStringsEachRowWithNamesAndTypes"]
+PROGRESS = ["JSONEachRowWithProgress", "JSONStringsEachRowWithProgress", "JSONCompactEachRowWithProgress",
+            "JSONCompactStringsEachRowWithProgress"]
+BOTH_WAYS = ["JSON" + name for name in JSON if name not in ("Strings", "CompactStrings")] + [
+    "CSV", "CSVWithNames", "CSVWithNamesAndTypes", "CustomSeparated", "CustomSeparatedWithNames",
+    "CustomSeparatedWithNamesAndTypes", "MsgPack", "Native", "RowBinary", "RowBinaryWithNames",
+    "RowBinaryWithNamesAndTypes", "TSKV", "TabSeparated", "TabSeparatedRaw", "TabSeparatedWithNames",
+    "TabSeparatedWithNamesAndTypes", "Values"]
+OUTPUT = BOTH_WAYS + PROGRESS + [
+    "JSONStrings", "JSONCompactStrings", "LineAsString", "Markdown", "Pretty", "PrettyCompact",
+    "PrettyCompactMonoBlock", "PrettyCompactNoEscapes", "PrettyJSONEachRow", "PrettyMonoBlock",
+    "PrettyNoEscapes", "PrettySpace", "PrettySpaceNoEscapes", "SQLInsert", "TabSeparatedRawWithNames",
+    "TabSeparatedRawWithNamesAndTypes", "Vertical", "XML"]
+
+oracle = session.Session()
+oracle.query("SET output_format_write_statistics = 0, output_format_pretty_color = 0, session_timezone = 'UTC'")
+
+
+def clickhouse(sql, form):
+    try:
+        return oracle.query(sql, form).bytes()
+    except Exception as error:
+        return code(str(error))
+
+
+def pumphouse(sql, form):
+    settings = {"default_format": form, "output_format_write_statistics": "0",
+                "output_format_pretty_color": "0", "session_timezone": "UTC",
+                "http_write_exception_in_output_format": "0"}
+    address = f"http://127.0.0.1:{PORT}/?{urllib.parse.urlencode(settings)}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, data=sql.encode()), timeout=60) as answer:
+            return answer.read()
+    except urllib.error.HTTPError as error:
+        return code(error.read().decode())
+
+
+def code(text):
+    found = re.search(r"Code: (\d+)", text)
+    return f"error {found.group(1) if found else text[:200]}"
+
+
+def comparable(data, form):
+    """Without what says how the query ran rather than what it gave."""
+    if isinstance(data, str):
+        return data
+    if form in PROGRESS:
+        data = b"\n".join(line for line in data.split(b"\n") if not line.startswith(b'{"progress"'))
+    data = re.sub(rb',\n\n\t"rows_before_limit_at_least": \d+', b"", data)
+    data = re.sub(rb'\{"rows_before_limit_at_least":\d+\}\n?', b"", data)
+    return re.sub(rb"\t<rows_before_limit_at_least>\d+</rows_before_limit_at_least>\n", b"", data)
+
+
+def literal(data):
+    return "'" + "".join(f"\\x{byte:02X}" for byte in data) + "'"
+
+
+def readings(sql, form, data):
+    """Both engines' rows of `data`."""
+    described = clickhouse(f"DESCRIBE ({sql})", "JSONCompact")
+    if isinstance(described, str):
+        return None
+    columns = [row[:2] for row in json.loads(described)["data"]]
+    structure = ", ".join(f"`{name}` {kind}" for name, kind in columns)
+    # Names and types that no text holds unquoted, or that no column has.
+    if any(set(name) & set("`\\\t") or "Nothing" in kind or kind == "Tuple()" for name, kind in columns):
+        return None
+    structure = structure.replace("\\", "\\\\").replace("'", "\\'")
+    query = f"SELECT * FROM format({form}, '{structure}', {literal(data)})"
+    return pumphouse(query, "TabSeparated"), clickhouse(query, "TabSeparated")
+
+
+def main():
+    with open(os.path.join(HERE, "shapes.sql")) as file:
+        shapes = [line.strip() for line in file if line.strip() and not line.startswith("--")]
+    compared, differing = 0, []
+
+    def compare(what, sql, ours, theirs):
+        nonlocal compared
+        compared += 1
+        if ours != theirs:
+            differing.append(f"{what}: {sql[:300]}\n   ClickHouse: {theirs[:600]!r}\n   Pumphouse:  {ours[:600]!r}")
+
+    for number, sql in enumerate(shapes):
+        for place, form in enumerate(OUTPUT):
+            if (number + place) % SHARE:
+                continue
+            theirs = clickhouse(sql, form)
+            compare(form, sql, comparable(pumphouse(sql, form), form), comparable(theirs, form))
+            if form in BOTH_WAYS and not isinstance(theirs, str) and len(theirs) < 100_000:
+                rows = readings(sql, form, theirs)
+                if rows:
+                    compare(f"reading {form}", sql, *rows)
+    print(f"{compared} comparisons over {len(shapes)} shapes and {len(OUTPUT)} formats, {len(differing)} differ")
+    for difference in differing:
+        print(difference)
+    sys.exit(1 if differing else 0)
+
+
+main()
