@@ -4,10 +4,14 @@
 //! Few rows of many wide columns, or of values with line breaks, fall back to Vertical. Shows
 //! `output_format_pretty_max_rows` rows.
 
+use std::collections::VecDeque;
+
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
+use arrow_buffer::i256;
 use pumphouse_query::error::Result;
 use pumphouse_query::text::json::write_json_indented;
+use pumphouse_query::text::quantity::readable_quantity;
 use pumphouse_query::text::write::list_range;
 use pumphouse_query::text::{JsonOptions, write_quoted, write_text};
 use pumphouse_storage::types::{TimeZone, TupleElement};
@@ -45,8 +49,11 @@ pub struct PrettyWriter {
     fallback: bool,
     footer: bool,
     schema: Vec<(String, DataType)>,
-    kept: Vec<Block>,
+    /// The first rows, and the last of those behind them.
+    first: Vec<Block>,
+    last: VecDeque<Block>,
     rows: usize,
+    /// Totals and extremes.
     tail: Vec<u8>,
 }
 
@@ -101,6 +108,8 @@ pub fn number_tip(column: &Column, row: usize) -> Option<String> {
     }
     let value = match column.value(row) {
         Value::UInt128(v) => v as f64,
+        Value::Int256(v) if *column.data_type.inner() == DataType::UInt256 => unsigned(v),
+        Value::Int256(v) => v.to_string().parse().ok()?,
         value => value.as_f64()?,
     };
     let magnitude = value.abs();
@@ -108,26 +117,13 @@ pub fn number_tip(column: &Column, row: usize) -> Option<String> {
     if !magnitude.is_finite() || magnitude <= 1e6 || (1e17..1e20).contains(&magnitude) {
         return None;
     }
-    const NAMES: [&str; 11] = [
-        "million",
-        "billion",
-        "trillion",
-        "quadrillion",
-        "quintillion",
-        "sextillion",
-        "septillion",
-        "octillion",
-        "nonillion",
-        "undecillion",
-        "duodecillion",
-    ];
-    let (mut step, mut unit) = (0, 1e6);
-    while step + 1 < NAMES.len() && magnitude >= unit * if step == 8 { 1e6 } else { 1e3 } {
-        // It knows no decillion.
-        unit *= if step == 8 { 1e6 } else { 1e3 };
-        step += 1;
-    }
-    Some(format!("{:.2} {}", value / unit, NAMES[step]))
+    Some(readable_quantity(value))
+}
+
+/// The number that the bits are as an unsigned one.
+fn unsigned(bits: i256) -> f64 {
+    let (low, high) = bits.to_parts();
+    low as f64 + high as u128 as f64 * 2f64.powi(128)
 }
 
 /// A value's text in a table; named tuples, also inside of others, as indented JSON.
@@ -260,22 +256,23 @@ impl PrettyWriter {
             fallback: options.settings.bool("output_format_pretty_fallback_to_vertical", true),
             footer: options.settings.bool("output_format_pretty_display_footer_column_names", true),
             schema: vec![],
-            kept: vec![],
+            first: vec![],
+            last: VecDeque::new(),
             rows: 0,
             tail: vec![],
         }))
     }
 
-    fn cells(&self, blocks: &[Block], number_width: usize) -> Cells {
+    fn cells(&self, blocks: &[&Block], number_width: usize) -> Cells {
         let columns = self.schema.len();
-        let rows = blocks.iter().map(Block::rows).sum();
+        let rows = blocks.iter().map(|b| b.rows()).sum();
         let mut cells = Cells {
             names: Vec::with_capacity(columns),
             name_widths: Vec::with_capacity(columns),
             right: self.schema.iter().map(|(_, dt)| right_aligned(dt)).collect(),
             texts: vec![vec![]; columns],
             widths: Vec::with_capacity(columns),
-            left: number_width + 2,
+            left: number_width + if self.style == Style::Space { 1 } else { 2 },
             multiline: false,
             rows,
         };
@@ -316,8 +313,23 @@ impl PrettyWriter {
         text
     }
 
-    fn table(&self, blocks: &[Block], shown: usize, out: &mut Vec<u8>) {
-        let number_width = if self.row_numbers { digits(shown) + 2 } else { 0 };
+    /// Leaves only the last `rows` rows behind the first ones.
+    fn drop_early(&mut self, rows: usize) {
+        let mut surplus = self.last.iter().map(Block::rows).sum::<usize>().saturating_sub(rows);
+        while surplus > 0 {
+            let Some(front) = self.last.pop_front() else { return };
+            if front.rows() > surplus {
+                let left = front.rows() - surplus;
+                self.last.push_front(front.slice(surplus, left));
+                return;
+            }
+            surplus -= front.rows();
+        }
+    }
+
+    /// `gap`: how many rows come before those that are left out; of `total` rows.
+    fn table(&self, blocks: &[&Block], gap: Option<usize>, total: usize, out: &mut Vec<u8>) {
+        let number_width = if self.row_numbers { digits(total) + 2 } else { 0 };
         let cells = self.cells(blocks, number_width);
         if cells.rows == 0 {
             return;
@@ -340,8 +352,12 @@ impl PrettyWriter {
             if row > 0 && self.style == Style::Grid {
                 table.line("├", "─", "┼", "┤", out);
             }
+            if gap == Some(row) {
+                table.gap(out);
+            }
             let label = if self.row_numbers {
-                let number = format!("{}.", row + 1);
+                let left_out = gap.filter(|gap| row >= *gap).map_or(0, |_| total - cells.rows);
+                let number = format!("{}.", row + 1 + left_out);
                 format!("{number:>width$} ", width = number_width - 1)
             } else {
                 String::new()
@@ -351,7 +367,7 @@ impl PrettyWriter {
         table.end(self.footer && cells.rows >= FOOTER_ROWS_MIN, out);
     }
 
-    fn vertical(&self, blocks: &[Block], out: &mut Vec<u8>) {
+    fn vertical(&self, blocks: &[&Block], out: &mut Vec<u8>) {
         let labels = labels(self.schema.iter().map(|(n, _)| n.as_str()));
         let mut number = 0u64;
         for block in blocks {
@@ -408,6 +424,17 @@ impl Table<'_> {
         }
         out.extend_from_slice(right.as_bytes());
         out.push(b'\n');
+    }
+
+    /// A broken line where rows are left out.
+    fn gap(&self, out: &mut Vec<u8>) {
+        let cells: usize = self.cells.widths.iter().map(|width| width + 3).sum();
+        let width = if self.style == Style::Space { cells.saturating_sub(2) } else { cells + 1 };
+        let line: String = "─ ".chars().cycle().take(width).collect();
+        out.extend_from_slice(format!("{}{line}\n", self.margin).as_bytes());
+        if self.style == Style::Grid {
+            self.line("├", "─", "┼", "┤", out);
+        }
     }
 
     /// The names between bars, or in a line of `─`.
@@ -551,31 +578,40 @@ impl FormatWriter for PrettyWriter {
     }
 
     fn block(&mut self, block: &Block, _out: &mut Vec<u8>) -> Result<()> {
-        let room = self.rows_max.saturating_sub(self.rows);
+        let first_max = self.rows_max - self.rows_max / 2;
+        let room = first_max.saturating_sub(self.rows).min(block.rows());
         self.rows += block.rows();
-        if room > 0 && block.rows() > 0 {
-            self.kept.push(block.slice(0, block.rows().min(room)));
+        if room > 0 {
+            self.first.push(block.slice(0, room));
+        }
+        let last_max = self.rows_max / 2;
+        if room < block.rows() && last_max > 0 {
+            let rest = (block.rows() - room).min(last_max);
+            self.last.push_back(block.slice(block.rows() - rest, rest));
+            self.drop_early(last_max);
         }
         Ok(())
     }
 
     fn totals(&mut self, block: &Block, _out: &mut Vec<u8>) -> Result<()> {
         let mut text = b"\nTotals:\n".to_vec();
-        self.table(std::slice::from_ref(block), block.rows(), &mut text);
+        self.table(&[block], None, block.rows(), &mut text);
         self.tail.extend_from_slice(&text);
         Ok(())
     }
 
     fn extremes(&mut self, block: &Block, _out: &mut Vec<u8>) -> Result<()> {
         let mut text = b"\nExtremes:\n".to_vec();
-        self.table(std::slice::from_ref(block), block.rows(), &mut text);
+        self.table(&[block], None, block.rows(), &mut text);
         self.tail.extend_from_slice(&text);
         Ok(())
     }
 
     fn suffix(&mut self, _statistics: &WriterStatistics, out: &mut Vec<u8>) -> Result<()> {
-        let shown = self.rows.min(self.rows_max);
-        self.table(&self.kept, shown, out);
+        let first = self.first.iter().map(Block::rows).sum();
+        let gap = (self.rows > self.rows_max && !self.last.is_empty()).then_some(first);
+        let blocks: Vec<&Block> = self.first.iter().chain(&self.last).collect();
+        self.table(&blocks, gap, self.rows, out);
         out.extend_from_slice(&self.tail);
         if self.rows > self.rows_max {
             let line = format!("Showed {} out of {} rows.\n", self.rows_max, self.rows);

@@ -51,10 +51,8 @@ impl ValuesWriter {
 impl FormatWriter for ValuesWriter {
     fn prefix(&mut self, schema: &[(String, DataType)], _out: &mut Vec<u8>) -> Result<()> {
         if let Some((beginning, _)) = &mut self.insert {
-            let names: Vec<String> = schema
-                .iter()
-                .map(|(n, _)| format!("`{}`", n.replace('\\', "\\\\").replace('`', "\\`")))
-                .collect();
+            let names: Vec<String> =
+                schema.iter().map(|(n, _)| format!("`{}`", n.replace('`', "\\`"))).collect();
             let text = format!("INSERT INTO {} ({}) VALUES ", self.table, names.join(", "));
             *beginning = text.into_bytes();
         }

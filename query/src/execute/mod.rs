@@ -40,7 +40,7 @@ mod window;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use pumphouse_storage::Block;
+use pumphouse_storage::{Block, DataType};
 
 pub use self::expression::evaluate;
 use self::pipeline::{Consumer, Driven, Flow, Ordered, Serial, emit_in_order};
@@ -98,7 +98,8 @@ pub fn run(plan: &Plan, ctx: &Arc<QueryContext>, sink: &mut dyn ResultSink) -> R
     };
     subquery::run_all(plan, &env)?;
     let totals = {
-        let ordered = Ordered::new(SinkEnd { sink, ctx }, 0, env.threads);
+        let end = SinkEnd { sink, ctx, schema: &plan.schema };
+        let ordered = Ordered::new(end, 0, env.threads);
         drive(plan, &env, 0, &ordered)?.totals
     };
     match totals {
@@ -125,10 +126,17 @@ pub fn collect(plan: &Plan, ctx: &Arc<QueryContext>) -> Result<Vec<Block>> {
 struct SinkEnd<'a> {
     sink: &'a mut dyn ResultSink,
     ctx: &'a QueryContext,
+    schema: &'a [(String, DataType)],
 }
 
 impl Serial for SinkEnd<'_> {
-    fn block(&mut self, block: Block) -> Result<Flow> {
+    fn block(&mut self, mut block: Block) -> Result<Flow> {
+        // Nodes may hand on blocks whose columns still have the names of an input.
+        let renamed = block.names.len() == self.schema.len()
+            && block.names.iter().zip(self.schema).any(|(name, (wanted, _))| name != wanted);
+        if renamed {
+            block.names = self.schema.iter().map(|(name, _)| name.clone()).collect();
+        }
         let progress = &self.ctx.progress;
         progress.result_rows.fetch_add(block.rows() as u64, Ordering::Relaxed);
         progress.result_bytes.fetch_add(block.memory_bytes() as u64, Ordering::Relaxed);

@@ -8,27 +8,17 @@ use super::registry::Registry;
 use super::strings::StringsBuilder;
 use super::type_rule::bad_argument;
 use crate::error::{Error, Result, codes};
+use crate::text::quantity::{readable_quantity, scaled};
 
 const BINARY: &[&str] = &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"];
 const DECIMAL: &[&str] = &["B", "KB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
-const QUANTITY: &[&str] = &[
-    "",
-    " thousand",
-    " million",
-    " billion",
-    " trillion",
-    " quadrillion",
-    " quintillion",
-    " sextillion",
-    " septillion",
-];
-
 pub(super) fn add(r: &mut Registry) {
-    for (name, base, units, space) in [
-        ("formatReadableSize", 1024.0, BINARY, true),
-        ("formatReadableDecimalSize", 1000.0, DECIMAL, true),
-        ("formatReadableQuantity", 1000.0, QUANTITY, false),
-    ] {
+    let readable: [(&str, fn(f64) -> String); 3] = [
+        ("formatReadableSize", |v| scaled(v, 1024.0, BINARY, " ")),
+        ("formatReadableDecimalSize", |v| scaled(v, 1000.0, DECIMAL, " ")),
+        ("formatReadableQuantity", readable_quantity),
+    ];
+    for (name, text) in readable {
         r.add(
             name,
             1..=1,
@@ -36,7 +26,7 @@ pub(super) fn add(r: &mut Registry) {
             move |c| {
                 let mut out = StringsBuilder::with_capacity(c.rows, c.rows * 10);
                 for v in to_floats(&c.column(0)?)? {
-                    out.push(scaled(v, base, units, space).as_bytes());
+                    out.push(text(v).as_bytes());
                 }
                 c.finish(out.finish()?)
             },
@@ -69,15 +59,6 @@ pub(super) fn add(r: &mut Registry) {
         );
     }
     r.add("parseTimeDelta", 1..=1, |a| a.string(0).map(|_| DataType::Float64), parse_time_delta);
-}
-
-fn scaled(v: f64, base: f64, units: &[&str], space: bool) -> String {
-    let (mut size, mut unit) = (v, 0);
-    while size.abs() >= base && unit + 1 < units.len() {
-        size /= base;
-        unit += 1;
-    }
-    format!("{size:.2}{}{}", if space { " " } else { "" }, units[unit])
 }
 
 /// Names and lengths in seconds, from long to short; months and years are 30.5 and 365 days.

@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod clock;
 pub mod json;
 pub mod number;
+pub mod quantity;
 pub mod read;
 pub mod time;
 mod type_name;

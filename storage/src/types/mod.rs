@@ -14,4 +14,4 @@ pub use data_type::{DataType, EnumValues, TupleElement, back_quote_if_needed};
 pub use parse::parse_data_type;
 pub use run_time::{JsonType, PATHS_MAX_DEFAULT, TYPES_MAX_DEFAULT};
 pub use time_zone::TimeZone;
-pub use value::Value;
+pub use value::{Value, format_float};
