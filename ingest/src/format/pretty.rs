@@ -57,11 +57,10 @@ pub struct PrettyWriter {
     tail: Vec<u8>,
 }
 
-/// Columns on a screen that the text takes: wide characters two, combining ones and bytes that are no
-/// UTF-8 none. `at` is the column that it begins in: a tab goes to the next multiple of eight.
+/// Columns on a screen that the text takes: wide characters two, combining ones none. `at` is the column that it begins in: a tab goes to the next multiple of eight.
 pub fn display_width_at(text: &[u8], at: usize) -> usize {
     let mut width = 0;
-    for c in text.utf8_chunks().flat_map(|chunk| chunk.valid().chars()) {
+    for c in String::from_utf8_lossy(text).chars() {
         width += if c == '\t' { 8 - (at + width) % 8 } else { char_width(c) };
     }
     width
@@ -70,6 +69,15 @@ pub fn display_width_at(text: &[u8], at: usize) -> usize {
 /// The same from the left edge.
 pub fn display_width(text: &[u8]) -> usize {
     display_width_at(text, 0)
+}
+
+/// The width of a value's line in the cell whose text begins at `at`: ClickHouse gives tabs a width in
+/// the first one only.
+fn line_width(text: &[u8], number: usize, at: usize) -> usize {
+    if number == 0 || !text.contains(&b'\t') {
+        return display_width_at(text, at);
+    }
+    text.split(|b| *b == b'\t').map(|part| display_width_at(part, at)).sum()
 }
 
 fn char_width(c: char) -> usize {
@@ -109,7 +117,9 @@ pub fn number_tip(column: &Column, row: usize) -> Option<String> {
     let value = match column.value(row) {
         Value::UInt128(v) => v as f64,
         Value::Int256(v) if *column.data_type.inner() == DataType::UInt256 => unsigned(v),
-        Value::Int256(v) => v.to_string().parse().ok()?,
+        Value::Int256(v) if *column.data_type.inner() == DataType::Int256 => {
+            v.to_string().parse().ok()?
+        }
         value => value.as_f64()?,
     };
     let magnitude = value.abs();
@@ -282,8 +292,9 @@ impl PrettyWriter {
             for block in blocks {
                 for row in 0..block.rows() {
                     let text = self.text(&block.columns[i], row, columns == 1 && rows == 1);
-                    let lines = text.split(|b| *b == b'\n');
-                    let widest = lines.map(|line| display_width_at(line, at)).max().unwrap_or(0);
+                    let lines = text.split(|b| *b == b'\n').enumerate();
+                    let widths = lines.map(|(number, line)| line_width(line, number, at));
+                    let widest = widths.max().unwrap_or(0);
                     width = width.max(widest.min(self.pad_max));
                     cells.multiline |= text.contains(&b'\n');
                     cells.texts[i].push(text);
@@ -532,7 +543,7 @@ impl Table<'_> {
         out.extend_from_slice(bar.as_bytes());
         let continues = line > 0 && line < parts.len();
         out.extend_from_slice(if continues { "↳" } else { " " }.as_bytes());
-        let padding = self.cells.widths[i].saturating_sub(display_width_at(text, at));
+        let padding = self.cells.widths[i].saturating_sub(line_width(text, line, at));
         let padding = " ".repeat(padding);
         if self.cells.right[i] {
             out.extend_from_slice(padding.as_bytes());

@@ -54,7 +54,9 @@ impl Tolerant {
                     self.seen += (self.inner.rows() - before) as u64;
                 }
                 Err(e) => {
-                    let line = memchr::memchr(b'\n', &input[at..]);
+                    // The end of the line before may still be there.
+                    let ends = input[at..].iter().take_while(|b| b"\r\n".contains(b)).count();
+                    let line = memchr::memchr(b'\n', &input[at + ends..]).map(|step| ends + step);
                     if line.is_none() && !last {
                         break;
                     }
