@@ -124,7 +124,9 @@ class Pumphouse:
         self.port = free_port()
         self.data = os.path.join(folder, "data")
         self.log = open(os.path.join(folder, "server.log"), "a")
-        self.process = subprocess.Popen([binary, "server", "--data-dir", self.data, "--http-port", str(self.port)],
+        # A list begins with what the server is started by.
+        command = binary if isinstance(binary, list) else [binary]
+        self.process = subprocess.Popen(command + ["server", "--data-dir", self.data, "--http-port", str(self.port)],
                                         stderr=self.log, stdout=self.log)
         for _ in range(200):
             try:
@@ -275,10 +277,9 @@ def debian_try(broker, topic, n, consumers):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def freshness(binary, broker, seconds, rate=20000):
+def freshness(binary, broker, seconds, rate=20000, topic="fresh"):
     """p50 / p99 of the time from produced to visible, default settings."""
     from confluent_kafka import Producer
-    topic = "fresh"
     broker.create_topic(topic)
     folder = tempfile.mkdtemp()
     server = Pumphouse(binary, folder)

@@ -9,6 +9,7 @@
 
 pub mod block_builder;
 pub mod buffer;
+pub mod file_log;
 pub mod format;
 pub mod http_client;
 pub mod insert;

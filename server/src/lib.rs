@@ -16,6 +16,7 @@ pub mod counters;
 pub mod demo;
 pub mod dictionaries;
 pub mod files;
+pub mod follow;
 pub mod health;
 pub mod http;
 pub mod local;

@@ -25,6 +25,7 @@ use crate::backups::Backups;
 use crate::buffers;
 use crate::config::Config;
 use crate::dictionaries::{self, Dictionaries};
+use crate::follow::Follows;
 use crate::logs::{self, SystemLogs};
 use crate::process::Processes;
 use crate::query_cache::{QueryCache, QueryCacheLimits};
@@ -56,6 +57,7 @@ pub struct Server {
     pub logs: Arc<SystemLogs>,
     pub refreshes: Refreshes,
     pub query_cache: QueryCache,
+    pub follows: Follows,
     pub processes: Arc<Processes>,
     pub sessions: Arc<Sessions>,
     pub memory: Arc<MemoryTracker>,
@@ -128,6 +130,7 @@ impl Server {
                 entry_bytes: config.query_cache_max_entry_size_in_bytes,
                 entry_rows: config.query_cache_max_entry_size_in_rows,
             }),
+            follows: Follows::default(),
             processes: Arc::new(Processes::new(config.max_concurrent_queries, logs.clone())),
             sessions: Arc::default(),
             started: Instant::now(),

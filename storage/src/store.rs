@@ -170,6 +170,17 @@ impl Store {
         self.committer.snapshot()
     }
 
+    /// As [`Store::snapshot`], but waits for one newer than `version`, for `time` at most.
+    pub fn wait_past(&self, version: u64, time: std::time::Duration) -> Arc<State> {
+        self.committer.wait_past(version, time)
+    }
+
+    /// Every state from now on, in order, unless more than `count` wait to be taken. They hold the files of
+    /// their parts.
+    pub fn watch(&self, count: usize) -> std::sync::mpsc::Receiver<Arc<State>> {
+        self.committer.watch(count)
+    }
+
     /// Blocks until `commit`, with an `AddPart` for each of `parts`, is durable and visible; gives the
     /// version it is in. If a precondition does not hold (`Error::Rejected`), nothing of it happens
     /// and the files of `parts` are removed. `Error::Closed` leaves the outcome to recovery.

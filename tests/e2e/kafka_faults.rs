@@ -231,3 +231,53 @@ fn a_second_server_and_a_closed_door() {
     }
     assert!(!one.log_text().contains("hunter"));
 }
+
+#[test]
+fn a_client_that_fails_for_good_is_made_anew() {
+    let broker = match Broker::start() {
+        Ok(broker) => broker,
+        Err(why) => return skipped("a_client_that_fails_for_good", &why),
+    };
+    broker.create_topic("fatal", 2);
+    let fault = std::env::temp_dir().join(format!("pumphouse-fatal-{}", std::process::id()));
+    let fault = fault.to_string_lossy().into_owned();
+    let server =
+        Server::start_configured("fatal", &[("PUMPHOUSE_TEST_KAFKA_FATAL", fault.as_str())]);
+    stream(&server, "src", &broker.address(), "fatal", FAST);
+    send(&broker, "fatal", 0, 0..1000);
+    server.until("SELECT count(), uniqExact(id) FROM src_dst", "1000\t1000", WAIT);
+    std::fs::write(&fault, "").expect("the fault is set");
+    let told = "SELECT count() > 0 FROM system.kafka_events WHERE event = 'failed' AND message LIKE '%fatal%made anew%'";
+    server.until(told, "1", WAIT);
+    send(&broker, "fatal", 1, 1000..2000);
+    server.until("SELECT count(), uniqExact(id) FROM src_dst", "2000\t2000", WAIT);
+    assert!(server.log_text().contains("fatal, the client is made anew"));
+    assert_eq!(server.sql("SELECT state FROM system.kafka_consumers"), "consuming");
+}
+
+#[test]
+fn a_view_slower_than_the_poll_interval() {
+    let broker = match Broker::start() {
+        Ok(broker) => broker,
+        Err(why) => return skipped("a_view_slower_than_the_poll_interval", &why),
+    };
+    broker.create_topic("slow", 2);
+    let server = Server::start("slow");
+    server.sql("CREATE TABLE dst (id UInt64) ENGINE = MergeTree ORDER BY id");
+    server.sql(&format!(
+        "CREATE TABLE src (id UInt64) ENGINE = Kafka('{}', 'slow', 'g', 'JSONEachRow') SETTINGS kafka_session_timeout_ms = '6000', \
+         kafka_max_poll_interval_ms = '6000', kafka_max_block_size = 1000",
+        broker.address()
+    ));
+    // Nine seconds a block: half as long again as a member may stay away.
+    server.sql(
+        "CREATE MATERIALIZED VIEW mv TO dst AS SELECT id FROM src WHERE sleep(3) = 0 AND sleep(2.9) = 0 AND sleep(2.8) = 0",
+    );
+    send(&broker, "slow", 0, 0..1500);
+    send(&broker, "slow", 1, 1500..3000);
+    server.until("SELECT count(), uniqExact(id) FROM dst", "3000\t3000", WAIT);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(server.sql("SELECT count(), uniqExact(id) FROM dst"), "3000\t3000", "nothing twice");
+    let rebalances = "SELECT num_rebalance_revocations, num_rebalance_assignments, num_commits >= 3 FROM system.kafka_consumers";
+    assert_eq!(server.sql(rebalances), "0\t1\t1", "no rebalance");
+}

@@ -136,7 +136,8 @@ impl Inserter {
             ctx.check()?;
             let state = self.store.snapshot();
             let target = resolve(&state, database, table)?;
-            if target.definition.engine == "Kafka" {
+            // With a token it is committed first, and delivered from there.
+            if target.definition.engine == "Kafka" && tokens.is_empty() {
                 let block = complete_block(&target.definition, block, ctx)?;
                 let rows = crate::kafka::produce::produce(&target, &block, ctx)?;
                 return Ok(InsertOutcome { rows, version: state.version, ..Default::default() });
@@ -196,15 +197,23 @@ impl Inserter {
         block: &Block,
         ctx: &Arc<QueryContext>,
     ) -> Result<ViewOutputs> {
+        // Before its views run over what it does not take.
+        keeps_rows(target)?;
         let block = complete_block(&target.definition, block.clone(), ctx)?;
         let runner = ViewRunner { store: &self.store, state, extra: &self.extra, ctx };
         let columns = materialized_view::source_columns(&target.definition);
         let blocks = std::slice::from_ref(&block);
-        let mut outputs = if block.is_empty() {
+        let mut outputs = if block.is_empty() || target.definition.engine == "Kafka" {
             ViewOutputs::default()
         } else {
             run_views(&runner, target, &columns, blocks)?
         };
+        if target.definition.engine == "Kafka" {
+            outputs.preconditions.push(Precondition::TableUnchanged {
+                table: target.definition.uuid,
+                definition_version: target.definition_version,
+            });
+        }
         outputs.blocks.insert(0, (target.clone(), block));
         constraints::check(&outputs.blocks, ctx)?;
         if too_large_to_buffer(target, &outputs.blocks[0].1)? {
@@ -337,13 +346,11 @@ fn keeps_rows(table: &Table) -> Result<bool> {
         "Null" => Ok(false),
         e if e.ends_with("MergeTree") => Ok(true),
         "Memory" | "Log" | "TinyLog" | "StripeLog" | "Set" | "Join" => Ok(true),
-        "Kafka" => Err(Error::new(
-            codes::NOT_IMPLEMENTED,
-            format!(
-                "{}: a Kafka table cannot be the target of an atomic insert",
-                table.definition.full_name()
-            ),
-        )),
+        // To be delivered to its topic.
+        "Kafka" => {
+            crate::kafka::produce::check(table)?;
+            Ok(true)
+        }
         e => Err(Error::new(
             codes::NOT_IMPLEMENTED,
             format!("Method write is not supported by storage {e}"),

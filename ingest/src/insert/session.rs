@@ -78,6 +78,11 @@ impl InsertSession<'_> {
         if !self.inserter.store.has_free_space()? {
             return Err(not_enough_space());
         }
+        if self.target.definition.engine == "Kafka" && !has_token(ctx) {
+            let block = super::complete_block(&self.target.definition, block.clone(), ctx)?;
+            self.rows += crate::kafka::produce::produce(&self.target, &block, ctx)?;
+            return Ok(());
+        }
         let outputs = self.inserter.run_block(&self.state, &self.target, block, ctx)?;
         if self.rows == 0 {
             super::refuse_when_too_many_parts(&outputs)?;
@@ -129,6 +134,10 @@ impl InsertSession<'_> {
 
     /// Makes all of it visible at once. A `token` that is in already makes it a success of 0 rows.
     pub fn commit(self, token: Option<&str>) -> Result<InsertOutcome> {
+        if self.target.definition.engine == "Kafka" && self.parts.is_empty() {
+            // Sent block by block.
+            return Ok(InsertOutcome { rows: self.rows, ..InsertOutcome::default() });
+        }
         let mut outcome = InsertOutcome {
             rows: self.rows,
             rows_written: self.parts.iter().map(|p| p.meta.rows).sum(),
@@ -172,4 +181,8 @@ impl InsertSession<'_> {
         }
         Ok(outcome)
     }
+}
+
+fn has_token(ctx: &QueryContext) -> bool {
+    ctx.settings.get("insert_deduplication_token").is_some_and(|token| !token.is_empty())
 }

@@ -9,7 +9,9 @@ use pumphouse_query::catalog::SourceColumn;
 use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::{Error, codes};
 use pumphouse_storage::Block;
-use pumphouse_storage::log::{Rejection, State, Table};
+use pumphouse_storage::log::{Edit, Rejection, State, Table};
+
+use uuid::Uuid;
 
 use super::{
     ATTEMPTS_MAX, InsertOutcome, Inserter, StreamError, advance, changed_too_often, complete_block,
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::block_builder::OffsetRange;
 use crate::kafka::virtual_columns;
-use crate::materialized_view::{self, ViewOutputs, ViewRunner, run_views};
+use crate::materialized_view::{self, ViewOutputs, ViewRunner, run_one_view, run_views};
 
 /// What a stream gives to one commit.
 pub struct StreamInput<'a> {
@@ -26,6 +28,8 @@ pub struct StreamInput<'a> {
     pub blocks: &'a [Block],
     pub offsets: &'a [OffsetRange],
     pub letters: Option<Letters<'a>>,
+    /// What else is to be in the commit.
+    pub edits: &'a [Edit],
 }
 
 /// Dead letters and the table that takes them.
@@ -61,7 +65,7 @@ impl Inserter {
             }
             super::constraints::check(&outputs.blocks, ctx)?;
             let wall_us = self.clock.now_us();
-            let mut edits = vec![];
+            let mut edits = input.edits.to_vec();
             for range in input.offsets {
                 outputs.preconditions.push(offset_equals(stream.definition.uuid, range));
                 edits.push(advance(stream.definition.uuid, range, wall_us));
@@ -81,6 +85,44 @@ impl Inserter {
             };
             outcome.rows = input.blocks.iter().map(|b| b.rows() as u64).sum();
             return Ok(outcome);
+        }
+        Err(changed_too_often().into())
+    }
+
+    /// Runs one view of a stream over its blocks and commits its rows together with offsets of the view's
+    /// own, which must be what the log holds.
+    pub fn insert_into_view(
+        &self,
+        stream: &Arc<Table>,
+        view: Uuid,
+        input: &StreamInput<'_>,
+        ctx: &Arc<QueryContext>,
+    ) -> std::result::Result<InsertOutcome, StreamError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let state = self.store.snapshot();
+            let source = current(&state, stream)?;
+            let Some(view) = state.tables.get(&view).filter(|v| !v.detached) else {
+                return Err(StreamError::SourceChanged);
+            };
+            let runner = ViewRunner { store: &self.store, state: &state, extra: &self.extra, ctx };
+            let mut outputs = run_one_view(&runner, source, view, input.columns, input.blocks)?;
+            super::constraints::check(&outputs.blocks, ctx)?;
+            let (mut edits, wall_us) = (input.edits.to_vec(), self.clock.now_us());
+            for range in input.offsets {
+                outputs.preconditions.push(offset_equals(view.definition.uuid, range));
+                edits.push(advance(view.definition.uuid, range, wall_us));
+            }
+            match self.write_and_commit(outputs, edits, ctx) {
+                Ok(outcome) => return Ok(outcome),
+                Err(Error::Storage(pumphouse_storage::Error::Rejected(r))) => match r {
+                    Rejection::OffsetMoved { topic, kafka_partition, .. } => {
+                        return Err(StreamError::OffsetMoved { topic, kafka_partition });
+                    }
+                    r if is_change(&r) => {}
+                    r => return Err(Error::from(pumphouse_storage::Error::Rejected(r)).into()),
+                },
+                Err(e) => return Err(e.into()),
+            }
         }
         Err(changed_too_often().into())
     }

@@ -5,39 +5,39 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 /// Longest delay between two attempts.
-pub(super) const DELAY_MAX: Duration = Duration::from_secs(60);
+pub(crate) const DELAY_MAX: Duration = Duration::from_secs(60);
 
 /// Delays that double from `first` up to [`DELAY_MAX`].
 #[derive(Debug, Clone)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    pub(super) fn new(first: Duration) -> Backoff {
+    pub(crate) fn new(first: Duration) -> Backoff {
         Backoff { first, failures: 0 }
     }
 
     /// The delay after one more failure.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let delay = self.first.saturating_mul(1 << self.failures.min(16)).min(DELAY_MAX);
         self.failures += 1;
         delay
     }
 
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
-    pub(super) fn failures(&self) -> u32 {
+    pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 }
 
 /// Stop, and "something changed, try again now".
 #[derive(Default)]
-pub(super) struct Signal {
+pub(crate) struct Signal {
     state: Mutex<SignalState>,
     changed: Condvar,
 }
@@ -50,34 +50,34 @@ struct SignalState {
 }
 
 impl Signal {
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.state.lock().stopped = true;
         self.changed.notify_all();
     }
 
-    pub(super) fn stopped(&self) -> bool {
+    pub(crate) fn stopped(&self) -> bool {
         self.state.lock().stopped
     }
 
     /// Ends all running waits.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.state.lock().wakes += 1;
         self.changed.notify_all();
     }
 
     /// Ends all running waits, but is no news from outside (`wakes` stays).
-    pub(super) fn nudge(&self) {
+    pub(crate) fn nudge(&self) {
         self.state.lock().nudges += 1;
         self.changed.notify_all();
     }
 
     /// How often something changed.
-    pub(super) fn wakes(&self) -> u64 {
+    pub(crate) fn wakes(&self) -> u64 {
         self.state.lock().wakes
     }
 
     /// Waits for `time`, a wake, a nudge or the stop; says whether it is the stop.
-    pub(super) fn wait(&self, time: Duration) -> bool {
+    pub(crate) fn wait(&self, time: Duration) -> bool {
         let mut state = self.state.lock();
         let (wakes, nudges) = (state.wakes, state.nudges);
         let end = std::time::Instant::now() + time;

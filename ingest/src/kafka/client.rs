@@ -464,6 +464,23 @@ impl Client {
         self.consumer.fetch_watermarks(topic, kafka_partition, BROKER_TIMEOUT)
     }
 
+    /// Why the client will not work again; None while it may.
+    pub(super) fn fatal_error(&self) -> Option<String> {
+        let (code, reason) = self.consumer.client().fatal_error()?;
+        Some(format!("{code}: {reason}"))
+    }
+
+    /// `PUMPHOUSE_TEST_KAFKA_FATAL` is a file: when it is there it is removed, and the client fails for good.
+    pub(super) fn test_fatal(&self) {
+        static FILE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+        let file = FILE.get_or_init(|| std::env::var("PUMPHOUSE_TEST_KAFKA_FATAL").ok());
+        if let Some(file) = file
+            && std::fs::remove_file(file).is_ok()
+        {
+            super::native_admin::fail_for_test(self.consumer.client().native_ptr());
+        }
+    }
+
     /// The broker's id of a topic; None if it does not tell.
     pub(super) fn topic_id(&self, topic: &str) -> Option<Uuid> {
         super::native_admin::topic_id(self.consumer.client().native_ptr(), topic, BROKER_TIMEOUT)

@@ -32,13 +32,14 @@ const RESERVED: &[&str] = &[
     "metadata.broker.list",
     "group.id",
     "sasl.password",
+    "transactional.id",
     "plugin.library.paths",
     "ssl.engine.location",
     "sasl.kerberos.kinit.cmd",
 ];
 
 const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
-    ("statistics.interval.ms", "1000"),
+    ("statistics.interval.ms", "5000"),
     // A server that is gone for good is given up after this long, not after librdkafka's 45 s.
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "2000"),

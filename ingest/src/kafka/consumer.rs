@@ -98,6 +98,12 @@ impl ConsumerThread {
         session.join()?;
         let mut turn: Option<(Slot, Instant)> = None;
         while !self.signal.stopped() {
+            // A table to which nothing comes leaves its slot to others.
+            if session.is_idle() {
+                turn = None;
+                session.step()?;
+                continue;
+            }
             if turn.as_ref().is_some_and(|(_, since)| since.elapsed() > TURN)
                 && self.slots.contended()
             {
@@ -142,7 +148,7 @@ impl ConsumerThread {
     }
 }
 
-pub(super) fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
+pub(crate) fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => text.to_string(),
         (_, Some(text)) => text.clone(),

@@ -23,9 +23,12 @@ use super::backoff::Signal;
 use super::consumer::ConsumerThread;
 use super::events::KafkaEvent;
 use super::insert_step::{InsertStep, StreamSink};
+use super::output::{OutputConfig, OutputStatus, Outputs};
 use super::plan::{KafkaEngineConfig, TablePlan};
+use super::replay::{self, Replay};
 use super::slots::Slots;
 use super::status::{AssignmentStatus, ConsumerShared, ConsumerState, ConsumerStatus};
+use crate::file_log::{FileLogConfig, FileLogTable, FileLogs};
 
 /// How long `sync` waits for the threads of a changed table.
 const STOP_WAIT: Duration = Duration::from_secs(10);
@@ -37,6 +40,10 @@ pub struct KafkaEngine {
     sink: Arc<dyn StreamSink>,
     config: KafkaEngineConfig,
     slots: Arc<Slots>,
+    outputs: Outputs,
+    file_logs: FileLogs,
+    /// Views that are being filled, by id.
+    replays: Mutex<BTreeMap<Uuid, (Arc<Table>, Arc<Table>, Running)>>,
     /// Held while threads are stopped and started; `tables` only to look and to change entries, so
     /// that a view may read `system.kafka_consumers` at any time.
     syncing: Mutex<()>,
@@ -80,6 +87,23 @@ impl KafkaEngine {
     ) -> Arc<KafkaEngine> {
         let engine = Arc::new(KafkaEngine {
             clock: store.clock().clone(),
+            outputs: Outputs::new(OutputConfig {
+                store: store.clone(),
+                clock: store.clock().clone(),
+                profile: config.settings.clone(),
+                time_zone: config.time_zone,
+                events: config.events.clone(),
+            }),
+            file_logs: FileLogs::new(FileLogConfig {
+                store: store.clone(),
+                clock: store.clock().clone(),
+                sink: sink.clone(),
+                profile: config.settings.clone(),
+                time_zone: config.time_zone,
+                memory: config.memory.clone(),
+                events: config.events.clone(),
+            }),
+            replays: Mutex::default(),
             slots: Slots::new(config.pool_size),
             syncing: Mutex::default(),
             tables: Mutex::default(),
@@ -121,6 +145,64 @@ impl KafkaEngine {
             let entry = self.begin(table, wanted);
             self.tables.lock().entries.insert(uuid, entry);
         }
+        self.outputs.sync(&state, STOP_WAIT);
+        self.file_logs.sync(&state, STOP_WAIT);
+        self.sync_replays(&state);
+    }
+
+    /// Starts and ends the filling of views.
+    fn sync_replays(&self, state: &State) {
+        let wanted = replay::wanted(state);
+        let mut replays = self.replays.lock();
+        let mut stopping = vec![];
+        let same = |a: &Table, b: &Table| a.definition_version == b.definition_version;
+        let stale: Vec<Uuid> = replays
+            .iter()
+            .filter(|(uuid, (stream, view, running))| {
+                running.threads.iter().all(JoinHandle::is_finished)
+                    || wanted.get(uuid).is_none_or(|(s, v)| !same(s, stream) || !same(v, view))
+            })
+            .map(|(uuid, _)| *uuid)
+            .collect();
+        stopping.extend(stale.iter().filter_map(|u| replays.remove(u)).map(|(_, _, r)| r));
+        stop(stopping, STOP_WAIT);
+        for (uuid, (stream, view)) in wanted {
+            if let Some((_, _, running)) = replays.get(&uuid) {
+                running.signal.wake();
+                continue;
+            }
+            match self.replay(&stream, &view) {
+                Ok(running) => {
+                    replays.insert(uuid, (stream, view, running));
+                }
+                Err(e) => {
+                    let name = view.definition.full_name();
+                    tracing::error!(view = %name, "cannot fill the view: {e}");
+                }
+            }
+        }
+    }
+
+    fn replay(&self, stream: &Arc<Table>, view: &Arc<Table>) -> Result<Running> {
+        let signal = Arc::new(Signal::default());
+        let replay = Replay {
+            plan: self.plan(stream)?,
+            view: view.clone(),
+            sink: self.sink.clone(),
+            signal: signal.clone(),
+        };
+        let thread = spawn(format!("populate {}", view.definition.name), move || replay.run())?;
+        Ok(Running { signal, consumers: vec![], threads: vec![thread] })
+    }
+
+    /// What FileLog tables follow, for `system.file_logs`.
+    pub fn file_logs(&self) -> Vec<FileLogTable> {
+        self.file_logs.statuses()
+    }
+
+    /// How rows of Kafka tables leave, for `system.kafka_outputs`.
+    pub fn outputs(&self) -> Vec<OutputStatus> {
+        self.outputs.statuses(&self.store.snapshot())
     }
 
     /// Every consumer of every Kafka table, for `system.kafka_consumers`.
@@ -185,6 +267,10 @@ impl KafkaEngine {
         let entries = std::mem::take(&mut tables.entries);
         drop(tables);
         stop(entries.into_values().filter_map(|e| e.running).collect(), deadline);
+        let replays = std::mem::take(&mut *self.replays.lock());
+        stop(replays.into_values().map(|(_, _, r)| r).collect(), STOP_WAIT);
+        self.file_logs.shutdown(STOP_WAIT);
+        self.outputs.shutdown(STOP_WAIT);
     }
 
     fn begin(&self, table: Arc<Table>, wanted: Wanted) -> Entry {

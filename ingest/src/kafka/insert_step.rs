@@ -11,10 +11,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use pumphouse_query::catalog::SourceColumn;
-use pumphouse_query::context::QueryContext;
+use pumphouse_query::context::{MemoryTracker, QueryContext, Settings};
 use pumphouse_query::error::{Error, codes};
-use pumphouse_storage::Block;
-use pumphouse_storage::log::Table;
+use pumphouse_storage::log::{Table, TableDefinition};
+use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::{Block, Store};
+
+use uuid::Uuid;
 
 use super::backoff::{Backoff, Signal};
 use super::consumer::panic_text;
@@ -60,6 +63,17 @@ pub trait StreamSink: Send + Sync {
         ctx: &Arc<QueryContext>,
     ) -> Result<InsertOutcome, StreamError>;
 
+    /// As [`StreamSink::insert_from_stream`], into one view alone; the offsets are that view's own.
+    fn insert_into_view(
+        &self,
+        _stream: &Arc<Table>,
+        _view: Uuid,
+        _input: &StreamInput<'_>,
+        _ctx: &Arc<QueryContext>,
+    ) -> Result<InsertOutcome, StreamError> {
+        Err(StreamError::SourceChanged)
+    }
+
     /// Runs the views over `block` and keeps nothing.
     fn try_views(
         &self,
@@ -80,6 +94,16 @@ impl StreamSink for Inserter {
         ctx: &Arc<QueryContext>,
     ) -> Result<InsertOutcome, StreamError> {
         Inserter::insert_from_stream(self, stream, input, ctx)
+    }
+
+    fn insert_into_view(
+        &self,
+        stream: &Arc<Table>,
+        view: Uuid,
+        input: &StreamInput<'_>,
+        ctx: &Arc<QueryContext>,
+    ) -> Result<InsertOutcome, StreamError> {
+        Inserter::insert_into_view(self, stream, view, input, ctx)
     }
 
     fn try_views(
@@ -178,7 +202,7 @@ impl InsertStep {
     }
 
     fn attempt(&self, chunks: &[Chunk]) -> Result<InsertOutcome, StreamError> {
-        self.room()?;
+        room(&self.plan.store, &self.plan.table.definition, &self.signal)?;
         let plan = &self.plan;
         let letters: Vec<DeadLetter> =
             chunks.iter().flat_map(|c| c.built.letters.iter().cloned()).collect();
@@ -201,6 +225,7 @@ impl InsertStep {
             blocks: &blocks,
             offsets: &offsets,
             letters: letter_rows.as_ref().map(|block| Letters { database, table, block }),
+            edits: &[],
         };
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             self.sink.insert_from_stream(&plan.table, &input, &ctx)
@@ -210,27 +235,6 @@ impl InsertStep {
             let message = format!("the insert panicked: {}", panic_text(&panic));
             Err(StreamError::Failed(Error::new(codes::LOGICAL_ERROR, message)))
         })
-    }
-
-    /// Back-pressure: waits or refuses while the disk is full or merges are far behind.
-    fn room(&self) -> Result<(), Error> {
-        if !self.plan.store.has_free_space()? {
-            return Err(not_enough_space());
-        }
-        let state = self.plan.store.snapshot();
-        let tables = destinations(&state, &self.plan.table.definition)?;
-        let parts = parts_max(&tables);
-        match pressure(parts) {
-            Pressure::None => Ok(()),
-            Pressure::Delay(time) => {
-                self.signal.wait(time);
-                Ok(())
-            }
-            Pressure::Stop => Err(Error::new(
-                codes::TOO_MANY_PARTS,
-                format!("Too many parts ({parts}) in a destination table; waiting for merges"),
-            )),
-        }
     }
 
     /// More of a block is bad than the table takes for an accident.
@@ -257,19 +261,16 @@ impl InsertStep {
         ))
     }
 
-    /// Views run as background work: one thread, the default profile, the server's memory account.
     pub(super) fn context(&self) -> Arc<QueryContext> {
-        let definition = &self.plan.table.definition;
-        let now_us = self.plan.clock.now_us();
-        let mut ctx = QueryContext::new(format!("kafka:{}", definition.full_name()), now_us, 0);
-        ctx.database = definition.database.clone();
-        ctx.settings = self.plan.config.settings.clone();
-        ctx.settings.set("max_threads", "1");
-        ctx.time_zone = self.plan.config.time_zone;
-        if let Some(memory) = &self.plan.config.memory {
-            ctx.memory = memory.clone();
-        }
-        Arc::new(ctx)
+        let (definition, config) = (&self.plan.table.definition, &self.plan.config);
+        background_context(
+            &format!("kafka:{}", definition.full_name()),
+            &definition.database,
+            self.plan.clock.now_us(),
+            &config.settings,
+            config.time_zone,
+            config.memory.as_ref(),
+        )
     }
 
     fn mark(&self, chunks: &[Chunk], inserting: bool) {
@@ -357,6 +358,47 @@ impl InsertStep {
             }
         }
     }
+}
+
+/// Back-pressure of a stream: waits or refuses while the disk is full or merges are far behind.
+pub(crate) fn room(store: &Store, stream: &TableDefinition, signal: &Signal) -> Result<(), Error> {
+    if !store.has_free_space()? {
+        return Err(not_enough_space());
+    }
+    let state = store.snapshot();
+    let tables = destinations(&state, stream)?;
+    let parts = parts_max(&tables);
+    match pressure(parts) {
+        Pressure::None => Ok(()),
+        Pressure::Delay(time) => {
+            signal.wait(time);
+            Ok(())
+        }
+        Pressure::Stop => Err(Error::new(
+            codes::TOO_MANY_PARTS,
+            format!("Too many parts ({parts}) in a destination table; waiting for merges"),
+        )),
+    }
+}
+
+/// Views of streams run as background work: one thread, the default profile, the server's memory account.
+pub(crate) fn background_context(
+    query_id: &str,
+    database: &str,
+    now_us: u64,
+    profile: &Settings,
+    time_zone: TimeZone,
+    memory: Option<&Arc<MemoryTracker>>,
+) -> Arc<QueryContext> {
+    let mut ctx = QueryContext::new(query_id.to_string(), now_us, 0);
+    ctx.database = database.to_string();
+    ctx.settings = profile.clone();
+    ctx.settings.set("max_threads", "1");
+    ctx.time_zone = time_zone;
+    if let Some(memory) = memory {
+        ctx.memory = memory.clone();
+    }
+    Arc::new(ctx)
 }
 
 fn drop_void(chunks: &mut Vec<Chunk>) {

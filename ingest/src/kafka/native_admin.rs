@@ -66,3 +66,16 @@ unsafe fn id_of(event: *mut c::rd_kafka_event_t) -> Option<Uuid> {
         Some(Uuid::from_u64_pair(high, low))
     }
 }
+
+/// Makes the client fail for good, as if it had met a fatal error; for tests.
+pub(super) fn fail_for_test(client: *mut c::rd_kafka_t) {
+    let reason = c"a fatal error, for a test";
+    // SAFETY: `client` is live; the reason is copied.
+    unsafe {
+        c::rd_kafka_test_fatal_error(
+            client,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING,
+            reason.as_ptr(),
+        );
+    }
+}

@@ -35,6 +35,11 @@ const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 const ADVICE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the client's events are looked at while no message comes.
 const EVENT_INTERVAL: Duration = Duration::from_millis(100);
+/// Without messages for so long, a consumer needs no slot.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+/// Without messages for so long, it looks at the client's events less often: many tables are idle.
+const QUIET_AFTER: Duration = Duration::from_secs(10);
+const QUIET_INTERVAL: Duration = Duration::from_secs(1);
 /// How often partitions are forwarded again to the batch queue.
 const FORWARD_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a stop waits for the last block.
@@ -55,6 +60,9 @@ pub(super) struct Session<'a> {
     pub(super) positions_in_doubt: bool,
     pub(super) paused_all: bool,
     pub(super) stalled_since: Option<Instant>,
+    /// When the last message came; at first, when the session began.
+    pub(super) last_message: Option<Instant>,
+    pub(super) began: Instant,
     pub(super) next_discovery: Instant,
     pub(super) next_advice: Instant,
     pub(super) next_forward: Instant,
@@ -85,6 +93,8 @@ impl<'a> Session<'a> {
             positions_in_doubt: false,
             paused_all: false,
             stalled_since: None,
+            last_message: None,
+            began: now,
             next_discovery: now,
             next_advice: now,
             next_forward: now,
@@ -130,6 +140,7 @@ impl<'a> Session<'a> {
 
     /// One round.
     pub(super) fn step(&mut self) -> Result<(), String> {
+        self.client.test_fatal();
         self.apply_changes()?;
         if self.generation != self.thread.shared.generation() {
             self.reposition()?;
@@ -168,7 +179,7 @@ impl<'a> Session<'a> {
     /// Polls and parses until the batch, the block or the time is used up.
     fn poll(&mut self) -> Result<(), String> {
         let before = (self.builder.messages(), self.builder.rows(), self.builder.bytes());
-        let timeout = self.poll_time();
+        let timeout = if self.is_quiet() { QUIET_INTERVAL } else { self.poll_time() };
         match self.batches.take() {
             None => self.poll_one_by_one(timeout)?,
             Some(mut batches) => {
@@ -200,7 +211,8 @@ impl<'a> Session<'a> {
             self.next_forward = Instant::now() + FORWARD_INTERVAL;
         }
         // Events come by the client's own queue, which is looked at between batches.
-        let mut timeout = timeout.min(EVENT_INTERVAL);
+        let event_interval = if self.is_quiet() { QUIET_INTERVAL } else { EVENT_INTERVAL };
+        let mut timeout = timeout.min(event_interval);
         let mut left = self.thread.plan.poll_messages_max;
         while left > 0 && !self.is_full() && !self.flush_now {
             self.poll_one(Duration::ZERO)?;
@@ -229,12 +241,28 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Whether there is nothing to do but to wait for a message.
+    pub(super) fn is_idle(&self) -> bool {
+        let empty = self.builder.is_empty() && self.thread.shared.in_flight() == 0;
+        empty && !self.paused_all && self.last_message.is_none_or(|at| at.elapsed() > IDLE_AFTER)
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.is_idle()
+            && !self.places.is_empty()
+            && self.last_message.unwrap_or(self.began).elapsed() > QUIET_AFTER
+            && !self.places.iter().any(is_waiting)
+    }
+
     fn is_full(&self) -> bool {
         self.builder.rows() >= self.thread.rows_max()
             || self.builder.bytes() >= self.thread.plan.limits.bytes
     }
 
-    fn note_polled(&self, before: (u64, usize, usize)) {
+    fn note_polled(&mut self, before: (u64, usize, usize)) {
+        if self.builder.messages() != before.0 {
+            self.last_message = Some(Instant::now());
+        }
         let mut status = self.thread.shared.status.lock();
         status.last_poll_us = self.thread.plan.clock.now_us();
         status.messages += self.builder.messages().saturating_sub(before.0);
@@ -402,7 +430,11 @@ impl<'a> Session<'a> {
 
     fn client_error(&mut self, e: KafkaError) -> Result<(), String> {
         match e {
-            KafkaError::MessageConsumptionFatal(_) => return Err(format!("fatal: {e}")),
+            KafkaError::MessageConsumptionFatal(_)
+            | KafkaError::MessageConsumption(RDKafkaErrorCode::Fatal) => {
+                let why = self.client.fatal_error().unwrap_or_else(|| e.to_string());
+                return Err(format!("fatal, the client is made anew: {why}"));
+            }
             KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
             ) => self.positions_in_doubt = true,

@@ -68,6 +68,24 @@ pub enum Assignment {
     Static,
 }
 
+/// How rows that views write to the table reach its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryGuarantee {
+    /// In transactions of the broker.
+    ExactlyOnce,
+    /// By an idempotent producer: a crash may repeat the newest.
+    AtLeastOnce,
+}
+
+impl DeliveryGuarantee {
+    pub fn name(self) -> &'static str {
+        match self {
+            DeliveryGuarantee::ExactlyOnce => "exactly_once",
+            DeliveryGuarantee::AtLeastOnce => "at_least_once",
+        }
+    }
+}
+
 /// What to do when our next offset is no longer in the broker (retention passed it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OffsetGap {
@@ -132,6 +150,7 @@ pub struct KafkaSettings {
     pub commit_on_select: bool,
     /// INSERT: `_key`, `_timestamp` and `_headers.*` go into the message's head and not its payload.
     pub map_virtual_columns: bool,
+    pub delivery_guarantee: DeliveryGuarantee,
     pub client_id: String,
     pub security_protocol: String,
     pub sasl_mechanism: String,
@@ -199,6 +218,7 @@ pub const NAMES: &[&str] = &[
     "kafka_auto_offset_reset",
     "kafka_start_timestamp_ms",
     "kafka_properties",
+    "kafka_delivery_guarantee",
     "kafka_dead_letter_table",
     "kafka_dead_letters_ratio_max",
     "kafka_dead_letters_count_min",
@@ -338,6 +358,14 @@ impl KafkaSettings {
             max_rows_per_message: texts.unsigned("kafka_max_rows_per_message", 1)?.max(1),
             commit_on_select: texts.flag("kafka_commit_on_select")?,
             map_virtual_columns: texts.flag("kafka_map_virtual_columns_on_write")?,
+            delivery_guarantee: texts.one_of(
+                "kafka_delivery_guarantee",
+                DeliveryGuarantee::ExactlyOnce,
+                &[
+                    ("exactly_once", DeliveryGuarantee::ExactlyOnce),
+                    ("at_least_once", DeliveryGuarantee::AtLeastOnce),
+                ],
+            )?,
             client_id: texts.text("kafka_client_id"),
             security_protocol: texts.text("kafka_security_protocol"),
             sasl_mechanism: texts.text("kafka_sasl_mechanism"),

@@ -1,4 +1,4 @@
-//! A Kafka table as queries see it: its columns and the virtual ones. Rows come to views only, so that
+//! A Kafka or FileLog table as queries see it: its columns and the virtual ones. Rows come to views only, so that
 //! reading it in a SELECT is refused.
 
 use std::sync::Arc;
@@ -10,21 +10,40 @@ use pumphouse_storage::scan::ColumnCondition;
 
 use super::settings::{ErrorMode, KafkaSettings};
 use super::virtual_columns;
+use crate::file_log::FileLogSettings;
 use crate::materialized_view::source_columns;
 
 struct StreamSource {
     name: String,
+    engine: String,
     columns: Vec<SourceColumn>,
 }
 
-/// The source that a Kafka table's definition stands for.
+/// Whether the engine's tables are streams: rows come and go to views.
+pub fn is_stream(engine: &str) -> bool {
+    matches!(engine, "Kafka" | "FileLog")
+}
+
+/// The source that a stream table's definition stands for.
 pub fn stream_source(definition: &TableDefinition) -> Arc<dyn TableSource> {
     let mut columns = source_columns(definition);
-    let stream_mode = KafkaSettings::from_settings(&definition.settings)
-        .is_ok_and(|s| s.error_mode == ErrorMode::Stream);
-    let virtuals = virtual_columns::all(stream_mode, &definition.schema());
+    let (settings, schema) = (&definition.settings, definition.schema());
+    let virtuals = match definition.engine.as_str() {
+        "FileLog" => {
+            let mode = FileLogSettings::from_settings(settings).map(|s| s.error_mode);
+            virtual_columns::of_files(mode.is_ok_and(|m| m == ErrorMode::Stream), &schema)
+        }
+        _ => {
+            let mode = KafkaSettings::from_settings(settings).map(|s| s.error_mode);
+            virtual_columns::all(mode.is_ok_and(|m| m == ErrorMode::Stream), &schema)
+        }
+    };
     columns.extend(virtual_columns::source_columns(&virtuals));
-    Arc::new(StreamSource { name: definition.full_name(), columns })
+    Arc::new(StreamSource {
+        name: definition.full_name(),
+        engine: definition.engine.clone(),
+        columns,
+    })
 }
 
 impl TableSource for StreamSource {
@@ -47,6 +66,6 @@ impl TableSource for StreamSource {
     }
 
     fn engine(&self) -> String {
-        "Kafka".into()
+        self.engine.clone()
     }
 }

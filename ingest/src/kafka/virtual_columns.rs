@@ -29,6 +29,8 @@ pub enum Virtual {
     Table,
     RawMessage,
     Error,
+    /// Of a FileLog table: the name of the file.
+    Filename,
 }
 
 use Virtual::*;
@@ -61,12 +63,13 @@ impl Virtual {
             Table => "_table",
             RawMessage => "_raw_message",
             Error => "_error",
+            Filename => "_filename",
         }
     }
 
     pub fn data_type(self) -> DataType {
         match self {
-            Topic | Table => DataType::LowCardinality(Box::new(DataType::String)),
+            Topic | Table | Filename => DataType::LowCardinality(Box::new(DataType::String)),
             Key | RawMessage | Error => DataType::String,
             Offset | Partition => DataType::UInt64,
             Timestamp => DataType::nullable(DataType::DateTime(None)),
@@ -80,6 +83,15 @@ impl Virtual {
 /// that the table declares itself.
 pub fn all(stream_mode: bool, declared: &[(String, DataType)]) -> Vec<Virtual> {
     ALL.into_iter()
+        .filter(|v| stream_mode || !matches!(v, RawMessage | Error))
+        .filter(|v| declared.iter().all(|(name, _)| name != v.name()))
+        .collect()
+}
+
+/// The virtual columns of a FileLog table, by the same rules.
+pub fn of_files(stream_mode: bool, declared: &[(String, DataType)]) -> Vec<Virtual> {
+    [Filename, Offset, RawMessage, Error]
+        .into_iter()
         .filter(|v| stream_mode || !matches!(v, RawMessage | Error))
         .filter(|v| declared.iter().all(|(name, _)| name != v.name()))
         .collect()
@@ -239,7 +251,7 @@ impl VirtualBuilder {
 
     fn array(&self, column: Virtual, good_rows: usize) -> ArrayRef {
         match column {
-            Topic => self.texts(|_, run| self.topics[run.topic as usize].as_bytes()),
+            Topic | Filename => self.texts(|_, run| self.topics[run.topic as usize].as_bytes()),
             Key => self.texts(|(messages, i), _| &messages.keys[i]),
             Offset => {
                 Arc::new(UInt64Array::from_iter_values(self.each(|_, run| run.kafka_offset as u64)))

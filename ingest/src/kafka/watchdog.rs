@@ -42,6 +42,9 @@ impl Session<'_> {
         if now < self.watch.next_look {
             return Ok(());
         }
+        if let Some(why) = self.client.fatal_error() {
+            return Err(format!("fatal, the client is made anew: {why}"));
+        }
         let busy =
             self.paused_all || !self.builder.is_empty() || self.thread.shared.in_flight() > 0;
         let mut status = self.thread.shared.status.lock();

@@ -68,6 +68,21 @@ pub fn write_through(
     runner.pass_buffer(table, block, &mut vec![], outputs)
 }
 
+/// As [`run_views`], but runs one view of `source` (and what hangs on its target) alone.
+pub fn run_one_view(
+    runner: &ViewRunner<'_>,
+    source: &Arc<Table>,
+    view: &Arc<Table>,
+    columns: &[SourceColumn],
+    blocks: &[Block],
+) -> Result<ViewOutputs> {
+    let mut outputs = ViewOutputs::default();
+    outputs.preconditions.push(unchanged(source));
+    let mut path = vec![source.definition.uuid];
+    runner.one_view(view, source, columns, blocks, &mut path, &mut outputs)?;
+    Ok(outputs)
+}
+
 /// The destinations of all views of `source`, cascades included; an error names the first that is
 /// missing. Used to see whether a stream can run at all, and for back-pressure.
 pub fn destinations(state: &State, source: &TableDefinition) -> Result<Vec<Arc<Table>>> {
@@ -80,7 +95,9 @@ pub fn destinations(state: &State, source: &TableDefinition) -> Result<Vec<Arc<T
             while let Some(target) = next.take() {
                 let definition = &target.definition;
                 if found.iter().all(|t| t.definition.uuid != definition.uuid) {
-                    sources.push((definition.database.clone(), definition.name.clone()));
+                    if definition.engine != "Kafka" {
+                        sources.push((definition.database.clone(), definition.name.clone()));
+                    }
                     found.push(target.clone());
                     if definition.engine == buffer::ENGINE {
                         next = buffer::destination(state, definition, true)?;
@@ -162,25 +179,38 @@ impl ViewRunner<'_> {
         }
         path.push(definition.uuid);
         for view in views {
-            let target = target_of(self.state, &view.definition)?;
-            outputs.preconditions.extend([unchanged(view), unchanged(target)]);
-            outputs.views += 1;
-            if blocks.is_empty() {
-                continue;
-            }
-            let results = self
-                .run_view(view, definition, columns, blocks)
-                .map_err(|e| while_pushing(&view.definition, e))?;
-            let target_columns = source_columns(&target.definition);
-            for result in results {
-                let block = match_target(&target.definition, &view.definition, result, self.ctx)?;
-                if block.is_empty() {
-                    continue;
-                }
+            self.one_view(view, source, columns, blocks, path, outputs)?;
+        }
+        path.pop();
+        Ok(())
+    }
+
+    /// What one view makes of the blocks.
+    fn one_view(
+        &self,
+        view: &Arc<Table>,
+        source: &Arc<Table>,
+        columns: &[SourceColumn],
+        blocks: &[Block],
+        path: &mut Vec<Uuid>,
+        outputs: &mut ViewOutputs,
+    ) -> Result<()> {
+        let target = target_of(self.state, &view.definition)?;
+        outputs.preconditions.extend([unchanged(view), unchanged(target)]);
+        outputs.views += 1;
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let results = self
+            .run_view(view, &source.definition, columns, blocks)
+            .map_err(|e| while_pushing(&view.definition, e))?;
+        let target_columns = source_columns(&target.definition);
+        for result in results {
+            let block = match_target(&target.definition, &view.definition, result, self.ctx)?;
+            if !block.is_empty() {
                 self.follow_result(target, &target_columns, block, path, outputs)?;
             }
         }
-        path.pop();
         Ok(())
     }
 
@@ -192,7 +222,10 @@ impl ViewRunner<'_> {
         path: &mut Vec<Uuid>,
         outputs: &mut ViewOutputs,
     ) -> Result<()> {
-        self.follow(target, columns, std::slice::from_ref(&block), path, outputs)?;
+        // A topic's own views get its messages when they come back from the broker.
+        if target.definition.engine != "Kafka" {
+            self.follow(target, columns, std::slice::from_ref(&block), path, outputs)?;
+        }
         if target.definition.engine == buffer::ENGINE {
             return self.pass_buffer(target, block, path, outputs);
         }

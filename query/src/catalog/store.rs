@@ -149,7 +149,7 @@ impl StoreCatalog {
                 engine: "Null".into(),
                 columns: source_columns(table),
             })),
-            "Kafka" => Ok(Arc::new(StreamSource {
+            "Kafka" | "FileLog" => Ok(Arc::new(StreamSource {
                 name: definition.full_name(),
                 columns: source_columns(table),
             })),

@@ -597,6 +597,8 @@ pub struct CreateView {
     pub to: Option<TableName>,
     pub engine: EngineClause,
     pub populate: bool,
+    /// `POPULATE FROM TIMESTAMP '…'`: of a stream, from then on.
+    pub populate_from: Option<String>,
     pub empty: bool,
     /// `REFRESH EVERY …` as text.
     pub refresh: Option<String>,

@@ -125,7 +125,18 @@ impl Connection {
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), Failure> {
         let text = Bytes::from(statement.to_string());
-        self.exchange(None, Box::new(io::Cursor::new(text)), sink)
+        self.exchange("/?", None, Box::new(io::Cursor::new(text)), sink)
+    }
+
+    /// As [`Connection::send`], to another place: `/path?parameters&`.
+    pub fn send_to(
+        &mut self,
+        place: &str,
+        statement: &str,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        let text = Bytes::from(statement.to_string());
+        self.exchange(place, None, Box::new(io::Cursor::new(text)), sink)
     }
 
     /// Sends `statement` in the URL and `data` behind it.
@@ -135,16 +146,17 @@ impl Connection {
         data: Box<dyn Read + Send>,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        self.exchange(Some(statement), data, sink)
+        self.exchange("/?", Some(statement), data, sink)
     }
 
     fn exchange(
         &mut self,
+        place: &str,
         statement: Option<&str>,
         body: Box<dyn Read + Send>,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        let uri = self.uri(statement);
+        let uri = self.uri(place, statement);
         self.next_id = Uuid::new_v4().to_string();
         let (sender, receiver) = mpsc::channel(PIECES_MAX);
         std::thread::spawn(move || pump(body, &sender));
@@ -186,9 +198,9 @@ impl Connection {
         format!("Basic {}", STANDARD.encode(pair))
     }
 
-    fn uri(&self, statement: Option<&str>) -> String {
+    fn uri(&self, place: &str, statement: Option<&str>) -> String {
         let mut uri = format!(
-            "/?database={}&default_format={}&query_id={}",
+            "{place}database={}&default_format={}&query_id={}",
             encode(&self.options.statements.database),
             encode(self.options.format()),
             self.next_id

@@ -8,6 +8,7 @@ mod arguments;
 mod commands;
 mod connection;
 mod editor;
+mod follow;
 mod interactive;
 mod progress;
 mod transfer;
@@ -38,6 +39,9 @@ pub struct ClientOptions {
     pub password: String,
     #[command(flatten)]
     pub statements: StatementOptions,
+    /// Print new rows of this SELECT's table as they are committed, until interrupted.
+    #[arg(long, value_name = "SELECT")]
+    pub follow: Option<String>,
     #[arg(skip)]
     pub free: FreeFlags,
     /// Output format where neither statement nor flag names one.
@@ -99,6 +103,7 @@ impl ClientOptions {
                 no_progress: true,
                 ..StatementOptions::default()
             },
+            follow: None,
             free: FreeFlags::default(),
             format: Some("TabSeparated".into()),
         }
@@ -130,6 +135,9 @@ pub fn run(options: &ClientOptions) -> ExitCode {
 }
 
 fn run_whole(options: &ClientOptions) -> Result<(), Failure> {
+    if let Some(query) = &options.follow {
+        return follow::run(options, query);
+    }
     let given = &options.statements;
     if given.query.is_empty() && given.queries_file.is_empty() {
         return match io::stdin().is_terminal() {

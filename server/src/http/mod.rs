@@ -82,6 +82,7 @@ fn router(server: Arc<Server>) -> Router {
     Router::new()
         .route("/", any(query::handle))
         .route("/query", any(query::handle))
+        .route("/follow", any(query::handle))
         .route("/ping", get(pages::ping))
         .route("/replicas_status", get(pages::ping))
         .route("/metrics", get(monitoring::metrics))

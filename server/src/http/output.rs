@@ -147,6 +147,20 @@ impl Output for HttpOutput {
         if self.held.len() < HELD_BYTES_MAX || self.hold_all {
             return Ok(());
         }
+        self.stream()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        match self.begin.is_some() {
+            true => self.stream(),
+            false => self.send_held(false),
+        }
+    }
+}
+
+impl HttpOutput {
+    /// Begins to answer with what is there.
+    fn stream(&mut self) -> Result<()> {
         let summary = self.summary();
         if let (Some(head), Some(begin)) = (self.head.clone(), self.begin.take()) {
             let held = std::mem::take(&mut self.held);

@@ -13,7 +13,9 @@ pub struct Parameters {
 }
 
 /// Names with a meaning of their own, which are not settings.
-const OWN_NAMES: [&str; 18] = [
+const OWN_NAMES: [&str; 20] = [
+    "cursor",
+    "heartbeat_ms",
     "query",
     "database",
     "default_format",

@@ -28,7 +28,7 @@ use super::parameters::Parameters;
 use crate::logs::Origin;
 use crate::server::Server;
 use crate::session::{SESSION_TIMEOUT_SECONDS_DEFAULT, SESSION_TIMEOUT_SECONDS_MAX, SessionState};
-use crate::statement::{self, Input, Request, query_bytes_max};
+use crate::statement::{self, FollowWish, Input, Request, query_bytes_max};
 
 /// Pieces of a response between the statement's thread and the socket.
 const PIECES_MAX: usize = 4;
@@ -234,6 +234,7 @@ fn request(
             .filter(|f| !f.is_empty()),
         readonly: parts.method != Method::POST,
         external_tables: vec![],
+        follow: follow_wish(parts, parameters)?,
         origin: Origin {
             interface: 2,
             http_method: if parts.method == Method::POST { 2 } else { 1 },
@@ -241,6 +242,24 @@ fn request(
             client_name: String::new(),
         },
     })
+}
+
+/// What `/follow` asks for.
+fn follow_wish(parts: &Parts, parameters: &Parameters) -> Result<Option<FollowWish>> {
+    if parts.uri.path() != "/follow" {
+        return Ok(None);
+    }
+    let milliseconds = match parameters.get("heartbeat_ms") {
+        None => 10_000,
+        Some(text) => text.parse::<u64>().map_err(|_| {
+            let message = format!("heartbeat_ms must be a number of milliseconds, got '{text}'");
+            Error::new(codes::BAD_ARGUMENTS, message)
+        })?,
+    };
+    Ok(Some(FollowWish {
+        cursor: parameters.get("cursor").filter(|c| !c.is_empty()).map(str::to_string),
+        heartbeat: Duration::from_millis(milliseconds.clamp(100, 600_000)),
+    }))
 }
 
 /// The session that a request asks for.

@@ -224,6 +224,14 @@ impl Run<'_> {
         }
         definition.target = Some(target);
         definition.create_query = view_text(&create, &schema);
+        if create.populate
+            && let Some(source) = &source
+            && let Some(stream) = self.server.store.snapshot().table(&source.0, &source.1)
+            && pumphouse_ingest::kafka::is_stream(&stream.definition.engine)
+        {
+            let commit = Commit { preconditions, edits };
+            return self.create_populated(&create, definition, source, commit);
+        }
         let definition = Arc::new(definition);
         let mut commit = self.creation(&definition, create.or_replace);
         commit.preconditions.extend(preconditions);
@@ -356,7 +364,7 @@ impl Run<'_> {
         self.created(self.server.commit_ddl(commit).map(|_| ()), if_not_exists)
     }
 
-    fn created(&self, outcome: Result<()>, if_not_exists: bool) -> Result<()> {
+    pub(super) fn created(&self, outcome: Result<()>, if_not_exists: bool) -> Result<()> {
         match outcome {
             Ok(()) => Ok(()),
             Err(Error::Storage(pumphouse_storage::Error::Rejected(rejection))) => {
@@ -396,6 +404,7 @@ fn view_text(create: &CreateView, schema: &[(String, DataType)]) -> String {
     create.if_not_exists = false;
     create.or_replace = false;
     create.populate = false;
+    create.populate_from = None;
     if create.columns.is_empty() {
         create.columns = schema.iter().map(column_decl).collect();
     }

@@ -24,6 +24,7 @@ use pumphouse_storage::{DataType, Value};
 use uuid::Uuid;
 
 use super::engine::{EngineArguments, is_merge_tree, plain_engine};
+use super::file_log_engine::file_log_settings;
 use super::kafka_engine::{hide_arguments, kafka_settings};
 use super::{Run, clauses, codec};
 use crate::files::{self, FileArguments};
@@ -38,6 +39,7 @@ pub const ENGINES: &[&str] = &[
     "VersionedCollapsingMergeTree",
     "CoalescingMergeTree",
     "Kafka",
+    "FileLog",
     "Null",
     "Memory",
     "Log",
@@ -87,6 +89,10 @@ impl Run<'_> {
                 check_kafka_columns(&columns)?;
                 let state = self.server.store.snapshot();
                 settings = kafka_settings(&create.engine, settings, &state)?;
+            }
+            "FileLog" => {
+                check_kafka_columns(&columns)?;
+                settings = file_log_settings(&self.server.config, &create.engine, settings)?;
             }
             engine if is_merge_tree(engine) => check_merge_tree_settings(&settings)?,
             _ => {}
@@ -345,7 +351,7 @@ fn table_clauses(create: &CreateTable) -> TableClauses {
     TableClauses {
         engine_arguments: match create.engine.name.as_deref() {
             // Its arguments are settings, some of them secret.
-            Some("Kafka") => vec![],
+            Some("Kafka" | "FileLog") => vec![],
             _ => arguments.map(format::expr).collect(),
         },
         sample_by: create.engine.sample_by.as_ref().map(format::expr),

@@ -175,6 +175,9 @@ impl<'a> Blocks<'a> {
         context.progress.written_rows.fetch_add(self.rows, Ordering::Relaxed);
         context.progress.written_bytes.fetch_add(self.bytes, Ordering::Relaxed);
         server.merges.wake();
+        if self.definition.engine == "Kafka" {
+            server.kafka.sync();
+        }
         Ok(())
     }
 

@@ -18,6 +18,8 @@ mod drop;
 mod engine;
 mod external;
 mod extremes;
+mod file_log_engine;
+mod follow;
 mod freeze;
 mod function;
 mod function_table;
@@ -33,6 +35,7 @@ mod optimize;
 mod other;
 mod partition;
 mod plain_engine;
+mod populate;
 mod projection;
 mod refresh;
 mod rename;
@@ -69,6 +72,7 @@ use crate::system_tables::is_setting;
 
 pub use definition::ENGINES;
 pub use external::{EXTERNAL_BYTES_MAX, ExternalTables};
+pub use follow::FollowWish;
 pub(crate) use refresh::refresh_view;
 pub use secrets::hide_secrets;
 pub use show::default_kind_name;
@@ -101,6 +105,8 @@ pub struct Request {
     pub readonly: bool,
     /// Tables that came with the query and live as long as it does.
     pub external_tables: Vec<(String, Block)>,
+    /// The query is to be run over what comes into its table, on and on.
+    pub follow: Option<FollowWish>,
     pub origin: Origin,
 }
 
@@ -116,6 +122,10 @@ pub struct Input {
 pub trait Output: Send {
     fn begin(&mut self, format: &str, content_type: &'static str, time_zone: &str) -> Result<()>;
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
+    /// What was written is to reach the client now.
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
     /// Where results go as blocks rather than as text in a format; `begin` and `write` are not called then.
     fn blocks(&mut self) -> Option<&mut dyn BlockOutput> {
         None
@@ -242,6 +252,12 @@ impl Run<'_> {
                 "Cannot execute query in readonly mode. For queries over HTTP, method GET implies \
                  readonly. You should use method POST for modifying queries.",
             ));
+        }
+        if let Some(wish) = &self.request.follow {
+            return match &parsed.statement {
+                Statement::Query(query) => self.follow(query, format.as_deref(), wish),
+                _ => Err(Error::new(codes::INCORRECT_QUERY, "Only a SELECT can be followed")),
+            };
         }
         match parsed.statement {
             Statement::Query(query) => self.select(&query, format.as_deref()),

@@ -79,6 +79,9 @@ impl Run<'_> {
         let [stream] = streams else {
             return Err(bad("SYSTEM SEEK moves one table; name it"));
         };
+        if stream.definition.engine != "Kafka" {
+            return Err(bad("SYSTEM SEEK moves Kafka tables only"));
+        }
         let target = self.seek_target(&command.rest)?;
         let places = seek::resolve(stream, &target)?;
         let table = stream.definition.uuid;
@@ -134,7 +137,7 @@ impl Run<'_> {
 }
 
 fn is_stream(table: &Table) -> bool {
-    table.definition.engine == "Kafka"
+    pumphouse_ingest::kafka::is_stream(&table.definition.engine)
 }
 
 fn bad(message: impl Into<String>) -> Error {

@@ -22,7 +22,7 @@ mod streams;
 use std::sync::{Arc, OnceLock, Weak};
 
 use pumphouse_ingest::kafka::dead_letters::COLUMNS as DEAD_LETTERS;
-use pumphouse_ingest::kafka::stream_source;
+use pumphouse_ingest::kafka::{is_stream, stream_source};
 use pumphouse_query::catalog::{
     BlockSource, ExtraTables, SourceColumn, TableSource, unknown_dictionary,
 };
@@ -72,6 +72,8 @@ const FILLERS: &[(&str, Filler)] = &[
     ("kafka_consumers", streams::kafka_consumers),
     ("kafka_offsets", streams::kafka_offsets),
     ("kafka_gaps", streams::kafka_gaps),
+    ("kafka_outputs", streams::kafka_outputs),
+    ("file_logs", streams::file_logs),
     ("kafka_events", streams::kafka_events),
     ("named_collections", streams::named_collections),
     ("macros", streams::macros),
@@ -132,6 +134,27 @@ const OWN_COLUMNS: &[(&str, &str, &str)] = &[
     ("kafka_offsets", "next_offset", "Int64"),
     ("kafka_offsets", "commits", "UInt64"),
     ("kafka_offsets", "last_commit_time", "DateTime64(6)"),
+    ("file_logs", "database", "String"),
+    ("file_logs", "table", "String"),
+    ("file_logs", "file", "String"),
+    ("file_logs", "position", "UInt64"),
+    ("file_logs", "size", "UInt64"),
+    ("file_logs", "lag_bytes", "UInt64"),
+    ("file_logs", "state", "LowCardinality(String)"),
+    ("file_logs", "error", "String"),
+    ("file_logs", "next_retry", "DateTime"),
+    ("kafka_outputs", "database", "String"),
+    ("kafka_outputs", "table", "String"),
+    ("kafka_outputs", "topic", "String"),
+    ("kafka_outputs", "guarantee", "LowCardinality(String)"),
+    ("kafka_outputs", "state", "LowCardinality(String)"),
+    ("kafka_outputs", "pending_parts", "UInt64"),
+    ("kafka_outputs", "pending_rows", "UInt64"),
+    ("kafka_outputs", "delivered_rows", "UInt64"),
+    ("kafka_outputs", "transactions", "UInt64"),
+    ("kafka_outputs", "last_delivery_time", "DateTime64(6)"),
+    ("kafka_outputs", "last_error", "String"),
+    ("kafka_outputs", "next_retry", "DateTime"),
     ("kafka_gaps", "database", "String"),
     ("kafka_gaps", "table", "String"),
     ("kafka_gaps", "topic", "String"),
@@ -266,7 +289,7 @@ impl ExtraTables for SystemTables {
                 return Some(dictionaries::as_table(server, state, table));
             }
             // A stream has columns that its definition does not list.
-            return (table.definition.engine == "Kafka").then(|| stream_source(&table.definition));
+            return is_stream(&table.definition.engine).then(|| stream_source(&table.definition));
         }
         if state.table(database, name).is_some() {
             // Kept like any table.

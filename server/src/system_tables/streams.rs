@@ -1,5 +1,5 @@
-//! `system.kafka_consumers`, `kafka_offsets`, `kafka_gaps`, `kafka_events`: how far the streams are and
-//! what happened to them.
+//! `system.kafka_consumers`, `kafka_offsets`, `kafka_gaps`, `kafka_events`: `kafka_outputs`, `file_logs`:
+//! how far the streams are and what happened to them.
 
 use pumphouse_query::Result;
 use pumphouse_storage::Value;
@@ -73,6 +73,52 @@ pub fn kafka_offsets(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
                 ("commits", number(offset.commits)),
                 ("last_commit_time", micros(offset.last_commit_us)),
             ]);
+        }
+    }
+    Ok(())
+}
+
+pub fn kafka_outputs(server: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    for output in server.kafka.outputs() {
+        rows.push(&[
+            ("database", text(&output.database)),
+            ("table", text(&output.table)),
+            ("topic", text(&output.topic)),
+            ("guarantee", text(output.guarantee)),
+            ("state", text(output.state)),
+            ("pending_parts", number(output.pending_parts)),
+            ("pending_rows", number(output.pending_rows)),
+            ("delivered_rows", number(output.delivered_rows)),
+            ("transactions", number(output.transactions)),
+            ("last_delivery_time", micros(output.last_delivery_us)),
+            ("last_error", text(output.last_error)),
+            ("next_retry", seconds(output.next_retry_us)),
+        ]);
+    }
+    Ok(())
+}
+
+/// One row a file, and one without a name for a table that cannot read at all.
+pub fn file_logs(server: &Server, _: &State, rows: &mut Rows) -> Result<()> {
+    for table in server.kafka.file_logs() {
+        let mut row = |file: &str, position: u64, size: u64, state: &str, error: &str, retry| {
+            rows.push(&[
+                ("database", text(&table.database)),
+                ("table", text(&table.table)),
+                ("file", text(file)),
+                ("position", number(position)),
+                ("size", number(size)),
+                ("lag_bytes", number(size.saturating_sub(position))),
+                ("state", text(state)),
+                ("error", text(error)),
+                ("next_retry", seconds(retry)),
+            ]);
+        };
+        if !table.error.is_empty() {
+            row("", 0, 0, "waiting", &table.error, table.next_retry_us);
+        }
+        for f in &table.files {
+            row(&f.file, f.position, f.size, f.state, &f.error, f.next_retry_us);
         }
     }
     Ok(())

@@ -218,6 +218,12 @@ fn write_edit(w: &mut Writer, edit: &Edit) {
             w.text(topic);
             w.uuid(id);
         }
+        Edit::ForgetOffset { table, topic, kafka_partition } => {
+            w.u8(45);
+            w.uuid(table);
+            w.text(topic);
+            w.int(i64::from(*kafka_partition));
+        }
         Edit::SeekStream { table, topic, kafka_partition, next, wall_us } => {
             w.u8(41);
             w.uuid(table);
@@ -261,6 +267,7 @@ fn read_edit(r: &mut Reader) -> WireResult<Edit> {
         15 => Edit::PauseStream { table: r.uuid()?, paused: r.bool()? },
         40 => Edit::StopStream { table: r.uuid()?, reason: r.text()? },
         42 => Edit::StreamTopic { table: r.uuid()?, topic: r.text()?, id: r.uuid()? },
+        45 => Edit::ForgetOffset { table: r.uuid()?, topic: r.text()?, kafka_partition: r.i32()? },
         41 => Edit::SeekStream {
             table: r.uuid()?,
             topic: r.text()?,

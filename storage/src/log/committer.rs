@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 use uuid::Uuid;
@@ -56,6 +58,10 @@ pub struct Committer {
     changed: Condvar,
     log: Mutex<Box<dyn CommitLog>>,
     state: RwLock<Arc<State>>,
+    /// A newer state is there.
+    published: (Mutex<()>, Condvar),
+    /// Who gets every state.
+    watchers: Mutex<Vec<SyncSender<Arc<State>>>>,
     /// Parts no longer in the newest state, whose files are still there.
     removed: Mutex<Vec<Removed>>,
     hook: OnceLock<FailureHook>,
@@ -111,6 +117,8 @@ impl Committer {
             changed: Condvar::new(),
             log: Mutex::new(log),
             state: RwLock::new(Arc::new(state)),
+            published: Default::default(),
+            watchers: Mutex::default(),
             removed: Mutex::default(),
             hook: OnceLock::new(),
             counts: CommitCounts::default(),
@@ -127,6 +135,26 @@ impl Committer {
     /// The newest durable state.
     pub fn snapshot(&self) -> Arc<State> {
         self.state.read().clone()
+    }
+
+    /// The newest durable state, as soon as it is newer than `version`, but after `time` in any case.
+    pub fn wait_past(&self, version: u64, time: Duration) -> Arc<State> {
+        let end = Instant::now() + time;
+        let mut published = self.published.0.lock();
+        while self.state.read().version <= version {
+            if self.published.1.wait_until(&mut published, end).timed_out() {
+                break;
+            }
+        }
+        drop(published);
+        self.snapshot()
+    }
+
+    /// Every state from now on, unless more than `count` wait to be taken.
+    pub fn watch(&self, count: usize) -> Receiver<Arc<State>> {
+        let (sender, receiver) = sync_channel(count);
+        self.watchers.lock().push(sender);
+        receiver
     }
 
     /// Blocks until the commit is durable and visible, or rejected. Gives the version it is in.
@@ -254,7 +282,15 @@ impl Committer {
                     return Err(reason);
                 }
             }
-            *self.state.write() = Arc::new(next);
+            let next = Arc::new(next);
+            *self.state.write() = next.clone();
+            // One that is too far behind misses some; one that is gone is forgotten.
+            self.watchers.lock().retain(|watcher| {
+                !matches!(watcher.try_send(next.clone()), Err(TrySendError::Disconnected(_)))
+            });
+            // Under the lock, so that nobody misses it between its look and its wait.
+            drop(self.published.0.lock());
+            self.published.1.notify_all();
             self.counts.frames.fetch_add(1, Ordering::Relaxed);
         }
         self.removed.lock().extend(removed);

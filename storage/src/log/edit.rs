@@ -128,6 +128,12 @@ pub enum Edit {
         next: i64,
         wall_us: u64,
     },
+    /// What was consumed there is of no more use: the place (a file) is gone or has another name.
+    ForgetOffset {
+        table: Uuid,
+        topic: String,
+        kafka_partition: i32,
+    },
 }
 
 /// One value of a named collection.

@@ -359,6 +359,16 @@ impl State {
                     t.topic_ids.insert(topic.clone(), *id);
                 }
             }),
+            Edit::ForgetOffset { table, topic, kafka_partition } => {
+                let key =
+                    StreamPartition { topic: topic.clone(), kafka_partition: *kafka_partition };
+                self.with_table(table, |t| {
+                    t.offsets.remove(&key);
+                    if !t.offsets.keys().any(|k| k.topic == *topic) {
+                        t.topic_ids.remove(topic);
+                    }
+                });
+            }
             Edit::SeekStream { table, topic, kafka_partition, next, wall_us } => {
                 let key =
                     StreamPartition { topic: topic.clone(), kafka_partition: *kafka_partition };

@@ -310,6 +310,12 @@ impl Printer {
             self.element_list(elements);
         }
         self.engine(&view.engine, view.populate);
+        if let Some(time) = &view.populate_from {
+            self.word(" FROM TIMESTAMP ");
+            self.word(&super::expr::literal_value(&pumphouse_storage::Value::string(
+                time.as_str(),
+            )));
+        }
         if let Some(security) = &view.security {
             self.line();
             self.word(security);

@@ -180,6 +180,9 @@ impl Parser<'_> {
             } else if self.engine_part(&mut view.engine)? {
             } else if self.take_keyword("POPULATE") {
                 view.populate = true;
+                if self.take_keyword("FROM TIMESTAMP") {
+                    view.populate_from = Some(self.string()?);
+                }
             } else if self.take_keyword("EMPTY") {
                 view.empty = true;
             } else if self.take_keyword("DEFINER") {
@@ -208,6 +211,7 @@ impl Parser<'_> {
             to: view.to,
             engine: view.engine,
             populate: view.populate,
+            populate_from: view.populate_from,
             empty: view.empty,
             refresh,
             security: (!view.security.is_empty()).then(|| view.security.trim_end().to_string()),
@@ -282,6 +286,7 @@ struct View {
     to: Option<crate::sql::ast::TableName>,
     engine: EngineClause,
     populate: bool,
+    populate_from: Option<String>,
     empty: bool,
     security: String,
     comment: Option<String>,

@@ -80,6 +80,7 @@ fn all_edits() -> Vec<Edit> {
         Edit::StopStream { table, reason: "too many bad messages".into() },
         Edit::StreamTopic { table, topic: "t".into(), id: table },
         Edit::SeekStream { table, topic: "t".into(), kafka_partition: 3, next: 17, wall_us: 5 },
+        Edit::ForgetOffset { table, topic: "a.csv".into(), kafka_partition: 0 },
         Edit::Change(Change::AddMutation { table, mutation: Arc::new(mutation()) }),
         Edit::Change(Change::KillMutation { table, number: 77 }),
         Edit::Change(Change::DetachPart { table, part: PartId { epoch: 1, number: 1 } }),

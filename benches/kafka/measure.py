@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""Measures of the Kafka engine on its own, each against one real Apache Kafka broker:
+
+  idle       CPU and memory of a server with 100 Kafka tables (a view each) to which nothing comes
+  catch-up   a backlog of 20 million rows under a memory limit of 512 MB (cgroup): all rows, never killed
+  formats    rows per second and per CPU-second for CSV, JSON, Avro, Protobuf, and JSON of 250 bytes
+  freshness  p50 and p99 from produced to visible at 1,000, 20,000 and 100,000 rows per second
+
+  python3 benches/kafka/measure.py idle catch-up formats freshness [--rows 20000000] [--seconds 20]
+
+Needs what run.py needs, without chdb. One line of JSON a measure, appended to benches/results/kafka_measures.jsonl.
+"""
+import argparse, json, os, shutil, signal, subprocess, sys, tempfile, time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import run
+from run import Broker, Pumphouse, PARTITIONS, ROOT, cpu_seconds, freshness, produce
+
+LIMIT_BYTES = 512 << 20
+
+
+def rss_bytes(pid, peak=False):
+    with open(f"/proc/{pid}/status") as f:
+        for line in f:
+            if line.startswith("VmHWM:" if peak else "VmRSS:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def kafka_table(server, broker, name, topic, columns, fmt="JSONEachRow", more=""):
+    server.sql(f"CREATE TABLE {name} ({columns}) ENGINE = Kafka SETTINGS kafka_broker_list = '{broker.address}', "
+               f"kafka_topic_list = '{topic}', kafka_group_name = 'g_{name}', kafka_format = '{fmt}'{more}")
+
+
+def idle(binary, broker, a):
+    tables, seconds = a.tables, 30
+    folder = tempfile.mkdtemp()
+    server = Pumphouse(binary, folder)
+    try:
+        broker.create_topic("idle")
+        before = rss_bytes(server.process.pid)
+        server.sql("CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id")
+        for i in range(tables):
+            kafka_table(server, broker, f"q{i}", "idle", "id UInt64")
+            server.sql(f"CREATE MATERIALIZED VIEW v{i} TO t AS SELECT id FROM q{i}")
+        for _ in range(120):
+            ready = int(server.sql("SELECT countIf(length(assignments.topic) > 0) FROM system.kafka_consumers"))
+            if ready == tables:
+                break
+            time.sleep(1)
+        time.sleep(10)
+        cpu = cpu_seconds(server.process.pid)
+        time.sleep(seconds)
+        cpu = cpu_seconds(server.process.pid) - cpu
+        threads = len(os.listdir(f"/proc/{server.process.pid}/task"))
+        return {"tables": tables, "assigned": ready, "cpu_percent_of_a_core": round(cpu / seconds * 100, 2),
+                "rss_mb": rss_bytes(server.process.pid) >> 20, "rss_mb_without_tables": before >> 20, "threads": threads}
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+class MemoryLimit:
+    """A memory cgroup (v1 or v2) for one process, or an address space limit where there is none to be had."""
+
+    def __init__(self, limit):
+        self.limit, self.folder, self.kind = limit, None, "none"
+        for folder, name in (("/sys/fs/cgroup/memory/pumphouse-measure", "memory.limit_in_bytes"),
+                             ("/sys/fs/cgroup/pumphouse-measure", "memory.max")):
+            try:
+                os.makedirs(folder, exist_ok=True)
+                with open(f"{folder}/{name}", "w") as f:
+                    f.write(str(limit))
+                self.folder, self.kind = folder, folder
+                return
+            except OSError:
+                continue
+
+    def wrap(self, command):
+        if self.folder:
+            return ["sh", "-c", f"echo $$ > {self.folder}/cgroup.procs; exec \"$@\"", "sh"] + command
+        return ["sh", "-c", f"ulimit -v {self.limit * 4 // 1024}; exec \"$@\"", "sh"] + command
+
+    def failures(self):
+        for name in ("memory.failcnt", "memory.events"):
+            try:
+                return open(f"{self.folder}/{name}").read().strip().replace("\n", ", ")
+            except OSError:
+                continue
+        return "unknown"
+
+    def remove(self):
+        if self.folder:
+            try:
+                os.rmdir(self.folder)
+            except OSError:
+                pass
+
+
+def catch_up(binary, broker, a):
+    rows, distinct = a.rows, min(a.rows, 2000000)
+    broker.create_topic("backlog")
+    copies = rows // distinct
+    for _ in range(copies):
+        size = produce(broker, "backlog", distinct)
+    limit = MemoryLimit(LIMIT_BYTES)
+    folder = tempfile.mkdtemp()
+    command = limit.wrap([binary])
+    server = Pumphouse(command, folder)
+    try:
+        server.sql(f"CREATE TABLE t ({run.COLUMNS}) ENGINE = MergeTree {run.ORDER}")
+        kafka_table(server, broker, "q", "backlog", run.COLUMNS)
+        cpu, began = cpu_seconds(server.process.pid), time.time()
+        server.sql("CREATE MATERIALIZED VIEW mv TO t AS SELECT * FROM q")
+        total, moved, last = distinct * copies, time.time(), 0
+        while last < total:
+            if server.process.poll() is not None:
+                return {"killed": server.process.returncode, "at_rows": last, "limit": limit.kind}
+            now = int(server.sql("SELECT count() FROM t"))
+            if now > last:
+                last, moved = now, time.time()
+            if time.time() - moved > 120:
+                return {"stands_still_at": last, "limit": limit.kind,
+                        "consumers": server.sql("SELECT state, last_error FROM system.kafka_consumers")}
+            time.sleep(0.5)
+        seconds = time.time() - began
+        return {"rows": last, "bytes_per_message": round(size), "seconds": round(seconds, 1), "rows_per_s": round(last / seconds),
+                "rows_per_cpu_s": round(last / (cpu_seconds(server.process.pid) - cpu)), "limit_mb": LIMIT_BYTES >> 20,
+                "rss_peak_mb": rss_bytes(server.process.pid, True) >> 20, "limit": limit.kind, "limit_hits": limit.failures(),
+                "doubled": int(server.sql("SELECT count() FROM t")) - total}
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+        limit.remove()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+FORMATS = [
+    ("CSV", "", "narrow"), ("JSONEachRow", "", "narrow"), ("Avro", "", "narrow"),
+    ("Protobuf", ", kafka_schema = 'row.proto:Row'", "narrow"), ("JSONEachRow", "", "250 bytes"),
+]
+NARROW = ("id UInt64, name String, price Float64, tags UInt32",
+          "number, concat('name', toString(number % 1000)), number / 7, toUInt32(number % 97)")
+WIDE = ("id UInt64, session String, page String, referrer String, price Float64",
+        "number, lower(hex(sipHash128(number))), concat('/product/', toString(number % 5000), '/details'), "
+        "concat('https://example.com/search?q=', repeat('x', 90), toString(number % 1000)), number / 7")
+PROTO = 'syntax = "proto3"; message Row { uint64 id = 1; string name = 2; double price = 3; uint32 tags = 4; }'
+
+
+def formats(binary, broker, a):
+    results = []
+    for i, (fmt, more, what) in enumerate(FORMATS):
+        columns, values = NARROW if what == "narrow" else WIDE
+        # A container file of Avro holds many rows; one message a row otherwise.
+        rows_per_message = 1000 if fmt == "Avro" else 1
+        topic, n, folder = f"format{i}", a.format_rows, tempfile.mkdtemp()
+        broker.create_topic(topic)
+        server = Pumphouse(binary, folder)
+        try:
+            os.makedirs(server.data + "/format_schemas", exist_ok=True)
+            with open(server.data + "/format_schemas/row.proto", "w") as f:
+                f.write(PROTO)
+            kafka_table(server, broker, "out", topic, columns, fmt, f", kafka_max_rows_per_message = {rows_per_message}{more}")
+            server.sql(f"INSERT INTO out SELECT {values} FROM numbers({n})")
+            server.sql(f"CREATE TABLE t ({columns}) ENGINE = MergeTree ORDER BY id")
+            kafka_table(server, broker, "q", topic, columns, fmt, ", kafka_num_consumers = 2, kafka_thread_per_consumer = 1" + more)
+            cpu, began = cpu_seconds(server.process.pid), time.time()
+            server.sql("CREATE MATERIALIZED VIEW mv TO t AS SELECT * FROM q")
+            while int(server.sql("SELECT count() FROM t")) < n:
+                if time.time() - began > 300:
+                    sys.exit(f"{fmt} stands still: " + server.sql("SELECT * FROM system.kafka_consumers FORMAT Vertical"))
+                time.sleep(0.1)
+            seconds, cpu = time.time() - began, cpu_seconds(server.process.pid) - cpu
+            assert server.sql("SELECT count(), uniqExact(id) FROM t") == f"{n}\t{n}"
+            results.append({"format": fmt, "row": what, "rows_per_message": rows_per_message, "rows": n,
+                            "rows_per_s": round(n / seconds), "rows_per_cpu_s": round(n / cpu)})
+            print(results[-1], flush=True)
+        finally:
+            server.stop()
+            shutil.rmtree(folder)
+    return results
+
+
+def fresh(binary, broker, a):
+    return [freshness(binary, broker, a.seconds, rate, f"fresh{rate}") for rate in (1000, 20000, 100000)]
+
+
+MEASURES = {"idle": idle, "catch-up": catch_up, "formats": formats, "freshness": fresh}
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("measures", nargs="+", choices=MEASURES)
+    arguments.add_argument("--rows", type=int, default=20000000)
+    arguments.add_argument("--tables", type=int, default=100)
+    arguments.add_argument("--format-rows", type=int, default=1000000)
+    arguments.add_argument("--seconds", type=int, default=20)
+    arguments.add_argument("--binary", default=os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release", "pumphouse"))
+    a = arguments.parse_args()
+    folder = tempfile.mkdtemp()
+    broker = Broker(folder)
+    try:
+        for name in a.measures:
+            result = {"measure": name, "result": MEASURES[name](a.binary, broker, a)}
+            result["commit"] = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE).stdout.decode().strip()
+            result["date"] = time.strftime("%Y-%m-%d")
+            print(json.dumps(result), flush=True)
+            os.makedirs(os.path.join(ROOT, "benches", "results"), exist_ok=True)
+            with open(os.path.join(ROOT, "benches", "results", "kafka_measures.jsonl"), "a") as f:
+                f.write(json.dumps(result) + "\n")
+    finally:
+        broker.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
