@@ -13,8 +13,7 @@ Needs what run.py needs, without chdb. One line of JSON a measure, appended to b
 import argparse, json, os, shutil, signal, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import run
-from run import Broker, Pumphouse, PARTITIONS, ROOT, cpu_seconds, freshness, produce
+from run import Broker, Pumphouse, ROOT, cpu_seconds, freshness
 
 LIMIT_BYTES = 512 << 20
 
@@ -97,23 +96,35 @@ class MemoryLimit:
                 pass
 
 
+def backlog(binary, broker, rows):
+    """Rows of about 250 bytes, all different, written by a server of their own."""
+    folder = tempfile.mkdtemp()
+    server = Pumphouse(binary, folder)
+    try:
+        columns, values = WIDE
+        kafka_table(server, broker, "out", "backlog", columns, more=", kafka_compression_codec = 'lz4'")
+        step = 1000000
+        for start in range(0, rows, step):
+            server.sql(f"INSERT INTO out SELECT {values} FROM numbers({start}, {min(step, rows - start)})")
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
 def catch_up(binary, broker, a):
-    rows, distinct = a.rows, min(a.rows, 2000000)
+    rows = a.rows
     broker.create_topic("backlog")
-    copies = rows // distinct
-    for _ in range(copies):
-        size = produce(broker, "backlog", distinct)
+    backlog(binary, broker, rows)
     limit = MemoryLimit(LIMIT_BYTES)
     folder = tempfile.mkdtemp()
-    command = limit.wrap([binary])
-    server = Pumphouse(command, folder)
+    server = Pumphouse(limit.wrap([binary]), folder)
     try:
-        server.sql(f"CREATE TABLE t ({run.COLUMNS}) ENGINE = MergeTree {run.ORDER}")
-        kafka_table(server, broker, "q", "backlog", run.COLUMNS)
+        server.sql(f"CREATE TABLE t ({WIDE[0]}) ENGINE = MergeTree ORDER BY id")
+        kafka_table(server, broker, "q", "backlog", WIDE[0])
         cpu, began = cpu_seconds(server.process.pid), time.time()
         server.sql("CREATE MATERIALIZED VIEW mv TO t AS SELECT * FROM q")
-        total, moved, last = distinct * copies, time.time(), 0
-        while last < total:
+        moved, last = time.time(), 0
+        while last < rows:
             if server.process.poll() is not None:
                 return {"killed": server.process.returncode, "at_rows": last, "limit": limit.kind}
             now = int(server.sql("SELECT count() FROM t"))
@@ -123,11 +134,12 @@ def catch_up(binary, broker, a):
                 return {"stands_still_at": last, "limit": limit.kind,
                         "consumers": server.sql("SELECT state, last_error FROM system.kafka_consumers")}
             time.sleep(0.5)
-        seconds = time.time() - began
-        return {"rows": last, "bytes_per_message": round(size), "seconds": round(seconds, 1), "rows_per_s": round(last / seconds),
-                "rows_per_cpu_s": round(last / (cpu_seconds(server.process.pid) - cpu)), "limit_mb": LIMIT_BYTES >> 20,
-                "rss_peak_mb": rss_bytes(server.process.pid, True) >> 20, "limit": limit.kind, "limit_hits": limit.failures(),
-                "doubled": int(server.sql("SELECT count() FROM t")) - total}
+        seconds, cpu = time.time() - began, cpu_seconds(server.process.pid) - cpu
+        peak, hits = rss_bytes(server.process.pid, True) >> 20, limit.failures()
+        count, total = server.sql("SELECT count(), sum(id) FROM t").split("\t")
+        return {"rows": last, "seconds": round(seconds, 1), "rows_per_s": round(last / seconds), "rows_per_cpu_s": round(last / cpu),
+                "limit_mb": LIMIT_BYTES >> 20, "rss_peak_mb": peak, "limit": limit.kind, "limit_hits": hits,
+                "lost_or_doubled": int(count) - rows, "sum_is_right": int(total) == rows * (rows - 1) // 2}
     finally:
         if server.process.poll() is None:
             server.stop()
@@ -142,7 +154,7 @@ FORMATS = [
 NARROW = ("id UInt64, name String, price Float64, tags UInt32",
           "number, concat('name', toString(number % 1000)), number / 7, toUInt32(number % 97)")
 WIDE = ("id UInt64, session String, page String, referrer String, price Float64",
-        "number, lower(hex(sipHash128(number))), concat('/product/', toString(number % 5000), '/details'), "
+        "number, lower(hex(sipHash128(toString(number)))), concat('/product/', toString(number % 5000), '/details'), "
         "concat('https://example.com/search?q=', repeat('x', 90), toString(number % 1000)), number / 7")
 PROTO = 'syntax = "proto3"; message Row { uint64 id = 1; string name = 2; double price = 3; uint32 tags = 4; }'
 

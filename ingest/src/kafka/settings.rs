@@ -720,6 +720,7 @@ mod tests {
             ("kafka_dead_letter_table", "d.t"),
             ("kafka_dead_letters_ratio_max", "0.5"),
             ("kafka_dead_letters_count_min", "10"),
+            ("kafka_delivery_guarantee", "at_least_once"),
         ];
         for (name, value) in samples {
             with(name, value).unwrap_or_else(|e| panic!("{name} = {value}: {e}"));

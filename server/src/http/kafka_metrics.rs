@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use pumphouse_ingest::kafka::ConsumerStatus;
+use pumphouse_ingest::kafka::{ConsumerStatus, OutputStatus};
 
 use crate::server::Server;
 
@@ -49,6 +49,26 @@ pub(super) fn write(text: &mut String, server: &Server) {
     for c in &consumers {
         let state = c.state.to_string();
         let _ = writeln!(text, "pumphouse_kafka_state{{{},state={state:?}}} 1", labels(c));
+    }
+    let outputs = server.kafka.outputs();
+    let numbers: [(&str, &str, &str, fn(&OutputStatus) -> u64); 2] = [
+        ("output_pending_rows", "gauge", "Rows that wait to be delivered to a topic", |o| {
+            o.pending_rows
+        }),
+        ("output_delivered_rows_total", "counter", "Rows delivered to a topic", |o| {
+            o.delivered_rows
+        }),
+    ];
+    for (name, kind, description, number) in numbers {
+        head(text, name, kind, description);
+        for o in &outputs {
+            let (database, table) = (&o.database, &o.table);
+            let n = number(o);
+            let _ = writeln!(
+                text,
+                "pumphouse_kafka_{name}{{database={database:?},table={table:?}}} {n}"
+            );
+        }
     }
 }
 
