@@ -96,6 +96,11 @@ class MemoryLimit:
                 pass
 
 
+def write(server, table, values, rows, step=200000):
+    for start in range(0, rows, step):
+        server.sql(f"INSERT INTO {table} SELECT {values} FROM numbers({start}, {min(step, rows - start)})")
+
+
 def backlog(binary, broker, rows):
     """Rows of about 250 bytes, all different, written by a server of their own."""
     folder = tempfile.mkdtemp()
@@ -103,9 +108,7 @@ def backlog(binary, broker, rows):
     try:
         columns, values = WIDE
         kafka_table(server, broker, "out", "backlog", columns, more=", kafka_compression_codec = 'lz4'")
-        step = 1000000
-        for start in range(0, rows, step):
-            server.sql(f"INSERT INTO out SELECT {values} FROM numbers({start}, {min(step, rows - start)})")
+        write(server, "out", values, rows)
     finally:
         server.stop()
         shutil.rmtree(folder)
@@ -173,7 +176,7 @@ def formats(binary, broker, a):
             with open(server.data + "/format_schemas/row.proto", "w") as f:
                 f.write(PROTO)
             kafka_table(server, broker, "out", topic, columns, fmt, f", kafka_max_rows_per_message = {rows_per_message}{more}")
-            server.sql(f"INSERT INTO out SELECT {values} FROM numbers({n})")
+            write(server, "out", values, n)
             server.sql(f"CREATE TABLE t ({columns}) ENGINE = MergeTree ORDER BY id")
             kafka_table(server, broker, "q", topic, columns, fmt, ", kafka_num_consumers = 2, kafka_thread_per_consumer = 1" + more)
             cpu, began = cpu_seconds(server.process.pid), time.time()

@@ -197,8 +197,10 @@ impl Inserter {
         block: &Block,
         ctx: &Arc<QueryContext>,
     ) -> Result<ViewOutputs> {
-        // Before its views run over what it does not take.
-        keeps_rows(target)?;
+        if target.definition.engine == "FileLog" {
+            // Before its views run over what it does not take.
+            keeps_rows(target)?;
+        }
         let block = complete_block(&target.definition, block.clone(), ctx)?;
         let runner = ViewRunner { store: &self.store, state, extra: &self.extra, ctx };
         let columns = materialized_view::source_columns(&target.definition);
