@@ -337,12 +337,31 @@ fn machine_memory_bytes() -> u64 {
             line.split_whitespace().nth(1)?.parse::<u64>().ok()
         })
         .map_or(4 << 30, |kib| kib << 10);
-    let limit = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+    let limit = memory_limit_files()
         .iter()
         .filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok())
         .min()
         .unwrap_or(u64::MAX);
     total.min(limit)
+}
+
+/// Where the control groups that this process may be in say their limits, of either version.
+fn memory_limit_files() -> Vec<String> {
+    let mut files = vec![
+        "/sys/fs/cgroup/memory.max".to_string(),
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes".to_string(),
+    ];
+    for line in std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default().lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        match (fields.next(), fields.next()) {
+            (Some(""), Some(path)) => files.push(format!("/sys/fs/cgroup{path}/memory.max")),
+            (Some(kinds), Some(path)) if kinds.split(',').any(|kind| kind == "memory") => {
+                files.push(format!("/sys/fs/cgroup/memory{path}/memory.limit_in_bytes"));
+            }
+            _ => {}
+        }
+    }
+    files
 }
 
 #[cfg(test)]

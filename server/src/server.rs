@@ -105,6 +105,7 @@ impl Server {
                 pool_size: config.background_message_broker_schedule_pool_size,
                 memory: Some(memory.clone()),
                 in_flight_folder: Some(config.data_dir.join("in_flight")),
+                memory_bytes: config.server_memory_bytes(),
                 ..KafkaEngineConfig::default()
             },
         );

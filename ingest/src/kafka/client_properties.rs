@@ -5,6 +5,7 @@
 //! exactly-once rests on (`FIXED`), which nobody can override. Every client-side queue is bounded.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
@@ -38,13 +39,20 @@ const RESERVED: &[&str] = &[
     "sasl.kerberos.kinit.cmd",
 ];
 
+/// Bytes that a consumer's client reads ahead; one value for the process.
+static QUEUE_KBYTES: AtomicU64 = AtomicU64::new(65_536);
+
+/// From now on clients read ahead so many bytes at most.
+pub(super) fn set_queue_bytes(bytes: u64) {
+    QUEUE_KBYTES.store((bytes / 1024).clamp(1024, 65_536), Ordering::Relaxed);
+}
+
 const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
     ("statistics.interval.ms", "5000"),
     // A server that is gone for good is given up after this long, not after librdkafka's 45 s.
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "2000"),
     ("queued.min.messages", "100000"),
-    ("queued.max.messages.kbytes", "65536"),
     ("fetch.queue.backoff.ms", "20"),
     ("fetch.error.backoff.ms", "200"),
     ("fetch.max.bytes", "16777216"),
@@ -183,6 +191,8 @@ pub(super) fn consumer(
     for (name, value) in CONSUMER_DEFAULTS {
         config.set(*name, *value);
     }
+    let queue = QUEUE_KBYTES.load(Ordering::Relaxed).to_string();
+    config.set("queued.max.messages.kbytes", queue);
     if settings.assignment == Assignment::Group {
         config.set("group.instance.id", instance_id);
     }

@@ -85,6 +85,7 @@ impl KafkaEngine {
         sink: Arc<dyn StreamSink>,
         config: KafkaEngineConfig,
     ) -> Arc<KafkaEngine> {
+        super::client_properties::set_queue_bytes(super::plan::block_bytes(config.memory_bytes));
         let engine = Arc::new(KafkaEngine {
             clock: store.clock().clone(),
             outputs: Outputs::new(OutputConfig {

@@ -22,8 +22,11 @@ use crate::block_builder::FlushLimits;
 use crate::format::{FormatOptions, FormatReader, InputColumn};
 use crate::materialized_view;
 
-/// Bytes of a block per consumer.
-const BLOCK_BYTES_MAX: usize = 64 << 20;
+/// Bytes of a block per consumer, and the share of the memory that it is at most: three of them are under
+/// way, and their parts are sorted and packed beside them.
+const BLOCK_BYTES_MAX: u64 = 64 << 20;
+const BLOCK_BYTES_MIN: u64 = 4 << 20;
+const BLOCK_SHARE: u64 = 32;
 
 /// What the server gives to all Kafka tables.
 #[derive(Clone)]
@@ -35,6 +38,8 @@ pub struct KafkaEngineConfig {
     pub time_zone: TimeZone,
     /// Charged for the views' queries.
     pub memory: Option<Arc<MemoryTracker>>,
+    /// What the process may use: blocks and the client's queues are smaller where it is little.
+    pub memory_bytes: u64,
     pub polling: Polling,
     /// What consumers of this engine are called in their groups, before the table and their number;
     /// two engines on one store need two names.
@@ -54,6 +59,7 @@ impl Default for KafkaEngineConfig {
             settings: Settings::default(),
             time_zone: TimeZone::UTC,
             memory: None,
+            memory_bytes: u64::MAX,
             polling: Polling::default(),
             instance: "pumphouse".into(),
             in_flight_folder: None,
@@ -101,7 +107,7 @@ impl TablePlan {
         let virtuals = virtual_columns::all(settings.error_mode == ErrorMode::Stream, &columns);
         let mut source_columns = materialized_view::source_columns(definition);
         source_columns.extend(virtual_columns::source_columns(&virtuals));
-        let limits = limits(&settings, &config.settings);
+        let limits = limits(&settings, &config);
         let pick = |own: u64, name: &str, default| match own {
             0 => config.settings.u64(name, default),
             own => own,
@@ -220,7 +226,8 @@ impl TablePlan {
     }
 }
 
-fn limits(settings: &KafkaSettings, profile: &Settings) -> FlushLimits {
+fn limits(settings: &KafkaSettings, config: &KafkaEngineConfig) -> FlushLimits {
+    let profile = &config.settings;
     let rows = match settings.max_block_size {
         0 => {
             let all = profile.u64("max_insert_block_size", MAX_INSERT_BLOCK_SIZE) as usize;
@@ -234,9 +241,14 @@ fn limits(settings: &KafkaSettings, profile: &Settings) -> FlushLimits {
     };
     FlushLimits {
         rows,
-        bytes: BLOCK_BYTES_MAX,
+        bytes: block_bytes(config.memory_bytes) as usize,
         age: Duration::from_millis(age_ms.clamp(1, 3_600_000)),
     }
+}
+
+/// Bytes of a block where the process may use so much.
+pub(super) fn block_bytes(memory_bytes: u64) -> u64 {
+    (memory_bytes / BLOCK_SHARE).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX)
 }
 
 /// The columns that messages give: all but ALIAS.
