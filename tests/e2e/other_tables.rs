@@ -233,10 +233,10 @@ fn reads_in_key_order_stop_early_and_are_shown() {
     assert!(plan.contains("Order: a ASC, b ASC"), "{plan}");
     let used = "SELECT a, count() FROM o GROUP BY a ORDER BY a LIMIT 3 SETTINGS optimize_read_in_order = 0";
     assert_eq!(server.sql(used), "0\t300\n1\t300\n2\t300");
-    server.sql("ALTER TABLE o ADD PROJECTION p (SELECT c, count() GROUP BY c)");
+    server.sql("ALTER TABLE o ADD PROJECTION p (SELECT b, count() GROUP BY b)");
     server.sql("ALTER TABLE o MATERIALIZE PROJECTION p SETTINGS mutations_sync = 1");
     let path = "/?query_id=projected";
-    let sql = b"SELECT c, count() FROM o GROUP BY c ORDER BY c LIMIT 1";
+    let sql = b"SELECT b, count() FROM o GROUP BY b ORDER BY b LIMIT 1";
     crate::harness::http::request(server.port, "POST", path, &[], sql).unwrap();
     server.sql("SYSTEM FLUSH LOGS query_log");
     let named =
@@ -279,7 +279,7 @@ fn killed_while_other_tables_take_rows() {
     server.sql("CREATE TABLE st (k UInt64) ENGINE = Set");
     server.sql("CREATE TABLE jn (k UInt64, v UInt64) ENGINE = Join(ANY, LEFT, k)");
     server.sql("CREATE TABLE t (k UInt64) ENGINE = MergeTree ORDER BY k");
-    server.sql("CREATE TABLE bu ENGINE = Buffer(default, t, 1, 1000, 10000, 1, 6, 1, 1000000)");
+    server.sql("CREATE TABLE bu ENGINE = Buffer(default, t, 1, 1000, 10000, 1, 2, 1, 1000000)");
     server.sql(PROJECTED);
     let (mut random, mut next, mut kept, mut gone) = (Random::new(8), 0_u64, 0, 0);
     for _ in 0..kills {

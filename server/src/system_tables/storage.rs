@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pumphouse_query::Result;
-use pumphouse_storage::Value;
-use pumphouse_storage::log::{PartId, PartMeta, State, Table};
+use pumphouse_storage::log::{ColumnDefinition, PartId, PartMeta, State, Table, TableDefinition};
+use pumphouse_storage::{DataType, Value};
 
 use super::objects::attached;
 use super::rows::{Rows, flag, number, seconds, text, texts};
@@ -23,14 +23,49 @@ fn marks(table: &Table, rows: u64) -> u64 {
     rows.div_ceil(granularity.max(1))
 }
 
+/// The only Date and the only DateTime column that the partition key reads, by id.
+fn time_columns(server: &Server, definition: &TableDefinition) -> [Option<u32>; 2] {
+    let schema = definition.schema();
+    let compiled =
+        definition.partition_key.iter().map(|text| server.store.compiler().compile(text, &schema));
+    let names: Vec<String> = compiled.flatten().flat_map(|c| c.inputs().to_vec()).collect();
+    let only = |wanted: fn(&DataType) -> bool| {
+        let fits = |c: &&ColumnDefinition| names.contains(&c.name) && wanted(&c.data_type);
+        let mut found = definition.columns.iter().filter(fits);
+        let first = found.next()?.id;
+        found.next().is_none().then_some(first)
+    };
+    [only(|t| *t == DataType::Date), only(|t| matches!(t, DataType::DateTime(_)))]
+}
+
+/// `min_date`, `max_date`, `min_time` and `max_time`, as far as the partition key tells.
+fn time_bounds(
+    server: &Server,
+    columns: [Option<u32>; 2],
+    part: &Arc<PartMeta>,
+) -> Vec<(&'static str, Value)> {
+    const NAMES: [(&str, &str); 2] = [("min_date", "max_date"), ("min_time", "max_time")];
+    let mut found = vec![];
+    for (column, (min, max)) in columns.into_iter().zip(NAMES) {
+        let Some(id) = column else { continue };
+        let reader = server.store.part(part).ok();
+        if let Some((low, high)) = reader.and_then(|reader| reader.column_bounds(id)) {
+            found.extend([(min, low), (max, high)]);
+        }
+    }
+    found
+}
+
 pub fn parts(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
     for table in attached(state) {
         let d = &table.definition;
+        let times = time_columns(server, d);
         for part in &table.parts {
             let mask_bytes = part.mask.as_ref().map_or(0, |m| m.bytes);
             let (ttl_min, ttl_max) = part.ttl_seconds.unwrap_or((0, 0));
             let ttl = |s: i64| number(u64::try_from(s).unwrap_or(0).min(u32::MAX.into()));
-            rows.push(&[
+            let mut row = time_bounds(server, times, part);
+            row.extend([
                 ("partition", text(partition_text(part))),
                 ("partition_id", text(&part.partition_id)),
                 ("name", text(part.name())),
@@ -66,6 +101,7 @@ pub fn parts(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
                 ("part_name", text(part.name())),
                 ("quarantined", text(server.store.quarantine_reason(part.id).unwrap_or_default())),
             ]);
+            rows.push(&row);
         }
     }
     Ok(())
@@ -84,7 +120,9 @@ pub(super) fn column_bytes(
 pub fn parts_columns(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
     for table in attached(state) {
         let d = &table.definition;
+        let times = time_columns(server, d);
         for part in &table.parts {
+            let bounds = time_bounds(server, times, part);
             let Some(bytes) = column_bytes(server, part) else { continue };
             for (i, column) in d.columns.iter().enumerate() {
                 let Some((stored, decoded)) = bytes.get(&column.id) else { continue };
@@ -92,7 +130,8 @@ pub fn parts_columns(server: &Server, state: &State, rows: &mut Rows) -> Result<
                     Some(default) => (default_kind_name(default.kind), default.expression.as_str()),
                     None => ("", ""),
                 };
-                rows.push(&[
+                let mut row = bounds.clone();
+                row.extend([
                     ("partition", text(partition_text(part))),
                     ("partition_id", text(&part.partition_id)),
                     ("name", text(part.name())),
@@ -127,6 +166,7 @@ pub fn parts_columns(server: &Server, state: &State, rows: &mut Rows) -> Result<
                     ("column_data_compressed_bytes", number(*stored)),
                     ("column_data_uncompressed_bytes", number(*decoded)),
                 ]);
+                rows.push(&row);
             }
         }
     }

@@ -339,6 +339,12 @@ impl PartReader {
         self.partition().iter().map(|k| (k.text.clone(), k.column.value(0))).collect()
     }
 
+    /// Least and greatest value of the column of this id, NULLs left out; None if unknown.
+    pub fn column_bounds(&self, id: u32) -> Option<(Value, Value)> {
+        let (low, high) = self.part_range(self.column_index(id)?)?;
+        Some((low.clone(), high.clone()?))
+    }
+
     /// Range of the values of `granule` that are not NULL; None if unknown or if there are none.
     pub(crate) fn range(&self, column: usize, granule: usize) -> Option<Range> {
         let entry = &self.footer.columns[column];
