@@ -28,6 +28,19 @@ pub(crate) trait Word: ArrowNativeType + Eq + Ord {
     fn get(bytes: &[u8]) -> Self;
 }
 
+/// The bytes of `words` in memory, if words are stored as they lie there.
+pub(crate) fn stored_bytes<T: Word>(words: &mut [T]) -> Option<&mut [u8]> {
+    if cfg!(target_endian = "big") || T::WIDTH > 16 {
+        return None;
+    }
+    debug_assert_eq!(size_of::<T>(), T::WIDTH);
+    // SAFETY: words of up to 16 bytes are plain integers: no padding, every pattern of bytes is a
+    // value. The bytes are those of `words`, which stay borrowed as long.
+    Some(unsafe {
+        std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), size_of_val(words))
+    })
+}
+
 macro_rules! unsigned_word {
     ($t:ty) => {
         impl Word for $t {

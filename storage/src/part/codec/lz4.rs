@@ -1,7 +1,7 @@
 //! LZ4: one block, without its length in front.
 
 use super::declare::{Argument, no_arguments};
-use super::{Codec, Parameters, Role, Settled};
+use super::{Codec, Parameters, Role, Settled, lz4_block};
 use crate::error::Result;
 use crate::part::wire::{Decoded, Malformed};
 use crate::types::DataType;
@@ -36,8 +36,10 @@ impl Codec for Lz4 {
 
 /// Fills `out` from one LZ4 block.
 pub(crate) fn decode(stored: &[u8], out: &mut [u8]) -> Decoded<()> {
-    match lz4_flex::block::decompress_into(stored, out) {
-        Ok(written) if written == out.len() => Ok(()),
-        _ => Err(Malformed("an LZ4 block")),
-    }
+    if lz4_block::decode(stored, out) { Ok(()) } else { Err(Malformed("an LZ4 block")) }
+}
+
+/// Appends the `length` bytes of one LZ4 block to `out`.
+pub(crate) fn append(stored: &[u8], out: &mut Vec<u8>, length: usize) -> Decoded<()> {
+    if lz4_block::append(stored, out, length) { Ok(()) } else { Err(Malformed("an LZ4 block")) }
 }

@@ -17,6 +17,7 @@ mod fpc;
 mod gcd;
 mod gorilla;
 pub(crate) mod lz4;
+mod lz4_block;
 pub(crate) mod lz4hc;
 mod none;
 mod t64;

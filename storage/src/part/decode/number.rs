@@ -2,8 +2,8 @@
 
 use super::super::encode::tag;
 use super::super::wire::{Cursor, Decoded, Malformed};
-use super::super::word::Word;
-use super::payload::payload;
+use super::super::word::{Word, stored_bytes};
+use super::payload::{payload, payload_into};
 use super::{Scratch, strings};
 
 /// Nodes inside nodes: runs or dictionary, then flat ones.
@@ -41,6 +41,9 @@ pub(super) fn words<T: Word>(
 }
 
 fn plain<T: Word>(cursor: &mut Cursor<'_>, out: &mut [T], scratch: &mut Scratch) -> Decoded<()> {
+    if let Some(bytes) = stored_bytes(out) {
+        return payload_into(cursor, bytes);
+    }
     let bytes = payload(cursor, size_of_val(out), &mut scratch.bytes)?;
     for (slot, word) in out.iter_mut().zip(bytes.chunks_exact(T::WIDTH)) {
         *slot = T::get(word);

@@ -41,6 +41,28 @@ pub(super) fn payload_into(cursor: &mut Cursor<'_>, out: &mut [u8]) -> Decoded<(
     }
 }
 
+/// Appends the `length` bytes of a payload to `out`.
+pub(super) fn payload_append(
+    cursor: &mut Cursor<'_>,
+    length: usize,
+    out: &mut Vec<u8>,
+) -> Decoded<()> {
+    let method = cursor.u8()?;
+    let stored = cursor.bytes()?;
+    match method {
+        RAW if stored.len() == length => {
+            out.extend_from_slice(stored);
+            Ok(())
+        }
+        LZ4 => lz4::append(stored, out, length),
+        _ => {
+            let first = out.len();
+            out.resize(first + length, 0);
+            decompress(method, stored, &mut out[first..])
+        }
+    }
+}
+
 /// LZ4 cannot expand more than 255 times.
 fn plausible(stored: &[u8], length: usize) -> bool {
     length / 256 <= stored.len()

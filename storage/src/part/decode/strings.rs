@@ -3,7 +3,7 @@
 use super::super::encode::tag;
 use super::super::wire::{Cursor, Decoded, Malformed};
 use super::super::word::Word;
-use super::payload::payload_into;
+use super::payload::{payload_append, payload_into};
 use super::{Scratch, number};
 
 /// Bytes that are copied at a stride; both ends of a copy have this much room behind.
@@ -89,9 +89,7 @@ impl StringSink {
     }
 
     fn append_bytes(&mut self, cursor: &mut Cursor<'_>, total: usize) -> Decoded<()> {
-        let first = self.bytes.len();
-        self.bytes.resize(first + total, 0);
-        payload_into(cursor, &mut self.bytes[first..])
+        payload_append(cursor, total, &mut self.bytes)
     }
 
     fn append_coded(

@@ -1,0 +1,271 @@
+//! Decoding LZ4 blocks in place of the library's decoder: literals and matches are copied in steps of
+//! fixed size that may write past their end, as far as there is room.
+//!
+//! Audited unsafe code. Every read of the input is before its end, every write before `room`, every
+//! match begins behind the first byte that was written; each copy says why next to it. The tests
+//! compare with the library's decoder, on good and on broken blocks.
+
+use std::ptr::copy_nonoverlapping;
+
+/// Bytes of room behind the decoded ones that spare the careful way at the end.
+const SLACK: usize = FAR;
+/// Copies that begin this far from an end need not look where it is.
+const FAR: usize = 64;
+
+/// Fills `out` from one block; false if it is not one of this length.
+pub(super) fn decode(stored: &[u8], out: &mut [u8]) -> bool {
+    // SAFETY: `out` has as much room as its length.
+    unsafe { run(stored, out.as_mut_ptr(), out.len(), out.len()) }
+}
+
+/// Appends the `length` bytes of one block to `out`; false if it is not one of this length.
+pub(super) fn append(stored: &[u8], out: &mut Vec<u8>, length: usize) -> bool {
+    out.reserve(length + SLACK);
+    let room = out.spare_capacity_mut();
+    let (start, room) = (room.as_mut_ptr().cast::<u8>(), room.len());
+    // SAFETY: there is this room behind the bytes of `out`, and `length` is not more.
+    if !unsafe { run(stored, start, length, room) } {
+        return false;
+    }
+    // SAFETY: `run` has written all `length` bytes.
+    unsafe { out.set_len(out.len() + length) };
+    true
+}
+
+/// Decodes `input` into `length` bytes at `out`. Bytes up to `room` may be overwritten.
+///
+/// # Safety
+/// `out` must have room for `room` bytes, and `length` must not be more.
+unsafe fn run(input: &[u8], out: *mut u8, length: usize, room: usize) -> bool {
+    let start = input.as_ptr();
+    let far_in = input.len().saturating_sub(FAR);
+    let far_out = room.saturating_sub(FAR);
+    let (mut at, mut done) = (0, 0);
+    while let Some(token) = input.get(at) {
+        at += 1;
+        let token = *token as usize;
+        let mut literals = token >> 4;
+        if literals < 15 && at < far_in && done < far_out {
+            // SAFETY: 16 bytes are there on both sides; `at` and `done` stay before their ends.
+            unsafe { copy_nonoverlapping(start.add(at), out.add(done), 16) };
+            at += literals;
+            done += literals;
+        } else {
+            if literals == 15 && !extend(&mut literals, input, &mut at) {
+                return false;
+            }
+            if literals > input.len() - at || done > length || literals > length - done {
+                return false;
+            }
+            // SAFETY: as many bytes are there on both sides; in the first case `FAR` more.
+            unsafe {
+                if at + literals < far_in && done + literals < far_out {
+                    let mut copied = 0;
+                    while copied < literals {
+                        copy_nonoverlapping(start.add(at + copied), out.add(done + copied), 32);
+                        copied += 32;
+                    }
+                } else {
+                    copy_nonoverlapping(start.add(at), out.add(done), literals);
+                }
+            }
+            at += literals;
+            done += literals;
+            if at + 2 > input.len() {
+                return at == input.len() && done == length;
+            }
+        }
+        // SAFETY: both ways above leave two bytes of input.
+        let offset = unsafe { start.add(at).cast::<[u8; 2]>().read_unaligned() };
+        let offset = u16::from_le_bytes(offset) as usize;
+        at += 2;
+        let mut matched = (token & 15) + 4;
+        if matched == 19 && !extend(&mut matched, input, &mut at) {
+            return false;
+        }
+        // An offset of 0 is no offset.
+        if offset.wrapping_sub(1) >= done || done > length || matched > length - done {
+            return false;
+        }
+        // SAFETY: the match begins at or behind the first byte; it ends before `length`, and in the
+        // first case `FAR` bytes of room are behind it.
+        unsafe {
+            if done + matched < far_out {
+                repeat(out.add(done), offset, matched);
+            } else {
+                repeat_to_end(out, done, offset, matched, room);
+            }
+        }
+        done += matched;
+    }
+    false
+}
+
+/// Adds the bytes of a long length; false at the end of the input.
+#[inline]
+fn extend(length: &mut usize, input: &[u8], at: &mut usize) -> bool {
+    while let Some(byte) = input.get(*at) {
+        *at += 1;
+        // Bounded by 255 times the input's length.
+        *length += *byte as usize;
+        if *byte != 255 {
+            return true;
+        }
+    }
+    false
+}
+
+/// By offsets below 8: from where the second four bytes are copied, and how far before that the place
+/// is that lies a multiple of the offset, 8 or more, before the third four.
+const SECOND: [usize; 8] = [0, 1, 2, 1, 0, 4, 4, 4];
+const BACK: [isize; 8] = [0, 0, 0, -1, -4, 1, 2, 3];
+
+/// Copies `length` bytes to `to` from `offset` before it; they may overlap.
+///
+/// # Safety
+/// `offset` bytes before `to` are written, `offset` is not 0, and 16 bytes of room are behind the copy.
+#[inline(always)]
+unsafe fn repeat(to: *mut u8, offset: usize, length: usize) {
+    // SAFETY: every copy reads bytes that are written by then, as it begins at least its size behind
+    // them, and begins less than `length` behind `to`.
+    unsafe {
+        let mut from = to.sub(offset).cast_const();
+        if offset >= 16 {
+            copy_nonoverlapping(from, to, 16);
+            let mut copied = 16;
+            while copied < length {
+                copy_nonoverlapping(from.add(copied), to.add(copied), 16);
+                copied += 16;
+            }
+            return;
+        }
+        if offset >= 8 {
+            let mut copied = 0;
+            while copied < length {
+                copy_nonoverlapping(from.add(copied), to.add(copied), 8);
+                copied += 8;
+            }
+            return;
+        }
+        for i in 0..4 {
+            *to.add(i) = *from.add(i);
+        }
+        from = from.add(SECOND[offset]);
+        copy_nonoverlapping(from, to.add(4), 4);
+        // From here on eight bytes at once: the bytes repeat every `offset`.
+        from = from.offset(-BACK[offset]);
+        let mut copied = 8;
+        while copied < length {
+            copy_nonoverlapping(from, to.add(copied), 8);
+            from = from.add(8);
+            copied += 8;
+        }
+    }
+}
+
+/// As [`repeat`] of `length` bytes to place `to` of `out`, with no room behind it but up to `room`.
+///
+/// # Safety
+/// All bytes of `out` before `to` are written, `0 < offset <= to`, `to + length <= room`.
+#[cold]
+unsafe fn repeat_to_end(out: *mut u8, to: usize, offset: usize, length: usize, room: usize) {
+    let safe = room.saturating_sub(to + FAR).min(length);
+    // SAFETY: the first `safe` bytes have `FAR` behind them; the others are written one by one.
+    unsafe {
+        if safe > 0 {
+            repeat(out.add(to), offset, safe);
+        }
+        for at in to + safe..to + length {
+            *out.add(at) = *out.add(at - offset);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, n: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (self.0 >> 33) as usize % n
+        }
+
+        /// Bytes with repeats of all distances.
+        fn bytes(&mut self) -> Vec<u8> {
+            let length = self.below(3000);
+            let mut bytes: Vec<u8> = vec![];
+            while bytes.len() < length {
+                if bytes.is_empty() || self.below(3) == 0 {
+                    let count = self.below(40);
+                    bytes.extend((0..count).map(|i| (i * 97 + count) as u8));
+                } else {
+                    let distance = 1 + self.below(bytes.len().min([3, 20, 4000][count_of(length)]));
+                    for _ in 0..self.below([6, 30, 400][length % 3]) {
+                        bytes.push(bytes[bytes.len() - distance]);
+                    }
+                }
+            }
+            bytes
+        }
+    }
+
+    fn count_of(length: usize) -> usize {
+        length / 7 % 3
+    }
+
+    /// Decodes with bytes around that must stay, and as an append.
+    fn both(stored: &[u8], length: usize) -> Option<Vec<u8>> {
+        let mut guarded = vec![0xA5; length + 200];
+        let done = decode(stored, &mut guarded[100..100 + length]);
+        assert!(guarded[..100].iter().chain(&guarded[100 + length..]).all(|b| *b == 0xA5));
+        let mut appended = b"before".to_vec();
+        assert_eq!(append(stored, &mut appended, length), done);
+        done.then(|| {
+            assert_eq!(&appended[..6], b"before");
+            assert!(appended[6..] == guarded[100..100 + length]);
+            appended.split_off(6)
+        })
+    }
+
+    #[test]
+    fn agrees_with_the_library() {
+        let mut random = Random(3);
+        for _ in 0..3000 {
+            let bytes = random.bytes();
+            let stored = lz4_flex::block::compress(&bytes);
+            assert!(both(&stored, bytes.len()).is_some_and(|b| b == bytes));
+            assert_eq!(both(&stored, bytes.len() + 1), None);
+            if !bytes.is_empty() {
+                assert_eq!(both(&stored, bytes.len() - 1), None);
+            }
+        }
+        let zeros = vec![0; 100_000];
+        let stored = lz4_flex::block::compress(&zeros);
+        assert!(both(&stored, zeros.len()).is_some_and(|b| b == zeros));
+    }
+
+    #[test]
+    fn broken_blocks_are_refused_or_decode_as_in_the_library() {
+        let mut random = Random(11);
+        for round in 0..20_000 {
+            let bytes = random.bytes();
+            let mut stored = lz4_flex::block::compress(&bytes);
+            for _ in 0..1 + random.below(3) {
+                let at = random.below(stored.len());
+                stored[at] = random.below(256) as u8;
+            }
+            if round % 3 == 0 {
+                stored.truncate(random.below(stored.len() + 1));
+            }
+            let found = both(&stored, bytes.len());
+            let mut expected = vec![0; bytes.len()];
+            let twin = lz4_flex::block::decompress_into(&stored, &mut expected);
+            if twin.is_ok_and(|written| written == bytes.len()) {
+                assert!(found.is_none_or(|f| f == expected));
+            }
+        }
+    }
+}
