@@ -56,6 +56,7 @@ mod map;
 mod math;
 mod misc;
 mod mixed;
+mod multiversion;
 mod names;
 mod native;
 mod pad;

@@ -37,19 +37,19 @@ impl std::ops::Deref for Compiled {
 }
 
 impl Compiled {
-    /// The search in one text.
-    pub fn search<'a>(&'a self, text: &'a [u8]) -> Search<'a> {
-        self.search_in(text, false)
-    }
-
-    /// As `search`; with `is_utf8` the text is known to be UTF-8.
-    pub fn search_in<'a>(&'a self, text: &'a [u8], is_utf8: bool) -> Search<'a> {
+    /// The search in one text, known to be UTF-8 if `is_utf8`; `groups` need not be cleared between texts.
+    pub fn search<'a>(
+        &'a self,
+        text: &'a [u8],
+        is_utf8: bool,
+        groups: &'a mut Groups,
+    ) -> Search<'a> {
         let simple = self.simple.as_ref().filter(|simple| {
             is_utf8 && simple.any_text
                 || text.is_ascii()
                 || simple.any_text && std::str::from_utf8(text).is_ok()
         });
-        Search { pattern: self, simple, text, groups: [None; GROUPS_MAX] }
+        Search { pattern: self, simple, text, groups }
     }
 
     /// Whether it helps to know that texts are UTF-8.
@@ -59,7 +59,7 @@ impl Compiled {
 
     /// Whether the text matches.
     pub fn matches(&self, text: &[u8]) -> bool {
-        self.search(text).find(0, false).is_some()
+        self.search(text, false, &mut [None; GROUPS_MAX]).find(0, false).is_some()
     }
 }
 
@@ -69,14 +69,14 @@ pub(super) struct Search<'a> {
     simple: Option<&'a SimplePattern>,
     text: &'a [u8],
     /// Of the last match, if they were asked for.
-    pub groups: Groups,
+    groups: &'a mut Groups,
 }
 
 impl Search<'_> {
     /// The first match at or behind `from`; with its groups if `grouped`.
     pub fn find(&mut self, from: usize, grouped: bool) -> Option<Range<usize>> {
         if let Some(simple) = self.simple {
-            match simple.find(self.text, from, &mut self.groups) {
+            match simple.find(self.text, from, self.groups) {
                 Found::Match(range) => return Some(range),
                 Found::None => return None,
                 Found::Unknown => self.simple = None,

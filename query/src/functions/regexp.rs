@@ -11,6 +11,7 @@ use super::lists;
 use super::native::Native;
 use super::pattern::{Compiled, compile};
 use super::registry::Registry;
+use super::simple_pattern::{GROUPS_MAX, Groups};
 use super::strings::{Strings, StringsBuilder};
 use super::type_rule::{Args, bad_argument};
 use super::utf8_check::rows_are_utf8;
@@ -152,9 +153,10 @@ fn wanted_group(regex: &Regex) -> usize {
 fn extract(call: &FunctionCall) -> Result<Column> {
     let (texts, patterns) = (call.strings(0)?, call.strings(1)?);
     let mut out = StringsBuilder::with_capacity(call.rows, texts.total(call.rows) / 2);
+    let mut groups = [None; GROUPS_MAX];
     visit_known(&texts, &patterns, call.rows, false, |regex, text, known| {
         let group = wanted_group(regex);
-        let mut search = regex.search_in(text, known);
+        let mut search = regex.search(text, known, &mut groups);
         let found = search.find(0, group > 0).is_some();
         out.push(if found { search.group(group) } else { &[] });
         Ok(())
@@ -337,6 +339,7 @@ fn replace(call: &FunctionCall, all: bool) -> Result<Column> {
         _ => None,
     };
     let mut row = 0;
+    let mut groups = [None; GROUPS_MAX];
     // What the highest group of a constant replacement is, is known once for all rows.
     let highest_of = |pieces: &[Piece]| pieces.iter().filter_map(Piece::group).max();
     let plan = constant.as_ref().map(|pieces| highest_of(pieces));
@@ -359,7 +362,7 @@ fn replace(call: &FunctionCall, all: bool) -> Result<Column> {
                 regex.captures_len() - 1
             )));
         }
-        replace_one(regex, (text, known), pieces, all, &mut out.bytes);
+        replace_one(regex, (text, known), pieces, all, &mut groups, &mut out.bytes);
         out.end_row();
         Ok(())
     })?;
@@ -371,6 +374,7 @@ fn replace_one(
     (text, is_utf8): (&[u8], bool),
     pieces: &[Piece],
     all: bool,
+    groups: &mut Groups,
     out: &mut Vec<u8>,
 ) {
     if regex.is_empty {
@@ -378,7 +382,7 @@ fn replace_one(
         return;
     }
     let plain = pieces.iter().all(|p| matches!(p, Piece::Text(_) | Piece::Group(0)));
-    let mut search = regex.search_in(text, is_utf8);
+    let mut search = regex.search(text, is_utf8, groups);
     let (mut done, mut at) = (0, 0);
     // An empty match may follow right behind another one, so that the search is by hand.
     while at <= text.len() {

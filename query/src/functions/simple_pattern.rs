@@ -16,11 +16,39 @@ pub(super) const GROUPS_MAX: usize = 10;
 /// Where the groups matched; None for those that did not.
 pub(super) type Groups = [Option<(usize, usize)>; GROUPS_MAX];
 
+/// A literal; one of up to 8 bytes is compared as a word.
+#[derive(Debug, Clone)]
+struct Literal {
+    text: Vec<u8>,
+    word: u64,
+    mask: u64,
+}
+
+impl Literal {
+    fn new(text: Vec<u8>) -> Literal {
+        let short = text.len().min(8);
+        let mut word = [0; 8];
+        word[..short].copy_from_slice(&text[..short]);
+        let mask = if short == 0 { 0 } else { u64::MAX >> (64 - short * 8) };
+        Literal { text, word: u64::from_le_bytes(word), mask }
+    }
+
+    #[inline]
+    fn begins(&self, rest: &[u8]) -> bool {
+        match rest.first_chunk::<8>() {
+            Some(word) if self.text.len() <= 8 => {
+                (u64::from_le_bytes(*word) ^ self.word) & self.mask == 0
+            }
+            _ => rest.starts_with(&self.text),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Element {
-    Literal(Vec<u8>),
+    Literal(Literal),
     /// The text, if it is there.
-    Optional(Vec<u8>),
+    Optional(Literal),
     /// Bytes of a set, as many as there are, at least `least` and at most `most`.
     Set {
         set: Box<[bool; 256]>,
@@ -52,6 +80,8 @@ pub(super) struct SimplePattern {
     /// Finds where a match may begin, if it begins with a literal.
     prefix: Option<Finder<'static>>,
     anchored: bool,
+    /// Groups, the whole match not counted.
+    groups: usize,
     /// Whether walking bytes is walking letters, in any valid UTF-8.
     pub any_text: bool,
 }
@@ -72,15 +102,15 @@ impl SimplePattern {
         if parser.at != pattern.len() {
             return None;
         }
-        let mut elements = parser.elements;
+        let (mut elements, groups) = (parser.elements, parser.groups);
         mark_whole(&mut elements);
         let anchored = matches!(elements.first(), Some(Element::Start));
         let prefix = match elements.iter().find(|e| !matches!(e, Element::Open(_))) {
-            Some(Element::Literal(text)) => Some(Finder::new(text).into_owned()),
+            Some(Element::Literal(literal)) => Some(Finder::new(&literal.text).into_owned()),
             _ => None,
         };
         let any_text = (0..elements.len()).all(|i| keeps_letters_whole(&elements[i..]));
-        Some(SimplePattern { elements, prefix, anchored, any_text })
+        Some(SimplePattern { elements, prefix, anchored, groups, any_text })
     }
 
     /// The first match at or behind `from`, with its groups.
@@ -97,7 +127,7 @@ impl SimplePattern {
             if self.anchored && start > 0 {
                 return Found::None;
             }
-            *groups = [None; GROUPS_MAX];
+            groups[..=self.groups].fill(None);
             match walk(&self.elements, text, start, groups, &mut budget) {
                 Some(Some(end)) => {
                     groups[0] = Some((start, end));
@@ -119,7 +149,9 @@ fn mark_whole(elements: &mut [Element]) {
         let next = rest.iter().find(|e| !matches!(e, Element::Open(_) | Element::Close(_)));
         *whole = match next {
             None | Some(Element::End) => true,
-            Some(Element::Literal(text)) => text.first().is_some_and(|b| !set[*b as usize]),
+            Some(Element::Literal(literal)) => {
+                literal.text.first().is_some_and(|b| !set[*b as usize])
+            }
             Some(Element::Set { set: other, least: 1.., .. }) => {
                 !set.iter().zip(other.iter()).any(|(a, b)| *a && *b)
             }
@@ -166,15 +198,16 @@ fn walk(
         *budget = budget.checked_sub(1)?;
         match element {
             Element::Literal(wanted) => {
-                if !text[at..].starts_with(wanted) {
+                if !wanted.begins(&text[at..]) {
                     return Some(None);
                 }
-                at += wanted.len();
+                at += wanted.text.len();
             }
             Element::Optional(wanted) => {
-                if text[at..].starts_with(wanted) {
+                if wanted.begins(&text[at..]) {
                     let rest = &elements[i + 1..];
-                    if let Some(end) = walk(rest, text, at + wanted.len(), groups, budget)? {
+                    let behind = at + wanted.text.len();
+                    if let Some(end) = walk(rest, text, behind, groups, budget)? {
                         return Some(Some(end));
                     }
                 }
@@ -223,7 +256,7 @@ fn shorter(
     for taken in (least..=most).rev() {
         *budget = budget.checked_sub(1)?;
         if let Some(Element::Literal(wanted)) = rest.first()
-            && text.get(at + taken) != wanted.first()
+            && text.get(at + taken) != wanted.text.first()
         {
             continue;
         }
@@ -327,9 +360,9 @@ impl Parser<'_> {
                     self.elements.push(Element::Close(number));
                 }
             }
-            Repeat::Optional if plain => match &mut inner[..] {
-                [Element::Literal(text)] => {
-                    self.elements.push(Element::Optional(std::mem::take(text)));
+            Repeat::Optional if plain => match inner.pop() {
+                Some(Element::Literal(literal)) if inner.is_empty() => {
+                    self.elements.push(Element::Optional(literal));
                 }
                 _ => return None,
             },
@@ -354,10 +387,14 @@ impl Parser<'_> {
     fn literal(&mut self, byte: u8) -> Option<()> {
         match self.repeat()? {
             Repeat::Once => match self.elements.last_mut() {
-                Some(Element::Literal(text)) => text.push(byte),
-                _ => self.elements.push(Element::Literal(vec![byte])),
+                Some(Element::Literal(literal)) => {
+                    let mut text = std::mem::take(&mut literal.text);
+                    text.push(byte);
+                    *literal = Literal::new(text);
+                }
+                _ => self.elements.push(Element::Literal(Literal::new(vec![byte]))),
             },
-            Repeat::Optional => self.elements.push(Element::Optional(vec![byte])),
+            Repeat::Optional => self.elements.push(Element::Optional(Literal::new(vec![byte]))),
             repeat => {
                 let mut set = [false; 256];
                 set[byte as usize] = true;

@@ -3,13 +3,19 @@
 //!
 //! Whole columns are checked at once: then each of their rows is UTF-8 if it begins where a letter does.
 
+use super::multiversion::multiversion;
 use super::strings::Strings;
 
 /// Bytes looked at together.
 const CHUNK: usize = 64;
 
-/// Whether `text` is UTF-8. As `std::str::from_utf8(text).is_ok()`, sooner for long texts.
-pub(super) fn is_utf8(text: &[u8]) -> bool {
+multiversion! {
+    /// Whether `text` is UTF-8. As `std::str::from_utf8(text).is_ok()`, sooner for long texts.
+    pub(super) fn is_utf8(text: &[u8]) -> bool = check;
+}
+
+#[inline(always)]
+fn check(text: &[u8]) -> bool {
     let mut at = 0;
     // Three bytes of what lies before go along; before the first there is nothing.
     let mut padded = [0u8; CHUNK + 3];
@@ -17,8 +23,8 @@ pub(super) fn is_utf8(text: &[u8]) -> bool {
         let chunk = &text[at..at + CHUNK];
         let eights = chunk.as_chunks::<8>().0;
         let wide = eights.iter().fold(0, |all, eight| all | u64::from_le_bytes(*eight));
-        let pending = at > 0 && asks_for_more(&text[at.saturating_sub(3)..at]);
-        if wide & 0x8080_8080_8080_8080 != 0 || pending {
+        let pending = || asks_for_more(&text[at.saturating_sub(3)..at]);
+        if wide & 0x8080_8080_8080_8080 != 0 || pending() {
             let before = at.min(3);
             padded[3 - before..].copy_from_slice(&text[at - before..at + CHUNK]);
             if has_error(&padded) {
@@ -46,6 +52,7 @@ fn asks_for_more(tail: &[u8]) -> bool {
 }
 
 /// Whether some byte behind the first three of `window` is not what those before it ask for.
+#[inline(always)]
 fn has_error(window: &[u8; CHUNK + 3]) -> bool {
     let mut wrong = 0u8;
     for i in 0..CHUNK {
@@ -72,7 +79,9 @@ pub(super) fn rows_are_utf8(strings: &Strings, rows: usize) -> bool {
             let all = &bytes[offsets[0] as usize..offsets[rows] as usize];
             let begins =
                 |offset: &i32| bytes.get(*offset as usize).is_none_or(|b| b & 0xC0 != 0x80);
-            offsets[..rows].iter().all(begins) && is_utf8(all)
+            // All of them: rows of good text have no reason to stop.
+            let begun = offsets[..rows].iter().fold(true, |all, offset| all & begins(offset));
+            begun && is_utf8(all)
         }
         Strings::Fixed { .. } => false,
         Strings::One(text) => std::str::from_utf8(text).is_ok(),
