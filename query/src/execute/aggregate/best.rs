@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use crate::plan::{BoundExpr, Plan, PlanNode, SortKey};
 
 /// More rows than this are not worth a selection.
@@ -23,6 +25,8 @@ pub(in crate::execute) struct BestGroups {
     bar: AtomicU64,
     /// Groups that were not picked.
     left_out: AtomicU64,
+    /// Scores of groups that were picked, among them the best `keep`.
+    scores: Mutex<Vec<u64>>,
 }
 
 impl BestGroups {
@@ -40,6 +44,7 @@ impl BestGroups {
             alone: keys.len() == 1,
             bar: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
+            scores: Mutex::new(vec![]),
         })
     }
 
@@ -67,22 +72,34 @@ impl BestGroups {
         let bar = self.bar.load(Ordering::Relaxed);
         let scored = (0..).zip(&words).filter(|(_, w)| **w >= bar);
         let mut picked: Vec<u32> = scored.map(|(number, _)| number).collect();
-        if picked.len() < self.keep {
-            return picked;
-        }
         let score = |number: &u32| words[*number as usize];
-        let last = self.keep - 1;
-        picked.select_nth_unstable_by(last, |a, b| score(b).cmp(&score(a)));
-        let worst = score(&picked[last]);
-        if self.alone {
-            picked.truncate(self.keep);
-            // As many as are wanted are at least that good.
-            self.bar.fetch_max(worst.saturating_add(1), Ordering::Relaxed);
-        } else {
-            picked.retain(|n| score(n) >= worst);
-            self.bar.fetch_max(worst, Ordering::Relaxed);
+        if picked.len() >= self.keep {
+            let last = self.keep - 1;
+            picked.select_nth_unstable_by(last, |a, b| score(b).cmp(&score(a)));
+            let worst = score(&picked[last]);
+            match self.alone {
+                true => picked.truncate(self.keep),
+                false => picked.retain(|n| score(n) >= worst),
+            }
         }
+        self.raise_bar(picked.iter().map(score));
         picked
+    }
+
+    /// Takes note of what was picked: once there are `keep` groups, no worse ones are wanted.
+    fn raise_bar(&self, picked: impl Iterator<Item = u64>) {
+        let mut scores = self.scores.lock();
+        scores.extend(picked);
+        let bar = self.bar.load(Ordering::Relaxed);
+        // The first time soon, then whenever about as many have come again.
+        if scores.len() < if bar == 0 { self.keep } else { self.keep * 2 } {
+            return;
+        }
+        let (_, worst, _) = scores.select_nth_unstable_by(self.keep - 1, |a, b| b.cmp(a));
+        // As many as are wanted are at least that good.
+        let least = if self.alone { worst.saturating_add(1) } else { *worst };
+        scores.truncate(self.keep);
+        self.bar.fetch_max(least, Ordering::Relaxed);
     }
 }
 
@@ -103,14 +120,9 @@ mod tests {
     use super::*;
 
     fn best(descending: bool, keep: usize, alone: bool) -> BestGroups {
-        BestGroups {
-            aggregate: 0,
-            descending,
-            keep,
-            alone,
-            bar: AtomicU64::new(0),
-            left_out: AtomicU64::new(0),
-        }
+        let (bar, left_out) = (AtomicU64::new(0), AtomicU64::new(0));
+        let scores = Mutex::new(vec![]);
+        BestGroups { aggregate: 0, descending, keep, alone, bar, left_out, scores }
     }
 
     #[test]
@@ -133,6 +145,18 @@ mod tests {
         let mut later = asc.pick(vec![4, 5, 0]);
         later.sort();
         assert_eq!(later, vec![0, 2]);
+    }
+
+    #[test]
+    fn small_partitions_raise_the_bar_together() {
+        let desc = best(true, 3, true);
+        assert_eq!(desc.pick(vec![5]), vec![0]);
+        assert_eq!(desc.pick(vec![1, 7]), vec![0, 1]);
+        // Three are at least 1.
+        assert_eq!(desc.pick(vec![1, 2, 9]), vec![1, 2]);
+        // Of six picked, three are at least 6.
+        assert_eq!(desc.pick(vec![6, 1]), vec![0]);
+        assert_eq!(desc.pick(vec![7, 6]), vec![0]);
     }
 
     #[test]
