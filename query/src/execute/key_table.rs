@@ -48,6 +48,13 @@ pub(crate) struct Codes<'a> {
     pub of: &'a ArrayRef,
 }
 
+impl Codes<'_> {
+    /// Whether rows have the very codes of `other`.
+    pub fn has_codes_of(&self, other: Codes<'_>) -> bool {
+        std::ptr::eq(self.codes, other.codes) && self.values.len() == other.values.len()
+    }
+}
+
 /// The codes of a column that is a dictionary of strings without NULLs.
 pub(crate) fn coded(column: &Column) -> Option<Codes<'_>> {
     let array = column.array.as_any().downcast_ref::<DictionaryArray<UInt32Type>>()?;
@@ -105,6 +112,7 @@ pub(crate) struct KeyTable {
     keys: Keys,
     words: Vec<u64>,
     wides: Vec<u128>,
+    lookups: usize,
 }
 
 impl KeyTable {
@@ -126,7 +134,8 @@ impl KeyTable {
             Layout::Wide => Keys::Wide(vec![]),
             _ => Keys::Bytes { data: vec![], ends: vec![], hashes: vec![] },
         };
-        KeyTable { types: types.to_vec(), codec, layout, index, keys, words: vec![], wides: vec![] }
+        let (words, wides) = (vec![], vec![]);
+        KeyTable { types: types.to_vec(), codec, layout, index, keys, words, wides, lookups: 0 }
     }
 
     /// Whether the key is one string, whose columns may be dictionaries in `insert`.
@@ -204,18 +213,31 @@ impl KeyTable {
                     if *number == ABSENT {
                         let text = codes.values.value(*code as usize);
                         *number = self.insert_bytes(hash_bytes(text), text);
+                        self.lookups += 1;
                     }
                     out.push(*number);
                 }
+                return Ok(());
             }
             Layout::Text => {
+                // Often most are empty, and others come between them.
+                let mut empty = ABSENT;
                 let mut last: (&[u8], u32) = (&[], ABSENT);
                 for_each_text(&columns[0], |text| {
+                    if text.is_empty() {
+                        if empty == ABSENT {
+                            empty = self.insert_bytes(hash_bytes(text), text);
+                        }
+                        out.push(empty);
+                        return;
+                    }
                     if last.1 == ABSENT || last.0 != text {
                         last = (text, self.insert_bytes(hash_bytes(text), text));
+                        self.lookups += 1;
                     }
                     out.push(last.1);
                 });
+                return Ok(());
             }
             Layout::Encoded => {
                 let encoded = self.codec.encode(columns, rows);
@@ -225,7 +247,14 @@ impl KeyTable {
                 }
             }
         }
+        self.lookups += rows;
         Ok(())
+    }
+
+    /// Keys that `insert` looked up so far: its rows, but each string of a dictionary once, and equal
+    /// neighbours and empty strings not again.
+    pub fn lookups(&self) -> usize {
+        self.lookups
     }
 
     /// The number of each row's key, or [`ABSENT`].

@@ -20,9 +20,6 @@ use crate::error::{Error, Result};
 use crate::flags::pack;
 use crate::types::DataType;
 
-/// Rows per value from which on a dictionary is worth while.
-const CODES_GAIN_MIN: usize = 2;
-
 /// Says for every row of a column whether it is wanted; no NULLs in the answer.
 pub type ValueTest<'a> = dyn FnMut(&Column) -> Result<BooleanArray> + 'a;
 
@@ -169,9 +166,8 @@ impl PartReader {
         let mask = (mask.true_count() < rows).then_some(mask);
         let column = match wanted {
             Wanted::Nothing => None,
-            Wanted::Codes if values.len() * CODES_GAIN_MIN <= indices.len() => {
-                Some(dictionary(values, indices)?)
-            }
+            // Not if every row has a value of its own: then they need not be gathered.
+            Wanted::Codes if values.len() < indices.len() => Some(dictionary(values, indices)?),
             _ => Some(gather(&values, &pieces, indices, mask.as_ref())),
         };
         *buffer = pieces.bytes;

@@ -10,7 +10,7 @@ use arrow_array::{Array, UInt64Array};
 use parking_lot::Mutex;
 use pumphouse_storage::{Block, Column, DataType};
 
-use super::{AggregateNode, Collect, Emit};
+use super::{AggregateNode, Collect, Emit, pairs};
 use crate::aggregates;
 use crate::context::MemoryGuard;
 use crate::error::Result;
@@ -185,8 +185,12 @@ fn drive_counted(
     let function = aggregates::lookup("count", &[], &[])?;
     let count = [BoundAggregate { function, arguments: vec![] }];
     let outer = AggregateNode { keys: &keys, aggregates: &count, ..*node };
+    let found = pair.gather(input, env)?;
+    if pairs::are_packed(&outer, &found) {
+        return pairs::count(&outer, found, env, base, consumer);
+    }
     let sink = outer.collect(env);
-    pair.drive(input, env, 0, &sink)?;
+    pair.finish(found, env, 0, &sink)?;
     outer.finish(sink, env, base, consumer)
 }
 

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, UInt32Array};
 use pumphouse_storage::{Column, DataType};
 
+use super::coded::Distinct;
 use super::radix::{self, Scatter};
 use crate::aggregates::Accumulator;
 use crate::error::Result;
-use crate::execute::key_table::{KeyTable, PackedKeys, coded, plain};
+use crate::execute::key_table::{Codes, KeyTable, PackedKeys, coded, plain};
 use crate::plan::BoundAggregate;
 
 /// Groups in one table before it is set aside; tables and states of so many stay in the cache.
@@ -32,6 +33,8 @@ pub(super) struct Table {
     /// None without GROUP BY: one group.
     pub keys: Option<KeyTable>,
     pub states: Vec<Box<dyn Accumulator>>,
+    /// Of each state: whether the same value again changes nothing.
+    repeatable: Vec<bool>,
     rows: usize,
 }
 
@@ -41,12 +44,24 @@ impl Table {
         if !grouped {
             states.iter_mut().for_each(|s| s.resize(1));
         }
-        Table { keys: grouped.then(|| KeyTable::new(key_types)), states, rows: 0 }
+        let repeatable = aggregates
+            .iter()
+            .map(|a| matches!(a.function.name().as_str(), "min" | "max"))
+            .collect();
+        Table { keys: grouped.then(|| KeyTable::new(key_types)), states, repeatable, rows: 0 }
     }
 
     /// A finished table of these keys and states.
     pub fn of(keys: KeyTable, states: Vec<Box<dyn Accumulator>>) -> Table {
-        Table { keys: Some(keys), states, rows: 0 }
+        let repeatable = vec![false; states.len()];
+        Table { keys: Some(keys), states, repeatable, rows: 0 }
+    }
+
+    /// Rows, as far as adding them here or scattering them costs something: of a dictionary's strings
+    /// one each, if they are `counted`.
+    fn weighed_rows(&self, counted: bool) -> usize {
+        let lookups = self.keys.as_ref().map_or(0, KeyTable::lookups);
+        if counted { lookups } else { self.rows }
     }
 
     pub fn groups(&self) -> usize {
@@ -76,12 +91,15 @@ impl Table {
         self.rows += rows;
         let Some(table) = &mut self.keys else {
             for (state, arguments) in self.states.iter_mut().zip(arguments) {
-                state.update_single(arguments, rows)?;
+                let arguments: Vec<Column> = arguments.iter().map(plain).collect();
+                state.update_single(&arguments, rows)?;
             }
             return Ok(());
         };
+        let mut codes = None;
         match keys {
-            [only] if coded(only).is_some() && table.is_text() => {
+            [only] if table.is_text() && coded(only).is_some() => {
+                codes = coded(only);
                 table.insert(keys, rows, groups)?;
             }
             _ if keys.iter().any(|k| coded(k).is_some()) => {
@@ -90,14 +108,36 @@ impl Table {
             }
             _ => table.insert(keys, rows, groups)?,
         }
-        self.update_states(arguments, groups)
+        self.update_states(codes, arguments, groups)
     }
 
-    fn update_states(&mut self, arguments: &[Vec<Column>], groups: &[u32]) -> Result<()> {
+    /// `keys`: the codes that alone decide the group.
+    fn update_states(
+        &mut self,
+        keys: Option<Codes<'_>>,
+        arguments: &[Vec<Column>],
+        groups: &[u32],
+    ) -> Result<()> {
         let count = self.groups();
-        for (state, arguments) in self.states.iter_mut().zip(arguments) {
+        let mut distinct: Option<Distinct> = None;
+        for (i, (state, arguments)) in self.states.iter_mut().zip(arguments).enumerate() {
             state.resize(count);
-            state.update(groups, arguments)?;
+            if arguments.iter().all(|a| coded(a).is_none()) {
+                state.update(groups, arguments)?;
+                continue;
+            }
+            match (keys, arguments.as_slice()) {
+                (Some(keys), [only])
+                    if self.repeatable[i] && coded(only).is_some_and(|c| c.has_codes_of(keys)) =>
+                {
+                    let distinct = distinct.get_or_insert_with(|| Distinct::of(keys, groups));
+                    distinct.update(state.as_mut(), only)?;
+                }
+                _ => {
+                    let arguments: Vec<Column> = arguments.iter().map(plain).collect();
+                    state.update(groups, &arguments)?;
+                }
+            }
         }
         Ok(())
     }
@@ -202,7 +242,7 @@ impl Scattered {
             .iter()
             .map(|a| a.iter().map(|c| c.slice(range.start, range.len())).collect())
             .collect();
-        table.update_states(&arguments, groups)
+        table.update_states(None, &arguments, groups)
     }
 
     fn memory_bytes(&self) -> usize {
@@ -257,7 +297,10 @@ impl Local {
         if self.scattering
             && let Some(table) = &self.current.keys
         {
-            let scattered = Scattered::new(table, keys, arguments, rows);
+            let keys: Vec<Column> = keys.iter().map(plain).collect();
+            let arguments: Vec<Vec<Column>> =
+                arguments.iter().map(|a| a.iter().map(plain).collect()).collect();
+            let scattered = Scattered::new(table, &keys, &arguments, rows);
             self.scattered_bytes += scattered.memory_bytes();
             self.scattered.push(scattered);
             if self.scattered_bytes > SCATTERED_BYTES_MAX {
@@ -283,8 +326,15 @@ impl Local {
     /// rows were new groups.
     fn set_aside(&mut self, plan: &radix::Plan, fresh: &dyn Fn() -> Table) -> Result<()> {
         let groups = self.current.groups();
-        let repeats = self.current.rows >= groups * ROWS_PER_GROUP_MIN;
-        if groups >= if repeats { TABLE_GROUPS_MAX } else { SCATTERED_GROUPS_MIN } {
+        let rows = self.current.weighed_rows(plan.layout.is_counted_text());
+        let repeats = rows >= groups * ROWS_PER_GROUP_MIN;
+        let most = match rows {
+            _ if repeats => TABLE_GROUPS_MAX,
+            // Nearly every row is new: the sooner they are scattered the better.
+            rows if rows < groups * 2 => SCATTERED_GROUPS_MIN / 4,
+            _ => SCATTERED_GROUPS_MIN,
+        };
+        if groups >= most {
             let full = std::mem::replace(&mut self.current, fresh());
             self.scattering = !repeats;
             self.scatter(plan)?.add_table(plan, full)?;

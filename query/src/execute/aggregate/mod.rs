@@ -7,9 +7,11 @@
 
 mod best;
 mod capped;
+mod coded;
 mod distinct_count;
 mod in_order;
 mod local;
+mod pairs;
 mod radix;
 
 use std::sync::Arc;
@@ -23,7 +25,7 @@ pub(super) use self::best::BestGroups;
 use self::capped::{CAPPED_GROUPS_MAX, Capped};
 use self::local::{Local, PARTITIONS, Sealed, Table};
 use self::radix::{Groups, Layout, Scatter};
-use super::expression::{evaluate_all, evaluate_mask, mark_columns};
+use super::expression::evaluate_mask;
 use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Worker, emit_in_order, supply};
 use super::{Env, drive};
 use crate::aggregates::Accumulator;
@@ -117,31 +119,26 @@ impl AggregateNode<'_> {
         if let Some(distinct) = distinct_count::grouped(self) {
             return distinct_count::drive_grouped(self, &distinct, input, env, base, consumer);
         }
-        let sink = self.collect(env);
-        let below = Env { coded: self.coded_columns(&sink.sets, input), ..env.clone() };
-        drive(input, &below, 0, &sink)?;
+        let sink = self.gather(input, env)?;
         self.finish(sink, env, base, consumer)
     }
 
-    /// Scanned strings that are nothing but keys: they may come as dictionaries.
+    /// Aggregates `input` on all threads.
+    fn gather<'b>(&'b self, input: &Plan, env: &'b Env) -> Result<Collect<'b>> {
+        let sink = self.collect(env);
+        let below = Env { coded: self.coded_columns(&sink.sets, input), ..env.clone() };
+        drive(input, &below, 0, &sink)?;
+        Ok(sink)
+    }
+
+    /// Scanned strings that may come as dictionaries.
     fn coded_columns(&self, sets: &[GroupingSet], input: &Plan) -> Option<Arc<[String]>> {
-        let (PlanNode::Scan { columns, final_: false, .. }, [GroupingSet { radix: Some(_), .. }]) =
-            (&input.node, sets)
-        else {
+        let (PlanNode::Scan { columns, final_: false, .. }, [set]) = (&input.node, sets) else {
             return None;
         };
-        let mut keys = vec![];
-        let mut otherwise = vec![false; columns.len()];
-        for key in self.keys {
-            match key {
-                BoundExpr::Column { index, data_type: DataType::String } => keys.push(*index),
-                other => mark_columns(other, &mut otherwise),
-            }
-        }
-        let arguments = self.aggregates.iter().flat_map(|a| &a.arguments);
-        arguments.for_each(|a| mark_columns(a, &mut otherwise));
-        let coded = keys.into_iter().filter(|i| otherwise.get(*i) == Some(&false));
-        let names: Vec<String> = coded.filter_map(|i| columns.get(i).cloned()).collect();
+        let packed = set.radix.is_some();
+        let found = coded::candidates(self.keys, self.aggregates, &input.schema, packed);
+        let names: Vec<String> = found.iter().filter_map(|i| columns.get(*i).cloned()).collect();
         (!names.is_empty()).then(|| names.into())
     }
 
@@ -297,6 +294,18 @@ impl AggregateNode<'_> {
         consumer: &dyn Consumer,
     ) -> Result<usize> {
         let sealed = radix::Sealed::of(plan, scattered)?;
+        self.emit_sealed(set, plan, &sealed, env, base, consumer)
+    }
+
+    fn emit_sealed(
+        &self,
+        set: &GroupingSet,
+        plan: &radix::Plan,
+        sealed: &radix::Sealed,
+        env: &Env,
+        base: usize,
+        consumer: &dyn Consumer,
+    ) -> Result<usize> {
         let memory = Mutex::new(env.ctx.memory.reserve(0)?);
         let spare: Mutex<Vec<Groups>> = Mutex::new(vec![]);
         supply(&env.ctx, Some(plan.layout.partitions()), env.threads, base, consumer, &|p, push| {
@@ -309,7 +318,7 @@ impl AggregateNode<'_> {
                 let used = memory.bytes();
                 memory.grow_to(used + groups.memory_bytes() - before)?;
             }
-            self.push_groups(set, &sealed, &groups, push)?;
+            self.push_groups(set, sealed, &groups, push)?;
             spare.lock().push(groups);
             Ok(true)
         })
@@ -470,11 +479,11 @@ struct CollectWorker<'a> {
 impl Worker for CollectWorker<'_> {
     fn push(&mut self, block: Block) -> Result<Flow> {
         let (node, ctx) = (self.shared.node, &self.shared.env.ctx);
-        let keys = evaluate_all(node.keys, &block, ctx)?;
+        let keys = coded::evaluate_all(node.keys, &block, ctx)?;
         let arguments = node
             .aggregates
             .iter()
-            .map(|a| evaluate_all(&a.arguments, &block, ctx))
+            .map(|a| coded::evaluate_all(&a.arguments, &block, ctx))
             .collect::<Result<Vec<_>>>()?;
         for (set, (local, guard)) in self.shared.sets.iter().zip(&mut self.sets) {
             let picked: Vec<Column> = set.keys.iter().map(|k| keys[*k].clone()).collect();

@@ -94,6 +94,37 @@ pub(super) fn put_nulls(
     }
 }
 
+/// Puts the key `source` of every row into the key `part` of every entry, of the same type.
+pub(super) fn copy_key(
+    part: &KeyPart,
+    entries: &mut [u64],
+    stride: usize,
+    source: &KeyPart,
+    rows: &[u64],
+    width: usize,
+) {
+    let pairs = entries.chunks_exact_mut(stride).zip(rows.chunks_exact(width));
+    match (&part.place, &source.place) {
+        (KeyPlace::Text(to), KeyPlace::Text(from)) => pairs.for_each(|(entry, row)| {
+            entry[*to..to + 2].copy_from_slice(&row[*from..from + 2]);
+        }),
+        (
+            KeyPlace::Fixed { low: to, high: to_high, .. },
+            KeyPlace::Fixed { low: from, high: from_high, .. },
+        ) => pairs.for_each(|(entry, row)| {
+            entry[to.word] |= from.get(row) << to.shift;
+            if let (Some(to), Some(from)) = (to_high, from_high) {
+                entry[to.word] |= from.get(row) << to.shift;
+            }
+        }),
+        _ => {}
+    }
+    if let (Some(to), Some(from)) = (part.null, source.null) {
+        let pairs = entries.chunks_exact_mut(stride).zip(rows.chunks_exact(width));
+        pairs.for_each(|(entry, row)| entry[to.word] |= from.get(row) << to.shift);
+    }
+}
+
 /// Slots of a [`TextCoder`].
 const RECENT: usize = 1 << 13;
 

@@ -202,6 +202,10 @@ impl Layout {
         Some(())
     }
 
+    pub fn has_texts(&self) -> bool {
+        self.texts > 0
+    }
+
     pub fn partitions(&self) -> usize {
         1 << self.partition_bits
     }
@@ -222,7 +226,7 @@ impl Layout {
     }
 
     /// Whether the key is one string that is never NULL, and rows can be counted before they are written.
-    pub(super) fn is_counted_text(&self) -> bool {
+    pub(in crate::execute::aggregate) fn is_counted_text(&self) -> bool {
         self.weight.is_some()
             && matches!(self.parts.as_slice(), [KeyPart { place: KeyPlace::Text(_), null: None }])
     }

@@ -16,14 +16,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use arrow_array::Array;
 use arrow_array::cast::AsArray;
+use arrow_array::{Array, BinaryArray};
 use pumphouse_storage::Column;
 
 pub(super) use self::groups::Groups;
 pub(super) use self::layout::Layout;
 
-use self::fill::{Keeper, TextCoder, put_nulls, put_values};
+use self::fill::{Keeper, TextCoder, copy_key, put_nulls, put_values};
 use self::layout::{KeyPlace, WEIGHT_MAX};
 use self::partitions::Partitions;
 use self::texts::{TextWriter, Texts};
@@ -99,6 +99,9 @@ impl Scatter {
         {
             return self.update_counted(plan, codes);
         }
+        if layout.is_counted_text() {
+            return self.update_texts(plan, keys[0].array.as_binary::<i32>());
+        }
         let mut from = 0;
         while from < rows {
             let count = BATCH.min(rows - from);
@@ -117,9 +120,7 @@ impl Scatter {
                     entry[weight.word] |= 1 << weight.shift;
                 }
             }
-            if layout.is_counted_text() {
-                self.join_repeats();
-            } else if layout.aggregates.is_empty() {
+            if layout.aggregates.is_empty() {
                 self.drop_repeats();
             }
             hash_words(&layout, &self.words, &mut self.hashes, layout.stride);
@@ -156,6 +157,85 @@ impl Scatter {
             }
             hash_words(&layout, &self.words, &mut self.hashes, layout.stride);
             self.entries.scatter(&self.words, &self.hashes)?;
+        }
+        self.compact_if_large()
+    }
+
+    /// Adds one row for each of `rows`, groups that `from` packs: its first keys are this one's, and its
+    /// texts stay where they are (see [`Sealed::with_texts`]).
+    pub fn add_keys(&mut self, from: &Layout, rows: &[u64]) -> Result<()> {
+        let layout = self.layout.clone();
+        let stride = layout.stride;
+        for batch in rows.chunks(BATCH * from.width) {
+            self.words.clear();
+            self.words.resize(batch.len() / from.width * stride, 0);
+            for (part, source) in layout.parts.iter().zip(&from.parts) {
+                copy_key(part, &mut self.words, stride, source, batch, from.width);
+            }
+            if let Some(weight) = layout.weight {
+                for entry in self.words.chunks_exact_mut(stride) {
+                    entry[weight.word] |= 1 << weight.shift;
+                }
+            }
+            if layout.is_counted_text() {
+                self.join_repeats();
+            }
+            hash_words(&layout, &self.words, &mut self.hashes, stride);
+            self.entries.scatter(&self.words, &self.hashes)?;
+        }
+        Ok(())
+    }
+
+    /// Adds rows whose key is one of `texts`: neighbours that are equal make one entry, and so do all
+    /// that are empty.
+    fn update_texts(&mut self, plan: &Plan, texts: &BinaryArray) -> Result<()> {
+        let layout = self.layout.clone();
+        let (Some(weight), [part]) = (layout.weight, layout.parts.as_slice()) else {
+            return Ok(());
+        };
+        let (KeyPlace::Text(word), [coder]) = (&part.place, self.coders.as_mut_slice()) else {
+            return Ok(());
+        };
+        let (word, stride) = (*word, layout.stride);
+        let mut keeper = Keeper { coder, texts: &mut self.texts, numbers: &plan.numbers };
+        let bytes = texts.values().as_slice();
+        let mut spans = texts.value_offsets().windows(2);
+        let mut empty = 0u64;
+        self.words.clear();
+        loop {
+            let span = spans.next();
+            let text = span.map(|s| &bytes[s[0] as usize..s[1] as usize]);
+            let count = match text {
+                Some([]) => {
+                    empty += 1;
+                    continue;
+                }
+                Some(_) => 1,
+                None => std::mem::take(&mut empty),
+            };
+            if count > 0 {
+                let (hash, place) = keeper.keep(text.unwrap_or_default())?;
+                let last = self.words.len().wrapping_sub(stride);
+                match self.words.get_mut(last..) {
+                    Some(entry) if entry[word] == hash && entry[word + 1] == place => {
+                        entry[weight.word] += count << weight.shift;
+                    }
+                    _ => {
+                        let at = self.words.len();
+                        self.words.resize(at + stride, 0);
+                        (self.words[at + word], self.words[at + word + 1]) = (hash, place);
+                        self.words[at + weight.word] |= count << weight.shift;
+                    }
+                }
+            }
+            if text.is_none() || self.words.len() >= BATCH * stride {
+                hash_words(&layout, &self.words, &mut self.hashes, stride);
+                self.entries.scatter(&self.words, &self.hashes)?;
+                self.words.clear();
+            }
+            if text.is_none() {
+                break;
+            }
         }
         self.compact_if_large()
     }
@@ -380,6 +460,11 @@ impl Sealed {
             sealed.texts.add(texts);
         }
         Ok(sealed)
+    }
+
+    /// With the texts of `other`, whose references its own rows have.
+    pub fn with_texts(self, other: Sealed) -> Sealed {
+        Sealed { texts: other.texts, ..self }
     }
 
     /// Makes `groups` those of partition `p`.

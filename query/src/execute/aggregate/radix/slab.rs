@@ -1,7 +1,7 @@
 //! Memory of scattered rows: slabs of one huge page each, mapped directly and kept in a small pool, and
 //! the two processor hints that scattering lives on: stores past the caches, and prefetching.
 //!
-//! The only `unsafe` code of the query crate. A slab is always initialized memory of its full length, so
+//! `unsafe` code, as little as there can be. A slab is always initialized memory of its full length, so
 //! that everything built on it is ordinary slices. Where the system or the processor has none of this,
 //! plain allocations and copies take its place, and so they do in the tests' safe twin.
 
@@ -26,12 +26,16 @@ impl Slab {
     pub fn take() -> Result<Slab> {
         match POOL.lock().pop() {
             Some(slab) => Ok(slab),
-            None => Slab::of(SLAB_BYTES),
+            None => Slab::map(SLAB_BYTES),
         }
     }
 
-    /// A slab of at least `bytes`.
+    /// A slab of at least `bytes`; an ordinary one if that is enough.
     pub fn of(bytes: usize) -> Result<Slab> {
+        if bytes <= SLAB_BYTES { Slab::take() } else { Slab::map(bytes) }
+    }
+
+    fn map(bytes: usize) -> Result<Slab> {
         let bytes = bytes.max(1).next_multiple_of(SLAB_BYTES);
         let no_memory =
             || Error::new(codes::MEMORY_LIMIT_EXCEEDED, format!("Cannot map {bytes} bytes"));
