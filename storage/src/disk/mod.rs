@@ -55,6 +55,10 @@ pub trait Disk: Send + Sync + 'static {
 /// A file being written. Dropping it does not sync.
 pub trait WriteFile: Send {
     fn append(&mut self, bytes: &[u8]) -> Result<()>;
+    /// Appends the pieces one after the other, as if they were one.
+    fn append_all(&mut self, pieces: &[&[u8]]) -> Result<()> {
+        self.append(&pieces.concat())
+    }
     fn write_at(&mut self, file_offset: u64, bytes: &[u8]) -> Result<()>;
     /// Makes all bytes written so far durable.
     fn sync(&mut self) -> Result<()>;

@@ -4,7 +4,7 @@
 //! life of the process. Keeps no cache of its own: the operating system's page cache is the cache.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -192,6 +192,16 @@ impl WriteFile for RealWriteFile {
         self.write_at(self.len, bytes)
     }
 
+    fn append_all(&mut self, pieces: &[&[u8]]) -> Result<()> {
+        let bytes: usize = pieces.iter().map(|p| p.len()).sum();
+        let mut slices: Vec<IoSlice<'_>> =
+            pieces.iter().filter(|p| !p.is_empty()).map(|p| IoSlice::new(p)).collect();
+        write_slices(&mut self.file, self.len, &mut slices)
+            .map_err(io_error("write", &self.path))?;
+        self.len += bytes as u64;
+        Ok(())
+    }
+
     fn write_at(&mut self, file_offset: u64, bytes: &[u8]) -> Result<()> {
         self.file.write_all_at(bytes, file_offset).map_err(io_error("write", &self.path))?;
         self.len = self.len.max(file_offset + bytes.len() as u64);
@@ -205,6 +215,21 @@ impl WriteFile for RealWriteFile {
     fn len(&self) -> u64 {
         self.len
     }
+}
+
+/// Writes all of `slices` from `file_offset` on, without gathering them first.
+fn write_slices(file: &mut File, file_offset: u64, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(file_offset))?;
+    let mut rest = slices;
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 struct RealReadFile {

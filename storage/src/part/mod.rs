@@ -15,6 +15,7 @@ mod content_hash;
 mod decode;
 mod encode;
 mod footer;
+mod gather;
 mod layout;
 mod mask;
 mod nested;

@@ -156,26 +156,57 @@ fn string_range<'a>(
     array: &'a dyn Array,
     distinct: Option<&[u32]>,
 ) -> (&'a [u8], &'a [u8]) {
-    let get: Box<dyn Fn(usize) -> &'a [u8]> = match layout {
+    match layout {
         Layout::Strings => {
             let strings = array.as_binary::<i32>();
-            Box::new(|row| strings.value(row))
+            let (offsets, data) = (strings.value_offsets(), strings.value_data());
+            range_of_rows(array, distinct, |row| {
+                &data[offsets[row] as usize..offsets[row + 1] as usize]
+            })
         }
         _ => {
             let strings = array.as_fixed_size_binary();
-            Box::new(|row| strings.value(row))
+            range_of_rows(array, distinct, |row| strings.value(row))
         }
-    };
-    let valid = |row: &usize| array.is_valid(*row);
-    match distinct {
-        Some(rows) => range_of(rows.iter().map(|row| *row as usize).filter(valid).map(get)),
-        None => range_of((0..array.len()).filter(valid).map(get)),
     }
 }
 
+fn range_of_rows<'a>(
+    array: &dyn Array,
+    distinct: Option<&[u32]>,
+    get: impl Fn(usize) -> &'a [u8],
+) -> (&'a [u8], &'a [u8]) {
+    let nulls = array.nulls().filter(|n| n.null_count() > 0);
+    match (distinct, nulls) {
+        (Some(rows), None) => range_of(rows.iter().map(|row| get(*row as usize))),
+        (None, None) => range_of((0..array.len()).map(get)),
+        (Some(rows), Some(nulls)) => {
+            let valid = rows.iter().map(|row| *row as usize).filter(|row| nulls.is_valid(*row));
+            range_of(valid.map(get))
+        }
+        (None, Some(nulls)) => range_of(nulls.valid_indices().map(get)),
+    }
+}
+
+/// Most strings are told apart by their first eight bytes, as one number.
 fn range_of<'a>(mut strings: impl Iterator<Item = &'a [u8]>) -> (&'a [u8], &'a [u8]) {
+    let head = |s: &[u8]| match s.first_chunk() {
+        Some(whole) => u64::from_be_bytes(*whole),
+        None => s.iter().rev().fold(0, |head, b| head >> 8 | (*b as u64) << 56),
+    };
     let Some(first) = strings.next() else { return (b"", b"") };
-    strings.fold((first, first), |(low, high), s| (low.min(s), high.max(s)))
+    let (mut low, mut low_head) = (first, head(first));
+    let (mut high, mut high_head) = (low, low_head);
+    for s in strings {
+        let own = head(s);
+        if own < low_head || (own == low_head && s < low) {
+            (low, low_head) = (s, own);
+        }
+        if own > high_head || (own == high_head && s > high) {
+            (high, high_head) = (s, own);
+        }
+    }
+    (low, high)
 }
 
 fn put_prefixes(low: &[u8], high: &[u8], out: &mut Vec<u8>) {

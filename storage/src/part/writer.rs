@@ -6,18 +6,20 @@
 
 use std::sync::Arc;
 
-use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, UInt32Array};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::PendingPart;
 use super::codec::ColumnCodec;
-use super::content_hash::{row_hashes, sum};
+use super::content_hash::{number_hash, row_hashes, sum};
 use super::encode::{Encoder, decoded_bytes};
 use super::footer::section as section_tag;
 use super::footer::{
     ColumnWriter, FooterHead, HEADER, KeyColumn, Mark, Section, TAIL_BYTES, TAIL_MAGIC,
 };
+use super::gather::gather;
 use super::layout::Layout;
 use super::nested::{NestedBuilder, NestedHost, NestedMeta, Outlet, put_entry};
 use super::skip_index_write::{SkipIndex, SkipIndexWriter, finish_indexes};
@@ -147,6 +149,14 @@ impl PartWriter {
         writer
     }
 
+    /// Whether [`PartWriter::push_picked`] will do.
+    pub(crate) fn takes_picks(&self) -> bool {
+        let flat = |c: &ColumnWriter| {
+            matches!(c.layout, Layout::Number { .. } | Layout::FixedBytes(_) | Layout::Strings)
+        };
+        self.projections.is_empty() && self.skip_indexes.is_empty() && self.columns.iter().all(flat)
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         self.granule_rows.iter().map(|r| *r as u64).sum()
     }
@@ -240,6 +250,76 @@ impl PartWriter {
         Ok(())
     }
 
+    /// The same for the rows that `order` picks from `columns`, which `key_at` counts as they stand in
+    /// `order`. Column by column: one is in the cache while its rows are gathered from all over it, and
+    /// no more than one gathered column is held. Only if [`PartWriter::takes_picks`] says so.
+    pub(crate) fn push_picked(
+        &mut self,
+        columns: &[Column],
+        order: &[u32],
+        granule_rows_max: usize,
+        key_at: &mut dyn FnMut(usize) -> Result<Vec<Column>>,
+    ) -> Result<()> {
+        let ends = self.granule_ends(columns, order, granule_rows_max.max(1));
+        let indices = UInt32Array::from(order.to_vec());
+        for (i, column) in columns.iter().enumerate() {
+            let taken = gather(column, &indices);
+            let mut from = 0;
+            for to in &ends {
+                self.push_column(i, taken.array.slice(from, to - from).as_ref())?;
+                from = *to;
+            }
+        }
+        let mut from = 0;
+        for to in ends {
+            self.granule_rows.push((to - from) as u32);
+            self.push_index(self.granule_rows.len() - 1, key_at(from)?);
+            from = to;
+        }
+        if from > 0 {
+            self.push_index(self.granule_rows.len(), key_at(from - 1)?);
+        }
+        self.write_full_group()
+    }
+
+    /// Where the granules of the picked rows end, by the same rule as [`granule_end`].
+    fn granule_ends(&self, columns: &[Column], order: &[u32], rows_max: usize) -> Vec<usize> {
+        let mut fixed = 0;
+        let mut strings = vec![];
+        for (column, writer) in columns.iter().zip(&self.columns) {
+            match &writer.layout {
+                Layout::Number { width, .. } | Layout::FixedBytes(width) => fixed += width,
+                _ => strings.push(column.array.as_binary::<i32>().value_offsets()),
+            }
+        }
+        let longest = |offsets: &&[i32]| {
+            offsets.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0) + 4
+        };
+        let widest: usize = fixed + strings.iter().map(longest).sum::<usize>();
+        if widest.saturating_mul(rows_max) <= GRANULE_BYTES_MAX {
+            return (1..=order.len().div_ceil(rows_max))
+                .map(|granule| order.len().min(granule * rows_max))
+                .collect();
+        }
+        let bytes = |row: &u32| {
+            let row = *row as usize;
+            let length = |offsets: &&[i32]| (offsets[row + 1] - offsets[row]) as usize + 4;
+            fixed + strings.iter().map(length).sum::<usize>()
+        };
+        let sizes: Vec<usize> = order.iter().map(bytes).collect();
+        let mut ends = vec![];
+        let mut from = 0;
+        while from < sizes.len() {
+            let mut to = sizes.len().min(from + rows_max);
+            while to - from > 1 && sizes[from..to].iter().sum::<usize>() > GRANULE_BYTES_MAX {
+                to = from + (to - from) / 2;
+            }
+            ends.push(to);
+            from = to;
+        }
+        ends
+    }
+
     /// Puts key values at `position` of the index, cutting what is behind.
     fn push_index(&mut self, position: usize, key: Vec<Column>) {
         for (index, value) in self.index_rows.iter_mut().zip(key) {
@@ -255,9 +335,13 @@ impl PartWriter {
         }
         self.push_skip_indexes(columns, from, to)?;
         self.granule_rows.push((to - from) as u32);
+        self.write_full_group()
+    }
+
+    fn write_full_group(&mut self) -> Result<()> {
         if self.group.iter().map(Vec::len).sum::<usize>() >= GROUP_BYTES {
-            let body = self.take_group(0);
-            self.write(&body)?;
+            self.place_group();
+            self.write_group(&[])?;
         }
         Ok(())
     }
@@ -266,9 +350,16 @@ impl PartWriter {
         let (column, bytes) = (&mut self.columns[i], &mut self.group[i]);
         let layout = &column.layout;
         check_nulls(column, array)?;
-        self.hashes.clear();
-        row_hashes(layout, array, &mut self.hashes);
-        column.content_hash = column.content_hash.wrapping_add(sum(&self.hashes));
+        let numbers = number_hash(layout, array);
+        let hash = match numbers {
+            Some((hash, _)) => hash,
+            None => {
+                self.hashes.clear();
+                row_hashes(layout, array, &mut self.hashes);
+                sum(&self.hashes)
+            }
+        };
+        column.content_hash = column.content_hash.wrapping_add(hash);
         let first = bytes.len();
         let hashes =
             matches!(layout, Layout::Strings | Layout::FixedBytes(_)).then_some(&self.hashes[..]);
@@ -293,37 +384,46 @@ impl PartWriter {
         });
         column.nulls.push(array.null_count() as u32);
         let distinct = hashes.and(self.encoder.distinct_rows());
-        column.ranges.push(&column.layout, array, distinct);
+        match numbers {
+            Some((_, true)) => column.ranges.push(&column.layout, &array.slice(0, 1), None),
+            _ => column.ranges.push(&column.layout, array, distinct),
+        }
         Ok(())
     }
 
-    /// The gathered group as bytes for the file, column by column, with the header before the first
-    /// one and room for `more` bytes. Marks get their file offsets.
-    fn take_group(&mut self, more: usize) -> Vec<u8> {
-        let gathered: usize = self.group.iter().map(Vec::len).sum();
-        let mut body = Vec::with_capacity(gathered + HEADER.len() + more);
-        if self.file_offset == 0 {
-            body.extend_from_slice(&HEADER);
-        }
-        for (column, bytes) in self.columns.iter_mut().zip(&mut self.group) {
-            let base = self.file_offset + body.len() as u64;
+    /// Settles where the gathered group goes in the file, column by column behind the header; marks get
+    /// their file offsets. Where it ends.
+    fn place_group(&mut self) -> u64 {
+        let mut end = self.file_offset + self.header().len() as u64;
+        for (column, bytes) in self.columns.iter_mut().zip(&self.group) {
             for mark in &mut column.marks[self.group_first..] {
-                mark.file_offset += base;
+                mark.file_offset += end;
             }
-            body.extend_from_slice(bytes);
-            bytes.clear();
+            end += bytes.len() as u64;
         }
         self.group_first = self.granule_rows.len();
-        body
+        end
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    /// What the next write must begin with.
+    fn header(&self) -> &'static [u8] {
+        if self.file_offset == 0 { &HEADER } else { &[] }
+    }
+
+    /// Writes the placed group and `more` behind it, without gathering them first.
+    fn write_group(&mut self, more: &[u8]) -> Result<()> {
+        let header = self.header();
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(self.disk.create(&part_path(self.identity.id))?),
         };
-        file.append(bytes)?;
-        self.file_offset += bytes.len() as u64;
+        let mut pieces = Vec::with_capacity(self.group.len() + 2);
+        pieces.push(header);
+        pieces.extend(self.group.iter().map(Vec::as_slice));
+        pieces.push(more);
+        file.append_all(&pieces)?;
+        self.file_offset += pieces.iter().map(|p| p.len() as u64).sum::<u64>();
+        self.group.iter_mut().for_each(Vec::clear);
         Ok(())
     }
 
@@ -353,20 +453,22 @@ impl PartWriter {
             return Err(Error::Column("a part holds at least one row".into()));
         }
         self.finish_skip_indexes()?;
+        let end = self.place_group();
         let blob_bytes: usize = self.blobs.iter().map(Vec::len).sum();
-        let mut body = self.take_group(blob_bytes + (1 << 16));
-        let mut blobs = self.take_blobs(&mut body)?;
+        let mut more = Vec::with_capacity(blob_bytes + (1 << 16));
+        let mut blobs = self.take_blobs(end, &mut more)?;
+        let mut footer_offset = end + more.len() as u64;
         if !self.projections.is_empty() {
-            self.write(&body)?;
-            body.clear();
+            self.write_group(&more)?;
+            more.clear();
             self.write_projections(&mut blobs)?;
+            footer_offset = self.file_offset;
         }
-        let body_end = self.file_offset + body.len() as u64;
         let footer = self.footer(blobs)?;
         let footer_hash = xxh3_64(&footer);
-        body.extend_from_slice(&footer);
-        put_tail(&mut body, body_end, footer.len() as u64, footer_hash);
-        self.write(&body)?;
+        more.extend_from_slice(&footer);
+        put_tail(&mut more, footer_offset, footer.len() as u64, footer_hash);
+        self.write_group(&more)?;
         Ok((rows, footer_hash))
     }
 
@@ -397,15 +499,15 @@ impl PartWriter {
         Ok(())
     }
 
-    /// Appends the blobs to the last bytes of the body; their marks.
-    fn take_blobs(&mut self, body: &mut Vec<u8>) -> Result<Vec<Mark>> {
+    /// Appends the blobs to `body`, which begins at `base` of the file; their marks.
+    fn take_blobs(&mut self, base: u64, body: &mut Vec<u8>) -> Result<Vec<Mark>> {
         std::mem::take(&mut self.blobs)
             .into_iter()
             .map(|blob| {
                 let length = u32::try_from(blob.len()).map_err(|_| {
                     Error::LimitExceeded(format!("{} bytes beside the rows of a part", blob.len()))
                 })?;
-                let file_offset = self.file_offset + body.len() as u64;
+                let file_offset = base + body.len() as u64;
                 body.extend_from_slice(&blob);
                 Ok(Mark { file_offset, length, decoded: length, hash: xxh3_64(&blob) })
             })

@@ -18,7 +18,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::expression::ExpressionCompiler;
 use crate::log::{self, ColumnDefinition, PartId, TableDefinition};
-use crate::merge::combine::{Purpose, block_groups, combiner};
+use crate::merge::combine::{Combiner, Purpose, block_groups, combiner};
 use crate::part::codec::{ColumnCodec, Generic};
 use crate::part::{KeyColumn, PartColumn, PartIdentity, PartKeys, PartWriter, PendingPart};
 use crate::store::Store;
@@ -179,6 +179,15 @@ impl Target<'_> {
         if super::setting(self.definition, "materialize_projections_on_insert") == Some(0u8) {
             writer.retain_projections(&|_| false);
         }
+        let definitions: Vec<&ColumnDefinition> = stored_columns(self.definition).collect();
+        let granularity = index_granularity(self.definition);
+        let primary = &sorting[..self.keys.primary_length];
+        let mut key_at = |i: usize| Ok(primary.iter().map(|c| one_row(c, row(i))).collect());
+        let rule = self.rule(&definitions)?;
+        if let (None, Some(order), true) = (&rule, &slot.rows, writer.takes_picks()) {
+            writer.push_picked(columns, order, granularity, &mut key_at)?;
+            return self.finish(writer, columns, rows.as_ref()).map(Some);
+        }
         let taken: Vec<Column>;
         let columns = match &rows {
             Some(rows) => {
@@ -187,48 +196,55 @@ impl Target<'_> {
             }
             None => columns,
         };
-        if let Some(combined) = self.combined(columns, slot, sorting)? {
-            let definitions: Vec<&ColumnDefinition> = stored_columns(self.definition).collect();
-            let granularity = index_granularity(self.definition);
+        if let Some(rule) = rule {
+            let combined = combined(rule, columns, slot, sorting)?;
             push_rows(&mut writer, &definitions, &combined, self.keys, granularity)?;
             return match writer.rows() {
                 0 => Ok(None),
-                _ => self.finish(writer, &combined).map(Some),
+                _ => self.finish(writer, &combined, None).map(Some),
             };
         }
-        let primary = &sorting[..self.keys.primary_length];
-        writer.push(columns, index_granularity(self.definition), &mut |i| {
-            Ok(primary.iter().map(|c| one_row(c, row(i))).collect())
-        })?;
-        self.finish(writer, columns).map(Some)
+        writer.push(columns, granularity, &mut key_at)?;
+        self.finish(writer, columns, None).map(Some)
     }
 
-    fn finish(&self, writer: PartWriter, columns: &[Column]) -> Result<PendingPart> {
+    /// `rows` of `columns` are those that were written.
+    fn finish(
+        &self,
+        writer: PartWriter,
+        columns: &[Column],
+        rows: Option<&UInt32Array>,
+    ) -> Result<PendingPart> {
         let mut part = writer.finish()?;
         if !self.keys.ttl.is_empty() {
             let names = stored_columns(self.definition).map(|c| c.name.clone());
-            let block = Block::new(names.zip(columns.iter().cloned()).collect());
+            let mut block = Block::new(names.zip(columns.iter().cloned()).collect());
+            if let Some(rows) = rows {
+                block = block.take(rows);
+            }
             part.meta.ttl_seconds = self.keys.ttl.seconds(&block, None)?;
         }
         Ok(part)
     }
 
-    /// The part's rows with those of equal key combined; None if the engine keeps all rows.
-    fn combined(
-        &self,
-        columns: &[Column],
-        slot: &Slot,
-        sorting: &[Column],
-    ) -> Result<Option<Vec<Column>>> {
+    /// How rows of equal key become one; None if the engine, or the insert, keeps all.
+    fn rule(&self, columns: &[&ColumnDefinition]) -> Result<Option<Box<dyn Combiner>>> {
         let Some(compiler) = self.compiler else { return Ok(None) };
-        let definitions: Vec<&ColumnDefinition> = stored_columns(self.definition).collect();
-        let rule = combiner(self.definition, self.keys, &definitions, compiler, Purpose::Insert)?;
-        let Some(mut rule) = rule else { return Ok(None) };
-        let rows = columns.first().map_or(0, Column::len);
-        let total = sorting.first().map_or(rows, Column::len);
-        let groups = block_groups(&SortKeys::encode(sorting, total), slot.rows.as_deref());
-        rule.combine(columns, &groups).map(Some)
+        combiner(self.definition, self.keys, columns, compiler, Purpose::Insert)
     }
+}
+
+/// The part's rows with those of equal key combined.
+fn combined(
+    mut rule: Box<dyn Combiner>,
+    columns: &[Column],
+    slot: &Slot,
+    sorting: &[Column],
+) -> Result<Vec<Column>> {
+    let rows = columns.first().map_or(0, Column::len);
+    let total = sorting.first().map_or(rows, Column::len);
+    let groups = block_groups(&SortKeys::encode(sorting, total), slot.rows.as_deref());
+    rule.combine(columns, &groups)
 }
 
 /// Adds rows in key order to a part, evaluating the primary key where the index needs it.

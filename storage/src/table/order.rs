@@ -83,13 +83,16 @@ impl SortKeys {
         }
     }
 
-    /// The first eight bytes of a row's encoding.
-    fn prefix(&self, row: usize) -> u64 {
+    /// The first [`PREFIX_BYTES`] of a row's encoding.
+    #[inline]
+    fn prefix(&self, row: usize) -> u128 {
         let bytes = self.bytes(row);
-        let mut prefix = [0; 8];
-        let length = bytes.len().min(8);
-        prefix[..length].copy_from_slice(&bytes[..length]);
-        u64::from_be_bytes(prefix)
+        if let Some(whole) = bytes.first_chunk() {
+            return u128::from_be_bytes(*whole);
+        }
+        let mut prefix = [0; PREFIX_BYTES];
+        prefix[..bytes.len()].copy_from_slice(bytes);
+        u128::from_be_bytes(prefix)
     }
 
     pub(crate) fn is_sorted(&self) -> bool {
@@ -119,8 +122,9 @@ impl SortKeys {
                 by_key(rows.iter().map(|row| (words[*row as usize], *row)).collect())
             }
             SortKeys::Bytes { .. } => {
-                let mut keyed: Vec<(u64, u32)> =
+                let mut keyed: Vec<(u128, u32)> =
                     rows.iter().map(|row| (self.prefix(*row as usize), *row)).collect();
+                // Most keys differ within the prefix, which is compared without a look elsewhere.
                 keyed.sort_unstable_by(|a, b| {
                     a.0.cmp(&b.0)
                         .then_with(|| self.bytes(a.1 as usize).cmp(self.bytes(b.1 as usize)))
@@ -163,6 +167,8 @@ impl SortKeys {
     }
 }
 
+/// Bytes of a long key that are compared first.
+const PREFIX_BYTES: usize = 16;
 /// Bits sorted by in one pass of [`by_word`], and the most passes that beat comparing.
 const DIGIT_BITS: u32 = 11;
 const PASSES_MAX: u32 = 3;
@@ -324,7 +330,41 @@ impl<'a> KeyPart<'a> {
     }
 }
 
+/// Keys of one length, longer than a word: each column's bytes go to their place in every row.
+fn encode_fixed(columns: &[Column], widths: &[usize], rows: usize) -> SortKeys {
+    let stride: usize = widths.iter().sum();
+    let mut bytes = vec![0; rows * stride];
+    let mut from = 0;
+    for (column, width) in columns.iter().zip(widths) {
+        let place = &mut bytes[from.min(rows * stride)..];
+        match width {
+            1 => put_fixed::<1>(column, stride, place),
+            2 => put_fixed::<2>(column, stride, place),
+            4 => put_fixed::<4>(column, stride, place),
+            8 => put_fixed::<8>(column, stride, place),
+            width => for_each_bits(column, |row, bits| {
+                place[row * stride..row * stride + width]
+                    .copy_from_slice(&bits.to_be_bytes()[16 - width..]);
+            }),
+        }
+        from += width;
+    }
+    SortKeys::Bytes { offsets: (0..=rows).map(|row| row * stride).collect(), bytes }
+}
+
+#[inline]
+fn put_fixed<const N: usize>(column: &Column, stride: usize, place: &mut [u8]) {
+    for_each_bits(column, |row, bits| {
+        let (from, big_endian) = (row * stride, bits.to_be_bytes());
+        place[from..from + N].copy_from_slice(&big_endian[16 - N..]);
+    });
+}
+
 fn encode_bytes(columns: &[Column], rows: usize) -> SortKeys {
+    let bytes_of = |c: &Column| key_bits(c).filter(|bits| *bits <= 128).map(|b| b.div_ceil(8));
+    if let Some(widths) = columns.iter().map(bytes_of).collect::<Option<Vec<usize>>>() {
+        return encode_fixed(columns, &widths, rows);
+    }
     let parts: Vec<KeyPart<'_>> = columns.iter().map(|c| KeyPart::new(c, rows)).collect();
     let mut offsets = Vec::with_capacity(rows + 1);
     let mut bytes = Vec::with_capacity(rows * 16);

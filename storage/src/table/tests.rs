@@ -221,6 +221,38 @@ fn encoded_keys_compare_as_values_do() {
 }
 
 #[test]
+fn long_keys_of_one_length_sort_by_value() {
+    let mut seed = 7u64;
+    let mut next = |n: u64| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) % n
+    };
+    let types = ["UInt16", "Nullable(Int64)", "Int8", "UInt64", "FixedString(3)"];
+    let columns: Vec<Column> = types
+        .iter()
+        .map(|name| {
+            let data_type = parse_data_type(name).unwrap();
+            let values: Vec<Value> = (0..3000)
+                .map(|_| match *name {
+                    "Nullable(Int64)" if next(3) == 0 => Value::Null,
+                    "Nullable(Int64)" => Value::Int(next(3) as i64 - 1),
+                    "Int8" => Value::Int(next(3) as i64 - 1),
+                    "FixedString(3)" => Value::string(["abc", "abd", "zzz"][next(3) as usize]),
+                    _ => Value::UInt(next(4)),
+                })
+                .collect();
+            Column::from_values(data_type, &values).unwrap()
+        })
+        .collect();
+    let sorted = SortKeys::encode(&columns, 3000).sorted_rows(None).unwrap();
+    let key = |row: u32| columns.iter().map(|c| c.value(row as usize)).collect::<Vec<_>>();
+    for pair in sorted.windows(2) {
+        let order = key(pair[0]).cmp(&key(pair[1]));
+        assert!(order == Ordering::Less || (order == Ordering::Equal && pair[0] < pair[1]));
+    }
+}
+
+#[test]
 fn digits_sort_as_comparing_does() {
     let mut random = crate::part::tests::Random(3);
     for bits in [0, 1, 9, 11, 12, 22, 33, 34, 64] {
