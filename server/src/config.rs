@@ -329,7 +329,7 @@ impl Config {
 }
 
 /// Memory this process may use: the machine's, or the control group's limit where that is lower.
-fn machine_memory_bytes() -> u64 {
+pub(crate) fn machine_memory_bytes() -> u64 {
     let total = std::fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| {

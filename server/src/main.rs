@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use pumphouse_server::allocator::Recycling;
 use pumphouse_server::client::{self, ClientOptions, FreeFlags};
 use pumphouse_server::config::Config;
 use pumphouse_server::demo::{self, DemoOptions};
 use pumphouse_server::local::{self, LocalOptions};
 use pumphouse_server::run;
+
+#[global_allocator]
+static ALLOCATOR: Recycling = Recycling;
 
 /// A real-time analytics store in one binary: Kafka in, SQL out.
 #[derive(Parser)]

@@ -10,7 +10,8 @@ use pumphouse_query::Error;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::Config;
+use crate::allocator;
+use crate::config::{Config, machine_memory_bytes};
 use crate::http::HttpServer;
 use crate::log_format::JsonLines;
 use crate::logs::text::TextLog;
@@ -21,6 +22,9 @@ use crate::server::Server;
 /// start.
 pub fn server(config: Config) -> ExitCode {
     start_logging_as(&config.log_level, &config.log_format);
+    if let Err(e) = allocator::keep(allocator::kept_bytes_max(machine_memory_bytes())) {
+        tracing::warn!("memory is not kept for reuse: {e}");
+    }
     let stop = match stop_signal() {
         Ok(stop) => stop,
         Err(e) => return failed(&format!("cannot install signal handlers: {e}")),

@@ -1,0 +1,397 @@
+//! The memory allocator: the system's, and a store of large pieces that were given back lately.
+//!
+//! Columns of an insert or of a query take megabytes for a moment. Given back to the kernel each time, every
+//! page of the next one is faulted in and zeroed anew, which costs more than filling it. So pieces of
+//! [`LARGE`] bytes and more are mapped by this file in a few sizes, and some of those given back are kept for
+//! the next taker.
+//!
+//! Rules: what is kept is bounded ([`keep`]; nothing is kept before it is called) and goes back to the kernel
+//! when nobody took it for about ten seconds; a piece grows by moving its pages, not its bytes. All `unsafe`
+//! of it is here: a piece is a private mapping of the size that its layout's class says, for its whole life.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ptr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Pieces of this size are mapped.
+pub const LARGE: usize = 1 << LARGE_BITS;
+const LARGE_BITS: u32 = 18;
+/// Pieces of twice this power and more are mapped, but not kept.
+const KEPT_BITS_MAX: u32 = 29;
+/// Sizes between one power of two and the next.
+const STEPS_BITS: u32 = 2;
+const CLASSES: usize = ((KEPT_BITS_MAX - LARGE_BITS + 1) << STEPS_BITS) as usize + 1;
+const PAGE: usize = 4096;
+/// Kept pieces are looked at this often, and go when they were passed over a few times.
+const ROUND: Duration = Duration::from_secs(2);
+const ROUNDS_KEPT: u32 = 5;
+
+/// The process's allocator.
+pub struct Recycling;
+
+/// How many bytes are kept at most.
+static KEPT_MAX: AtomicUsize = AtomicUsize::new(0);
+static KEPT: Mutex<Kept> = Mutex::new(Kept::new());
+
+/// Written over the first bytes of a piece that is kept.
+struct Node {
+    next: *mut Node,
+    round: u32,
+}
+
+/// Pieces that were given back, by class, the latest first.
+struct Kept {
+    heads: [*mut Node; CLASSES],
+    bytes: usize,
+    round: u32,
+}
+
+// SAFETY: the pieces listed belong to nobody else, and the list is only touched under its lock.
+unsafe impl Send for Kept {}
+
+/// Lets up to `bytes_max` of large pieces be kept, and starts the thread that lets idle ones go.
+pub fn keep(bytes_max: usize) -> std::io::Result<()> {
+    #[cfg(target_env = "gnu")]
+    {
+        // Small pieces only come from the system now; its own guesses would shrink its heap to and fro.
+        const TRIM_BYTES: i32 = 64 << 20;
+        // SAFETY: mallopt sets numbers and may be called at any time.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, 4 * LARGE as i32);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_BYTES);
+        }
+    }
+    std::thread::Builder::new().name("memory".into()).spawn(|| {
+        loop {
+            std::thread::sleep(ROUND);
+            let_idle_go();
+        }
+    })?;
+    KEPT_MAX.store(bytes_max, Ordering::Relaxed);
+    Ok(())
+}
+
+/// What a server keeps: little of the machine's memory.
+pub fn kept_bytes_max(machine: u64) -> usize {
+    const MOST: u64 = 512 << 20;
+    (machine / 16).min(MOST) as usize
+}
+
+/// One round: pieces that nobody took for some rounds go back to the kernel.
+fn let_idle_go() {
+    let idle = with_kept(Kept::take_idle);
+    let mut node = idle;
+    while !node.is_null() {
+        // SAFETY: `take_idle` unlinked these pieces; each node is the start of one, of the size it says.
+        unsafe {
+            let Idle { next, bytes } = ptr::read(node.cast::<Idle>());
+            unmap(node.cast(), bytes);
+            node = next.cast();
+        }
+    }
+}
+
+/// Written over a piece that is about to go.
+struct Idle {
+    next: *mut Node,
+    bytes: usize,
+}
+
+fn with_kept<T>(act: impl FnOnce(&mut Kept) -> T) -> T {
+    let mut kept = KEPT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    act(&mut kept)
+}
+
+impl Kept {
+    const fn new() -> Kept {
+        Kept { heads: [ptr::null_mut(); CLASSES], bytes: 0, round: 0 }
+    }
+
+    fn pop(&mut self, class: usize) -> Option<*mut u8> {
+        let node = *self.heads.get(class)?;
+        if node.is_null() {
+            return None;
+        }
+        // SAFETY: listed pieces are mapped, and their first bytes are a node.
+        self.heads[class] = unsafe { (*node).next };
+        self.bytes -= class_bytes(class);
+        Some(node.cast())
+    }
+
+    /// Keeps the piece; false if there is no room.
+    fn push(&mut self, class: usize, piece: *mut u8) -> bool {
+        let bytes = class_bytes(class);
+        if class >= CLASSES || self.bytes + bytes > KEPT_MAX.load(Ordering::Relaxed) {
+            return false;
+        }
+        let node = piece.cast::<Node>();
+        // SAFETY: the piece was given back, so it is ours; it is page-aligned and larger than a node.
+        unsafe { node.write(Node { next: self.heads[class], round: self.round }) };
+        self.heads[class] = node;
+        self.bytes += bytes;
+        true
+    }
+
+    /// Unlinks what is idle; the first of a chain of [`Idle`].
+    fn take_idle(&mut self) -> *mut Node {
+        self.round = self.round.wrapping_add(1);
+        let mut chain: *mut Node = ptr::null_mut();
+        for class in 0..CLASSES {
+            let mut link: *mut *mut Node = &mut self.heads[class];
+            // SAFETY: `link` is the head or the `next` of a listed node; pieces are mapped while listed,
+            // and those behind an idle one are idle too, being older.
+            unsafe {
+                while !(*link).is_null() && self.round.wrapping_sub((**link).round) <= ROUNDS_KEPT {
+                    link = &mut (**link).next;
+                }
+                let mut node = std::mem::replace(&mut *link, ptr::null_mut());
+                while !node.is_null() {
+                    let next = (*node).next;
+                    let bytes = class_bytes(class);
+                    self.bytes -= bytes;
+                    node.cast::<Idle>().write(Idle { next: chain, bytes });
+                    chain = node;
+                    node = next;
+                }
+            }
+        }
+        chain
+    }
+}
+
+/// The class of a size: a power of two and quarters between, or one past the last for what is not kept.
+fn class_of(size: usize) -> usize {
+    if size <= LARGE {
+        return 0;
+    }
+    let last = size - 1;
+    let bits = usize::BITS - 1 - last.leading_zeros();
+    let step = (last >> (bits - STEPS_BITS)) & ((1 << STEPS_BITS) - 1);
+    let class = (((bits - LARGE_BITS) as usize) << STEPS_BITS) + step + 1;
+    class.min(CLASSES)
+}
+
+/// Bytes of pieces of that class; 0 for what is not kept.
+fn class_bytes(class: usize) -> usize {
+    if class >= CLASSES {
+        return 0;
+    }
+    let (power, step) = (class >> STEPS_BITS, class & ((1 << STEPS_BITS) - 1));
+    (LARGE << power) + ((LARGE << power) >> STEPS_BITS) * step
+}
+
+/// Bytes mapped for a piece of `size`.
+fn mapped_bytes(size: usize) -> usize {
+    match class_bytes(class_of(size)) {
+        0 => size.next_multiple_of(PAGE),
+        bytes => bytes,
+    }
+}
+
+fn is_large(layout: &Layout) -> bool {
+    layout.size() >= LARGE && layout.align() <= PAGE && layout.size() <= isize::MAX as usize - PAGE
+}
+
+/// Fresh zeroed pages, or null.
+fn map(bytes: usize) -> *mut u8 {
+    // SAFETY: a new private mapping touches nothing that exists.
+    let piece = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if piece == libc::MAP_FAILED { ptr::null_mut() } else { piece.cast() }
+}
+
+/// # Safety
+/// `piece` is a mapping of `bytes` that nobody uses any more.
+unsafe fn unmap(piece: *mut u8, bytes: usize) {
+    // SAFETY: as said above.
+    unsafe { libc::munmap(piece.cast(), bytes) };
+}
+
+fn take(layout: &Layout) -> Option<*mut u8> {
+    let class = class_of(layout.size());
+    if KEPT_MAX.load(Ordering::Relaxed) == 0 || class >= CLASSES {
+        return None;
+    }
+    with_kept(|kept| kept.pop(class))
+}
+
+/// # Safety
+/// `piece` is a piece of `size` that nobody uses any more.
+unsafe fn give_back(piece: *mut u8, size: usize) {
+    let class = class_of(size);
+    let kept = KEPT_MAX.load(Ordering::Relaxed) > 0
+        && class < CLASSES
+        && with_kept(|kept| kept.push(class, piece));
+    if !kept {
+        // SAFETY: as said above; pieces are as long as their size's class.
+        unsafe { unmap(piece, mapped_bytes(size)) };
+    }
+}
+
+/// # Safety
+/// As [`GlobalAlloc::realloc`], for a large piece that stays large.
+unsafe fn resize(piece: *mut u8, size: usize, new: &Layout) -> *mut u8 {
+    let (from, to) = (mapped_bytes(size), mapped_bytes(new.size()));
+    if from == to {
+        return piece;
+    }
+    if to > from
+        && let Some(larger) = take(new)
+    {
+        // SAFETY: two different pieces, both of at least `size` bytes; the old one is given up by the caller.
+        unsafe {
+            ptr::copy_nonoverlapping(piece, larger, size);
+            give_back(piece, size);
+        }
+        return larger;
+    }
+    // SAFETY: `piece` is a mapping of `from` bytes that the caller gives up for the one that comes back.
+    let moved = unsafe { libc::mremap(piece.cast(), from, to, libc::MREMAP_MAYMOVE) };
+    if moved == libc::MAP_FAILED { ptr::null_mut() } else { moved.cast() }
+}
+
+// SAFETY: large layouts are mappings of their own, at least as long as asked for and aligned to a page; the
+// others are the system allocator's. Which it is depends on the layout alone, which callers give back as it was.
+unsafe impl GlobalAlloc for Recycling {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if !is_large(&layout) {
+            // SAFETY: the caller's promises are those that `System` asks for.
+            return unsafe { System.alloc(layout) };
+        }
+        take(&layout).unwrap_or_else(|| map(mapped_bytes(layout.size())))
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if !is_large(&layout) {
+            // SAFETY: as in `alloc`.
+            return unsafe { System.alloc_zeroed(layout) };
+        }
+        match take(&layout) {
+            Some(piece) => {
+                // SAFETY: a piece is at least as long as its layout.
+                unsafe { ptr::write_bytes(piece, 0, layout.size()) };
+                piece
+            }
+            None => map(mapped_bytes(layout.size())),
+        }
+    }
+
+    unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
+        if !is_large(&layout) {
+            // SAFETY: as in `alloc`.
+            return unsafe { System.dealloc(piece, layout) };
+        }
+        // SAFETY: the caller gives the piece up.
+        unsafe { give_back(piece, layout.size()) };
+    }
+
+    unsafe fn realloc(&self, piece: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that `new_size` makes a layout with this alignment.
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        // SAFETY: as in `alloc`; between the two allocators the bytes are copied.
+        unsafe {
+            match (is_large(&layout), is_large(&new)) {
+                (false, false) => System.realloc(piece, layout, new_size),
+                (true, true) => resize(piece, layout.size(), &new),
+                _ => {
+                    let moved = self.alloc(new);
+                    if !moved.is_null() {
+                        ptr::copy_nonoverlapping(piece, moved, layout.size().min(new_size));
+                        self.dealloc(piece, layout);
+                    }
+                    moved
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests share what is kept.
+    static ONE: Mutex<()> = Mutex::new(());
+
+    fn layout(size: usize) -> Layout {
+        Layout::from_size_align(size, 8).unwrap()
+    }
+
+    #[test]
+    fn classes_hold_their_sizes() {
+        let mut before = 0;
+        for class in 0..CLASSES {
+            let bytes = class_bytes(class);
+            assert!(bytes > before && bytes % PAGE == 0);
+            assert_eq!(class_of(bytes), class);
+            assert_eq!(class_of(before + 1), class, "{bytes}");
+            before = bytes;
+        }
+        assert_eq!(class_of(before + 1), CLASSES);
+        assert_eq!(mapped_bytes(before + 1), before + PAGE);
+    }
+
+    #[test]
+    fn pieces_come_again_and_idle_ones_go() {
+        let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
+        KEPT_MAX.store(4 << 20, Ordering::Relaxed);
+        // SAFETY: layouts are given back as they were asked for, pointers used within them.
+        unsafe {
+            let first = Recycling.alloc(layout(LARGE + 1));
+            first.write_bytes(7, LARGE + 1);
+            Recycling.dealloc(first, layout(LARGE + 1));
+            let second = Recycling.alloc_zeroed(layout(LARGE + 9));
+            assert_eq!(second, first);
+            assert!((0..LARGE + 9).all(|i| *second.add(i) == 0));
+            Recycling.dealloc(second, layout(LARGE + 9));
+            // More than the limit is not kept.
+            let large = Recycling.alloc(layout(8 << 20));
+            Recycling.dealloc(large, layout(8 << 20));
+        }
+        assert_eq!(with_kept(|k| k.bytes), class_bytes(1));
+        for _ in 0..=ROUNDS_KEPT {
+            assert_eq!(with_kept(|k| k.bytes), class_bytes(1));
+            let_idle_go();
+        }
+        assert_eq!(with_kept(|k| k.bytes), 0);
+        assert!(with_kept(|k| k.heads.iter().all(|h| h.is_null())));
+        KEPT_MAX.store(0, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn bytes_stay_through_every_change_of_size() {
+        let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
+        for kept_max in [0, 64 << 20] {
+            KEPT_MAX.store(kept_max, Ordering::Relaxed);
+            let sizes =
+                [100, LARGE - 1, LARGE, 3 * LARGE, 40 << 20, 39 << 20, LARGE + 5, 10, 9 << 20];
+            // SAFETY: as above.
+            unsafe {
+                let mut size = 64;
+                let mut piece = Recycling.alloc(layout(size));
+                (0..64).for_each(|i| piece.add(i).write(i as u8));
+                for next in sizes {
+                    piece = Recycling.realloc(piece, layout(size), next);
+                    size = next;
+                    assert!((0..next.min(9)).all(|i| *piece.add(i) == i as u8), "{next}");
+                    piece.add(size - 1).write(1);
+                }
+                Recycling.dealloc(piece, layout(size));
+            }
+        }
+        while with_kept(|k| k.bytes) > 0 {
+            let_idle_go();
+        }
+        KEPT_MAX.store(0, Ordering::Relaxed);
+    }
+}
