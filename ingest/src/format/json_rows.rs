@@ -7,6 +7,7 @@ use pumphouse_query::text::{JsonOptions, write_json, write_json_string, write_te
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType};
 
+use super::cells::{self, Cells, Label};
 use super::header::Header;
 use super::{FormatOptions, FormatWriter, WriterStatistics};
 
@@ -30,8 +31,8 @@ pub struct JsonRowsWriter {
     strings: bool,
     options: JsonOptions,
     zone: TimeZone,
-    /// `"name":` of each column.
-    keys: Vec<Vec<u8>>,
+    /// `"name":` of each column; for objects with the brace or comma in front.
+    keys: Vec<Label>,
     array_of_rows: bool,
     rows: u64,
     content_type: &'static str,
@@ -127,7 +128,8 @@ impl JsonRowsWriter {
                 if self.row == Row::Indented {
                     out.extend_from_slice(b"\n    ");
                 }
-                out.extend_from_slice(&self.keys[i]);
+                // Behind what `objects` would begin it with.
+                out.extend_from_slice(&self.keys[i].text()[1..]);
             }
             self.value(column, row, 1, out);
         }
@@ -135,6 +137,38 @@ impl JsonRowsWriter {
             out.push(b'\n');
         }
         out.push(if array { b']' } else { b'}' });
+    }
+
+    /// The rows of a block as objects without frills, each on a line.
+    fn objects(&self, block: &Block, out: &mut Vec<u8>) {
+        let mut columns = cells::of_block(block, self.zone);
+        let wide = self.options.quote_64bit_integers || self.options.quote_64bit_floats;
+        for column in &mut columns {
+            let changed = match column.cells {
+                Cells::UInt64(_) | Cells::Int64(_) | Cells::Float64(_) => wide,
+                // Not finite ones are no numbers in JSON.
+                Cells::Float32(values) => !values.iter().all(|v| v.is_finite()),
+                _ => false,
+            };
+            let odd =
+                matches!(&column.cells, Cells::Float64(v) if !v.iter().all(|v| v.is_finite()));
+            if changed || odd {
+                column.cells = Cells::Other;
+            }
+        }
+        for row in 0..block.rows() {
+            for (column, key) in columns.iter_mut().zip(&self.keys) {
+                key.put(out);
+                if column.is_null(row) {
+                    out.extend_from_slice(b"null");
+                } else if let Cells::String(strings) = &column.cells {
+                    write_json_string(strings.get(row), &self.options, out);
+                } else if !column.plain(row, Some(b'"'), out) {
+                    self.value(column.column, row, 1, out);
+                }
+            }
+            out.extend_from_slice(if columns.is_empty() { b"{}\n" } else { b"}\n" });
+        }
     }
 
     fn strings_line(&self, texts: impl Iterator<Item = String>, out: &mut Vec<u8>) {
@@ -153,11 +187,12 @@ impl FormatWriter for JsonRowsWriter {
     fn prefix(&mut self, schema: &[(String, DataType)], out: &mut Vec<u8>) -> Result<()> {
         self.keys = schema
             .iter()
-            .map(|(name, _)| {
-                let mut key = vec![];
+            .enumerate()
+            .map(|(i, (name, _))| {
+                let mut key = vec![if i == 0 { b'{' } else { b',' }];
                 write_json_string(name.as_bytes(), &self.options, &mut key);
                 key.extend_from_slice(if self.row == Row::Indented { b": " } else { b":" });
-                key
+                Label::new(key)
             })
             .collect();
         if self.header >= Header::Names {
@@ -175,6 +210,11 @@ impl FormatWriter for JsonRowsWriter {
     }
 
     fn block(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
+        if self.row == Row::Object && !self.strings && !self.array_of_rows {
+            self.rows += block.rows() as u64;
+            self.objects(block, out);
+            return Ok(());
+        }
         for row in 0..block.rows() {
             self.rows += 1;
             if (self.array_of_rows || self.row == Row::Named) && self.rows > 1 {

@@ -7,6 +7,7 @@
 mod arrow;
 mod avro;
 mod blocks;
+mod cells;
 mod columns;
 mod csv;
 mod custom;

@@ -10,8 +10,10 @@ use arrow_array::types::*;
 use arrow_buffer::i256;
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_query::text::write::{bytes_at, list_range};
+use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
 
+use super::cells::{self, CellColumn, Cells};
 use super::columns::{ColumnBuilder, List, RowBuilder, Values};
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
 use super::json_each_row::{check_room, full};
@@ -129,6 +131,32 @@ fn write_value(dt: &DataType, array: &dyn Array, row: usize, out: &mut Vec<u8>) 
     Ok(())
 }
 
+/// A value that is not NULL, behind its flag; or, where types are rare, with it.
+#[inline(always)]
+fn write_cell(column: &CellColumn<'_>, row: usize, out: &mut Vec<u8>) -> Result<()> {
+    match &column.cells {
+        Cells::UInt8(v) => out.push(v[row]),
+        Cells::UInt16(v) | Cells::Date(v, _) => out.extend_from_slice(&v[row].to_le_bytes()),
+        Cells::UInt32(v) | Cells::DateTime(v, ..) => out.extend_from_slice(&v[row].to_le_bytes()),
+        Cells::UInt64(v) => out.extend_from_slice(&v[row].to_le_bytes()),
+        Cells::Int8(v) => out.push(v[row] as u8),
+        Cells::Int16(v) => out.extend_from_slice(&v[row].to_le_bytes()),
+        Cells::Int32(v) => out.extend_from_slice(&v[row].to_le_bytes()),
+        Cells::Int64(v) => out.extend_from_slice(&v[row].to_le_bytes()),
+        Cells::Float32(v) => out.extend_from_slice(&v[row].to_le_bytes()),
+        Cells::Float64(v) => out.extend_from_slice(&v[row].to_le_bytes()),
+        Cells::String(strings) => {
+            write_varint(strings.length(row) as u64, out);
+            strings.put(row, out);
+        }
+        Cells::Other => {
+            let column = column.column;
+            write_value(&column.data_type, column.array.as_ref(), row, out)?;
+        }
+    }
+    Ok(())
+}
+
 impl FormatWriter for RowBinaryWriter {
     fn prefix(&mut self, schema: &[(String, DataType)], out: &mut Vec<u8>) -> Result<()> {
         if self.header >= Header::Names {
@@ -142,9 +170,17 @@ impl FormatWriter for RowBinaryWriter {
     }
 
     fn block(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
+        let columns = cells::of_block(block, TimeZone::UTC);
+        let flags: Vec<bool> = block.columns.iter().map(|c| c.data_type.is_nullable()).collect();
         for row in 0..block.rows() {
-            for column in &block.columns {
-                write_value(&column.data_type, column.array.as_ref(), row, out)?;
+            for (cells, nullable) in columns.iter().zip(&flags) {
+                if *nullable && !matches!(cells.cells, Cells::Other) {
+                    out.push(cells.is_null(row) as u8);
+                    if cells.is_null(row) {
+                        continue;
+                    }
+                }
+                write_cell(cells, row, out)?;
             }
         }
         Ok(())
@@ -204,6 +240,10 @@ impl<'a> Source<'a> {
 
     #[inline]
     pub fn varint(&mut self) -> Read<usize> {
+        if let Some(short) = self.bytes.get(self.at).filter(|b| **b < 0x80) {
+            self.at += 1;
+            return Ok(*short as usize);
+        }
         let mut n = 0u64;
         for shift in (0..64).step_by(7) {
             let [b] = self.array()?;
@@ -215,6 +255,7 @@ impl<'a> Source<'a> {
         Err(Stop::Bad(codes::INCORRECT_DATA, "a length of more than ten bytes".into()))
     }
 
+    #[inline]
     pub fn string(&mut self) -> Read<&'a [u8]> {
         let length = self.varint()?;
         if length > super::ROW_BYTES_MAX {

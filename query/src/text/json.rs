@@ -312,7 +312,73 @@ pub fn write_json_string(bytes: &[u8], options: &JsonOptions, out: &mut Vec<u8>)
     out.push(b'"');
 }
 
+/// What a byte needs in a JSON string: nothing, a backslash before it, or something else.
+const PLAIN: u8 = 0;
+const BACKSLASH: u8 = 1;
+const RARE: u8 = 2;
+
+const fn needs(slashes: bool) -> [u8; 256] {
+    let mut needs = [PLAIN; 256];
+    let mut b = 0;
+    while b < 0x20 {
+        needs[b] = RARE;
+        b += 1;
+    }
+    needs[b'"' as usize] = BACKSLASH;
+    needs[b'\\' as usize] = BACKSLASH;
+    if slashes {
+        needs[b'/' as usize] = BACKSLASH;
+    }
+    // It may begin one of the two characters that end lines in JavaScript.
+    needs[0xe2] = RARE;
+    needs
+}
+
+static NEEDS: [[u8; 256]; 2] = [needs(false), needs(true)];
+/// Bytes looked at together.
+const CHUNK: usize = 16;
+
 fn escape(bytes: &[u8], options: &JsonOptions, out: &mut Vec<u8>) {
+    let needs = &NEEDS[options.escape_forward_slashes as usize];
+    let (chunks, rest) = bytes.as_chunks::<CHUNK>();
+    for (i, chunk) in chunks.iter().enumerate() {
+        // Made of comparisons only, so that the compiler does it for all bytes at once.
+        let special = |b: u8| (b < 0x20) | (b == b'"') | (b == b'\\') | (b == b'/') | (b == 0xe2);
+        if !chunk.iter().fold(false, |any, b| any | special(*b)) {
+            out.extend_from_slice(chunk);
+        } else if !escape_few(chunk, needs, out) {
+            return escape_any(&bytes[i * CHUNK..], options, out);
+        }
+    }
+    if !rest.is_empty() && !escape_few(rest, needs, out) {
+        escape_any(rest, options, out);
+    }
+}
+
+/// Up to [`CHUNK`] bytes of which some get a backslash, without a branch on any; false (and nothing
+/// appended) if one needs more.
+#[inline(always)]
+fn escape_few(bytes: &[u8], needs: &[u8; 256], out: &mut Vec<u8>) -> bool {
+    // What is not written yet stays a backslash.
+    let mut escaped = [b'\\'; 2 * CHUNK];
+    let (mut length, mut all) = (0, PLAIN);
+    for b in bytes {
+        let need = needs[*b as usize];
+        length += (need & BACKSLASH) as usize;
+        escaped[length] = *b;
+        length += 1;
+        all |= need;
+    }
+    if all & RARE != 0 {
+        return false;
+    }
+    let end = out.len() + length;
+    out.extend_from_slice(&escaped);
+    out.truncate(end);
+    true
+}
+
+fn escape_any(bytes: &[u8], options: &JsonOptions, out: &mut Vec<u8>) {
     let mut from = 0;
     let mut i = 0;
     while i < bytes.len() {
@@ -359,6 +425,23 @@ fn escape(bytes: &[u8], options: &JsonOptions, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strings_in_chunks_as_byte_by_byte() {
+        let pieces: [&[u8]; 7] =
+            [b"plain text", b"/", b"\"", b"\\", b"\n", b"\xe2\x80\xa8", b"\xff"];
+        for slashes in [false, true] {
+            let options = JsonOptions { escape_forward_slashes: slashes, ..JsonOptions::default() };
+            for n in 0..7usize.pow(4) {
+                let mut text = vec![b'x'; n % 23];
+                (0..4u32).for_each(|i| text.extend_from_slice(pieces[n / 7usize.pow(i) % 7]));
+                let (mut fast, mut slow) = (vec![], vec![]);
+                escape(&text, &options, &mut fast);
+                escape_any(&text, &options, &mut slow);
+                assert_eq!(fast, slow, "{text:?}");
+            }
+        }
+    }
 
     #[test]
     fn strings() {

@@ -278,7 +278,34 @@ pub fn write_float64(v: f64, out: &mut Vec<u8>) {
     if !v.is_finite() {
         return write_not_finite(v.is_nan(), v > 0.0, out);
     }
+    if write_few_places(v, out) {
+        return;
+    }
     write_shortest(ryu::Buffer::new().format_finite(v).as_bytes(), out);
+}
+
+/// Writes a number of up to four decimal places and fifteen digits; false for all others. No two such
+/// numbers are one Float64, so what divides back to `v` is its shortest text.
+#[inline]
+fn write_few_places(v: f64, out: &mut Vec<u8>) -> bool {
+    const SCALE: u64 = 10_000;
+    const SCALED_MAX: f64 = 1e15;
+    let scaled = (v.abs() * SCALE as f64).round();
+    if !(1.0..SCALED_MAX).contains(&scaled) || scaled / SCALE as f64 != v.abs() {
+        return false;
+    }
+    let (whole, fraction) = (scaled as u64 / SCALE, scaled as u64 % SCALE);
+    if v < 0.0 {
+        out.push(b'-');
+    }
+    write_integer(whole, out);
+    if fraction > 0 {
+        let ([a, b], [c, d]) = (pair(fraction as u32 / 100), pair(fraction as u32 % 100));
+        out.extend_from_slice(&[b'.', a, b, c, d]);
+        let zeros = [d, c, b].iter().take_while(|digit| **digit == b'0').count();
+        out.truncate(out.len() - zeros);
+    }
+    true
 }
 
 #[inline]
@@ -495,6 +522,28 @@ mod tests {
         let mut out = vec![];
         write_float64(v, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn few_places_as_ryu_writes_them() {
+        let texts = |v: f64| {
+            let mut shortest = vec![];
+            write_shortest(ryu::Buffer::new().format_finite(v).as_bytes(), &mut shortest);
+            (f64_text(v), String::from_utf8(shortest).unwrap())
+        };
+        let mut v = 1e-5;
+        while v < 1e17 {
+            for n in 1..200u32 {
+                for places in [1.0, 10.0, 100.0, 1000.0, 1e4, 1e5] {
+                    let number = (v * n as f64).round() / places + n as f64 / 1e4;
+                    for number in [number, -number, f64::from_bits(number.to_bits() + 1)] {
+                        let (ours, ryus) = texts(number);
+                        assert_eq!(ours, ryus);
+                    }
+                }
+            }
+            v *= 7.3;
+        }
     }
 
     #[test]

@@ -139,6 +139,18 @@ impl Output for HttpOutput {
         Ok(())
     }
 
+    fn write_all(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
+        if self.begin.is_some() || !self.held.is_empty() || bytes.len() < PIECE_BYTES {
+            self.write(bytes)?;
+            bytes.clear();
+            return Ok(());
+        }
+        // Streaming: the block's bytes go to the socket as they lie, and the next take as many.
+        let next = Vec::with_capacity(bytes.len() + bytes.len() / 8);
+        self.held = std::mem::replace(bytes, next);
+        self.send_held(false)
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.held.extend_from_slice(bytes);
         if self.begin.is_none() {

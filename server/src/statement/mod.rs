@@ -122,6 +122,12 @@ pub struct Input {
 pub trait Output: Send {
     fn begin(&mut self, format: &str, content_type: &'static str, time_zone: &str) -> Result<()>;
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
+    /// The same; leaves `bytes` empty, and may keep what they lay in.
+    fn write_all(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
+        self.write(bytes)?;
+        bytes.clear();
+        Ok(())
+    }
     /// What was written is to reach the client now.
     fn flush(&mut self) -> Result<()> {
         Ok(())

@@ -172,9 +172,7 @@ struct FormatSink<'a> {
 
 impl FormatSink<'_> {
     fn flush(&mut self) -> Result<()> {
-        self.output.write(&self.buffer)?;
-        self.buffer.clear();
-        Ok(())
+        self.output.write_all(&mut self.buffer)
     }
 
     fn finish(mut self) -> Result<()> {

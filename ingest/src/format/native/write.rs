@@ -10,6 +10,7 @@ use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::{Block, DataType};
 
 use super::*;
+use crate::format::cells::Strings;
 use crate::format::row_binary::{swap_uuid, write_bytes, write_varint};
 
 /// Appends `block` as revision `revision` lays it out.
@@ -237,6 +238,14 @@ fn strings(array: &dyn Array, out: &mut Vec<u8>) {
     let offsets = array.value_offsets();
     let bytes = offsets[array.len()] - offsets[0];
     out.reserve(bytes as usize + array.len() * 2);
+    if some_nulls(array).is_none() {
+        let strings = Strings::new(offsets, array.value_data());
+        for row in 0..array.len() {
+            write_varint(strings.length(row) as u64, out);
+            strings.put(row, out);
+        }
+        return;
+    }
     for row in 0..array.len() {
         write_bytes(if array.is_null(row) { b"" } else { array.value(row) }, out);
     }
