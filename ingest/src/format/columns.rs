@@ -604,6 +604,15 @@ impl RowBuilder {
         self.rows += 1;
     }
 
+    /// Ends `count` rows that gave all columns.
+    pub fn end_rows(&mut self, count: usize) {
+        self.rows += count;
+        for slot in &mut self.slots {
+            debug_assert_eq!(slot.builder.len(), self.rows);
+            slot.filled = self.rows;
+        }
+    }
+
     #[cold]
     fn fill_absent(&mut self) {
         let row = self.rows;

@@ -13,8 +13,10 @@ use pumphouse_storage::{Block, Column, DataType};
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 
+use super::cells;
 use super::columns::{ColumnBuilder, RowBuilder, Values};
-use super::fields::{field_error, push_text, row_error};
+use super::fields::{Marks, field_error, push_plain, push_text, row_error};
+use super::grid::{self, Grid, Shape};
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
 use super::json_each_row::{check_room, full};
 use super::tab_separated::looks_like_names;
@@ -52,13 +54,19 @@ impl CsvWriter {
     }
 
     fn rows(&self, block: &Block, out: &mut Vec<u8>) {
+        let mut columns = cells::of_block(block, self.zone);
         for row in 0..block.rows() {
-            for (i, Column { data_type, array }) in block.columns.iter().enumerate() {
+            for (i, cells) in columns.iter_mut().enumerate() {
                 if i > 0 {
                     out.push(self.delimiter);
                 }
-                let array = array.as_ref();
-                write_csv_value(data_type, array, row, self.delimiter, self.zone, out);
+                if cells.is_null(row) {
+                    out.extend_from_slice(b"\\N");
+                } else if !cells.plain(row, Some(b'"'), out) {
+                    let Column { data_type, array } = cells.column;
+                    let array = array.as_ref();
+                    write_csv_value(data_type, array, row, self.delimiter, self.zone, out);
+                }
             }
             self.end_line(out);
         }
@@ -201,6 +209,7 @@ pub struct CsvReader {
     options: FormatOptions,
     fields: Option<FieldColumns>,
     scratch: Vec<u8>,
+    grid: Grid,
 }
 
 /// A field's text and how it stood.
@@ -227,6 +236,7 @@ impl CsvReader {
             options: options.clone(),
             fields: None,
             scratch: vec![],
+            grid: Grid::default(),
         }))
     }
 
@@ -348,6 +358,7 @@ impl CsvReader {
         let current = self.rows.rows();
         let mut seen = 0;
         let mut at = at;
+        let marks = Marks { delimiter: self.delimiter, special: b'"', bare: false };
         for (i, column) in fields.iter().enumerate() {
             if i > 0 {
                 if bytes.get(at) != Some(&self.delimiter) {
@@ -368,6 +379,11 @@ impl CsvReader {
             seen += 1;
             let slot = &mut self.rows.slots[*c];
             slot.filled = current + 1;
+            let end = if i + 1 == fields.len() { b'\n' } else { self.delimiter };
+            if let Some(end) = push_plain(&mut slot.builder, bytes, at, end, marks) {
+                at = end;
+                continue;
+            }
             let mut reading = FieldReading {
                 bytes,
                 delimiter: self.delimiter,
@@ -444,12 +460,25 @@ impl CsvReader {
         let Some(fields) = self.fields.take() else { return Ok(0) };
         let first = self.rows.rows();
         let mut result = Ok(());
+        let shape = Shape { delimiter: self.delimiter, quotes: true };
+        let usual = !matches!(self.delimiter, b'"' | b'\n' | b'\r')
+            && (0..self.rows.slots.len()).all(|c| fields.contains(&Some(c)));
+        let mut grid_from = if usual && !fields.is_empty() { at } else { usize::MAX };
         while at < bytes.len() && self.rows.rows() - first < rows_max {
             if self.rows.is_full() {
                 result = Err(full(&self.rows));
                 break;
             }
             let before = self.rows.rows();
+            if at >= grid_from && bytes.len() - at >= grid::INPUT_BYTES_MIN {
+                let (rest, rows_max) = (&bytes[at..], rows_max - (before - first));
+                let (rows, zone) = (&mut self.rows, self.options.time_zone);
+                if let Some(used) = self.grid.read(rows, rest, rows_max, &fields, shape, zone) {
+                    at += used;
+                    continue;
+                }
+                grid_from = at + self.grid.pause_bytes();
+            }
             match self.read_row(bytes, at, before - first, last, &fields) {
                 Ok(Some(end)) => at = end,
                 Ok(None) => {

@@ -10,7 +10,7 @@ use pumphouse_storage::types::TimeZone;
 use super::ParseError;
 use super::columns::{ColumnBuilder, Values};
 use super::json_value::excerpt;
-use super::scan::digits;
+use super::scan::{digits, find_either, find_three};
 
 /// Appends the value that `field` is the text of. `zone` serves times inside arrays and the like.
 #[inline]
@@ -105,35 +105,47 @@ pub fn push_text(builder: &mut ColumnBuilder, field: &[u8], zone: TimeZone) -> T
     Ok(())
 }
 
-/// Appends the plain integer at `at` if it is one that ends at `delimiter`, and says where. None (and
-/// nothing appended) for all else: the usual way takes it then. Saves looking for the field's end first.
+/// How the fields of a row end and what stands within them.
+#[derive(Clone, Copy)]
+pub struct Marks {
+    pub delimiter: u8,
+    /// What no plain string has within it, besides the delimiter and a line feed.
+    pub special: u8,
+    /// Whether strings and times may stand without quotes; else only in double ones.
+    pub bare: bool,
+}
+
+/// Appends the plain value at `at` if it is one that ends at `end` (the delimiter or a line feed), and says
+/// where. None (and nothing appended) for all else: the usual way takes it then. Saves looking for the field's
+/// end first, and choosing by type twice.
 #[inline]
-pub fn push_integer(
+pub fn push_plain(
     builder: &mut ColumnBuilder,
     bytes: &[u8],
     at: usize,
-    delimiter: u8,
+    end: u8,
+    marks: Marks,
 ) -> Option<usize> {
     macro_rules! unsigned {
         ($v:expr, $t:ty) => {{
-            let (value, end) = digits(bytes, at);
-            if end == at || bytes.get(end) != Some(&delimiter) {
+            let (value, after) = digits(bytes, at);
+            if after == at || bytes.get(after) != Some(&end) {
                 return None;
             }
             $v.push(value as $t);
-            Some(end)
+            Some(after)
         }};
     }
     macro_rules! signed {
         ($v:expr, $t:ty) => {{
             let negative = bytes.get(at) == Some(&b'-');
             let start = at + negative as usize;
-            let (value, end) = digits(bytes, start);
-            if end == start || bytes.get(end) != Some(&delimiter) {
+            let (value, after) = digits(bytes, start);
+            if after == start || bytes.get(after) != Some(&end) {
                 return None;
             }
             $v.push(if negative { (value as $t).wrapping_neg() } else { value as $t });
-            Some(end)
+            Some(after)
         }};
     }
     match &mut builder.values {
@@ -145,8 +157,77 @@ pub fn push_integer(
         Values::Int16(v) => signed!(v, i16),
         Values::Int32(v) => signed!(v, i32),
         Values::Int64(v) => signed!(v, i64),
+        Values::String(b) => {
+            let (text, after) = plain_string(bytes, at, end, marks)?;
+            b.push(text);
+            Some(after)
+        }
+        Values::FixedString(v, width) => {
+            let (text, after) = plain_string(bytes, at, end, marks)?;
+            if text.len() != *width {
+                return None;
+            }
+            v.extend_from_slice(text);
+            Some(after)
+        }
+        Values::Date(v) => {
+            let (text, after) = plain_of(bytes, at, 10, end, marks)?;
+            if text[4] != b'-' || text[7] != b'-' {
+                return None;
+            }
+            let (days, used) = text::time::read_date(text).ok()?;
+            if used != 10 {
+                return None;
+            }
+            v.push(days);
+            Some(after)
+        }
+        Values::DateTime(v, zone) => {
+            let (text, after) = plain_of(bytes, at, 19, end, marks)?;
+            let local = text::time::read_plain(text)?;
+            v.push(text::calendar::local_to_utc(*zone, local).clamp(0, u32::MAX as i64) as u32);
+            Some(after)
+        }
         _ => None,
     }
+}
+
+/// A string of any length without escapes, and where its field ends.
+#[inline(always)]
+fn plain_string(bytes: &[u8], at: usize, end: u8, marks: Marks) -> Option<(&[u8], usize)> {
+    if !marks.bare {
+        if bytes.get(at) != Some(&b'"') {
+            return None;
+        }
+        let quote = find_either(bytes, at + 1, b'"', b'"');
+        let text = bytes.get(at + 1..quote)?;
+        return (bytes.get(quote + 1) == Some(&end)).then_some((text, quote + 1));
+    }
+    let after = find_three(bytes, at, marks.delimiter, b'\n', marks.special);
+    let text = &bytes[at..after];
+    // A carriage return before the line's end is no part of the string.
+    let whole = bytes.get(after) == Some(&end) && (end != b'\n' || text.last() != Some(&b'\r'));
+    whole.then_some((text, after))
+}
+
+/// A value of `length` bytes, and where its field ends.
+#[inline(always)]
+fn plain_of(
+    bytes: &[u8],
+    at: usize,
+    length: usize,
+    end: u8,
+    marks: Marks,
+) -> Option<(&[u8], usize)> {
+    let quotes = !marks.bare as usize;
+    let after = at + length + 2 * quotes;
+    if bytes.get(after) != Some(&end) {
+        return None;
+    }
+    if quotes > 0 && (bytes[at] != b'"' || bytes[after - 1] != b'"') {
+        return None;
+    }
+    Some((&bytes[at + quotes..after - quotes], after))
 }
 
 #[cold]

@@ -13,6 +13,7 @@ mod csv;
 mod custom;
 mod fields;
 mod form;
+mod grid;
 mod header;
 mod hive_text;
 mod infer;

@@ -82,12 +82,9 @@ pub fn find_three(bytes: &[u8], from: usize, a: u8, b: u8, c: u8) -> usize {
 #[inline(always)]
 fn either_mask(chunk: &[u8; 16], a: u8, b: u8) -> u32 {
     use std::arch::x86_64::*;
-    let (low, high) = chunk.split_at(8);
-    let low = i64::from_le_bytes(low.try_into().unwrap_or_default());
-    let high = i64::from_le_bytes(high.try_into().unwrap_or_default());
-    // SAFETY: SSE2 is part of the x86-64 baseline; these take values, no pointers.
+    // SAFETY: SSE2 is part of the x86-64 baseline; the one pointer is to the sixteen bytes that are read.
     unsafe {
-        let v = _mm_set_epi64x(high, low);
+        let v = _mm_loadu_si128(chunk.as_ptr().cast());
         let found = _mm_or_si128(
             _mm_cmpeq_epi8(v, _mm_set1_epi8(a as i8)),
             _mm_cmpeq_epi8(v, _mm_set1_epi8(b as i8)),
@@ -96,14 +93,77 @@ fn either_mask(chunk: &[u8; 16], a: u8, b: u8) -> u32 {
     }
 }
 
-/// Decimal digits from `at`: their number modulo 2^64 and where they end.
+/// One bit per byte that is `a`, that is `b`, that is `c`; the first byte's is the lowest.
+#[inline(always)]
+pub fn three_masks(step: &[u8; 64], a: u8, b: u8, c: u8) -> [u64; 3] {
+    let mut masks = [0; 3];
+    for (i, chunk) in step.as_chunks::<16>().0.iter().enumerate() {
+        for (mask, needle) in masks.iter_mut().zip([a, b, c]) {
+            *mask |= (equal_mask(chunk, needle) as u64) << (16 * i);
+        }
+    }
+    masks
+}
+
+#[inline(always)]
+fn equal_mask(chunk: &[u8; 16], needle: u8) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    return either_mask(chunk, needle, needle);
+    #[cfg(not(target_arch = "x86_64"))]
+    chunk.iter().rev().fold(0, |mask, b| mask << 1 | (*b == needle) as u32)
+}
+
+/// The number that the digits from `from` to `to` stand for, modulo 2^64; None if there are none, too many,
+/// or other bytes, or if the input ends too close behind them.
+#[inline(always)]
+pub fn digits_of(bytes: &[u8], from: usize, to: usize) -> Option<u64> {
+    let count = to.wrapping_sub(from);
+    if count.wrapping_sub(1) < 8 {
+        return few_digits(word(bytes, from)?, count);
+    }
+    if !(9..=24).contains(&count) {
+        return None;
+    }
+    let last = few_digits(word(bytes, to - 8)?, 8)?;
+    let before = digits_before(bytes, from, to - 8)?;
+    Some(before.wrapping_mul(100_000_000).wrapping_add(last))
+}
+
+#[inline(always)]
+fn digits_before(bytes: &[u8], from: usize, to: usize) -> Option<u64> {
+    if to - from <= 8 {
+        return few_digits(word(bytes, from)?, to - from);
+    }
+    let last = few_digits(word(bytes, to - 8)?, 8)?;
+    let first = few_digits(word(bytes, from)?, to - 8 - from)?;
+    Some(first.wrapping_mul(100_000_000).wrapping_add(last))
+}
+
+/// The number that the first `count` bytes (one to eight) stand for.
+#[inline(always)]
+fn few_digits(w: u64, count: usize) -> Option<u64> {
+    // The digits go to the high bytes; below them zeros that count for nothing, as digits do.
+    let shifted = w << (64 - 8 * count);
+    let zeros = 0x3030_3030_3030_3030u64.unbounded_shr(8 * count as u32);
+    if not_digits(shifted | zeros) != 0 {
+        return None;
+    }
+    Some(eight_digits(shifted))
+}
+
+/// Decimal digits from `at`: their number modulo 2^64 and where they end. How many they are is counted, not
+/// found out one by one: lengths differ from row to row, and a branch on each would be guessed wrong.
 #[inline(always)]
 pub fn digits(bytes: &[u8], at: usize) -> (u64, usize) {
     let mut at = at;
     let mut value = 0u64;
     while let Some(w) = word(bytes, at) {
-        if !all_digits(w) {
-            break;
+        let others = not_digits(w);
+        if others != 0 {
+            let count = others.trailing_zeros() as usize / 8;
+            // The digits go to the high bytes, where the last ones of a number of eight are.
+            let digits = if count == 0 { 0 } else { eight_digits(w << (64 - 8 * count)) };
+            return (value.wrapping_mul(POWERS[count]).wrapping_add(digits), at + count);
         }
         value = value.wrapping_mul(100_000_000).wrapping_add(eight_digits(w));
         at += 8;
@@ -117,11 +177,14 @@ pub fn digits(bytes: &[u8], at: usize) -> (u64, usize) {
     (value, at)
 }
 
+const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+
+/// High bit of each byte that is no digit.
 #[inline(always)]
-fn all_digits(w: u64) -> bool {
-    let high = w & 0xf0f0_f0f0_f0f0_f0f0;
-    let above_nine = (w.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0;
-    high == 0x3030_3030_3030_3030 && above_nine == 0x3030_3030_3030_3030
+fn not_digits(w: u64) -> u64 {
+    let distance = w ^ 0x3030_3030_3030_3030;
+    // Within each byte: 10 and more reach the high bit, and nothing is carried into the next.
+    (((distance & !HIGHS) + 0x7676_7676_7676_7676) | distance) & HIGHS
 }
 
 /// The number that eight ASCII digits (first one in the lowest byte) stand for.
@@ -208,9 +271,39 @@ mod tests {
             }
         }
         for b in 0..=255u8 {
-            let mut w = *b"12345678";
-            w[3] = b;
-            assert_eq!(all_digits(u64::from_le_bytes(w)), b.is_ascii_digit(), "{b}");
+            for place in 0..8 {
+                let mut w = *b"12345678";
+                w[place] = b;
+                let others = if b.is_ascii_digit() { 0 } else { 0x80 << (8 * place) };
+                assert_eq!(not_digits(u64::from_le_bytes(w)), others, "{b}");
+            }
+        }
+    }
+
+    #[test]
+    fn digits_of_a_known_length() {
+        let text = b"x01234567890123456789012345y       ";
+        for from in 0..20 {
+            for to in from..28 {
+                let part = &text[from..to];
+                let plain = (1..=24).contains(&part.len()) && part.iter().all(u8::is_ascii_digit);
+                let value = part.iter().fold(0u64, |n, b| {
+                    n.wrapping_mul(10).wrapping_add(b.wrapping_sub(b'0') as u64)
+                });
+                assert_eq!(digits_of(text, from, to), plain.then_some(value), "{from} {to}");
+            }
+        }
+        assert_eq!(digits_of(b"1234567", 0, 7), None);
+        assert_eq!(digits_of(b"12345678", 0, 8), Some(12_345_678));
+    }
+
+    #[test]
+    fn masks() {
+        let step: [u8; 64] = std::array::from_fn(|i| b"\t\n\\a"[i * i % 7 % 4]);
+        let [a, b, c] = three_masks(&step, b'\t', b'\n', b'\\');
+        for (i, byte) in step.iter().enumerate() {
+            let bits = [a, b, c].map(|m| m >> i & 1);
+            assert_eq!(bits, [b'\t', b'\n', b'\\'].map(|n| (*byte == n) as u64));
         }
     }
 

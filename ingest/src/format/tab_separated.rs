@@ -11,8 +11,10 @@ use pumphouse_query::text::write_text;
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType};
 
+use super::cells;
 use super::columns::RowBuilder;
-use super::fields::{field_error, push_integer, push_text, row_error};
+use super::fields::{Marks, field_error, push_plain, push_text, row_error};
+use super::grid::{self, Grid, Shape};
 use super::header::{FieldColumns, Header, by_names, check_types, find_column, in_order};
 use super::json_each_row::{check_room, full};
 use super::scan::find_three;
@@ -61,8 +63,9 @@ impl TabSeparatedWriter {
     }
 
     fn rows(&self, block: &Block, out: &mut Vec<u8>) {
+        let mut columns = cells::of_block(block, self.zone);
         for row in 0..block.rows() {
-            for (i, column) in block.columns.iter().enumerate() {
+            for (i, cells) in columns.iter_mut().enumerate() {
                 if i > 0 {
                     out.push(b'\t');
                 }
@@ -70,7 +73,11 @@ impl TabSeparatedWriter {
                     write_escaped(self.names[i].as_bytes(), out);
                     out.push(b'=');
                 }
-                write_tab_value(column, row, self.raw, self.zone, out);
+                if cells.is_null(row) {
+                    out.extend_from_slice(b"\\N");
+                } else if !cells.plain(row, None, out) {
+                    write_tab_value(cells.column, row, self.raw, self.zone, out);
+                }
             }
             out.push(b'\n');
         }
@@ -144,6 +151,8 @@ impl FormatWriter for TabSeparatedWriter {
     }
 }
 
+const PLAIN: Shape = Shape { delimiter: b'\t', quotes: false };
+
 pub struct TabSeparatedReader {
     rows: RowBuilder,
     header: Header,
@@ -153,6 +162,7 @@ pub struct TabSeparatedReader {
     fields: Option<FieldColumns>,
     crlf: bool,
     scratch: Vec<u8>,
+    grid: Grid,
 }
 
 /// A field's extent: the bytes of it, whether it has escapes, and how it ended.
@@ -176,6 +186,7 @@ impl TabSeparatedReader {
             options: options.clone(),
             fields: None,
             scratch: vec![],
+            grid: Grid::default(),
         }))
     }
 
@@ -270,11 +281,13 @@ impl TabSeparatedReader {
         let current = self.rows.rows();
         let mut seen = 0;
         let mut at = at;
+        // Also in Raw, where `\N` is NULL all the same.
+        let marks = Marks { delimiter: b'\t', special: b'\\', bare: true };
         for (i, column) in fields.iter().enumerate() {
             if let Some(c) = column {
                 let slot = &mut self.rows.slots[*c];
-                let delimiter = if i + 1 == fields.len() { b'\n' } else { b'\t' };
-                if let Some(end) = push_integer(&mut slot.builder, bytes, at, delimiter) {
+                let end = if i + 1 == fields.len() { b'\n' } else { b'\t' };
+                if let Some(end) = push_plain(&mut slot.builder, bytes, at, end, marks) {
                     slot.filled = current + 1;
                     seen += 1;
                     at = end + 1;
@@ -365,12 +378,24 @@ impl TabSeparatedReader {
         let Some(fields) = self.fields.take() else { return Ok(0) };
         let first = self.rows.rows();
         let mut result = Ok(());
+        let all = (0..self.rows.slots.len()).all(|c| fields.contains(&Some(c)));
+        let mut grid_from = if all && !fields.is_empty() { at } else { usize::MAX };
         while at < bytes.len() && self.rows.rows() - first < rows_max {
             if self.rows.is_full() {
                 result = Err(full(&self.rows));
                 break;
             }
             let before = self.rows.rows();
+            if at >= grid_from && bytes.len() - at >= grid::INPUT_BYTES_MIN {
+                let (rest, rows_max) = (&bytes[at..], rows_max - (before - first));
+                let zone = self.options.time_zone;
+                let rows = &mut self.rows;
+                if let Some(used) = self.grid.read(rows, rest, rows_max, &fields, PLAIN, zone) {
+                    at += used;
+                    continue;
+                }
+                grid_from = at + self.grid.pause_bytes();
+            }
             match self.read_row(bytes, at, before - first, last, &fields) {
                 Ok(Some(end)) => at = end,
                 Ok(None) => {

@@ -16,8 +16,9 @@ use super::insert_blocks::{BLOCK_ROWS_MAX, Blocks, columns_by_position};
 use super::values::evaluator;
 use super::{Input, Run};
 
-/// Bytes of one inserted block, roughly.
-const BLOCK_BYTES_MAX: usize = 256 << 20;
+/// Bytes of one inserted block, roughly; more than a round number, so that data cut at 256 MiB makes one
+/// part, not one and a crumb.
+const BLOCK_BYTES_MAX: usize = 288 << 20;
 /// Bytes read from the request at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 

@@ -176,6 +176,12 @@ fn values(data_type: &DataType, array: &ArrayRef) -> Import<ArrayRef> {
             let values = values.map(|v| v.to_f32()).collect();
             Arc::new(PrimitiveArray::<Float32Type>::new(values, nulls))
         }
+        // Text is bytes already; only what may lie under a NULL must go.
+        A::Utf8 if array.null_count() == 0 => {
+            let strings = array.as_string::<i32>();
+            let (offsets, data) = (strings.offsets().clone(), strings.values().clone());
+            Arc::new(BinaryArray::try_new(offsets, data, None).map_err(layout)?)
+        }
         A::Utf8 => bytes(array.as_string::<i32>().iter().map(|s| s.map(str::as_bytes)))?,
         A::LargeUtf8 => bytes(array.as_string::<i64>().iter().map(|s| s.map(str::as_bytes)))?,
         A::Utf8View => bytes(array.as_string_view().iter().map(|s| s.map(str::as_bytes)))?,

@@ -27,8 +27,8 @@ use crate::format::{
     WriterStatistics, check_row_bytes,
 };
 
-/// Rows of a batch that a Parquet file is read in.
-const PARQUET_BATCH_ROWS: usize = 65_536;
+/// Rows of a Parquet file that are read at once: all of most files, so that their columns come in one piece.
+const PARQUET_BATCH_ROWS: i64 = 1 << 20;
 
 /// What the batches are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,12 +214,14 @@ fn each_batch(
     match container {
         Container::Parquet => {
             let bytes = bytes::Bytes::copy_from_slice(bytes);
-            let reader =
+            let builder =
                 parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes)
-                    .map_err(bad)?
-                    .with_batch_size(PARQUET_BATCH_ROWS)
-                    .build()
                     .map_err(bad)?;
+            let rows = builder.metadata().file_metadata().num_rows();
+            let reader = builder
+                .with_batch_size(rows.clamp(1, PARQUET_BATCH_ROWS) as usize)
+                .build()
+                .map_err(bad)?;
             reader.into_iter().try_for_each(|batch| take(batch.map_err(bad)?))
         }
         _ => {

@@ -19,6 +19,8 @@ use super::*;
 use crate::format::row_binary::{Read, Source, Stop, binary_error, swap_uuid};
 use crate::format::{BUFFERED_BYTES_MAX, ParseError};
 
+/// Bytes that a short string is copied with, whatever its length.
+const SHORT: usize = 32;
 /// A block has no more columns than this.
 const COLUMNS_MAX: usize = 1 << 16;
 
@@ -322,15 +324,30 @@ fn strings(rows: usize, nulls: Option<NullBuffer>, source: &mut Source) -> Read<
     if source.bytes.len() - source.at < rows {
         return Err(Stop::Cut);
     }
+    // Lengths first: then the bytes go into memory of the right size.
     let mut offsets: Vec<i32> = Vec::with_capacity(rows + 1);
-    let mut data: Vec<u8> = vec![];
+    let mut starts: Vec<usize> = Vec::with_capacity(rows);
     offsets.push(0);
+    let mut total = 0;
     for _ in 0..rows {
-        data.extend_from_slice(source.string()?);
-        if data.len() > BUFFERED_BYTES_MAX {
+        let length = source.string()?.len();
+        starts.push(source.at - length);
+        total += length;
+        if total > BUFFERED_BYTES_MAX {
             return Err(too_large());
         }
-        offsets.push(data.len() as i32);
+        offsets.push(total as i32);
+    }
+    let mut data: Vec<u8> = Vec::with_capacity(total + SHORT);
+    for (start, ends) in starts.iter().zip(offsets.windows(2)) {
+        let length = (ends[1] - ends[0]) as usize;
+        match source.bytes.get(*start..start + SHORT).and_then(|b| b.first_chunk::<SHORT>()) {
+            Some(wide) if length <= SHORT => {
+                data.extend_from_slice(wide);
+                data.truncate(ends[1] as usize);
+            }
+            _ => data.extend_from_slice(&source.bytes[*start..start + length]),
+        }
     }
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
     let array = BinaryArray::try_new(offsets, Buffer::from_vec(data), nulls).map_err(layout)?;
