@@ -96,6 +96,24 @@ def kafka(page):
         page += [f"Freshness at {fresh['rate']:,} rows a second, default settings: p50 {fresh['p50_ms']} ms, p99 {fresh['p99_ms']} ms.", ""]
 
 
+def load(page):
+    record = last("load")
+    if record is None:
+        return
+    page += ["## load: a file of each format into a synced part", "",
+             f"{record['rows']:,} rows × {record['columns']} columns of the table of `hits`, ours over HTTP and synced, the peers from a file in their own process; the try of least "
+             f"CPU time of {record['tries']}. Commit `{record.get('commit', '')}`, {record.get('date', '')}.", "",
+             "| format | MB | rows per CPU-second | ClickHouse | DuckDB | to ClickHouse | to DuckDB | seconds | peak MB | answer |", "|---|---|---|---|---|---|---|---|---|---|"]
+    for f in record["formats"]:
+        of = lambda way, key: f"{f[way][key]:,}" if way in f else ""
+        peers = [way for way in COLOURS if way in f]
+        page.append(f"| {f['format']} | {f['bytes'] // 1_000_000:,} | {of('pumphouse', 'rows_per_cpu_s')} | {of('chdb', 'rows_per_cpu_s')} | {of('duckdb', 'rows_per_cpu_s')} | "
+                    f"**{f.get('vs_chdb', '')}** | {f.get('vs_duckdb', '')} | {' / '.join(str(f[way]['s']) for way in peers)} | {' / '.join(str(f[way]['peak_mb']) for way in peers)} | {f['answer']} |")
+        if "pumphouse_file" in f:
+            page.append(f"| {f['format']} by `file()` | | {of('pumphouse_file', 'rows_per_cpu_s')} | | | | | {f['pumphouse_file']['s']} | {f['pumphouse_file']['peak_mb']} | |")
+    page.append("")
+
+
 def steady(page):
     record = last("steady")
     if record is None:
@@ -136,7 +154,7 @@ def main():
     os.makedirs(PICTURES, exist_ok=True)
     page = ["# Benchmarks", "", "Written by `benches/report.py` from `benches/results/*.jsonl`; what each bench does stands in `benches/README.md`.",
             "All on one machine of two shared, noisy cores: look at ratios, not at milliseconds.", ""]
-    for section in (hits, kafka, steady, serve, course):
+    for section in (hits, kafka, load, steady, serve, course):
         section(page)
     open(os.path.join(ROOT, "docs", "benchmarks.md"), "w").write("\n".join(page).rstrip() + "\n")
 
