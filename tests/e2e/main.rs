@@ -16,6 +16,7 @@ mod demo;
 mod file_log;
 mod follow;
 mod formats;
+mod fuzz;
 mod generated;
 mod health;
 mod hostile_clients;

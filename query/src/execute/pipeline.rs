@@ -90,7 +90,8 @@ pub(crate) fn supply(
     };
     on_threads(threads, &work)?;
     let taken = shared.next.load(Ordering::Relaxed);
-    Ok(count.map_or(taken.saturating_sub(1), |n| n.min(taken)).max(1))
+    // None at all is 0: a number that is counted but never done would hold back all that follow.
+    Ok(count.map_or(taken.saturating_sub(1), |n| n.min(taken)))
 }
 
 struct Supply {

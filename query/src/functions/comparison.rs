@@ -481,6 +481,14 @@ fn column_and_constant(
 }
 
 /// Equality where NULL equals NULL.
+/// Nullable, or a tuple with such an element.
+fn holds_null(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Tuple(elements) => elements.iter().any(|e| holds_null(&e.data_type)),
+        other => other.is_nullable(),
+    }
+}
+
 fn null_safe(call: &FunctionCall, same: bool) -> Result<Column> {
     let (l, r) = (call.column(0)?, call.column(1)?);
     let nulls = |c: &Column| -> Vec<bool> {
@@ -495,7 +503,11 @@ fn null_safe(call: &FunctionCall, same: bool) -> Result<Column> {
     } else {
         let equals = super::lookup("equals")
             .ok_or_else(|| Error::new(codes::UNKNOWN_FUNCTION, "Unknown function equals"))?;
-        let result = DataType::nullable(DataType::UInt8);
+        // The type says how equals computes: only what can be NULL may have a nullable result.
+        let result = match holds_null(&l.data_type) || holds_null(&r.data_type) {
+            true => DataType::nullable(DataType::UInt8),
+            false => DataType::UInt8,
+        };
         let column = super::call(&equals, call.context, call.arguments, &result, call.rows)?;
         let valid: Option<NullBuffer> = arrow_array::Array::nulls(&column.array).cloned();
         let bits = super::native::values::<u8>(&column);

@@ -37,6 +37,7 @@ mod dictionary;
 mod digest;
 mod elementwise;
 mod encode;
+mod format_query;
 mod format_row;
 mod gather;
 mod geo;
@@ -111,6 +112,7 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
     date_now::add,
     date_parse::add,
     encode::add,
+    format_query::add,
     format_row::add,
     hash::add,
     ip::add,

@@ -196,7 +196,10 @@ impl Printer {
                 self.word(if *assume { " ASSUME " } else { " CHECK " });
                 self.expr(expr);
             }
-            AlterCommand::Other(text) => self.word(text),
+            AlterCommand::Other(text) => {
+                let canonical = crate::sql::parser::kept::command(text);
+                self.word(canonical.as_deref().unwrap_or(text));
+            }
             _ => {}
         }
     }

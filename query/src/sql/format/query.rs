@@ -7,6 +7,27 @@ use crate::sql::ast::{
     SetQuantifier, Setting, TableExpr, TableName, WithFill, WithItem,
 };
 
+/// The operation between two queries of a chain.
+type Link = (SetOperator, SetQuantifier);
+
+/// The queries of a chain in order, each with the operation before it.
+fn flatten<'a>(
+    link: Link,
+    inputs: &'a [Query],
+    before: Option<Link>,
+    out: &mut Vec<(Option<Link>, &'a Query)>,
+) {
+    for (i, input) in inputs.iter().enumerate() {
+        let before = if i == 0 { before } else { Some(link) };
+        match &input.body {
+            QueryBody::SetOperation { operator, quantifier, inputs } if !input.parenthesized => {
+                flatten((*operator, *quantifier), inputs, before, out);
+            }
+            _ => out.push((before, input)),
+        }
+    }
+}
+
 impl Printer {
     pub(super) fn query(&mut self, query: &Query) {
         match &query.body {
@@ -17,15 +38,19 @@ impl Printer {
         }
     }
 
-    /// Prints the whole chain of operations on one level, as it was written.
+    /// Prints the whole chain of operations on one level, as it was written. The SELECTs next to
+    /// EXCEPT stand in parentheses.
     fn set_operation(
         &mut self,
         operator: SetOperator,
         quantifier: SetQuantifier,
         inputs: &[Query],
     ) {
-        for (i, input) in inputs.iter().enumerate() {
-            if i > 0 {
+        let mut chain = Vec::new();
+        flatten((operator, quantifier), inputs, None, &mut chain);
+        let except = |link: Option<Link>| link.is_some_and(|l| l.0 == SetOperator::Except);
+        for (i, (link, input)) in chain.iter().enumerate() {
+            if let Some((operator, quantifier)) = link {
                 self.line();
                 self.word(match operator {
                     SetOperator::Union => "UNION",
@@ -39,35 +64,12 @@ impl Printer {
                 });
                 self.line();
             }
-            self.set_input(input, operator == SetOperator::Except);
+            let next = chain.get(i + 1).and_then(|(link, _)| *link);
+            match input.body {
+                QueryBody::Select(_) if !except(*link) && !except(next) => self.query(input),
+                _ => self.subquery(input),
+            }
         }
-    }
-
-    /// The SELECTs next to EXCEPT stand in parentheses.
-    fn set_input(&mut self, input: &Query, except: bool) {
-        let single = matches!(input.body, QueryBody::Select(_));
-        match (input.parenthesized, single) {
-            (true, false) => self.subquery(input),
-            (_, true) if except => self.subquery(input),
-            (false, false) if except => self.chain_before_except(input),
-            _ => self.query(input),
-        }
-    }
-
-    /// The last SELECT of a chain before EXCEPT is the one in parentheses.
-    fn chain_before_except(&mut self, chain: &Query) {
-        let QueryBody::SetOperation { operator, quantifier, inputs } = &chain.body else {
-            return self.query(chain);
-        };
-        let mut marked = inputs.clone();
-        if let Some(last) = marked.pop() {
-            marked.push(Query::new(QueryBody::SetOperation {
-                operator: SetOperator::Except,
-                quantifier: SetQuantifier::Default,
-                inputs: vec![last],
-            }));
-        }
-        self.set_operation(*operator, *quantifier, &marked);
     }
 
     fn select(&mut self, select: &Select) {

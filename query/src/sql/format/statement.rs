@@ -2,9 +2,21 @@
 
 use super::Printer;
 use crate::sql::ast::{
-    Explain, ExplainKind, Insert, InsertSource, ObjectKind, Show, ShowFilter, Statement, TableExpr,
+    Explain, ExplainKind, Insert, InsertSource, ObjectKind, Show, ShowFilter, Statement,
+    SystemCommand, TableExpr,
 };
-use crate::sql::parser::ParsedStatement;
+use crate::sql::parser::{ParsedStatement, kept};
+
+/// The words of a command as ClickHouse prints them.
+fn canonical_system(command: &SystemCommand) -> Option<String> {
+    let mut text = command.words.join(" ");
+    if let Some(table) = &command.table {
+        let mut printer = Printer::new(false);
+        printer.table_name(table);
+        text = format!("{text} {}", printer.out);
+    }
+    kept::system(&format!("{text} {}", command.rest.join(" ")))
+}
 
 fn kind_word(kind: ObjectKind) -> &'static str {
     match kind {
@@ -156,6 +168,9 @@ impl Printer {
             }
             Statement::System(command) => {
                 self.word("SYSTEM ");
+                if let Some(text) = canonical_system(command) {
+                    return self.word(&text);
+                }
                 let words = command.words.join(" ");
                 match words.strip_prefix("DROP ").filter(|rest| rest.ends_with("CACHE")) {
                     Some(rest) => self.word(&format!("CLEAR {rest}")),
@@ -174,7 +189,10 @@ impl Printer {
                 self.expr(where_);
                 self.word(if *sync { " SYNC" } else { " ASYNC" });
             }
-            Statement::Other(text) => self.word(text),
+            Statement::Other(text) => match kept::statement(text) {
+                Some(canonical) => self.word(&canonical),
+                None => self.word(text),
+            },
             _ => {}
         }
     }
@@ -309,7 +327,7 @@ impl Printer {
             Show::Grants => self.word("SHOW GRANTS"),
             Show::Other(text) => {
                 self.word("SHOW ");
-                self.word(text);
+                self.word(&kept::shown(text).unwrap_or_else(|| text.clone()));
             }
         }
     }

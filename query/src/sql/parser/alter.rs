@@ -337,9 +337,11 @@ impl Parser<'_> {
             text.push_str(&known_word(word));
             self.index += 1;
         }
-        match text.len() > first.len() || first == "FREEZE" {
-            true => Ok(AlterCommand::Other(text)),
-            false => Err(self.unexpected()),
+        let checked = !first.starts_with("MODIFY") && !first.starts_with("ADD");
+        match checked {
+            true if super::kept::command(&text).is_none() => Err(self.unexpected()),
+            false if text.len() == first.len() => Err(self.unexpected()),
+            _ => Ok(AlterCommand::Other(text)),
         }
     }
 }

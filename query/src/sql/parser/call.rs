@@ -79,6 +79,10 @@ impl Parser<'_> {
         let mut call = Box::new(Call { name, ..Call::default() });
         self.arguments(&mut call)?;
         if !call.distinct && self.symbol_ahead(0, "(") {
+            if self.symbol_ahead(1, ")") {
+                self.index += 1;
+                return Err(self.unexpected());
+            }
             call.parameters = Some(std::mem::take(&mut call.arguments));
             self.arguments(&mut call)?;
         }
@@ -111,19 +115,17 @@ impl Parser<'_> {
         while !self.take_symbol(")") {
             if !call.arguments.is_empty() {
                 self.expect_symbol(",")?;
-                if self.take_symbol(")") {
-                    break;
-                }
             }
-            call.arguments.push(self.argument()?);
+            call.arguments.push(self.argument(&call.name)?);
             merge_lambda_parameters(&mut call.arguments);
         }
         Ok(())
     }
 
-    /// An argument; a bare SELECT is one too (`view(SELECT 1)`).
-    fn argument(&mut self) -> Result<Expr> {
-        if self.symbol_ahead(0, "(") || !self.at_query() {
+    /// An argument; of `view` and `viewIfPermitted` a bare SELECT is one too.
+    fn argument(&mut self, function: &str) -> Result<Expr> {
+        let view = function.starts_with("view");
+        if !view || self.symbol_ahead(0, "(") || !self.at_query() {
             return self.aliased();
         }
         let start = self.token().start;
@@ -169,18 +171,27 @@ impl Parser<'_> {
         self.expect_symbol("(")?;
         let mut window = WindowDefinition::default();
         let clause = ["PARTITION BY", "ORDER BY", "ROWS", "RANGE", "GROUPS"];
-        if !self.symbol_ahead(0, ")") && !clause.iter().any(|c| self.keyword_ahead(0, c)) {
-            window.parent = Some(self.name()?);
-        }
+        self.window_parent(&clause, &mut window)?;
         if self.take_keyword("PARTITION BY") {
             window.partition_by = self.comma_list(Self::aliased)?;
+            self.window_parent(&clause[1..], &mut window)?;
         }
         if self.take_keyword("ORDER BY") {
             window.order_by = self.comma_list(Self::order_item)?;
+            self.window_parent(&clause[2..], &mut window)?;
         }
         window.frame = self.window_frame()?;
         self.expect_symbol(")")?;
         Ok(window)
+    }
+
+    /// The window that this one extends; ClickHouse takes its name between the clauses too.
+    fn window_parent(&mut self, clauses: &[&str], window: &mut WindowDefinition) -> Result<()> {
+        let name = matches!(self.token().kind, TokenKind::Word | TokenKind::QuotedName);
+        if window.parent.is_none() && name && !clauses.iter().any(|c| self.keyword_ahead(0, c)) {
+            window.parent = Some(self.name()?);
+        }
+        Ok(())
     }
 
     fn window_frame(&mut self) -> Result<Option<WindowFrame>> {

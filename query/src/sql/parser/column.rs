@@ -23,6 +23,9 @@ const COLUMN_CLAUSES: [&str; 9] = [
 impl Parser<'_> {
     /// The elements up to the closing parenthesis, which is taken.
     pub(super) fn table_elements(&mut self, table: &mut CreateTable) -> Result<()> {
+        if self.symbol_ahead(0, ")") {
+            return Err(self.unexpected());
+        }
         while !self.take_symbol(")") {
             self.table_element(table)?;
             if !self.take_symbol(",") {
@@ -63,6 +66,10 @@ impl Parser<'_> {
             return Ok(());
         }
         let column = self.column_declaration()?;
+        if column.data_type.is_none() && column.default.is_none() {
+            self.want("data type");
+            return Err(self.unexpected());
+        }
         table.columns.push(column);
         Ok(())
     }

@@ -33,6 +33,9 @@ const WORDS: [&str; 23] = [
     "MEDIUMINT UNSIGNED",
 ];
 
+/// Types whose elements may have names.
+const NAMED: [&str; 3] = ["Tuple", "Nested", "AggregateFunction"];
+
 impl Parser<'_> {
     /// A type's canonical text: `Array(Tuple(a UInt8, b String))`.
     pub(super) fn data_type(&mut self) -> Result<String> {
@@ -56,12 +59,15 @@ impl Parser<'_> {
         while !self.take_symbol(")") {
             if !arguments.is_empty() {
                 self.expect_symbol(",")?;
+                if self.take_symbol(")") {
+                    break;
+                }
             }
-            arguments.push(if json { self.json_argument()? } else { self.type_argument()? });
+            arguments.push(if json { self.json_argument()? } else { self.type_argument(&text)? });
         }
-        text.push('(');
-        text += &arguments.join(", ");
-        text.push(')');
+        if !arguments.is_empty() {
+            text = format!("{text}({})", arguments.join(", "));
+        }
         // MySQL: `INT(11) UNSIGNED`.
         if let Some(sign) = self.take_any_keyword(&["UNSIGNED", "SIGNED"]) {
             text = format!("{text} {sign}");
@@ -80,7 +86,7 @@ impl Parser<'_> {
     }
 
     /// A literal, `'a' = 1`, a type, `name Type`, or a call such as `quantiles(0.5, 0.9)`.
-    fn type_argument(&mut self) -> Result<String> {
+    fn type_argument(&mut self, parent: &str) -> Result<String> {
         let token = self.token();
         if matches!(token.kind, TokenKind::Number | TokenKind::String) || self.symbol_ahead(0, "-")
         {
@@ -94,7 +100,9 @@ impl Parser<'_> {
         let next = self.ahead(1);
         let named = matches!(next.kind, TokenKind::Word | TokenKind::QuotedName)
             && !WORDS.iter().any(|words| self.keyword_ahead(0, words));
-        if named || token.kind == TokenKind::QuotedName {
+        if (named && NAMED.iter().any(|t| t.eq_ignore_ascii_case(parent)))
+            || (token.kind == TokenKind::QuotedName && named)
+        {
             let name = self.name()?;
             let data_type = self.data_type()?;
             return Ok(format!("{} {data_type}", format::quote_name(&name)));

@@ -86,6 +86,9 @@ impl<'a> Parser<'a> {
     pub(super) fn aliased(&mut self) -> Result<Expr> {
         let mut expr = self.expression()?;
         if self.keyword_ahead(0, "AS") {
+            if is_matcher(&expr) {
+                return Err(self.unexpected());
+            }
             self.index += 1;
             expr.alias = Some(self.name()?);
         }
@@ -344,8 +347,8 @@ impl<'a> Parser<'a> {
                 let index = self.number(negative, token.start)?;
                 operator("tupleElement", vec![left, index])
             }
-            TokenKind::Word | TokenKind::QuotedName if !negative => {
-                let name = self.name()?;
+            TokenKind::Word | TokenKind::QuotedName | TokenKind::String if !negative => {
+                let name = self.string_or_name()?;
                 function("tupleElement", vec![left, string_expr(&name)])
             }
             _ => return Err(self.unexpected()),
@@ -539,6 +542,15 @@ fn symbol_infix(symbol: &str) -> Option<Found> {
         _ => return None,
     };
     Some(found)
+}
+
+/// `*`, `t.*`, COLUMNS: they take no alias.
+pub(super) fn is_matcher(expr: &Expr) -> bool {
+    let columns = matches!(
+        expr.kind,
+        ExprKind::Asterisk(_) | ExprKind::QualifiedAsterisk { .. } | ExprKind::Columns { .. }
+    );
+    columns && !expr.parenthesized
 }
 
 /// Puts parentheses around a finished expression; a subquery has its own already.

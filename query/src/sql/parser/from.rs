@@ -107,6 +107,12 @@ impl Parser<'_> {
         if self.symbol_ahead(0, "(") {
             return self.subquery_table();
         }
+        if self.token().kind == TokenKind::String {
+            let name = self.string()?;
+            let (alias, final_) = self.alias_and_final()?;
+            let sample = self.sample()?;
+            return Ok(TableExpr::Table { database: None, name, alias, final_, sample });
+        }
         if !matches!(self.token().kind, TokenKind::Word | TokenKind::QuotedName)
             && !self.at_identifier_parameter()
         {
@@ -159,14 +165,14 @@ impl Parser<'_> {
                     continue;
                 }
             }
-            arguments.push(self.table_function_argument()?);
+            arguments.push(self.table_function_argument(&name)?);
         }
         self.grow()?;
         Ok(TableExpr::Function { name, arguments, settings, alias: None, final_: false })
     }
 
-    fn table_function_argument(&mut self) -> Result<Expr> {
-        if self.symbol_ahead(0, "(") || !self.at_query() {
+    fn table_function_argument(&mut self, function: &str) -> Result<Expr> {
+        if !function.starts_with("view") || self.symbol_ahead(0, "(") || !self.at_query() {
             return self.aliased();
         }
         let start = self.token().start;

@@ -94,7 +94,8 @@ impl Parser<'_> {
                     && !matches!(self.text_of(next), "(" | "[" | "-" | "{"));
         }
         self.keyword_ahead(0, "FROM")
-            && matches!(next.kind, TokenKind::Word | TokenKind::QuotedName)
+            && (matches!(next.kind, TokenKind::Word | TokenKind::QuotedName | TokenKind::String)
+                || self.symbol_ahead(1, "("))
     }
 
     /// A query with its set operations.
@@ -203,8 +204,13 @@ impl Parser<'_> {
         if from_first {
             (select.from, select.array_join) = self.from_clause()?;
         }
-        self.expect_keyword("SELECT")?;
-        self.select_list(&mut select)?;
+        // `FROM t` alone reads all columns.
+        if from_first && !self.at_keyword("SELECT") {
+            select.items.push(Expr::new(ExprKind::Asterisk(Vec::new())));
+        } else {
+            self.expect_keyword("SELECT")?;
+            self.select_list(&mut select)?;
+        }
         if !from_first && self.take_keyword("FROM") {
             (select.from, select.array_join) = self.from_clause()?;
         }
@@ -285,7 +291,8 @@ impl Parser<'_> {
         }
         select.items.push(self.select_item()?);
         while self.take_symbol(",") {
-            if self.trailing_comma() {
+            let aliased = select.items.last().is_some_and(|item| item.alias.is_some());
+            if !aliased && self.trailing_comma() {
                 break;
             }
             select.items.push(self.select_item()?);
@@ -321,6 +328,10 @@ impl Parser<'_> {
         if expr.alias.is_none()
             && let Some(alias) = self.bare_alias()?
         {
+            if super::expression::is_matcher(&expr) {
+                self.index -= 1;
+                return Err(self.unexpected());
+            }
             expr.alias = Some(alias);
         }
         Ok(expr)
@@ -440,6 +451,10 @@ impl Parser<'_> {
         }
         if self.keyword_ahead(0, "ALL") && !self.symbol_ahead(1, ",") {
             select.order_by_all = true;
+            if self.symbol_ahead(1, "(") {
+                self.index += 1;
+                return Err(self.unexpected());
+            }
         }
         select.order_by = self.comma_list(Self::order_item)?;
         if self.take_keyword("INTERPOLATE") {
@@ -489,6 +504,18 @@ impl Parser<'_> {
 
     /// LIMIT n BY, LIMIT, OFFSET, FETCH.
     fn limits(&mut self, select: &mut Select) -> Result<()> {
+        self.limit_clauses(select)?;
+        let ties = select.limit.as_ref().is_some_and(|limit| limit.with_ties);
+        match ties && select.order_by.is_empty() {
+            true => Err(Error::new(
+                codes::WITH_TIES_WITHOUT_ORDER_BY,
+                "Can not use WITH TIES without ORDER BY",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn limit_clauses(&mut self, select: &mut Select) -> Result<()> {
         if self.take_keyword("LIMIT") {
             let limit = self.limit_clause(select)?;
             if limit && self.take_keyword("LIMIT") {

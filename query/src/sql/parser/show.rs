@@ -15,7 +15,8 @@ impl Parser<'_> {
         if self.take_keyword("DATABASES") {
             return Ok(Show::Databases(self.show_filter()?));
         }
-        if self.take_keyword("CREATE") {
+        let direct = ["TABLE", "VIEW", "DATABASE", "DICTIONARY", "TEMPORARY TABLE"];
+        if self.take_keyword("CREATE") || direct.iter().any(|word| self.keyword_ahead(0, word)) {
             return self.show_create();
         }
         if self.take_keyword("CHANGED SETTINGS") {
@@ -94,9 +95,10 @@ impl Parser<'_> {
     }
 
     fn show_other(&mut self, first: &str) -> Result<Show> {
-        match self.kept_as_text(first)? {
-            Statement::Other(text) => Ok(Show::Other(text.trim().to_string())),
-            _ => Err(self.unexpected()),
+        let text = self.kept_words(first)?.trim().to_string();
+        match super::kept::shown(&text) {
+            Some(_) => Ok(Show::Other(text)),
+            None => Err(self.unexpected()),
         }
     }
 
@@ -137,6 +139,13 @@ impl Parser<'_> {
 
     fn show_create(&mut self) -> Result<Show> {
         let access = [
+            "USERS",
+            "ROLES",
+            "ROW POLICIES",
+            "POLICIES",
+            "QUOTAS",
+            "SETTINGS PROFILES",
+            "PROFILES",
             "USER",
             "ROLE",
             "ROW POLICY",
@@ -144,11 +153,10 @@ impl Parser<'_> {
             "QUOTA",
             "SETTINGS PROFILE",
             "PROFILE",
-            "FUNCTION",
         ];
         if access
             .iter()
-            .any(|word| self.keyword_ahead(0, word) && self.ahead(1).kind != TokenKind::End)
+            .any(|word| self.keyword_ahead(0, word))
             && !self.symbol_ahead(1, ".")
             && !self.symbol_ahead(1, ";")
         {
@@ -186,6 +194,9 @@ impl Parser<'_> {
     /// Behind DESCRIBE.
     pub(super) fn describe(&mut self) -> Result<Statement> {
         let followed = !matches!(self.ahead(1).kind, TokenKind::End) && !self.symbol_ahead(1, ".");
+        if self.keyword_ahead(0, "TABLE") && !followed && !self.symbol_ahead(1, ".") {
+            return Err(self.unexpected());
+        }
         if self.keyword_ahead(0, "TABLE") && followed && !self.symbol_ahead(1, ";") {
             self.index += 1;
         }
@@ -258,12 +269,14 @@ impl Parser<'_> {
         if self.keyword_ahead(1, "QUARANTINED") {
             return self.kept_as_text("SYSTEM");
         }
+        let start = self.token().start;
         let mut words = Vec::new();
         let mut table = None;
         while matches!(self.token().kind, TokenKind::Word | TokenKind::QuotedName) {
             let token = self.token();
             let text = self.text_of(token);
-            if self.keyword_ahead(0, "FORMAT") || self.keyword_ahead(0, "SETTINGS") {
+            let schema = self.keyword_ahead(1, "SCHEMA");
+            if (self.keyword_ahead(0, "FORMAT") && !schema) || self.keyword_ahead(0, "SETTINGS") {
                 break;
             }
             if self.keyword_ahead(0, "ON CLUSTER") {
@@ -287,6 +300,9 @@ impl Parser<'_> {
             let token = self.token();
             rest.push(self.text_of(token).to_string());
             self.index += 1;
+        }
+        if super::kept::system(&self.text[start..self.previous_end()]).is_none() {
+            return Err(self.unexpected());
         }
         Ok(Statement::System(SystemCommand { words, table, rest }))
     }

@@ -124,6 +124,11 @@ impl Parser<'_> {
         if is("COLUMNS") && self.symbol_ahead(1, "(") {
             return self.columns_matcher(Vec::new());
         }
+        let literal = ["NULL", "TRUE", "FALSE", "INF", "NAN"].iter().any(|word| is(word));
+        if literal && self.symbol_ahead(1, "(") {
+            self.index += 1;
+            return Err(self.unexpected());
+        }
         if self.symbol_ahead(1, "(") || self.symbol_ahead(1, ".") {
             return self.identifier_or_call();
         }
@@ -226,7 +231,7 @@ impl Parser<'_> {
         })
     }
 
-    fn unit(&mut self) -> Result<&'static str> {
+    pub(super) fn unit(&mut self) -> Result<&'static str> {
         let token = self.token();
         let unit = match token.kind {
             TokenKind::Word => interval_unit(self.text_of(token)),
@@ -328,6 +333,9 @@ impl Parser<'_> {
     fn cast(&mut self) -> Result<Option<Expr>> {
         self.expect_symbol("(")?;
         let mut value = self.expression()?;
+        if let Some(alias) = self.bare_alias()? {
+            value.alias = Some(alias);
+        }
         if self.take_keyword("AS") {
             let before = self.index;
             // `CAST(x AS alias, 'T')` and `CAST(x AS alias AS T)`.
@@ -346,8 +354,10 @@ impl Parser<'_> {
                 return Ok(Some(function("CAST", vec![value, string_expr(&data_type)])));
             }
         }
-        let arguments = self.rest_of_arguments(vec![value], false)?;
-        Ok(Some(function("CAST", arguments)))
+        self.expect_symbol(",")?;
+        let data_type = self.select_item()?;
+        self.expect_symbol(")")?;
+        Ok(Some(function("CAST", vec![value, data_type])))
     }
 
     /// `EXTRACT(YEAR FROM d)` is `toYear(d)`; `extract(s, 're')` a function.
@@ -407,6 +417,9 @@ impl Parser<'_> {
             self.expect_symbol(")")?;
             return Ok(Some(function("substring", arguments)));
         }
+        if !self.at_symbol(",") {
+            return Err(self.unexpected());
+        }
         Ok(Some(function("substring", self.rest_of_arguments(arguments, false)?)))
     }
 
@@ -419,6 +432,9 @@ impl Parser<'_> {
             let haystack = self.aliased()?;
             self.expect_symbol(")")?;
             return Ok(Some(function("position", vec![haystack, first])));
+        }
+        if !self.at_symbol(",") {
+            return Err(self.unexpected());
         }
         Ok(Some(function("position", self.rest_of_arguments(vec![first], false)?)))
     }

@@ -137,8 +137,22 @@ impl Parser<'_> {
 
     /// A statement that is only known to exist: its words are kept, blanks normalised.
     pub(super) fn kept_as_text(&mut self, first: &str) -> Result<Statement> {
+        let text = self.kept_words(first)?;
+        match super::kept::statement(&text) {
+            Some(_) => Ok(Statement::Other(text)),
+            None => Err(self.unexpected()),
+        }
+    }
+
+    /// Words up to the end of the statement, or to FORMAT outside of parentheses.
+    pub(super) fn kept_words(&mut self, first: &str) -> Result<String> {
         let mut text = first.to_string();
+        let mut depth = 0i32;
         while !self.at_end() && !self.symbol_ahead(0, ";") {
+            if depth == 0 && self.keyword_ahead(0, "FORMAT") {
+                break;
+            }
+            depth += i32::from(self.symbol_ahead(0, "(")) - i32::from(self.symbol_ahead(0, ")"));
             let token = self.advance();
             if let TokenKind::Invalid(_) = token.kind {
                 self.index -= 1;
@@ -147,7 +161,7 @@ impl Parser<'_> {
             text.push(' ');
             text.push_str(self.text_of(token));
         }
-        Ok(Statement::Other(text))
+        Ok(text)
     }
 
     /// `DELETE FROM t [IN PARTITION p] WHERE …`: a mutation with another name.
@@ -175,7 +189,7 @@ impl Parser<'_> {
         if self.keyword_ahead(0, "ROLE") || self.keyword_ahead(0, "DEFAULT ROLE") {
             return self.kept_as_text("SET");
         }
-        if self.keyword_ahead(0, "TRANSACTION SNAPSHOT") {
+        if self.keyword_ahead(0, "TRANSACTION") && !self.symbol_ahead(1, "=") {
             return self.kept_as_text("SET");
         }
         Ok(Statement::Set(self.settings()?))
@@ -196,6 +210,9 @@ impl Parser<'_> {
             settings = self.settings()?;
         }
         self.enter(20)?;
+        if self.keyword_ahead(0, "EXPLAIN") {
+            return Err(self.unexpected());
+        }
         let statement = self.statement()?;
         self.leave(20);
         Ok(Statement::Explain(Box::new(Explain { kind, settings, statement })))
@@ -213,10 +230,7 @@ impl Parser<'_> {
             name = format!("{name}.{}", self.name()?);
         }
         // A name alone switches the setting on.
-        let alone = self.at_end()
-            || [",", ";", ")"].iter().any(|symbol| self.symbol_ahead(0, symbol))
-            || self.keyword_ahead(0, "FORMAT");
-        if alone {
+        if !self.at_symbol("=") {
             return Ok(Setting { name, value: Value::Bool(true) });
         }
         self.expect_symbol("=")?;
@@ -245,8 +259,12 @@ impl Parser<'_> {
         if let Some(literal) = self.word_literal(false, token.start) {
             return Ok(literal_value(literal));
         }
-        if matches!(token.kind, TokenKind::Word | TokenKind::QuotedName) {
-            return Ok(Value::string(self.name()?));
+        if self.take_keyword("DEFAULT") {
+            return Ok(Value::string("DEFAULT"));
+        }
+        if token.kind == TokenKind::Word && self.symbol_ahead(1, "(") {
+            let call = self.expression()?;
+            return Ok(Value::string(format::expr(&call)));
         }
         self.plain_literal().map(literal_value)
     }

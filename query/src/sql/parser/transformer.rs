@@ -71,9 +71,12 @@ impl Parser<'_> {
             return false;
         }
         let at = 1 + usize::from(self.symbol_ahead(1, "("));
-        !["SELECT", "WITH", "FROM", "ALL", "DISTINCT"]
-            .iter()
-            .any(|word| self.keyword_ahead(at, word))
+        // `* EXCEPT FROM t` names a column, `(…)` with FROM first is a query.
+        let from = at > 1 && self.keyword_ahead(at, "FROM");
+        !from
+            && !["SELECT", "WITH", "ALL", "DISTINCT"]
+                .iter()
+                .any(|word| self.keyword_ahead(at, word))
             && !self.symbol_ahead(at, "(")
     }
 

@@ -1,0 +1,399 @@
+"""Random tables and queries through our server and through ClickHouse: same rows, names, types, errors.
+
+Every query's answer is determined: rows are compared without order unless there is a LIMIT, which always
+comes with a total order. A query that disagrees is shrunk by itself, as long as it disagrees in the same
+way. Two errors with different codes are counted apart.
+
+    queries.py URL [--queries N] [--seed S] [--report FILE] [--allow N]
+"""
+
+import argparse
+import collections
+import random
+import re
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from chdb.session import Session
+
+from expressions import AGGREGATES, KEYS, WINDOWS, Expressions
+
+TYPES = [
+    ("int", "Int32"), ("int", "UInt8"), ("int", "UInt64"), ("int", "Int64"), ("int", "Int16"), ("int", "Nullable(Int32)"),
+    ("int", "Nullable(UInt8)"), ("int", "LowCardinality(UInt16)"), ("int", "UInt32"), ("int", "Int8"), ("int", "Int128"),
+    ("str", "String"), ("str", "LowCardinality(String)"), ("str", "Nullable(String)"), ("str", "LowCardinality(Nullable(String))"),
+    ("str", "FixedString(3)"), ("float", "Float64"), ("float", "Float32"), ("float", "Nullable(Float64)"), ("dec", "Decimal(9, 2)"),
+    ("dec", "Decimal(18, 4)"), ("dec", "Nullable(Decimal(9, 1))"), ("date", "Date"), ("date", "Date32"), ("date", "Nullable(Date)"),
+    ("dt", "DateTime('UTC')"), ("dt", "DateTime64(3, 'UTC')"), ("dt", "Nullable(DateTime('UTC'))"), ("bool", "Bool"),
+    ("aint", "Array(Int32)"), ("aint", "Array(UInt8)"), ("aint", "Array(Nullable(Int64))"), ("astr", "Array(String)"),
+    ("astr", "Array(LowCardinality(String))"), ("map", "Map(String, Int64)"), ("tup", "Tuple(UInt8, String)"),
+    ("tup", "Tuple(a Int32, b String)"), ("enum", "Enum8('one' = 1, 'two' = 2, 'three' = -3)"), ("uuid", "UUID"), ("bool", "Nullable(Bool)"),
+]
+STRINGS = ["", "a", "b", "abc", "Abc", "a,b", "12", "ü", "x y", "zz"]
+
+
+def value_of(rng, kind, type_):
+    """A literal of a column's type."""
+    if "Nullable" in type_ and "Array" not in type_ and rng.random() < 0.25:
+        return "NULL"
+    number = lambda: str(rng.choice([0, 1, 2, 3, 5, 7, 100, 127] if "8" in type_ or "U" in type_ else [0, 1, -1, 2, 3, -7, 100, 127]))
+    text = lambda: "'" + rng.choice([s for s in STRINGS if "Fixed" not in type_ or len(s.encode()) < 4]) + "'"
+    many = lambda one: "[" + ", ".join(one() for _ in range(rng.randrange(4))) + "]"
+    if kind == "int":
+        return number()
+    if kind == "str":
+        return text()
+    if kind == "float":
+        return rng.choice(["0", "0.5", "-1.25", "3", "100.75", "nan", "inf"])
+    if kind == "dec":
+        return rng.choice(["0", "1.5", "-2.2", "100", "3.1"])
+    if kind == "date":
+        return rng.choice(["'2020-01-01'", "'2020-02-03'", "'2021-12-31'", "'1999-06-15'"])
+    if kind == "dt":
+        return rng.choice(["'2020-01-01 00:00:00'", "'2020-02-03 04:05:06'", "'2021-12-31 23:59:59'"])
+    if kind == "bool":
+        return rng.choice(["true", "false"])
+    if kind == "aint":
+        return many(lambda: "NULL" if "Nullable" in type_ and rng.random() < 0.2 else number())
+    if kind == "astr":
+        return many(text)
+    if kind == "map":
+        return "{" + ", ".join(f"'{k}': {rng.randrange(5)}" for k in rng.sample("abc", rng.randrange(3))) + "}"
+    if kind == "tup":
+        return f"({number()}, {text()})"
+    if kind == "enum":
+        return rng.choice(["'one'", "'two'", "'three'"])
+    return rng.choice(["'61f0c404-5cb3-11e7-907b-a6006ad3dba0'", "'00000000-0000-0000-0000-000000000001'"])
+
+
+class Table:
+    def __init__(self, rng, name):
+        self.name = name
+        self.columns = [("id", "int")]
+        declared = ["id UInt32"]
+        for n, (kind, type_) in enumerate(rng.sample(TYPES, rng.randrange(5, 12))):
+            self.columns.append((f"c{n}", kind))
+            declared.append(f"c{n} {type_}")
+        types = dict(zip([c for c, _ in self.columns], declared))
+        keys = [c for c, k in self.columns if k in KEYS and k != "aint" and "Nullable" not in types[c]]
+        key = ", ".join(rng.sample(keys, rng.randrange(0, min(3, len(keys)) + 1)))
+        partition = rng.choice(["", "", " PARTITION BY id % 3"])
+        granularity = rng.choice([8192, 2, 5])
+        engine = f"MergeTree{partition} ORDER BY ({key}) SETTINGS index_granularity = {granularity}" if rng.random() < 0.8 else "Memory"
+        self.statements = [f"CREATE TABLE {name} ({', '.join(declared)}) ENGINE = {engine}"]
+        id_ = 0
+        kinds = [(k, d.split(" ", 1)[1]) for (_, k), d in zip(self.columns, declared)]
+        for _ in range(rng.randrange(0, 4)):
+            rows = []
+            for _ in range(rng.randrange(1, 12)):
+                id_ += rng.randrange(1, 3)
+                rows.append("(" + ", ".join([str(id_)] + [value_of(rng, k, t) for k, t in kinds[1:]]) + ")")
+            self.statements.append(f"INSERT INTO {name} VALUES {', '.join(rows)}")
+
+
+class Queries:
+    def __init__(self, rng, tables):
+        self.rng, self.tables = rng, tables
+        self.made = Expressions(rng, self.subquery)
+
+    def chance(self, percent):
+        return self.rng.random() * 100 < percent
+
+    def subquery(self, kind):
+        table = self.rng.choice(self.tables)
+        inner = Expressions(self.rng)
+        where = f" WHERE {inner.write('bool', table.columns, 1)}" if self.chance(40) else ""
+        return f"{inner.write(kind, table.columns, 1)} FROM {table.name}{where}"
+
+    def source(self):
+        """FROM text, its columns, and the columns that make its rows unique (None: not known)."""
+        rng, roll = self.rng, self.rng.randrange(100)
+        a, b = rng.choice(self.tables), rng.choice(self.tables)
+        if roll < 50:
+            return a.name, a.columns, "id"
+        if roll < 58:
+            inner = self.made.write("bool", a.columns, 2)
+            items = ", ".join(f"{self.made.write(k, a.columns, 2)} AS {c}" for c, k in a.columns[1:5])
+            columns = a.columns[:5]
+            if self.chance(50):
+                return f"(SELECT id, {items} FROM {a.name} WHERE {inner})", columns, "id"
+            self.cte = f"WITH q AS (SELECT id, {items} FROM {a.name} WHERE {inner}) "
+            return "q", columns, "id"
+        if roll < 66:
+            arrays = [c for c, k in a.columns if k == "aint"]
+            array = rng.choice(arrays) if arrays else "[1, 2, 3]"
+            word = rng.choice(["ARRAY JOIN", "LEFT ARRAY JOIN"])
+            return f"{a.name} {word} {array} AS e", a.columns + [("e", "int"), ("e", "int")], None
+        if roll < 72:
+            return "numbers(20)", [("number", "int"), ("number", "int")], "number"
+        kind = rng.choice(["INNER", "LEFT", "RIGHT", "FULL", "LEFT SEMI", "LEFT ANTI", "CROSS", "LEFT", "INNER", "RIGHT SEMI", "RIGHT ANTI", "ANY LEFT"])
+        left = [(f"l.{c}", k) for c, k in a.columns]
+        right = [(f"r.{c}", k) for c, k in b.columns]
+        shared = [k for _, k in a.columns if k in KEYS and any(o == k for _, o in b.columns)]
+        of = rng.choice(shared)
+        on = f"l.{rng.choice([c for c, k in a.columns if k == of])} = r.{rng.choice([c for c, k in b.columns if k == of])}"
+        if kind == "ANY LEFT":
+            on = "l.id = r.id"
+        elif self.chance(20):
+            on += f" AND l.{rng.choice(a.columns)[0]} IS NOT NULL"
+        elif self.chance(10) and "A" not in kind and "SEMI" not in kind:
+            on += " AND l.id < r.id"
+        columns = left if kind in ("LEFT SEMI", "LEFT ANTI") else right if kind.startswith("RIGHT ") else left + right
+        unique = {"LEFT SEMI": "l.id", "LEFT ANTI": "l.id", "ANY LEFT": "l.id"}.get(kind)
+        on = "" if kind == "CROSS" else f" ON {on}"
+        return f"{a.name} AS l {kind} JOIN {b.name} AS r{on}", columns, unique
+
+    def query(self):
+        rng = self.rng
+        self.cte = ""
+        if self.chance(6):
+            return self.set_operation()
+        source, columns, unique = self.source()
+        where = ""
+        if self.chance(50):
+            where = f" WHERE {self.made.write('bool', columns, 3)}"
+            if self.chance(15) and re.fullmatch(r"t\d+", source):
+                where = f" PREWHERE {self.made.write('bool', columns, 2)}" + where
+        if self.chance(35):
+            text = self.aggregation(source, columns, where, unique)
+        elif self.chance(12) and unique:
+            text = self.window(source, columns, where, unique)
+        else:
+            text = self.plain(source, columns, where, unique)
+        return self.cte + text + self.settings()
+
+    def settings(self):
+        rng = self.rng
+        chosen = [f"max_threads = {rng.choice([1, 4])}"]
+        for name, values in (("join_use_nulls", "1"), ("group_by_use_nulls", "1"), ("transform_null_in", "1"), ("max_block_size", "3")):
+            if self.chance(8):
+                chosen.append(f"{name} = {values}")
+        return " SETTINGS " + ", ".join(chosen)
+
+    def item(self, columns, depth=3):
+        text = self.made.write("any", columns, depth)
+        return text + (f" AS a{self.rng.randrange(1000)}" if self.chance(10) else "")
+
+    def plain(self, source, columns, where, unique):
+        rng = self.rng
+        items = ", ".join(self.item(columns) for _ in range(rng.randrange(1, 4)))
+        tail, distinct = "", ""
+        if unique and self.chance(40):
+            items += f", {unique}"
+            tail = f" ORDER BY {self.made.write('key', columns, 1)}{rng.choice(['', ' DESC', ' NULLS FIRST'])}, {unique}"
+            if self.chance(25):
+                tail += f" LIMIT {rng.choice([1, 2])} BY {self.made.write('key', columns, 1)}"
+            if self.chance(60):
+                tail += f" LIMIT {rng.choice(['3', '1, 4', '5 OFFSET 2', '0'])}"
+        elif self.chance(20):
+            distinct = "DISTINCT "
+        elif self.chance(20):
+            tail = " ORDER BY ALL"
+        return f"SELECT {distinct}{items} FROM {source}{where}{tail}"
+
+    def aggregation(self, source, columns, where, unique):
+        rng = self.rng
+        usable = [a for a in AGGREGATES if "id" not in a or "id," not in a and ", id" not in a or unique]
+        aggregates = []
+        for _ in range(rng.randrange(1, 4)):
+            text = rng.choice(usable)
+            if unique:
+                text = text.replace(", id", f", {unique}")
+            aggregates.append(self.made.fill(text, columns, 2))
+        keys = [self.made.write("key", columns, 2) for _ in range(rng.randrange(0, 3))]
+        text = f"SELECT {', '.join(keys + aggregates)} FROM {source}{where}"
+        if keys:
+            group = ", ".join(keys)
+            text += " GROUP BY " + rng.choice([group] * 8 + [f"ROLLUP({group})", f"CUBE({group})", f"{group} WITH TOTALS", f"GROUPING SETS (({group}), ())"])
+        if self.chance(20):
+            text += f" HAVING {self.made.fill(rng.choice(['count() > 1', 'sum({int}) > 3', 'min({str}) != {lit_str}'.replace('{lit_str}', chr(39) * 2)]), columns, 1)}"
+        return text
+
+    def window(self, source, columns, where, unique):
+        text = self.rng.choice(WINDOWS)
+        part = f"PARTITION BY {self.made.write('key', columns, 1)} " if self.chance(50) else ""
+        text = text.replace("{part_only}", part).replace("{part}", part).replace("{ids}", unique)
+        return f"SELECT {unique}, {self.made.fill(text, columns, 1)} FROM {source}{where}"
+
+    def set_operation(self):
+        rng = self.rng
+        kinds = [rng.choice(KEYS) for _ in range(rng.randrange(1, 3))]
+        parts = []
+        for _ in range(rng.randrange(2, 4)):
+            table = rng.choice(self.tables)
+            items = ", ".join(self.made.write(k, table.columns, 2) for k in kinds)
+            parts.append(f"SELECT {items} FROM {table.name}" + (f" WHERE {self.made.write('bool', table.columns, 2)}" if self.chance(50) else ""))
+        operators = ["UNION ALL", "UNION DISTINCT", "INTERSECT", "EXCEPT", "UNION ALL"]
+        return parts[0] + "".join(f" {rng.choice(operators)} {p}" for p in parts[1:])
+
+
+class Sides:
+    def __init__(self, url):
+        self.url = url
+        self.session = Session()
+        self.session.query("SET allow_suspicious_low_cardinality_types = 1")
+
+    def theirs(self, query):
+        try:
+            return str(self.session.query(query, "TabSeparatedWithNamesAndTypes"))
+        except Exception as error:
+            code = re.search(r"Code: (\d+)", str(error))
+            return int(code.group(1)) if code else 0
+
+    def ours(self, query):
+        url = self.url + "/?default_format=TabSeparatedWithNamesAndTypes"
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, data=query.encode()), timeout=20) as answer:
+                return answer.read().decode("utf-8", "replace")
+        except urllib.error.HTTPError as error:
+            code = error.headers.get("X-ClickHouse-Exception-Code")
+            return int(code or 0)
+        except OSError as error:
+            print(f"no answer ({error}): {query}", file=sys.stderr)
+            return -1
+
+
+def difference(query, theirs, ours):
+    """How the answers differ; None if they agree."""
+    if isinstance(theirs, int) or isinstance(ours, int):
+        if theirs == ours:
+            return None
+        if isinstance(theirs, int) and isinstance(ours, int):
+            return f"codes {theirs} {ours}"
+        return f"ClickHouse {theirs}" if isinstance(theirs, int) else f"ours {ours}"
+    if theirs == ours:
+        return None
+    a, b = theirs.split("\n"), ours.split("\n")
+    if re.search(r"Variant|Dynamic|JSON", a[1] if len(a) > 1 else ""):
+        return None
+    if a[:1] != b[:1]:
+        return "names"
+    if a[1:2] != b[1:2]:
+        return "types"
+    ordered = " LIMIT " in query
+    return None if not ordered and sorted(a) == sorted(b) else "rows"
+
+
+TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|[\w.]+|->|<=>|\|\||::|!=|>=|<=|\S")
+OPEN, CLOSE = {"(", "["}, {")", "]"}
+
+
+def spans(tokens):
+    """Begin and end of all balanced pieces between separators."""
+    found, stack = [], []
+    for i, token in enumerate(tokens):
+        if token in OPEN:
+            stack.append((i, [i]))
+        elif token in CLOSE and stack:
+            start, cuts = stack.pop()
+            cuts.append(i)
+            found += [(start, i + 1, list(zip(cuts, cuts[1:])))]
+        elif stack and token in (",", "=", "<", ">", "<=", ">=", "!=", "+", "-", "*", "/", "%", "AND", "OR", "||", "->", "BETWEEN", "IN"):
+            stack[-1][1].append(i)
+    return found
+
+
+WORDS = {"SELECT", "FROM", "WHERE", "PREWHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "SETTINGS", "UNION", "EXCEPT", "INTERSECT", "WITH"}
+
+
+def smaller(tokens):
+    """Texts that are shorter: calls become arguments, items and clauses go, expressions become 1."""
+    for start, end, pieces in spans(tokens):
+        begin = start - 1 if start and re.fullmatch(r"[\w.]+", tokens[start - 1]) and tokens[start - 1] not in WORDS | {"AND", "OR", "IN", "BY", "ON", "NOT", "AS"} else start
+        for left, right in pieces:
+            inner = tokens[left + 1 : right]
+            if inner and inner != tokens[begin:end]:
+                yield tokens[:begin] + inner + tokens[end:]
+        for left, right in pieces:
+            if len(pieces) > 1:
+                yield tokens[: left + (left == start)] + tokens[right + (left == start and tokens[right] not in CLOSE) :]
+        for constant in ("1", "'a'", "NULL"):
+            if end - begin > 1:
+                yield tokens[:begin] + [constant] + tokens[end:]
+    depth, tops = 0, []
+    for i, token in enumerate(tokens):
+        depth += (token in OPEN) - (token in CLOSE)
+        if depth == 0 and (token in WORDS or token in (",", "AND", "OR")):
+            tops.append(i)
+    tops.append(len(tokens))
+    for a, b in zip(tops, tops[1:]):
+        if tokens[a] != "SELECT":
+            yield tokens[:a] + tokens[b:]
+        elif tokens[b : b + 1] == [","]:
+            yield tokens[: a + 1] + tokens[b + 1 :]
+    for i, token in enumerate(tokens):
+        if re.fullmatch(r"\w+\.?\w*", token) and token not in WORDS and token not in ("1", "BY"):
+            yield tokens[:i] + ["1"] + tokens[i + 1 :]
+        yield tokens[:i] + tokens[i + 1 :]
+
+
+def shrink(sides, query, kind, tries=400):
+    tokens = TOKEN.findall(query)
+    progress = True
+    while progress and tries > 0:
+        progress = False
+        for candidate in sorted(smaller(tokens), key=len):
+            if len(candidate) > len(tokens) or candidate == tokens or tries <= 0:
+                continue
+            if len(candidate) == len(tokens) and candidate.count("1") <= tokens.count("1"):
+                continue
+            tries -= 1
+            text = " ".join(candidate)
+            if difference(text, sides.theirs(text), sides.ours(text)) == kind:
+                tokens, progress = candidate, True
+                break
+    return " ".join(tokens)
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("url")
+    arguments.add_argument("--queries", type=int, default=400)
+    arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--report", default="-")
+    arguments.add_argument("--shrink", type=int, default=100)
+    arguments.add_argument("--allow", type=int, default=0, help="disagreements that are no failure")
+    chosen = arguments.parse_args()
+    rng = random.Random(chosen.seed)
+    sides = Sides(chosen.url)
+    out = sys.stdout if chosen.report == "-" else open(chosen.report, "w", buffering=1)
+    counts, shrunk = collections.Counter(), 0
+    per_schema = max(20, min(400, chosen.queries // 50))
+    asked = 0
+    while asked < chosen.queries:
+        tables = [Table(rng, f"t{n}") for n in range(3)]
+        for table in tables:
+            for statement in [f"DROP TABLE IF EXISTS {table.name}"] + table.statements:
+                pair = sides.theirs(statement), sides.ours(statement)
+                if isinstance(pair[0], int) or isinstance(pair[1], int):
+                    print(f"setup {pair}: {statement}", file=out)
+                    counts["setup"] += 1
+        queries = Queries(rng, tables)
+        for _ in range(per_schema):
+            query = queries.query()
+            asked += 1
+            theirs, ours = sides.theirs(query), sides.ours(query)
+            kind = difference(query, theirs, ours)
+            counts[(kind or "same").split(" ")[0]] += 1
+            counts["errors on both sides"] += isinstance(theirs, int) and isinstance(ours, int)
+            if kind is None or (kind.startswith("codes") and counts["codes"] > 60):
+                continue
+            small = query
+            if shrunk < chosen.shrink:
+                shrunk += 1
+                small = shrink(sides, query, kind)
+            theirs, ours = sides.theirs(small), sides.ours(small)
+            print(f"{kind}: {small}", file=out)
+            if kind in ("rows", "types", "names"):
+                schema = "; ".join(s for t in tables for s in t.statements[:1] if t.name in small)
+                print(f"    ClickHouse: {str(theirs)[:300]!r}\n    ours:       {str(ours)[:300]!r}\n    {schema}", file=out)
+    different = sum(counts[k] for k in ("rows", "types", "names", "ClickHouse", "ours", "setup"))
+    print(f"{asked} queries, {different} disagree, {counts['codes']} have other error codes: {dict(counts)}")
+    if different > chosen.allow:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
