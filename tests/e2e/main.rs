@@ -20,6 +20,7 @@ mod fuzz;
 mod generated;
 mod health;
 mod hostile_clients;
+mod hostile_statements;
 mod house;
 mod http_interface;
 mod kafka_collections;

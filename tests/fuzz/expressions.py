@@ -40,8 +40,8 @@ round(exp({tiny}), 6)|round(log({nz}), 6)|round(pow({int}, 2), 3)|degrees(0)|ifN
 """,
     "dec": """
 ({dec} + {dec})|({dec} - {dec})|({dec} * {int8})|toDecimal64({lit}, 2)|toDecimal32({tiny}, 1)|abs({dec})|-{dec}|round({dec}, 1)|floor({dec})
-toDecimal128({lit}, 3)|if({bool}, {dec}, {dec})|({dec} / {nz})|ifNull({dec}, toDecimal32(0, 2))|({dec} + {lit})|ceil({dec})|trunc({dec})
-greatest({dec}, {dec})|{dec}::Decimal(18, 3)|toDecimal64OrZero({str}, 2)|nullIf({dec}, {dec})|({dec} * {dec})
+toDecimal128({lit}, 3)|({dec} / {nz})|({dec} + {lit})|ceil({dec})|trunc({dec})
+greatest({dec}, {dec})|{dec}::Decimal(18, 3)|toDecimal64OrZero({str}, 2)|({dec} * {dec})
 """,
     "str": """
 concat({str}, {str})|({str} || {str})|upper({str})|lower({str})|substring({str}, {tiny}, {tiny})|substring({str}, -2)|toString({int})
@@ -54,7 +54,7 @@ base64Encode({str})|substringUTF8({str}, 1, {tinyu})|extract({str}, '[a-z]+')|re
 replaceRegexpOne({str}, '(.)', '\\\\1\\\\1')|dateName('month', {date})|monthName({date})|left({str}, {tinyu})|right({str}, {tinyu})|initcap({str})
 format('{{}}-{{}}', {str}, {str})|tupleElement({tup}, 2)|{tup}.2|CAST({enum}, 'String')|transform({str}, ['a', 'b'], ['A', 'B'], 'other')
 CASE WHEN {bool} THEN {str} ELSE 'e' END|bin({int8})|char(65, 66)|toFixedString('ab', 4)|substringIndex({str}, ',', {tiny})|concat({str}, toString({int}))
-MD5('a')::String|lower(hex(MD5({str})))|toString(toIPv4({ipstr}))|formatReadableSize({int})|trimLeft({str})|trimRight({str})|soundex({str})
+lower(hex(MD5({str})))|toString(toIPv4({ipstr}))|formatReadableSize({int})|trimLeft({str})|trimRight({str})|soundex({str})
 JSONExtractString({json}, 'c')|JSONExtractRaw({json}, 'a')|toString({tup})|toString({map})|domain('http://x.y/' || {str})|arrayStringConcat(arrayMap(x -> toString(x), {aint}))
 lowerUTF8({str})|upperUTF8({str})|toValidUTF8({str})|encodeURLComponent({str})|alphaTokens({str})[1]|IPv4NumToString({int})|repeat('x', {tinyu})
 """,
@@ -80,7 +80,7 @@ has({astr}, {str})|hasAny({aint}, {aint})|hasAll({aint}, {aint})|isNull({int})|i
 isNaN({float})|isFinite({float})|isInfinite({float})|({int} = {float})|({int} IS NOT DISTINCT FROM {int})|({int} <=> {int})|arrayExists(x -> {bool+x}, {aint})
 arrayAll(x -> {bool+x}, {aint})|mapContains({map}, 'a')|toBool({int})|({enum} = 'one')|({enum} IN ('one', 'two'))|({uuid} = {uuid})|({int} ? true : false)
 ({aint} = {aint})|({astr} < {astr})|({tup} = {tup})|({tup} IN ((1, 'a')))|isZeroOrNull({int})|hasToken({str}, 'a')|true|false|if({bool}, {bool}, {bool})
-({map} = {map})|({int} GLOBAL IN (1, 5))|({date} IN ('2020-01-01', '2020-02-03'))|({dt} BETWEEN '2020-01-01 00:00:00' AND '2021-01-01 00:00:00')|EXISTS(SELECT {sub:int})
+({map} = {map})|({int} GLOBAL IN (1, 5))|({date} IN ('2020-01-01', '2020-02-03'))|({dt} BETWEEN '2020-01-01 00:00:00' AND '2021-01-01 00:00:00')
 ({enum} < {enum})|({int} > ANY (SELECT {sub:int}))|multiSearchAny({str}, ['a', 'c'])|({str} REGEXP 'b+')|({bool} = true)|({bool} IS TRUE)|JSONHas({json}, 'a')
 """,
     "aint": """
@@ -89,7 +89,7 @@ arrayConcat({aint}, [1, 2])|arraySlice({aint}, {tiny}, 2)|range({tinyu})|arrayDi
 arrayResize({aint}, {tinyu})|mapValues({map})|arrayReverseSort({aint})|arrayCompact({aint})|arrayPopFront({aint})|arrayPushFront({aint}, 7)|arraySort(x -> -x, {aint})
 arrayIntersect({aint}, [1, 2, 3])|arrayEnumerateUniq({aint})|arrayWithConstant({tinyu}, {lit})|arrayPopBack({aint})|emptyArrayUInt8()|arrayDifference({aint})
 arrayFlatten([[{lit}], [{lit}, {lit}]])|arrayRotateLeft({aint}, {tiny})|arrayMap((x, y) -> x + y, {aint}, {aint})|if({bool}, [{lit}], [{lit}, 2])
-arrayMap(x -> toInt64(x), {aint})|CAST({aint}, 'Array(Int64)')|arrayFill(x -> {bool+x}, {aint})|arrayPartialSort(3, {aint})|arrayReverseFill(x -> {bool+x}, {aint})
+arrayMap(x -> toInt64(x), {aint})|CAST({aint}, 'Array(Int64)')|arrayFill(x -> {bool+x}, {aint})|arrayReverseFill(x -> {bool+x}, {aint})
 """,
     "astr": """
 splitByChar(',', {str})|arrayMap(x -> toString(x), {aint})|mapKeys({map})|arraySort({astr})|[{str}, {str}]|arrayFilter(x -> x != '', {astr})|splitByString('a', {str})

@@ -441,7 +441,19 @@ fn merged(name: &str, parameters: &[Value], arguments: &[DataType]) -> Built {
         return Err(wrong_arguments("Merge", "it must be a state of the same function"));
     };
     let given = find(name).map_or(name, |e| e.name);
-    if find(of).map_or(of.as_str(), |e| e.name) != given {
+    // A state of sumMap over two arrays is one of sumMappedArrays.
+    let mapped = |name: &str| {
+        let short = name.strip_suffix("Map").or_else(|| name.strip_suffix("MappedArrays"));
+        short.filter(|s| matches!(*s, "sum" | "min" | "max")).map(str::to_string)
+    };
+    let own_name = find(of).map_or(of.as_str(), |e| e.name);
+    let same =
+        own_name == given || (mapped(own_name).is_some() && mapped(own_name) == mapped(given));
+    if same && own_name != given {
+        let parameters = if parameters.is_empty() { own } else { parameters };
+        return build(own_name, parameters, arguments);
+    }
+    if !same {
         return Err(wrong_arguments("Merge", &format!("a state of {of} is no state of {given}")));
     }
     let parameters = if parameters.is_empty() { own } else { parameters };

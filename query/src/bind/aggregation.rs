@@ -189,7 +189,9 @@ impl Binder<'_> {
         readers: &[&Tree],
     ) -> Result<Stage> {
         let mut keyed = Available::default();
-        for (i, key) in grouping.keys.iter().enumerate() {
+        // A constant stays what it is, also where ROLLUP or TOTALS leave the key out.
+        let constant = |key: &Tree| matches!(key.kind, Kind::Constant(_));
+        for (i, key) in grouping.keys.iter().enumerate().filter(|(_, key)| !constant(*key)) {
             keyed.add(key, i);
         }
         let mut calls: Vec<Tree> = vec![];
@@ -210,7 +212,9 @@ impl Binder<'_> {
         let mut schema = vec![];
         for (i, key) in grouping.keys.iter().enumerate() {
             let shown = grouping.nullable_keys.get(i).unwrap_or(key);
-            keyed.add(shown, i);
+            if !constant(shown) {
+                keyed.add(shown, i);
+            }
             schema.push((describe(key), shown.data_type.clone()));
         }
         let mut aggregates = vec![];

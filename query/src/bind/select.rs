@@ -107,8 +107,10 @@ impl Binder<'_> {
         let Some(expr) = clause else { return Ok(None) };
         let tree = self.expression(expr, scope)?;
         let data_type = tree.data_type.inner();
-        let null = *data_type == pumphouse_storage::DataType::Nothing;
-        if !(data_type.is_integer() || data_type.is_float() || null) {
+        use pumphouse_storage::DataType::{Int128, Int256, Nothing, UInt128, UInt256};
+        let null = *data_type == Nothing;
+        let wide = matches!(data_type, Int128 | Int256 | UInt128 | UInt256);
+        if wide || !(data_type.is_integer() || data_type.is_float() || null) {
             let query = scope.enclosing_select().map(super::names::select_text).unwrap_or_default();
             return Err(Error::new(
                 codes::ILLEGAL_TYPE_OF_COLUMN_FOR_FILTER,

@@ -202,6 +202,19 @@ fn ranking_type(window: &WindowCall) -> Result<DataType> {
             format!("Incorrect number of arguments for function {}: {count}", window.name),
         ));
     }
+    let types = window
+        .arguments
+        .get(2)
+        .map(|d| [window.arguments[0].data_type.clone(), d.data_type.clone()]);
+    if let (true, Some(types)) = (window.name.starts_with('l'), types)
+        && crate::functions::promote::common_type(&types).is_err()
+    {
+        let [value, default] = types;
+        let message = format!(
+            "There is no supertype for the argument type '{value}' and the default value type '{default}'."
+        );
+        return Err(Error::new(codes::BAD_ARGUMENTS, message));
+    }
     Ok(match window.name.as_str() {
         "row_number" | "rank" | "dense_rank" | "ntile" => DataType::UInt64,
         "percent_rank" | "cume_dist" => DataType::Float64,

@@ -80,8 +80,29 @@ pub(super) fn add(r: &mut Registry) {
 fn as_number(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Ipv4 => DataType::UInt32,
+        DataType::Ipv6 => DataType::UInt128,
         other => other.clone(),
     }
+}
+
+fn is_address(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Ipv4 | DataType::Ipv6)
+}
+
+/// An address as the number that it is.
+fn address_number(column: &Column) -> Result<Column> {
+    let data_type = as_number(&column.data_type);
+    if column.data_type != DataType::Ipv6 {
+        return Ok(Column { data_type, array: column.array.clone() });
+    }
+    let bytes = super::strings::Strings::of(column.array.as_ref())?;
+    let words = (0..column.len())
+        .map(|row| {
+            let word = bytes.get(row).iter().fold(0u128, |word, b| word << 8 | *b as u128);
+            arrow_buffer::i256::from_parts(word, 0)
+        })
+        .collect();
+    Ok(Column { array: super::wide::store_wide(&data_type, words), data_type })
 }
 
 /// `date % number` takes the date's stored number; its type is the divisor's.
@@ -124,7 +145,8 @@ fn binary_type(op: Op, a: &Args) -> Result<DataType> {
     if let Some(result) = date_modulo_type(op, l, r) {
         return Ok(result);
     }
-    if (*l == DataType::Ipv4 && r.is_integer()) || (*r == DataType::Ipv4 && l.is_integer()) {
+    let whole = |t: &DataType| t.is_integer() || is_address(t);
+    if (is_address(l) && whole(r)) || (is_address(r) && whole(l)) {
         return number_type(op, &as_number(l), &as_number(r)).ok_or_else(|| a.illegal_pair());
     }
     if let Some(result) = clock::arithmetic_type(op, a)? {
@@ -179,18 +201,18 @@ fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {
     if date_modulo_type(op, l, r).is_some() {
         return date_modulo(call);
     }
-    if *l == DataType::Ipv4 || *r == DataType::Ipv4 {
-        let relabel =
-            |c: &Column| Column { data_type: as_number(&c.data_type), array: c.array.clone() };
+    if is_address(l) || is_address(r) {
         let arguments: Vec<Argument> = call
             .arguments
             .iter()
-            .map(|a| match a {
-                Argument::Column(c) => Argument::Column(relabel(c)),
-                Argument::Constant(c) => Argument::Constant(relabel(c)),
-                Argument::Lambda(body) => Argument::Lambda(body.clone()),
+            .map(|a| {
+                Ok(match a {
+                    Argument::Column(c) => Argument::Column(address_number(c)?),
+                    Argument::Constant(c) => Argument::Constant(address_number(c)?),
+                    Argument::Lambda(body) => Argument::Lambda(body.clone()),
+                })
             })
-            .collect();
+            .collect::<Result<_>>()?;
         return evaluate(op, &FunctionCall { arguments: &arguments, ..*call });
     }
     if let Some(column) = clock::arithmetic(op, call)? {
@@ -473,6 +495,17 @@ fn greatest_divisor(op: Op, call: &FunctionCall) -> Result<Column> {
     let (a, b) = (operand::<i64>(call, 0)?, operand::<i64>(call, 1)?);
     let signed = call.result.is_signed_integer();
     let size = move |v: i64| if signed { v.unsigned_abs() } else { v as u64 };
+    let (left, right) = (call.numbers::<i64>(0)?, call.numbers::<i64>(1)?);
+    for row in 0..call.rows {
+        let (x, y) = (left.get(row), right.get(row));
+        if x == 0 || y == 0 {
+            return Err(Error::new(codes::ILLEGAL_DIVISION, "Division by zero"));
+        }
+        if signed && (x == i64::MIN || y == i64::MIN) {
+            let message = format!("Intermediate result overflow (signed a = {x}, signed b = {y})");
+            return Err(Error::new(codes::DECIMAL_OVERFLOW, message));
+        }
+    }
     store_as(
         call,
         zip(a, b, call.rows, |x, y| {

@@ -426,6 +426,7 @@ fn reduce(call: &FunctionCall, how: Reduce) -> Result<Column> {
                     .map(|row| {
                         let items = &floats[range(row)];
                         match how {
+                            Reduce::Avg if items.is_empty() => 0.0,
                             Reduce::Avg => items.iter().sum::<f64>() / items.len() as f64,
                             _ => items.iter().product(),
                         }

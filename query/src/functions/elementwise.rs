@@ -43,13 +43,19 @@ pub(super) fn arithmetic_type(op: Op, a: &Args) -> Result<Option<DataType>> {
         (DataType::Tuple(l), DataType::Tuple(r)) if l.len() == r.len() => {
             tuple_type(l.iter().zip(r).map(|(x, y)| pair(&x.data_type, &y.data_type)))?
         }
-        (DataType::Tuple(l), r) if r.is_number() => {
+        (DataType::Tuple(l), r) if r.is_number() && !matches!(op, Op::Plus | Op::Minus) => {
             tuple_type(l.iter().map(|x| pair(&x.data_type, r)))?
         }
         (l, DataType::Tuple(r)) if l.is_number() && op == Op::Multiply => {
             tuple_type(r.iter().map(|y| pair(l, &y.data_type)))?
         }
         (DataType::Array(l), DataType::Array(r)) if matches!(op, Op::Plus | Op::Minus) => {
+            DataType::array(pair(l, r)?)
+        }
+        (DataType::Array(l), r) if r.is_number() && !matches!(op, Op::Plus | Op::Minus) => {
+            DataType::array(pair(l, r)?)
+        }
+        (l, DataType::Array(r)) if l.is_number() && op == Op::Multiply => {
             DataType::array(pair(l, r)?)
         }
         _ => return Ok(None),
@@ -100,6 +106,12 @@ pub(super) fn arithmetic(op: Op, call: &FunctionCall) -> Result<Option<Column>> 
         (DataType::Array(_), DataType::Array(_), DataType::Array(item)) => {
             arrays(name, item, call).map(Some)
         }
+        (DataType::Array(_), _, DataType::Array(item)) => {
+            array_and_scalar(name, item, call, 0).map(Some)
+        }
+        (_, DataType::Array(_), DataType::Array(item)) => {
+            array_and_scalar(name, item, call, 1).map(Some)
+        }
         (DataType::Tuple(_), _, DataType::Tuple(results))
         | (_, DataType::Tuple(_), DataType::Tuple(results)) => {
             let side = |i: usize| -> Result<Vec<Column>> {
@@ -123,6 +135,28 @@ pub(super) fn arithmetic(op: Op, call: &FunctionCall) -> Result<Option<Column>> 
         }
         _ => Ok(None),
     }
+}
+
+/// The operation of every item of argument `index` and the other argument.
+fn array_and_scalar(
+    name: &str,
+    item: &DataType,
+    call: &FunctionCall,
+    index: usize,
+) -> Result<Column> {
+    let array = super::lists::compact(&call.column(index)?);
+    let list = array.array.as_list::<i32>();
+    let rows = arrow_array::UInt32Array::from(super::lists::row_of_items(list.value_offsets()));
+    let other = call.column(1 - index)?.take(&rows);
+    let mut arguments = vec![super::lists::items(&array), other];
+    if index == 1 {
+        arguments.reverse();
+    }
+    let arguments: Vec<Argument> = arguments.into_iter().map(Argument::Column).collect();
+    let count = list.values().len();
+    let result = run(&function(name)?, call.context, &arguments, item, count)?;
+    let field = super::lists::item_field(item);
+    call.finish(Arc::new(ListArray::new(field, list.offsets().clone(), result.array, None)))
 }
 
 fn arrays(name: &str, item: &DataType, call: &FunctionCall) -> Result<Column> {

@@ -262,7 +262,7 @@ fn absorb(
     let width = column.data_type.arrow().primitive_width().unwrap_or(8);
     with_native!(column.data_type, T => {
         let plain = algorithm.numbers_by_int_hash
-            && !matches!(column.data_type, DataType::Decimal { .. });
+            && !matches!(column.data_type, DataType::Decimal { .. } | DataType::DateTime64(..));
         for (slot, v) in hashes.iter_mut().zip(values::<T>(column)) {
             let word = word_of_memory::<T>(*v, width);
             let h = if plain { int_hash_64(word) } else { (algorithm.bytes)(&word.to_le_bytes()[..width]) };

@@ -131,8 +131,14 @@ pub(super) fn add(r: &mut Registry) {
                 })?;
                 Ok(result.clone())
             },
-            |c| {
-                let counts = super::cast::cast_column(c.raw(0)?, &DataType::Int64, c.context)?;
+            move |c| {
+                let raw = c.raw(0)?;
+                // An interval of another unit is converted: a day is 24 hours.
+                let to = match &raw.data_type {
+                    DataType::Interval(_) => DataType::Interval(name),
+                    _ => DataType::Int64,
+                };
+                let counts = super::cast::cast_column(raw, &to, c.context)?;
                 let counts = if c.is_constant(0) {
                     super::argument::repeat(&counts, c.rows)
                 } else {

@@ -281,7 +281,8 @@ fn path_function(
                 check_and_find(texts.get(row), &paths.at(row), any_case)?
             })
         },
-    );
+    )
+    .drops_low_cardinality();
 }
 
 fn numbers<T: Native>(call: &FunctionCall, f: impl Fn(usize) -> Option<T>) -> Result<Column> {

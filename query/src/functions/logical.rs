@@ -28,8 +28,15 @@ fn result_type(a: &Args) -> Result<DataType> {
     let (mut nullable, mut bool_) = (false, false);
     for (i, item) in a.items.iter().enumerate() {
         let plain = item.data_type.without_nullable();
-        let decimal = matches!(plain, DataType::Decimal { .. });
-        if decimal || (!plain.is_number() && plain != DataType::Nothing) {
+        let refused = matches!(
+            plain,
+            DataType::Decimal { .. }
+                | DataType::Int128
+                | DataType::Int256
+                | DataType::UInt128
+                | DataType::UInt256
+        );
+        if refused || (!plain.is_number() && plain != DataType::Nothing) {
             return Err(a.illegal(i));
         }
         nullable |= item.data_type.is_nullable();

@@ -361,7 +361,27 @@ enum Merge {
 
 fn merge_type(a: &Args, how: Merge) -> Result<DataType> {
     (0..a.len()).try_for_each(|i| one_map(a, i).map(|_| ()))?;
-    let common = common_type(&a.types())?;
+    let types = a.types();
+    // ClickHouse brings no values of different kinds together here, although they had a common type.
+    let unlike = match how {
+        Merge::Append => false,
+        Merge::Replace => types.iter().any(|t| *t != types[0]),
+        Merge::Add | Merge::Subtract => {
+            let kind = |t: &DataType| match t {
+                DataType::Map(_, v) => {
+                    let v = v.without_nullable();
+                    (v.is_float(), v.is_signed_integer(), v.is_unsigned_integer())
+                }
+                _ => (false, false, false),
+            };
+            types.iter().any(|t| kind(t) != kind(&types[0]))
+        }
+    };
+    if unlike {
+        let message = format!("Illegal types of arguments of function {}", a.function);
+        return Err(Error::new(codes::ILLEGAL_TYPE_OF_ARGUMENT, message));
+    }
+    let common = common_type(&types)?;
     let DataType::Map(k, v) = common else { return Err(a.illegal(0)) };
     let value = match how {
         Merge::Add | Merge::Subtract => match *v {

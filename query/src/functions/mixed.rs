@@ -86,23 +86,57 @@ pub(super) fn decimals(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
         // Words of 64 bit and a power of ten of at most 18 digits fit 128 bit.
         let (up_a, up_b) = (10i128.pow((scale - s) as u32), 10i128.pow((scale - t) as u32));
         let (a, b) = (super::wide::load_i128(&l)?, super::wide::load_i128(&r)?);
-        return Ok(a
+        let width = compared_bits(&l.data_type).max(compared_bits(&r.data_type));
+        return a
             .into_iter()
             .zip(b)
-            .map(|(x, y)| u8::from(op.holds(Some((x * up_a).cmp(&(y * up_b))))))
-            .collect());
+            .map(|(x, y)| {
+                let (x, y) = (scaled(x, up_a, width)?, scaled(y, up_b, width)?);
+                Ok(u8::from(op.holds(Some(x.cmp(&y)))))
+            })
+            .collect();
     }
     let power = |up: u8| i256::from_i128(10).wrapping_pow(up as u32);
     let (up_a, up_b) = (power(scale - s), power(scale - t));
     let (a, b) = (load_wide(&l)?, load_wide(&r)?);
+    let width = compared_bits(&l.data_type).max(compared_bits(&r.data_type));
+    let fits = |v: i256, up: i256| width > 128 || up == i256::ONE || v.to_i128().is_some();
     a.into_iter()
         .zip(b)
         .map(|(x, y)| {
             let x = x.checked_mul(up_a).ok_or_else(super::wide::overflow)?;
             let y = y.checked_mul(up_b).ok_or_else(super::wide::overflow)?;
+            if !fits(x, up_a) || !fits(y, up_b) {
+                return Err(not_comparable());
+            }
             Ok(u8::from(op.holds(Some(x.cmp(&y)))))
         })
         .collect()
+}
+
+/// Bits of the integers in which ClickHouse compares a decimal or an integer beside one.
+fn compared_bits(data_type: &DataType) -> u32 {
+    match data_type {
+        DataType::Decimal { precision: 0..=9, .. } => 32,
+        DataType::Decimal { precision: 10..=18, .. } => 64,
+        DataType::Decimal { precision: 19..=38, .. } => 128,
+        DataType::Decimal { .. } => 256,
+        other => super::promote::bits(other),
+    }
+}
+
+/// `value` with more digits behind the point; ClickHouse refuses what its width does not hold.
+fn scaled(value: i128, up: i128, width: u32) -> Result<i128> {
+    let made = value * up;
+    let limit = 1i128 << (width.clamp(8, 64) - 1);
+    match up == 1 || (-limit..limit).contains(&made) {
+        true => Ok(made),
+        false => Err(not_comparable()),
+    }
+}
+
+fn not_comparable() -> Error {
+    Error::new(codes::DECIMAL_OVERFLOW, "Can't compare decimal number due to overflow")
 }
 
 /// DateTime64 against a number of seconds.
@@ -165,7 +199,9 @@ pub(super) fn by_value(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
 
 fn compare_values(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
-        (Value::Array(x), Value::Array(y)) | (Value::Tuple(x), Value::Tuple(y)) => {
+        // In arrays NaN has a place: behind all numbers, and equal to itself.
+        (Value::Array(_), Value::Array(_)) => Some(a.cmp(b)),
+        (Value::Tuple(x), Value::Tuple(y)) => {
             for (p, q) in x.iter().zip(y) {
                 match compare_values(p, q)? {
                     Ordering::Equal => {}

@@ -77,6 +77,7 @@ mod sip;
 pub(crate) mod special;
 mod split;
 mod states;
+mod strict;
 mod string;
 mod string_search;
 mod strings;

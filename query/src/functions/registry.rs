@@ -105,6 +105,7 @@ impl ScalarFunction for Definition {
                 ),
             ));
         }
+        super::strict::check(self.name, arguments)?;
         (self.types)(&Args { function: self.name, items: arguments })
     }
 

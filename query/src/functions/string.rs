@@ -136,7 +136,7 @@ pub(super) fn strings_of<'a>(held: &'a (Column, bool)) -> Result<Strings<'a>> {
 
 /// concat of strings; of arrays it is arrayConcat, of maps mapConcat.
 fn concat_type(a: &Args) -> Result<DataType> {
-    match other_concat(a.get(0)) {
+    match other_concat(a.get(0)).filter(|_| a.len() > 1) {
         Some(name) => super::resolve(&function(name)?, a.items),
         None => Ok(DataType::String),
     }
@@ -157,7 +157,7 @@ fn function(name: &str) -> Result<std::sync::Arc<dyn super::ScalarFunction>> {
 }
 
 fn concat(call: &FunctionCall) -> Result<Column> {
-    match other_concat(call.data_type(0)?) {
+    match other_concat(call.data_type(0)?).filter(|_| call.arguments.len() > 1) {
         Some(name) => {
             super::call(&function(name)?, call.context, call.arguments, call.result, call.rows)
         }

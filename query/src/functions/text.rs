@@ -114,7 +114,7 @@ fn soundex(text: &[u8], out: &mut Vec<u8>) {
         _ => b'0',
     };
     let mut letters = text.iter().copied().filter(u8::is_ascii_alphabetic);
-    let Some(first) = letters.next() else { return };
+    let Some(first) = letters.next() else { return out.extend_from_slice(b"0000") };
     let start = out.len();
     out.push(first.to_ascii_uppercase());
     let mut last = code(first);

@@ -206,7 +206,7 @@ fn bit_test(call: &FunctionCall) -> Result<Column> {
         let place = places.get(row);
         if !(0..width.min(64)).contains(&place) {
             return Err(Error::new(
-                codes::ARGUMENT_OUT_OF_BOUND,
+                codes::PARAMETER_OUT_OF_BOUND,
                 "The bit position argument needs to a positive value and less than the number of bits",
             ));
         }

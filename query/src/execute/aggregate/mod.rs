@@ -210,8 +210,14 @@ impl AggregateNode<'_> {
 
     fn totals_block(&self, mut totals: Vec<Box<dyn Accumulator>>) -> Result<Block> {
         let mut block = Block::of_rows(1);
-        for (name, data_type) in &self.schema[..self.keys.len()] {
-            block.push(name.clone(), Column::default_values(data_type.clone(), 1));
+        for ((name, data_type), key) in self.schema[..self.keys.len()].iter().zip(self.keys) {
+            // With group_by_use_nulls too, a total's key is the default of the key's own type.
+            let own = pumphouse_storage::block::default_value(&key.data_type());
+            let column = match Column::constant(data_type.clone(), &own, 1) {
+                Ok(column) => column,
+                Err(_) => Column::default_values(data_type.clone(), 1),
+            };
+            block.push(name.clone(), column);
         }
         for ((name, data_type), states) in
             self.schema[self.keys.len()..].iter().zip(totals.iter_mut())

@@ -56,7 +56,7 @@ const STATEMENTS: &[&str] = &[
 /// What stands behind SHOW.
 const SHOWN: &[&str] = &[
     "< USERS | ROLES | CURRENT ROLES | ENABLED ROLES | QUOTAS | ACCESS | PRIVILEGES | FILESYSTEM CACHES >",
-    "< ROW | +ROW > POLICIES [ $id ] [ ON $target ]",
+    "< ROW | +ROW > POLICIES < ON $target | $id [ ON $target ] | $nothing >",
     "< CURRENT QUOTA | +CURRENT QUOTA >",
     "< SETTINGS | +SETTINGS > PROFILES",
     "SETTING $id",

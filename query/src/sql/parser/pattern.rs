@@ -355,7 +355,10 @@ const LISTS: &[(&str, &str)] = &[
          [ < PARTITIONS | PARTITION > $partition { ', $partition } ]",
     ),
     ("databases", "DATABASE $id [ AS $id ] [ EXCEPT < TABLES | TABLE > $id { ', $id } ]"),
-    ("all", "ALL [ EXCEPT < ~DATABASES +DATABASE | DATABASE | TABLES | ~TABLE +TABLES > $table { ', $table } ]"),
+    (
+        "all",
+        "ALL [ EXCEPT < ~DATABASES +DATABASE | DATABASE | TABLES | ~TABLE +TABLES > $table { ', $table } ]",
+    ),
     ("pair", "$id '= $lit [ [ NOT ] OVERRIDABLE ]"),
     (
         "account",
@@ -370,7 +373,10 @@ const LISTS: &[(&str, &str)] = &[
         "< ~PROFILE +INHERIT $quotedname | ~INHERIT +INHERIT $quotedname | $id [ '= $lit ] [ MIN [ ~= ] $lit ] \
          [ MAX [ ~= ] $lit ] [ < ~READONLY +CONST | ~CONST +CONST | WRITABLE > ] >",
     ),
-    ("roles", "< NONE | ANY | ALL EXCEPT $user { ', $user } | $user { ', $user } [ EXCEPT $user { ', $user } ] >"),
+    (
+        "roles",
+        "< NONE | ANY | ALL EXCEPT $user { ', $user } | $user { ', $user } [ EXCEPT $user { ', $user } ] >",
+    ),
     (
         "interval",
         "FOR [ RANDOMIZED ] < ~INTERVAL +INTERVAL | +INTERVAL > $number $unit \
@@ -379,8 +385,11 @@ const LISTS: &[(&str, &str)] = &[
     ("quota", "$id < '= | +=  > $lit"),
     ("privileges", "$privilege { ', $privilege }"),
     ("target", "< '* ^. ^* | $id ^. ^* | $table | '* >"),
-    ("backup", "< SETTINGS $function_settings [ < ~SYNC +, +async +=  +false | ~ASYNC +, +async += +true > ] | \
-      ~SYNC +SETTINGS +async += +false | ~ASYNC +SETTINGS +async += +true | $nothing >"),
+    (
+        "backup",
+        "< SETTINGS $function_settings [ < ~SYNC +, +async +=  +false | ~ASYNC +, +async += +true > ] | \
+      ~SYNC +SETTINGS +async += +false | ~ASYNC +SETTINGS +async += +true | $nothing >",
+    ),
 ];
 
 impl Parser<'_> {
@@ -461,9 +470,32 @@ impl Parser<'_> {
         }
         let mut text = words.join(" ");
         const FIRST: [&str; 26] = [
-            "SELECT", "INSERT", "ALTER", "CREATE", "DROP", "TRUNCATE", "OPTIMIZE", "SHOW", "KILL",
-            "ACCESS", "ROLE", "SYSTEM", "INTROSPECTION", "SOURCES", "DICTGET", "ALL", "NONE", "USAGE",
-            "BACKUP", "UNDROP", "CLUSTER", "MOVE", "CURRENT", "DISPLAYSECRETS", "TABLE", "CHECK",
+            "SELECT",
+            "INSERT",
+            "ALTER",
+            "CREATE",
+            "DROP",
+            "TRUNCATE",
+            "OPTIMIZE",
+            "SHOW",
+            "KILL",
+            "ACCESS",
+            "ROLE",
+            "SYSTEM",
+            "INTROSPECTION",
+            "SOURCES",
+            "DICTGET",
+            "ALL",
+            "NONE",
+            "USAGE",
+            "BACKUP",
+            "UNDROP",
+            "CLUSTER",
+            "MOVE",
+            "CURRENT",
+            "DISPLAYSECRETS",
+            "TABLE",
+            "CHECK",
         ];
         if !words.first().is_some_and(|word| FIRST.contains(&word.as_str())) {
             return Err(self.unexpected());

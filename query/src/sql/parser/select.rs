@@ -292,7 +292,11 @@ impl Parser<'_> {
         select.items.push(self.select_item()?);
         while self.take_symbol(",") {
             let aliased = select.items.last().is_some_and(|item| item.alias.is_some());
-            if !aliased && self.trailing_comma() {
+            if self.trailing_comma() {
+                // Not behind an alias.
+                if aliased {
+                    return Err(self.unexpected());
+                }
                 break;
             }
             select.items.push(self.select_item()?);

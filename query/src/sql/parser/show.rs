@@ -154,9 +154,7 @@ impl Parser<'_> {
             "SETTINGS PROFILE",
             "PROFILE",
         ];
-        if access
-            .iter()
-            .any(|word| self.keyword_ahead(0, word))
+        if access.iter().any(|word| self.keyword_ahead(0, word))
             && !self.symbol_ahead(1, ".")
             && !self.symbol_ahead(1, ";")
         {

@@ -105,7 +105,7 @@ impl Parser<'_> {
             "INSERT", "CREATE", "REPLACE", "ATTACH", "DETACH", "DROP", "UNDROP", "TRUNCATE",
             "RENAME", "EXCHANGE", "OPTIMIZE", "ALTER", "DELETE", "UPDATE", "SET", "USE",
             "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "SHOW", "SYSTEM", "KILL", "CHECK", "GRANT",
-            "REVOKE", "BACKUP", "RESTORE", "BEGIN", "COMMIT", "ROLLBACK",
+            "REVOKE", "MOVE", "BACKUP", "RESTORE", "BEGIN", "COMMIT", "ROLLBACK",
         ]);
         let Some(word) = word else {
             self.want("SELECT query");

@@ -1,0 +1,119 @@
+//! Argument types that ClickHouse refuses although the function could do something with them. A query
+//! that ClickHouse rejects must not be answered here: it would fail when it is taken elsewhere. The
+//! functions' own rules know nothing of this; the table is looked at before them.
+
+use pumphouse_storage::DataType;
+
+use super::ArgumentType;
+use crate::error::{Error, Result, codes};
+
+/// Families of types that are refused together.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Fixed,
+    /// Integers of 128 and 256 bits.
+    Wide,
+    /// Integers that are signed or wider than 32 bits.
+    NotWord,
+    Date32,
+    DateTime64,
+    AnyDate,
+    Enum,
+    Interval,
+    Address,
+    Decimal,
+    NotText,
+}
+
+/// Functions, the argument, what it must not be, and the error's code.
+const REFUSED: &[(&str, usize, &[Kind], u32)] = &[
+    ("splitByChar splitByString splitByRegexp", 1, &[Kind::Fixed], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+    (
+        "splitByWhitespace splitByNonAlpha alphaTokens substringUTF8 leftUTF8 rightUTF8 \
+         JSONExtractArrayRaw JSONExtractBool JSONExtractFloat JSONExtractInt JSONExtractKeys JSONExtractRaw \
+         JSONExtractString JSONExtractUInt JSONHas JSONLength JSONType isValidJSON extractURLParameters \
+         extractURLParameterNames",
+        0,
+        &[Kind::Fixed],
+        codes::ILLEGAL_TYPE_OF_ARGUMENT,
+    ),
+    (
+        "cutQueryString cutQueryStringAndFragment cutToFirstSignificantSubdomain decodeURLComponent \
+         encodeURLComponent domain domainWithoutWWW",
+        0,
+        &[Kind::Fixed],
+        codes::ILLEGAL_COLUMN,
+    ),
+    ("lowerUTF8 upperUTF8", 0, &[Kind::Fixed], codes::BAD_ARGUMENTS),
+    ("monthName", 0, &[Kind::Date32], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+    ("IPv4NumToString IPv4NumToStringClassC", 0, &[Kind::NotWord], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+    (
+        "concatWithSeparator concatWithSeparatorAssumeInjective",
+        0,
+        &[Kind::NotText],
+        codes::ILLEGAL_TYPE_OF_ARGUMENT,
+    ),
+    ("fromUnixTimestamp", 0, &[Kind::AnyDate], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+    (
+        "fromUnixTimestamp64Milli fromUnixTimestamp64Micro fromUnixTimestamp64Nano",
+        0,
+        &[Kind::Wide],
+        codes::ILLEGAL_COLUMN,
+    ),
+    ("hex", 0, &[Kind::Date32, Kind::Enum, Kind::Interval], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+    ("hex", 0, &[Kind::DateTime64], codes::ILLEGAL_COLUMN),
+    (
+        "intHash32 intHash64",
+        0,
+        &[Kind::Wide, Kind::DateTime64, Kind::Enum],
+        codes::ILLEGAL_TYPE_OF_ARGUMENT,
+    ),
+    ("isFinite isInfinite isNaN", 0, &[Kind::Wide], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+    ("isZeroOrNull", 0, &[Kind::AnyDate, Kind::Enum, Kind::Interval], codes::BAD_ARGUMENTS),
+    ("isZeroOrNull", 0, &[Kind::Wide, Kind::Decimal], codes::ILLEGAL_COLUMN),
+    ("length", 0, &[Kind::Address], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+];
+
+/// Refuses arguments that ClickHouse refuses.
+pub(super) fn check(function: &str, arguments: &[ArgumentType]) -> Result<()> {
+    if let ("substring" | "substringUTF8", [text, start, ..]) = (function, arguments)
+        && text.constant.is_none()
+        && start.constant.as_ref().and_then(pumphouse_storage::Value::as_i128) == Some(0)
+    {
+        let message = "Indices in strings are 1-based";
+        return Err(Error::new(codes::ZERO_ARRAY_OR_TUPLE_INDEX, message));
+    }
+    for (names, index, kinds, code) in REFUSED {
+        let Some(argument) = arguments.get(*index) else { continue };
+        let data_type = argument.data_type.without_nullable();
+        if kinds.iter().any(|kind| is(&data_type, *kind))
+            && names.split_whitespace().any(|name| name == function)
+        {
+            let message = format!(
+                "Illegal type {} of argument {} of function {function}",
+                argument.data_type,
+                index + 1
+            );
+            return Err(Error::new(*code, message));
+        }
+    }
+    Ok(())
+}
+
+fn is(data_type: &DataType, kind: Kind) -> bool {
+    use DataType::*;
+    let wide = matches!(data_type, Int128 | Int256 | UInt128 | UInt256);
+    match kind {
+        Kind::Fixed => matches!(data_type, FixedString(_)),
+        Kind::Wide => wide,
+        Kind::NotWord => wide || matches!(data_type, Int8 | Int16 | Int32 | Int64 | UInt64),
+        Kind::Date32 => matches!(data_type, Date32),
+        Kind::DateTime64 => matches!(data_type, DateTime64(..)),
+        Kind::AnyDate => data_type.is_date_or_time(),
+        Kind::Enum => matches!(data_type, Enum8(_) | Enum16(_)),
+        Kind::Interval => matches!(data_type, Interval(_)),
+        Kind::Address => matches!(data_type, Ipv4 | Ipv6 | Uuid),
+        Kind::Decimal => matches!(data_type, Decimal { .. }),
+        Kind::NotText => !data_type.is_string() && *data_type != Nothing,
+    }
+}
