@@ -66,6 +66,17 @@ impl Column {
         Column::constant(data_type, &value, rows).expect("a type's own default has its layout")
     }
 
+    /// What stands where a join, a total or an array has no value: as [`Self::default_values`], but a
+    /// Date32 is 1970-01-01 there, not the first day of its range.
+    pub fn filler_values(data_type: DataType, rows: usize) -> Column {
+        match data_type {
+            DataType::Date32 => {
+                Column::constant(data_type, &Value::Int(0), rows).expect("a day number is a Date32")
+            }
+            other => Column::default_values(other, rows),
+        }
+    }
+
     pub fn slice(&self, offset: usize, rows: usize) -> Column {
         Column { data_type: self.data_type.clone(), array: self.array.slice(offset, rows) }
     }

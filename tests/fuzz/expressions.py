@@ -26,8 +26,8 @@ intDivOrZero({int}, {int})|moduloOrZero({int}, {int})|toUInt64({bool})|lengthUTF
 arrayFirstIndex(x -> {bool+x}, {aint})|arrayCount(x -> {bool+x}, {aint})|arraySum(x -> {int+x}, {aint})|arrayUniq({aint})
 arrayFold((acc, x) -> acc + toInt64(x), {aint}, toInt64({lit}))|arrayMax(x -> {int+x}, {aint})|arrayElementOrNull({aint}, {tiny})
 CASE WHEN {bool} THEN {lit} ELSE {lit} END|CASE {int} WHEN 1 THEN 10 WHEN 2 THEN 20 ELSE 0 END|{int}::Int64|assumeNotNull({int})
-toInt64(round({float}))|bitTest({int}, {tiny})|hasSubsequence({str}, 'a')|ascii({str})|toUInt32(toIPv4({ipstr}))|level({tiny})
-byteSwap({int})|JSONExtractInt({json}, 'a')|JSONLength({json})|minus({int}, {int})|plus({dec}, 0) = 1|uniqueness({int})
+toInt64(round({float}))|bitTest({int}, {tiny})|hasSubsequence({str}, 'a')|ascii({str})|toUInt32(toIPv4({ipstr}))
+byteSwap({int})|JSONExtractInt({json}, 'a')|JSONLength({json})|minus({int}, {int})|plus({dec}, 0) = 1
 toModifiedJulianDay('2020-01-01')|editDistance({str}, {str})|toInt128({int})|toUInt256({int})|arrayLastIndex(x -> {bool+x}, {aint})
 arrayReduce('sum', {aint})|arrayReduce('max', {aint})|isNull({any})|isNotNull({any})|empty({str})|notEmpty({aint})|ignore({any})
 """,
@@ -68,7 +68,7 @@ dateTrunc('month', {date})|greatest({date}, {date})|ifNull({date}, toDate('2021-
 toStartOfHour({dt})|({dt} + INTERVAL {tiny} HOUR)|toDateTime({date}, 'UTC')|toStartOfInterval({dt}, INTERVAL 15 MINUTE)|dateTrunc('hour', {dt})
 addMinutes({dt}, {tiny})|toStartOfDay({dt})|toStartOfFiveMinutes({dt})|subtractSeconds({dt}, {tiny})|({dt} - INTERVAL 1 MONTH)|({dt} + {tiny})
 if({bool}, {dt}, {dt})|toStartOfMinute({dt})|toDateTime64({dt}, 3, 'UTC')|toTimeZone({dt}, 'UTC')|addWeeks({dt}, {tiny})|toDateTimeOrNull({str}, 'UTC')
-least({dt}, {dt})|fromUnixTimestamp64Milli(toInt64({lit}), 'UTC')|parseDateTimeBestEffortOrNull({str}, 'UTC')|addMonths({dt}, {tiny})|toStartOfSecond(toDateTime64({dt}, 3, 'UTC'))
+least({dt}, {dt})|fromUnixTimestamp64Milli(toInt64({lit}), 'UTC')|addMonths({dt}, {tiny})|toStartOfSecond(toDateTime64({dt}, 3, 'UTC'))
 """,
     "bool": """
 ({int} = {int})|({int} < {int})|({int} >= {lit})|({int} != {int})|({str} = {str})|({str} < {str})|({str} != 'a')|({date} < {date})|({dt} >= {dt})
@@ -98,7 +98,7 @@ splitByRegexp('[,;]', {str})|ngrams({str}, 2)|arrayResize({astr}, {tinyu}, 'r')|
 """,
     "map": """
 map('a', {lit}, 'b', {lit})|mapFilter((k, v) -> v > 1, {map})|mapAdd({map}, map('a', 1))|mapUpdate({map}, map('z', 9))|mapApply((k, v) -> (upper(k), v), {map})
-mapFromArrays(['x', 'y'], [{lit}, {lit}])|mapSort({map})|mapConcat({map}, {map})|mapSubtract({map}, map('a', 1))
+mapFromArrays(['x', 'y'], [{lit}, {lit}])|mapSort({map})|mapConcat(map('q', 1), {map})|mapSubtract({map}, map('a', 1))
 """,
     "tup": "({lit}, {str})|tuple({int}, {str})|({int}, {str}, {int})|if({bool}, (1, 'a'), (2, 'b'))",
     "enum": "CAST('one', 'Enum8(\\'one\\' = 1, \\'two\\' = 2)')|CAST({oneortwo}, 'Enum8(\\'one\\' = 1, \\'two\\' = 2)')",

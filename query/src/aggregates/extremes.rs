@@ -152,8 +152,16 @@ where
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<Column> {
-        let array = PrimitiveArray::<T>::from_iter_values(states.iter().map(|s| s.value))
-            .with_data_type(self.result.arrow());
+        // Without a value the answer is 0, but an Enum's first value.
+        let empty = match self.result {
+            DataType::Enum8(_) | DataType::Enum16(_) => {
+                Column::default_values(self.result.clone(), 1).array.as_primitive::<T>().value(0)
+            }
+            _ => T::Native::default(),
+        };
+        let values = states.iter().map(|s| if s.has { s.value } else { empty });
+        let array =
+            PrimitiveArray::<T>::from_iter_values(values).with_data_type(self.result.arrow());
         Ok(Column { data_type: self.result.clone(), array: Arc::new(array) })
     }
 
@@ -381,7 +389,7 @@ pub(crate) fn finish_rows<'a>(
     result: &DataType,
     rows: impl Iterator<Item = Option<&'a [u8]>>,
 ) -> Result<Column> {
-    let default = Column::default_values(result.clone(), 1);
+    let default = Column::filler_values(result.clone(), 1);
     let default = codec.encode(std::slice::from_ref(&default), 1);
     let mut columns = codec.decode(rows.map(|r| r.unwrap_or(default.row(0))))?;
     Ok(columns.remove(0))

@@ -205,19 +205,21 @@ fn ranking_type(window: &WindowCall) -> Result<DataType> {
     let types = window
         .arguments
         .get(2)
-        .map(|d| [window.arguments[0].data_type.clone(), d.data_type.clone()]);
+        .map(|d| [&window.arguments[0].data_type, &d.data_type])
+        .map(|types| types.map(|t| t.without_low_cardinality().clone()));
     if let (true, Some(types)) = (window.name.starts_with('l'), types)
-        && crate::functions::promote::common_type(&types).is_err()
+        && crate::functions::promote::common_type(&types).ok().as_ref() != Some(&types[0])
     {
         let [value, default] = types;
         let message = format!(
-            "There is no supertype for the argument type '{value}' and the default value type '{default}'."
+            "The supertype for the argument type '{value}' and the default value type '{default}' \
+             is not the same as the argument type"
         );
         return Err(Error::new(codes::BAD_ARGUMENTS, message));
     }
     Ok(match window.name.as_str() {
         "row_number" | "rank" | "dense_rank" | "ntile" => DataType::UInt64,
         "percent_rank" | "cume_dist" => DataType::Float64,
-        _ => window.arguments[0].data_type.clone(),
+        _ => window.arguments[0].data_type.without_low_cardinality().clone(),
     })
 }

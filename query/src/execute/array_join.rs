@@ -72,7 +72,7 @@ fn unfold(arrays: &[Column], rows: usize, left: bool) -> Result<(Vec<u32>, Vec<C
         let array = list.values().slice(from as usize, (end - from) as usize);
         let mut column = Column { data_type: element_type.clone(), array };
         if left && places.contains(&missing) {
-            let default = Column::default_values(element_type, 1);
+            let default = Column::filler_values(element_type, 1);
             column = Column::concat(&[column, default])?;
         }
         elements.push(column.take(&UInt32Array::from(places)));

@@ -196,7 +196,7 @@ impl Filler<'_> {
                     .collect();
                 Column::from_values(data_type.clone(), &values)?
             } else {
-                Column::default_values(data_type.clone(), count)
+                Column::filler_values(data_type.clone(), count)
             };
             extra.push(name.clone(), column);
         }

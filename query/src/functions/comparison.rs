@@ -132,7 +132,7 @@ fn tuple_type(
 ) -> Result<DataType> {
     if x.len() != y.len() {
         return Err(Error::new(
-            codes::BAD_ARGUMENTS,
+            codes::ILLEGAL_TYPE_OF_ARGUMENT,
             format!("Cannot compare tuples of different sizes in function {}", a.function),
         ));
     }

@@ -36,7 +36,7 @@ impl Pool {
     /// The type's default as one further item.
     pub fn add_default(&mut self) -> u32 {
         let start = self.rows;
-        self.parts.push(Column::default_values(self.item.clone(), 1));
+        self.parts.push(Column::filler_values(self.item.clone(), 1));
         self.rows += 1;
         start
     }

@@ -40,7 +40,9 @@ fn result_type(a: &Args) -> Result<DataType> {
             return Err(a.illegal(i));
         }
         nullable |= item.data_type.is_nullable();
-        bool_ |= plain == DataType::Bool;
+        // For and, or a Nullable(Bool) is no Bool.
+        let shown = if matches!(a.function, "and" | "or") { &item.data_type } else { &plain };
+        bool_ |= *shown == DataType::Bool;
     }
     let result = if bool_ { DataType::Bool } else { DataType::UInt8 };
     Ok(if nullable { DataType::nullable(result) } else { result })

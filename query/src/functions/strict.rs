@@ -32,14 +32,15 @@ const REFUSED: &[(&str, usize, &[Kind], u32)] = &[
         "splitByWhitespace splitByNonAlpha alphaTokens substringUTF8 leftUTF8 rightUTF8 \
          JSONExtractArrayRaw JSONExtractBool JSONExtractFloat JSONExtractInt JSONExtractKeys JSONExtractRaw \
          JSONExtractString JSONExtractUInt JSONHas JSONLength JSONType isValidJSON extractURLParameters \
-         extractURLParameterNames",
+         extractURLParameterNames extract extractAll multiSearchAny multiSearchFirstIndex \
+         multiSearchFirstPosition multiSearchAllPositions editDistance hasSubsequence substringIndex repeat",
         0,
         &[Kind::Fixed],
         codes::ILLEGAL_TYPE_OF_ARGUMENT,
     ),
     (
         "cutQueryString cutQueryStringAndFragment cutToFirstSignificantSubdomain decodeURLComponent \
-         encodeURLComponent domain domainWithoutWWW",
+         encodeURLComponent domain domainWithoutWWW soundex toValidUTF8 replaceRegexpAll replaceRegexpOne",
         0,
         &[Kind::Fixed],
         codes::ILLEGAL_COLUMN,
@@ -71,6 +72,7 @@ const REFUSED: &[(&str, usize, &[Kind], u32)] = &[
     ("isFinite isInfinite isNaN", 0, &[Kind::Wide], codes::ILLEGAL_TYPE_OF_ARGUMENT),
     ("isZeroOrNull", 0, &[Kind::AnyDate, Kind::Enum, Kind::Interval], codes::BAD_ARGUMENTS),
     ("isZeroOrNull", 0, &[Kind::Wide, Kind::Decimal], codes::ILLEGAL_COLUMN),
+    ("pow", 0, &[Kind::Wide], codes::ILLEGAL_TYPE_OF_ARGUMENT),
     ("length", 0, &[Kind::Address], codes::ILLEGAL_TYPE_OF_ARGUMENT),
 ];
 
@@ -82,6 +84,24 @@ pub(super) fn check(function: &str, arguments: &[ArgumentType]) -> Result<()> {
     {
         let message = "Indices in strings are 1-based";
         return Err(Error::new(codes::ZERO_ARRAY_OR_TUPLE_INDEX, message));
+    }
+    if let ("arrayElement", [array, index]) = (function, arguments)
+        && matches!(array.data_type, DataType::Array(_))
+        && array.constant.is_none()
+        && index.constant.as_ref().and_then(pumphouse_storage::Value::as_i128) == Some(0)
+    {
+        let message = "Array indices are 1-based";
+        return Err(Error::new(codes::ZERO_ARRAY_OR_TUPLE_INDEX, message));
+    }
+    let searched = ["position", "positionCaseInsensitive", "countSubstrings", "hasToken"];
+    if searched.contains(&function)
+        && let Some(haystack) = arguments.first()
+        && haystack.constant.is_none()
+        && is(&haystack.data_type.without_nullable(), Kind::Fixed)
+    {
+        let message =
+            format!("Function '{function}' doesn't support FixedString haystack argument");
+        return Err(Error::new(codes::ILLEGAL_COLUMN, message));
     }
     for (names, index, kinds, code) in REFUSED {
         let Some(argument) = arguments.get(*index) else { continue };

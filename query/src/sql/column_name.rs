@@ -62,16 +62,9 @@ fn push_call(call: &Call, out: &mut String) {
         push(filter, out);
     }
     out.push(')');
-    if call.over.is_some() {
-        out.push_str(&tail_text(call));
+    if let Some(over) = &call.over {
+        out.push_str(&format::over_in_name(over));
     }
-}
-
-/// OVER, as the formatter prints it.
-fn tail_text(call: &Call) -> String {
-    let bare = Call { name: "f".into(), over: call.over.clone(), ..Call::default() };
-    let text = format::expr(&Expr::new(ExprKind::Call(Box::new(bare))));
-    text.trim_start_matches("f()").to_string()
 }
 
 fn push_list(open: &str, items: &[Expr], close: &str, out: &mut String) {

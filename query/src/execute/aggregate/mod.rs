@@ -212,7 +212,10 @@ impl AggregateNode<'_> {
         let mut block = Block::of_rows(1);
         for ((name, data_type), key) in self.schema[..self.keys.len()].iter().zip(self.keys) {
             // With group_by_use_nulls too, a total's key is the default of the key's own type.
-            let own = pumphouse_storage::block::default_value(&key.data_type());
+            let own = match key.data_type() {
+                DataType::Date32 => Value::Int(0),
+                other => pumphouse_storage::block::default_value(&other),
+            };
             let column = match Column::constant(data_type.clone(), &own, 1) {
                 Ok(column) => column,
                 Err(_) => Column::default_values(data_type.clone(), 1),
@@ -382,7 +385,7 @@ impl AggregateNode<'_> {
         for ((name, data_type), key) in self.schema.iter().zip(keys) {
             let column = match key {
                 Some(key) => Column { data_type: data_type.clone(), ..key },
-                None => Column::default_values(data_type.clone(), rows),
+                None => Column::filler_values(data_type.clone(), rows),
             };
             block.push(name.clone(), column);
         }

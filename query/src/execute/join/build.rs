@@ -206,7 +206,7 @@ fn with_default_row(block: Block, schema: &[(String, DataType)]) -> Result<Block
     let mut out = Block::of_rows(block.rows() + 1);
     for ((name, data_type), column) in schema.iter().zip(block.columns) {
         let column = Column { data_type: data_type.clone(), array: column.array };
-        let default = Column::default_values(data_type.clone(), 1);
+        let default = Column::filler_values(data_type.clone(), 1);
         out.push(name.clone(), Column::concat(&[column, default])?);
     }
     Ok(out)

@@ -96,7 +96,7 @@ impl Probe<'_> {
         let indices = UInt32Array::from(rows.to_vec());
         let mut columns: Vec<Column> = self.schema[..left]
             .iter()
-            .map(|(_, t)| Column::default_values(t.clone(), rows.len()))
+            .map(|(_, t)| Column::filler_values(t.clone(), rows.len()))
             .collect();
         columns.extend(self.build.block.columns.iter().map(|c| c.take(&indices)));
         block_of(self.schema, columns, rows.len())

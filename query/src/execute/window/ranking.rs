@@ -117,7 +117,7 @@ fn neighbour(
     let values = as_result(&arguments[0], function, env)?;
     let default = match arguments.get(2) {
         Some(default) => as_result(default, function, env)?,
-        None => Column::default_values(function.data_type.clone(), rows),
+        None => Column::filler_values(function.data_type.clone(), rows),
     };
     let (back, framed) = (name.starts_with("lag"), name.ends_with("InFrame"));
     let places = (0..rows)
@@ -149,7 +149,7 @@ fn nth_value(
 ) -> Result<Column> {
     let rows = layout.rows();
     let values = as_result(&arguments[0], function, env)?;
-    let default = Column::default_values(function.data_type.clone(), rows);
+    let default = Column::filler_values(function.data_type.clone(), rows);
     let places = (0..rows)
         .map(|row| {
             let n = arguments[1].value(row).as_u64().filter(|n| *n > 0).ok_or_else(|| {

@@ -94,6 +94,9 @@ enum Place {
 impl Printer {
     /// An expression with its alias.
     pub(super) fn expr(&mut self, expr: &Expr) {
+        if self.names {
+            return self.word(&crate::sql::column_name(expr));
+        }
         self.placed(expr, Place::Free);
     }
 

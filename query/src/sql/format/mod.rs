@@ -12,7 +12,7 @@ mod query;
 mod quote;
 mod statement;
 
-use super::ast::{AlterCommand, Expr, IndexDecl, Query, Statement};
+use super::ast::{AlterCommand, Expr, IndexDecl, Query, Statement, WindowSpec};
 use super::parser::ParsedStatement;
 
 pub use expr::literal_value;
@@ -54,6 +54,18 @@ pub fn expr(expr: &Expr) -> String {
     printer.out
 }
 
+/// ` OVER (…)` as it stands in a column's name.
+pub(super) fn over_in_name(over: &WindowSpec) -> String {
+    let mut printer = Printer::new(false);
+    printer.names = true;
+    printer.word(" OVER ");
+    match over {
+        WindowSpec::Named(window) => printer.name(window),
+        WindowSpec::Inline(window) => printer.window(window),
+    }
+    printer.out
+}
+
 /// `name expr TYPE t GRANULARITY n`, as it stands behind INDEX.
 pub fn index_body(index: &IndexDecl) -> String {
     let mut printer = Printer::new(false);
@@ -75,13 +87,22 @@ struct Printer {
     indent: usize,
     /// Which item of its list is being printed: a lambda that is not the first gets parentheses.
     list_index: usize,
+    /// Expressions are printed as result columns are called: a window in a column's name.
+    names: bool,
     /// Inside a projection, where ORDER BY is a key and has no directions.
     projection: bool,
 }
 
 impl Printer {
     fn new(pretty: bool) -> Printer {
-        Printer { out: String::new(), pretty, indent: 0, list_index: 0, projection: false }
+        Printer {
+            out: String::new(),
+            pretty,
+            indent: 0,
+            list_index: 0,
+            names: false,
+            projection: false,
+        }
     }
 
     fn word(&mut self, text: &str) {
