@@ -145,8 +145,8 @@ fn binary_type(op: Op, a: &Args) -> Result<DataType> {
     if let Some(result) = date_modulo_type(op, l, r) {
         return Ok(result);
     }
-    let whole = |t: &DataType| t.is_integer() || is_address(t);
-    if (is_address(l) && whole(r)) || (is_address(r) && whole(l)) {
+    // Addresses of both kinds do not meet.
+    if (is_address(l) && (r.is_integer() || l == r)) || (is_address(r) && l.is_integer()) {
         return number_type(op, &as_number(l), &as_number(r)).ok_or_else(|| a.illegal_pair());
     }
     if let Some(result) = clock::arithmetic_type(op, a)? {
