@@ -80,6 +80,30 @@ def hits(page):
     page += ["", "`ties` and `open`: rows differ only where the query's order leaves them open. To reproduce: `python3 benches/hits/run.py`.", ""]
 
 
+def joins(page):
+    record = last("joins", lambda r: r["queries"] == 35 and not r.get("settings"))
+    if record is None:
+        return
+    sets = record.get("geomean_by_set", {})
+    page += ["## joins: TPC-H and the Star Schema Benchmark", "",
+             f"Scale factor {record['scale']}, codec {record['codec']}, two threads each, warm, the fastest of {record['tries']} tries; queries as the benchmarks word them. "
+             f"Commit `{record.get('commit', '')}`, {record.get('date', '')}.", "",
+             f"- Geometric mean of our time to the *better* peer's (both + 10 ms): **{record['geomean_vs_best']}** (TPC-H {sets.get('tpch', '?')}, SSB {sets.get('ssb', '?')}); "
+             f"as fast or faster in {record['wins']} of {record['queries']}; the worst query {record['worst']}.",
+             "- Answers that differ from a peer's: " + (", ".join(record["different"]) or "none") + ".", "",
+             "| Query | Pumphouse ms | ClickHouse ms | DuckDB ms | to the better | peak MB | answer |", "|---|---|---|---|---|---|---|"]
+    for t in record["times"]:
+        peak = " / ".join(str(t["peak_mb"].get(name, "")) for name in COLOURS)
+        page.append(f"| {t['q']} | {t.get('pumphouse')} | {t.get('chdb')} | {t.get('duckdb')} | {t.get('ratio')} | {peak} | {t.get('answer', '')} |")
+    limited = last("joins", lambda r: r.get("settings"))
+    if limited:
+        failed = [t["q"] for t in limited["times"] if t.get("pumphouse") is None]
+        peak = max(t["peak_mb"]["pumphouse"] for t in limited["times"])
+        page += ["", f"With {limited['settings']}: {len(limited['times']) - len(failed)} of {len(limited['times'])} queries finish"
+                 + (f" (not: {', '.join(failed)})" if failed else "") + f"; the process has at most {peak} MB."]
+    page += ["", "To reproduce: `python3 benches/joins/run.py`.", ""]
+
+
 def kafka(page):
     record = last("kafka")
     if record is None:
@@ -154,7 +178,7 @@ def main():
     os.makedirs(PICTURES, exist_ok=True)
     page = ["# Benchmarks", "", "Written by `benches/report.py` from `benches/results/*.jsonl`; what each bench does stands in `benches/README.md`.",
             "All on one machine of two shared, noisy cores: look at ratios, not at milliseconds.", ""]
-    for section in (hits, kafka, load, steady, serve, course):
+    for section in (hits, joins, kafka, load, steady, serve, course):
         section(page)
     open(os.path.join(ROOT, "docs", "benchmarks.md"), "w").write("\n".join(page).rstrip() + "\n")
 

@@ -8,6 +8,7 @@ mod harness;
 
 mod async_insert;
 mod bad_messages;
+mod benches;
 mod browser;
 mod client_command;
 mod clients;
