@@ -11,6 +11,7 @@ use pumphouse_storage::types::TimeZone;
 
 use crate::catalog::{TemporaryTable, TemporaryTables};
 use crate::error::{Error, Result, codes};
+use crate::spill::QuerySpill;
 
 /// Names of projections that are remembered of a query.
 const PROJECTIONS_MAX: usize = 100;
@@ -63,6 +64,8 @@ pub struct QueryContext {
     /// Tables without a database, the query's own before its session's.
     pub temporary: Vec<Arc<TemporaryTables>>,
     projections: Mutex<BTreeSet<String>>,
+    /// Where operators may put what does not fit into memory.
+    pub spill: Option<Arc<QuerySpill>>,
 }
 
 impl QueryContext {
@@ -83,6 +86,7 @@ impl QueryContext {
             progress: Progress::default(),
             temporary: vec![],
             projections: Mutex::default(),
+            spill: None,
         }
     }
 
@@ -198,6 +202,16 @@ impl MemoryTracker {
         let mut guard = MemoryGuard { tracker: self.clone(), bytes: 0 };
         guard.grow_to(bytes)?;
         Ok(guard)
+    }
+
+    /// The least limit of this account and those above it.
+    pub fn limit_bytes(&self) -> Option<u64> {
+        let own = (self.bytes_max < i64::MAX).then_some(self.bytes_max as u64);
+        let above = self.parent.as_ref().and_then(|parent| parent.limit_bytes());
+        match (own, above) {
+            (Some(own), Some(above)) => Some(own.min(above)),
+            (own, above) => own.or(above),
+        }
     }
 
     pub fn used_bytes(&self) -> u64 {

@@ -19,6 +19,7 @@ pub mod functions;
 pub mod optimize;
 pub mod plan;
 pub mod run_time;
+pub mod spill;
 pub mod sql;
 pub mod text;
 

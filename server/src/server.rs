@@ -11,6 +11,7 @@ use pumphouse_query::Result;
 use pumphouse_query::bind::SqlExpressions;
 use pumphouse_query::catalog::{ExtraTables, StoreCatalog};
 use pumphouse_query::context::MemoryTracker;
+use pumphouse_query::spill::SpillSpace;
 use pumphouse_storage::Store;
 use pumphouse_storage::clock::{Clock, SystemClock};
 use pumphouse_storage::disk::RealDisk;
@@ -61,6 +62,8 @@ pub struct Server {
     pub processes: Arc<Processes>,
     pub sessions: Arc<Sessions>,
     pub memory: Arc<MemoryTracker>,
+    /// Temporary files of queries.
+    pub spill: Arc<SpillSpace>,
     pub started: Instant,
     pub stopping: AtomicBool,
     system_tables: Arc<SystemTables>,
@@ -73,7 +76,7 @@ impl Server {
         let disk = Arc::new(RealDisk::open(&config.data_dir)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let store = Store::open(StoreOptions {
-            disk,
+            disk: disk.clone(),
             clock: clock.clone(),
             compiler: Arc::new(SqlExpressions),
             config: StoreConfig {
@@ -90,6 +93,7 @@ impl Server {
         }));
         pumphouse_ingest::format::schema_files::set_folder(&config.format_schemas_dir());
         pumphouse_ingest::kafka::macros::set_macros(config.macros.clone());
+        let spill = SpillSpace::open(disk)?;
         create_default_database(&store)?;
         forget_memory_tables(&store)?;
         let memory = MemoryTracker::new(config.server_memory_bytes());
@@ -144,6 +148,7 @@ impl Server {
             merges,
             mutations,
             memory,
+            spill,
             system_tables: system_tables.clone(),
         });
         system_tables.attach(&server);

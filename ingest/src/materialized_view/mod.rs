@@ -285,6 +285,7 @@ fn view_context(ctx: &Arc<QueryContext>, database: &str) -> Arc<QueryContext> {
     view.time_zone = ctx.time_zone;
     view.deadline = ctx.deadline;
     view.memory = ctx.memory.clone();
+    view.spill = ctx.spill.clone();
     Arc::new(view)
 }
 

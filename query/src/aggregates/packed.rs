@@ -168,6 +168,24 @@ impl Packed {
         })
     }
 
+    /// Writes a state of at least one row as the function's accumulator does.
+    pub fn write(self, (state, count): (u64, u64), out: &mut Vec<u8>) {
+        match self {
+            Packed::Count => wire::write_varint(count, out),
+            Packed::Sum(_) => out.extend_from_slice(&state.to_le_bytes()),
+            Packed::Average(..) => {
+                out.extend_from_slice(&state.to_le_bytes());
+                wire::write_varint(count, out);
+            }
+            Packed::Min(number, bytes) | Packed::Max(number, bytes) => {
+                let flip = if number == Number::Signed { SIGN } else { 0 };
+                let word = (state ^ flip).to_le_bytes();
+                out.push(1);
+                out.extend_from_slice(&word[..(bytes as usize).min(8)]);
+            }
+        }
+    }
+
     /// The results of `rows` (`width` words each, state and count at these places), as the bytes of an
     /// array.
     pub fn finish(self, rows: &[u64], width: usize, (at, count_at): (usize, usize)) -> Buffer {

@@ -387,6 +387,8 @@ impl Stage {
             asof: None,
             residual: crate::optimize::shape::conjunction(residual),
             use_nulls: true,
+            unread: vec![],
+            filters: vec![],
         }));
         self.plan = Plan { node, schema };
         Ok(self)

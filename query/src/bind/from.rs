@@ -64,10 +64,20 @@ impl Binder<'_> {
             TableExpr::Function { name, arguments, alias, final_, .. } => {
                 self.table_function(name, arguments, alias.clone(), *final_, scope)
             }
-            TableExpr::Subquery { query, alias, .. } => {
+            TableExpr::Subquery { query, alias, columns, .. } => {
                 let plan = self.query(query, Some(scope))?;
+                if !columns.is_empty() && columns.len() != plan.schema.len() {
+                    return Err(Error::new(
+                        codes::BAD_ARGUMENTS,
+                        format!(
+                            "Number of aliases does not match number of projection columns. Expected {}, got {}.",
+                            plan.schema.len(),
+                            columns.len()
+                        ),
+                    ));
+                }
                 let label = Label { alias: alias.clone(), database: None, name: None };
-                Ok(self.source_of_plan(plan, label, &[]))
+                Ok(self.source_of_plan(plan, label, columns))
             }
             TableExpr::Join(join) => self.join(join, scope),
             TableExpr::ArrayJoin { input, join } => self.inner_array_join(input, join, scope),

@@ -340,6 +340,8 @@ impl Binder<'_> {
             asof,
             residual,
             use_nulls,
+            unread: vec![],
+            filters: vec![],
         }));
         let joins = left.joins + right.joins + 1;
         let plan = Plan { node, schema };

@@ -11,6 +11,7 @@
 pub(crate) mod expression;
 pub(crate) mod key_table;
 pub(crate) mod row_codec;
+pub(crate) mod runtime_filter;
 pub(crate) mod sort_key;
 
 mod aggregate;
@@ -29,9 +30,10 @@ pub(crate) mod prewhere;
 mod scan;
 mod set;
 mod set_operation;
-mod sort;
+pub(crate) mod sort;
+mod sort_spill;
 #[cfg(test)]
-mod sql_tests;
+pub(crate) mod sql_tests;
 mod subquery;
 mod top;
 mod transform;

@@ -11,6 +11,7 @@ use pumphouse_storage::scan::Wanted;
 use pumphouse_storage::{Block, Column, DataType};
 
 use super::expression::{evaluate_mask, mark_columns, renumber, walk};
+use super::runtime_filter::is_runtime_filter;
 use super::top::TopHint;
 use crate::catalog::MorselSource;
 use crate::context::QueryContext;
@@ -470,7 +471,8 @@ pub(crate) fn never_fails(part: &BoundExpr) -> bool {
             // Of a text, toDate and its kin may fail.
             let of_text = function.name().starts_with("to")
                 && arguments.iter().any(|a| !a.data_type().inner().is_date_or_time());
-            safe &= SAFE.contains(&function.name()) && !of_text;
+            let name = function.name();
+            safe &= (SAFE.contains(&name) && !of_text) || is_runtime_filter(name);
         }
     });
     safe

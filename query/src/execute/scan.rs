@@ -320,6 +320,7 @@ pub(super) fn known_conditions(
         // What is not the source's own column is the size of one.
         ordered.push(found.unwrap_or_else(|| (name.clone(), DataType::UInt64)));
     }
+    all.extend(hints.filters.iter().filter_map(|(column, filter)| filter.condition(column)));
     for part in &hints.late_sets {
         if let BoundExpr::InSet { set, .. } = part
             && let Some(rows) = super::set::values(set)

@@ -2,7 +2,8 @@
 //! are merged, large ones in ranges on all threads, and emitted in order.
 //!
 //! With a limit only the best rows are kept: when a thread holds a few times as many it sorts and
-//! cuts, and later rows that cannot come before the worst kept one are dropped on arrival.
+//! cuts, and later rows that cannot come before the worst kept one are dropped on arrival. Runs that do
+//! not fit into memory go to disk (`sort_spill`).
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -11,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arrow_array::{Array, UInt32Array};
 use parking_lot::Mutex;
-use pumphouse_storage::{Block, Column};
+use pumphouse_storage::{Block, Column, DataType};
 
 use super::aggregate::BestGroups;
 use super::expression::evaluate;
@@ -21,12 +22,14 @@ use super::pipeline::{
     for_each_index,
 };
 use super::sort_key::{KeyOrder, SortEncoder, SortKeys};
+use super::sort_spill::{Merged, write_run};
 use super::top::TopHint;
 use super::{CountsBeforeLimit, Env, drive};
 use crate::context::MemoryGuard;
 use crate::error::{Error, Result, codes};
 use crate::optimize::read_in_order::FirstGroups;
 use crate::plan::{BoundExpr, Plan, SortKey};
+use crate::spill::{SpillFile, Threshold, external_sort};
 
 /// The encoder of these sort keys.
 pub(super) fn encoder_of(keys: &[SortKey]) -> SortEncoder {
@@ -42,7 +45,7 @@ pub(super) fn encoder_of(keys: &[SortKey]) -> SortEncoder {
 }
 
 /// Bytes of the rows that `block` shows, also if it is a slice of something larger.
-pub(super) fn block_bytes(block: &Block) -> usize {
+pub(crate) fn block_bytes(block: &Block) -> usize {
     let bytes = |c: &Column| c.array.to_data().get_slice_memory_size().unwrap_or(0);
     block.columns.iter().map(bytes).sum()
 }
@@ -60,11 +63,20 @@ pub(super) fn drive_sort(
     let keep = if fills { None } else { limit.and_then(|l| usize::try_from(l).ok()) };
     let exprs: Vec<&BoundExpr> = keys.iter().map(|k| &k.expr).collect();
     let top = keep.and_then(|_| TopHint::of(input, keys)).map(Arc::new);
-    let runs = Mutex::new(vec![]);
     let counts = env.counts == CountsBeforeLimit::NextSort;
     let env = &Env { counts: CountsBeforeLimit::Nobody, ..env.clone() };
-    let sorter =
-        Sorter { counts, env, encoder: encoder_of(keys), exprs, keep, top: top.clone(), runs };
+    let sorter = Sorter {
+        counts,
+        env,
+        encoder: encoder_of(keys),
+        exprs,
+        keep,
+        top: top.clone(),
+        runs: Mutex::new(vec![]),
+        external: external_sort(&env.ctx),
+        schema: &input.schema,
+        spilled: Mutex::new(vec![]),
+    };
     let best = keep.and_then(|keep| BestGroups::of(input, keys, keep)).map(Arc::new);
     let first = FirstGroups::of(input, keys, limit.filter(|_| !fills), &env.ctx).map(Arc::new);
     let below = Env { top: top.clone(), best: best.clone(), first, ..env.clone() };
@@ -72,7 +84,19 @@ pub(super) fn drive_sort(
     if let Some(best) = best.filter(|_| counts) {
         sorter.count(best.left_out());
     }
-    let runs = sorter.runs.into_inner();
+    let spilled = std::mem::take(&mut *sorter.spilled.lock());
+    let runs = std::mem::take(&mut *sorter.runs.lock());
+    if !spilled.is_empty() {
+        let merged = Merged::new(&sorter, runs, &spilled)?.take_rows(keep);
+        let morsels = if fills {
+            let sorted = merged.collect::<Result<Vec<_>>>()?;
+            let filled = fill_in(sorted, keys, &input.schema, env)?;
+            emit_in_order(&env.ctx, filled.into_iter().map(Ok), base, consumer)?
+        } else {
+            emit_in_order(&env.ctx, merged, base, consumer)?
+        };
+        return Ok(Driven { morsels, totals });
+    }
     let (runs, guards): (Vec<Run>, Vec<MemoryGuard>) = runs.into_iter().unzip();
     let merge = Merge::new(&runs);
     let rows: usize = runs.iter().map(|r| r.order.len()).sum();
@@ -89,16 +113,21 @@ pub(super) fn drive_sort(
     Ok(Driven { morsels, totals })
 }
 
-struct Sorter<'a> {
+pub(super) struct Sorter<'a> {
     /// The rows that arrive are those before the outermost LIMIT.
     counts: bool,
-    env: &'a Env,
+    pub env: &'a Env,
     encoder: SortEncoder,
     exprs: Vec<&'a BoundExpr>,
     keep: Option<usize>,
     /// The scan below, which can leave out what comes after the worst row kept.
     top: Option<Arc<TopHint>>,
     runs: Mutex<Vec<(Run, MemoryGuard)>>,
+    /// When a thread's run goes to disk.
+    external: Option<Threshold>,
+    pub schema: &'a [(String, DataType)],
+    /// Sorted runs on disk.
+    spilled: Mutex<Vec<SpillFile>>,
 }
 
 impl Sorter<'_> {
@@ -108,7 +137,7 @@ impl Sorter<'_> {
         }
     }
 
-    fn keys_of(&self, block: &Block) -> Result<SortKeys> {
+    pub fn keys_of(&self, block: &Block) -> Result<SortKeys> {
         let columns = self
             .exprs
             .iter()
@@ -138,13 +167,13 @@ const COARSE_ROWS: usize = 4096;
 /// Blocks, the keys of all their rows, and (once sorted) the order.
 #[derive(Default)]
 pub(super) struct Run {
-    blocks: Vec<Block>,
+    pub blocks: Vec<Block>,
     /// Number of the first row of each block.
     starts: Vec<usize>,
     /// The block of every 4096th row, to find a row's block without a search.
     coarse: Vec<u32>,
     keys: Option<SortKeys>,
-    order: Vec<u32>,
+    pub order: Vec<u32>,
 }
 
 impl Run {
@@ -169,7 +198,7 @@ impl Run {
     }
 
     /// Block and row of row number `row`.
-    fn place(&self, row: u32) -> (usize, usize) {
+    pub fn place(&self, row: u32) -> (usize, usize) {
         let row = row as usize;
         let mut block = self.coarse[row / COARSE_ROWS] as usize;
         while self.starts.get(block + 1).is_some_and(|next| *next <= row) {
@@ -191,8 +220,29 @@ struct SortWorker<'a> {
 impl SortWorker<'_> {
     fn reserve(&mut self) -> Result<()> {
         let keys = self.run.keys.as_ref().map_or(0, SortKeys::memory_bytes);
+        let env = self.shared.env;
+        if let Some(external) = self.shared.external
+            && external.is_passed((self.bytes + keys) * env.threads, &env.ctx)
+        {
+            return self.spill();
+        }
         match &mut self.guard {
             Some(guard) => guard.grow_to(self.bytes + keys),
+            None => Ok(()),
+        }
+    }
+
+    /// Sorts the rows and writes them out.
+    fn spill(&mut self) -> Result<()> {
+        self.run.sort(self.shared.keep);
+        let run = std::mem::take(&mut self.run);
+        if !run.order.is_empty() {
+            let file = write_run(&run, &self.shared.env.ctx)?;
+            self.shared.spilled.lock().push(file);
+        }
+        self.bytes = 0;
+        match &mut self.guard {
+            Some(guard) => guard.grow_to(0),
             None => Ok(()),
         }
     }

@@ -204,8 +204,8 @@ fn prune_join(mut join: JoinNode, needed: &[bool]) -> (Plan, Places) {
         mark(r, &mut right);
     }
     let types: Vec<DataType> = join_types(&join);
-    let (new_left, left_places) = prune(take(&mut join.left), &left);
-    let (new_right, right_places) = prune(take(&mut join.right), &right);
+    let (new_left, left_places) = narrow(take(&mut join.left), &left);
+    let (new_right, right_places) = narrow(take(&mut join.right), &right);
     let offset = new_left.schema.len();
     join.left_keys.iter_mut().for_each(|k| renumber_by(k, &left_places));
     join.right_keys.iter_mut().for_each(|k| renumber_by(k, &right_places));
@@ -226,7 +226,40 @@ fn prune_join(mut join: JoinNode, needed: &[bool]) -> (Plan, Places) {
     }
     join.left = new_left;
     join.right = new_right;
+    join.unread = vec![false; schema.len()];
+    for (old, new) in places.iter().enumerate() {
+        if let Some(new) = new
+            && !keep[old]
+        {
+            join.unread[*new] = true;
+        }
+    }
     (Plan { node: PlanNode::Join(Box::new(join)), schema }, places)
+}
+
+/// The plan without columns that are not needed, even where that takes a projection: a join would move
+/// them about.
+fn narrow(plan: Plan, needed: &[bool]) -> (Plan, Places) {
+    let (plan, places) = prune(plan, needed);
+    let wanted: Vec<Option<usize>> =
+        places.iter().zip(needed).map(|(place, needed)| place.filter(|_| *needed)).collect();
+    let kept: Vec<usize> = wanted.iter().flatten().copied().collect();
+    if kept.len() == plan.schema.len() || kept.is_empty() {
+        return (plan, places);
+    }
+    let exprs = kept.iter().map(|i| column(*i, &plan.schema[*i].1)).collect();
+    let schema = kept.iter().map(|i| plan.schema[*i].clone()).collect();
+    let mut next = 0;
+    let places = wanted
+        .iter()
+        .map(|place| {
+            place.map(|_| {
+                next += 1;
+                next - 1
+            })
+        })
+        .collect();
+    (Plan { node: PlanNode::Project { input: Box::new(plan), exprs }, schema }, places)
 }
 
 /// Output types of a join's columns.

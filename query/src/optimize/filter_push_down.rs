@@ -10,6 +10,11 @@ pub fn apply(plan: Plan) -> Plan {
     push(plan, vec![])
 }
 
+/// `plan` filtered by `parts` (over its output), as far down as they go.
+pub fn pushed(plan: Plan, parts: Vec<BoundExpr>) -> Plan {
+    push(plan, parts)
+}
+
 /// `plan` filtered by `parts` (over its output), with all filters moved down.
 fn push(mut plan: Plan, parts: Vec<BoundExpr>) -> Plan {
     let (stay, parts): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_volatile);

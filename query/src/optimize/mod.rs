@@ -6,6 +6,7 @@
 //! (`projections` asks how much there would be to read).
 
 mod arithmetic_sum;
+mod cardinality;
 mod column_pruning;
 mod common_subexpressions;
 mod constant_filter;
@@ -13,15 +14,19 @@ mod filter_push_down;
 mod group_keys;
 mod group_limit;
 mod join_order;
+mod join_tree;
 mod json_paths;
 mod monotonic;
+mod or_parts;
 pub(crate) mod predicate;
 pub(crate) mod prewhere;
 mod project_merge;
 mod projections;
 pub(crate) mod read_in_order;
+mod runtime_filters;
 pub(crate) mod scan_conditions;
 pub(crate) mod scan_outputs;
+mod semi_join;
 pub(crate) mod shape;
 #[cfg(test)]
 mod tests;
@@ -36,8 +41,11 @@ type Rule = fn(Plan) -> Plan;
 
 /// The rules in order, up to those that need the query's surroundings.
 const RULES: &[(&str, Rule)] = &[
+    ("or_parts", or_parts::apply),
     ("filter_push_down", filter_push_down::apply),
     ("constant_filter", constant_filter::apply),
+    ("semi_join", semi_join::apply),
+    ("join_tree", join_tree::apply),
     ("project_merge", project_merge::apply),
     ("arithmetic_sum", arithmetic_sum::apply),
     ("group_keys", group_keys::apply),
@@ -69,6 +77,9 @@ pub fn optimize_in(plan: Plan, ctx: &QueryContext) -> Result<Plan> {
     plan = scan_conditions::apply(plan, ctx);
     if ctx.settings.bool("optimize_move_to_prewhere", true) {
         plan = prewhere::apply(plan);
+        if ctx.settings.bool("enable_join_runtime_filters", true) {
+            plan = runtime_filters::apply(plan);
+        }
     }
     Ok(scan_outputs::apply(plan))
 }

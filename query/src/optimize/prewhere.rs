@@ -11,6 +11,7 @@ use crate::plan::{BoundExpr, Plan, PlanNode};
 use super::bottom_up;
 use super::shape::*;
 use crate::execute::prewhere::never_fails;
+use crate::execute::runtime_filter::is_runtime_filter;
 
 /// Columns of up to so many bytes a row are cheap.
 const CHEAP_BYTES: u32 = 8;
@@ -99,6 +100,7 @@ fn selectivity(part: &BoundExpr) -> f64 {
             "isNotNull" => 0.8,
             "or" => arguments.iter().map(selectivity).sum::<f64>().min(1.0),
             "not" => 0.7,
+            name if is_runtime_filter(name) => 0.3,
             _ => 0.5,
         },
         _ => 0.5,

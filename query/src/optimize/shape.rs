@@ -226,6 +226,17 @@ pub fn conjunction(mut parts: Vec<BoundExpr>) -> Option<BoundExpr> {
     Some(BoundExpr::Call { function, arguments: parts, data_type })
 }
 
+/// Any of `parts` under one OR; None if there are none.
+pub fn disjunction(mut parts: Vec<BoundExpr>) -> Option<BoundExpr> {
+    if parts.len() < 2 {
+        return parts.pop();
+    }
+    let function = crate::functions::lookup("or")?;
+    let nullable = parts.iter().any(|p| p.data_type().is_nullable());
+    let data_type = if nullable { DataType::nullable(DataType::UInt8) } else { DataType::UInt8 };
+    Some(BoundExpr::Call { function, arguments: parts, data_type })
+}
+
 /// `input` filtered by all of `parts`.
 pub fn filtered(input: Plan, parts: Vec<BoundExpr>) -> Plan {
     match conjunction(parts) {

@@ -10,6 +10,7 @@ use pumphouse_storage::{Block, DataType, Value};
 
 use crate::aggregates::AggregateFunction;
 use crate::catalog::{MorselSource, TableSource};
+use crate::execute::runtime_filter::RuntimeFilter;
 use crate::functions::ScalarFunction;
 
 /// An expression over the columns of one input.
@@ -147,6 +148,8 @@ pub struct ScanHints {
     /// The scan to read from, if it is open already. The last column of the schema is then not one
     /// of the source: it says where the row lies (morsel and row in it).
     pub opened: Option<Arc<dyn MorselSource>>,
+    /// Columns whose values joins above will want to be among those of their other side.
+    pub filters: Vec<(String, Arc<RuntimeFilter>)>,
 }
 
 pub enum PlanNode {
@@ -254,6 +257,10 @@ pub struct JoinNode {
     pub residual: Option<BoundExpr>,
     /// Unmatched sides become NULL (join_use_nulls = 1) instead of defaults.
     pub use_nulls: bool,
+    /// Output columns that nobody above looks at: any values will do. Empty: none.
+    pub unread: Vec<bool>,
+    /// Filled from the values of these right keys, for scans on the left side.
+    pub filters: Vec<(usize, Arc<RuntimeFilter>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -255,6 +255,8 @@ pub enum TableExpr {
     Subquery {
         query: Box<Query>,
         alias: Option<String>,
+        /// `AS t (a, b)`: names of the query's columns.
+        columns: Vec<String>,
         final_: bool,
     },
     Join(Box<Join>),

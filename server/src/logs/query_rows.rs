@@ -77,6 +77,13 @@ pub(super) fn running(logs: &SystemLogs, server: &Server) {
     }
 }
 
+/// What the query counted, as far as it happened.
+fn profile_events(context: &QueryContext) -> Value {
+    let events = context.spill.iter().flat_map(|spill| spill.counters.events());
+    let counted = events.filter(|(_, count)| *count > 0);
+    Value::Map(counted.map(|(name, count)| (text(name), number(count))).collect())
+}
+
 /// The row of `entry`.
 pub fn query_row(
     end: QueryEnd,
@@ -124,6 +131,7 @@ pub fn query_row(
             ("result_bytes", number(entry.result_bytes)),
             ("memory_usage", number(entry.memory_bytes)),
             ("projections", texts(context.projections().iter())),
+            ("ProfileEvents", profile_events(context)),
             ("exception_code", Value::Int(entry.exception_code.into())),
             ("exception", text(&entry.exception)),
         ]);

@@ -166,6 +166,7 @@ pub fn execute(
             let now_us = server.clock.now_us();
             let mut context = QueryContext::new(request.query_id.clone(), now_us, 0);
             context.user = request.user.clone();
+            context.spill = Some(server.spill.of_query(&request.user));
             context.settings = request.settings.clone();
             server.processes.refused(&context, text, &request.origin, &e);
             return Err(e);

@@ -189,6 +189,10 @@ pub fn event_values(server: &Server) -> Vec<(&'static str, u64, &'static str)> {
         ("ScrubbedBytes", load(&scrub.bytes), "Bytes checked by the background scrub"),
         ("ScrubDamagedParts", load(&scrub.damaged), "Damaged parts that the scrub found"),
     ]);
+    let spilled = server.spill.total.events().into_iter();
+    list.extend(
+        spilled.map(|(name, value)| (name, value, "What operators wrote to temporary files")),
+    );
     list
 }
 

@@ -159,6 +159,25 @@ impl Table {
         Ok(())
     }
 
+    /// Adds groups with serialized states.
+    pub fn add_states(
+        &mut self,
+        keys: &[Column],
+        states: &[Column],
+        rows: usize,
+        groups: &mut Vec<u32>,
+    ) -> Result<()> {
+        if let Some(table) = &mut self.keys {
+            table.insert(keys, rows, groups)?;
+        }
+        let count = self.groups();
+        for (mine, states) in self.states.iter_mut().zip(states) {
+            mine.resize(count);
+            mine.merge_serialized(groups, states)?;
+        }
+        Ok(())
+    }
+
     pub fn merge_all(&mut self, other: &Table, groups: &mut Vec<u32>) -> Result<()> {
         let rows: Vec<u32> = (0..other.groups() as u32).collect();
         self.merge(other, &rows, groups)
@@ -383,6 +402,11 @@ impl Local {
             + self.scattered_bytes
             + self.other_bytes
             + self.scatter.as_ref().map_or(0, Scatter::memory_bytes)
+    }
+
+    /// Whether rows were packed and scattered.
+    pub fn is_scattered(&self) -> bool {
+        self.scatter.is_some()
     }
 
     /// The only table, if there is but one and it is small enough to be merged as a whole.

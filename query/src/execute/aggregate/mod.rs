@@ -13,6 +13,7 @@ mod in_order;
 mod local;
 mod pairs;
 mod radix;
+mod spilled;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +33,7 @@ use crate::aggregates::Accumulator;
 use crate::context::MemoryGuard;
 use crate::error::Result;
 use crate::plan::{BoundAggregate, BoundExpr, Plan, PlanNode};
+use crate::spill::{SpilledPartitions, Threshold, external_group_by};
 
 /// From so many groups on tables are merged in partitions.
 const PARTITIONED_GROUPS_MIN: usize = 1 << 15;
@@ -156,9 +158,24 @@ impl AggregateNode<'_> {
     ) -> Result<Driven> {
         let Collect { sets, done, .. } = collected;
         let mut threads = done.into_inner();
+        let shared = Collect { node: self, env, sets, done: Mutex::new(vec![]) };
         let totals = self.with_totals.then(|| Mutex::new(self.accumulators()));
         let mut morsels = 0;
-        for (i, set) in sets.iter().enumerate() {
+        for (i, set) in shared.sets.iter().enumerate() {
+            let totals = totals.as_ref().filter(|_| i == 0);
+            if threads.iter().any(|share| share.spilled[i].is_some()) {
+                let mut spilled = vec![];
+                for share in &mut threads {
+                    let mut own = share.spilled[i].take();
+                    if let Some((local, _guard)) = std::mem::take(&mut share.sets[i]) {
+                        shared.spill(set, local, &mut own)?;
+                    }
+                    spilled.extend(own);
+                }
+                morsels +=
+                    self.emit_spilled(set, spilled, env, base + morsels, consumer, totals)?;
+                continue;
+            }
             let (mut locals, mut guards) = (vec![], vec![]);
             for share in &mut threads {
                 let (local, guard) = std::mem::take(&mut share.sets[i]).expect("taken once");
@@ -168,7 +185,6 @@ impl AggregateNode<'_> {
             if locals.is_empty() {
                 locals.push(Local::new(self.table(set)));
             }
-            let totals = totals.as_ref().filter(|_| i == 0);
             morsels += self.emit(set, locals, env, base + morsels, consumer, totals)?;
             drop(guards);
         }
@@ -466,6 +482,8 @@ struct Collect<'a> {
 /// What one thread hands over: its tables, one per set, with the memory they hold.
 struct Share {
     sets: Vec<Option<(Local, MemoryGuard)>>,
+    /// What of each set is on disk.
+    spilled: Vec<Option<SpilledPartitions>>,
 }
 
 impl Consumer for Collect<'_> {
@@ -475,13 +493,17 @@ impl Consumer for Collect<'_> {
             .iter()
             .map(|set| Ok((Local::new(self.node.table(set)), self.env.ctx.memory.reserve(0)?)))
             .collect::<Result<Vec<_>>>()?;
-        Ok(Box::new(CollectWorker { shared: self, sets, groups: vec![] }))
+        let spilled = self.sets.iter().map(|_| None).collect();
+        let external = external_group_by(&self.env.ctx);
+        Ok(Box::new(CollectWorker { shared: self, sets, spilled, external, groups: vec![] }))
     }
 }
 
 struct CollectWorker<'a> {
     shared: &'a Collect<'a>,
     sets: Vec<(Local, MemoryGuard)>,
+    spilled: Vec<Option<SpilledPartitions>>,
+    external: Option<Threshold>,
     groups: Vec<u32>,
 }
 
@@ -494,11 +516,21 @@ impl Worker for CollectWorker<'_> {
             .iter()
             .map(|a| coded::evaluate_all(&a.arguments, &block, ctx))
             .collect::<Result<Vec<_>>>()?;
-        for (set, (local, guard)) in self.shared.sets.iter().zip(&mut self.sets) {
+        let threads = self.shared.env.threads;
+        let places = self.sets.iter_mut().zip(&mut self.spilled);
+        for (set, ((local, guard), spilled)) in self.shared.sets.iter().zip(places) {
             let picked: Vec<Column> = set.keys.iter().map(|k| keys[*k].clone()).collect();
             let fresh = || node.table(set);
             let plan = set.radix.as_ref();
             local.update(&picked, &arguments, block.rows(), &mut self.groups, &fresh, plan)?;
+            let bytes = local.memory_bytes();
+            if let Some(external) = self.external
+                && !set.types.is_empty()
+                && external.is_passed(bytes * threads, ctx)
+            {
+                let full = std::mem::replace(local, Local::new(node.table(set)));
+                self.shared.spill(set, full, spilled)?;
+            }
             guard.grow_to(local.memory_bytes())?;
         }
         Ok(Flow::More)
@@ -506,7 +538,8 @@ impl Worker for CollectWorker<'_> {
 
     fn finish(&mut self) -> Result<()> {
         let sets = std::mem::take(&mut self.sets).into_iter().map(Some).collect();
-        self.shared.done.lock().push(Share { sets });
+        let spilled = std::mem::take(&mut self.spilled);
+        self.shared.done.lock().push(Share { sets, spilled });
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn are_packed(outer: &AggregateNode, collected: &Collect) -> bool {
     matches!(collected.sets.as_slice(), [set] if set.radix.is_some())
         && matches!(outer.sets().as_slice(), [set] if has_texts(set))
         && any_scattered()
+        && !collected.has_spilled()
 }
 
 /// Counts the pairs of `collected` by the keys of `outer`, which are the first of each pair, and pushes

@@ -1,33 +1,31 @@
-//! The right side of a join: all its rows in one block with a row of defaults behind them, and, for
-//! every key, the list of its rows (in order; for ASOF, by the inequality's value).
+//! The right side of a join: all its rows in one block, with a row of defaults behind them where left rows
+//! may stay alone, and the [`Index`] of its keys (for ASOF, rows of a key in the order of the
+//! inequality's value).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::{Array, BooleanArray};
 use pumphouse_storage::{Block, Column, DataType};
 
+use super::index::Index;
 use crate::context::MemoryGuard;
 use crate::error::Result;
+use crate::execute::Env;
 use crate::execute::expression::{evaluate, evaluate_all};
-use crate::execute::key_table::{ABSENT, KeyTable};
 use crate::execute::sort_key::{KeyOrder, SortEncoder, SortKeys};
-use crate::execute::{Env, gather};
 use crate::plan::JoinNode;
+use crate::sql::ast::{JoinKind, JoinStrictness};
 
 /// See the file's head.
 pub(super) struct Build {
-    /// The right rows, then one row of defaults (NULLs with join_use_nulls).
+    /// The right rows, then one row of defaults (NULLs with join_use_nulls) if [`keeps_left`].
     pub block: Block,
     pub rows: usize,
-    table: KeyTable,
-    key_types: Vec<DataType>,
-    /// `row_list[starts[key]..starts[key + 1]]`.
-    starts: Vec<u32>,
-    row_list: Vec<u32>,
-    /// Right rows that a left row was joined to.
-    pub used: Vec<AtomicBool>,
+    pub index: Index,
+    /// Right rows that a left row was joined to; empty if nobody asks.
+    used: Vec<AtomicBool>,
     /// Keys that gave their row away (ANY INNER, ANY RIGHT).
-    pub spent: Vec<AtomicBool>,
+    spent: Vec<AtomicBool>,
     pub asof: Option<Asof>,
     _memory: MemoryGuard,
 }
@@ -36,6 +34,25 @@ pub(super) struct Build {
 pub(super) struct Asof {
     pub encoder: SortEncoder,
     pub keys: SortKeys,
+}
+
+/// Whether right rows without a match are part of the result.
+pub(super) fn keeps_right(join: &JoinNode) -> bool {
+    use JoinStrictness::*;
+    match (join.kind, join.strictness) {
+        (JoinKind::Right, Semi) => false,
+        (JoinKind::Right | JoinKind::Full, _) => true,
+        _ => false,
+    }
+}
+
+/// Whether left rows without a match are part of the result.
+pub(super) fn keeps_left(join: &JoinNode) -> bool {
+    match (join.kind, join.strictness) {
+        (JoinKind::Left, JoinStrictness::Semi) => false,
+        (JoinKind::Left | JoinKind::Full, _) => true,
+        _ => false,
+    }
 }
 
 /// Types keys are compared in: NULL equals nothing, so it is not one of the values.
@@ -53,98 +70,96 @@ pub(super) fn rows_without_null(columns: &[Column], rows: usize) -> Option<Boole
 }
 
 impl Build {
-    pub fn new(join: &JoinNode, schema: &[(String, DataType)], env: &Env) -> Result<Build> {
-        let (gathered, _) = gather(&join.right, env)?;
+    /// Of the right side's rows; scans on the left are told its keys.
+    pub fn new(
+        join: &JoinNode,
+        schema: &[(String, DataType)],
+        blocks: Vec<Block>,
+        env: &Env,
+    ) -> Result<Build> {
+        Self::announced(join, schema, blocks, env, true)
+    }
+
+    /// Of some of the right side's rows.
+    pub fn unannounced(
+        join: &JoinNode,
+        schema: &[(String, DataType)],
+        blocks: Vec<Block>,
+        env: &Env,
+    ) -> Result<Build> {
+        Self::announced(join, schema, blocks, env, false)
+    }
+
+    fn announced(
+        join: &JoinNode,
+        schema: &[(String, DataType)],
+        blocks: Vec<Block>,
+        env: &Env,
+        announced: bool,
+    ) -> Result<Build> {
+        let rows: usize = blocks.iter().map(Block::rows).sum();
         let right_schema = &schema[join.left.schema.len()..];
-        let mut blocks = gathered.blocks;
-        let block = match blocks.len() {
-            0 => Block::empty_of(&join.right.schema),
-            _ => Block::concat(&blocks)?,
-        };
-        blocks.clear();
-        let rows = block.rows();
+        let block = whole(join, right_schema, blocks, rows)?;
         let mut memory = env.ctx.memory.reserve(block.memory_bytes())?;
-        let key_types = key_types(join);
-        let mut keys = evaluate_all(&join.right_keys, &block, &env.ctx)?;
+        let own = block.slice(0, rows);
+        let keys = evaluate_all(&join.right_keys, &own, &env.ctx)?;
+        for (place, filter) in join.filters.iter().filter(|_| announced) {
+            match keys.get(*place) {
+                Some(key) => filter.fill(key),
+                None => filter.clear(),
+            }
+        }
         let mut asof_columns = vec![];
         if let Some((_, _, right)) = &join.asof {
-            asof_columns.push(evaluate(right, &block, &env.ctx)?);
+            asof_columns.push(evaluate(right, &own, &env.ctx)?);
         }
-        keys.extend(asof_columns.iter().cloned());
-        let valid = rows_without_null(&keys, rows);
-        keys.truncate(key_types.len());
-        let mut table = KeyTable::new(&key_types);
-        let numbers = number_rows(&mut table, &keys, valid.as_ref(), rows)?;
+        let compared: Vec<Column> = keys.iter().chain(&asof_columns).cloned().collect();
+        let valid = rows_without_null(&compared, rows);
+        let listed = join.asof.is_some();
+        let mut index = Index::new(key_types(join), &keys, valid.as_ref(), rows, listed)?;
+        env.ctx.check()?;
         let asof = join.asof.as_ref().map(|(_, _, right)| {
             let encoder = asof_encoder(&right.data_type());
             let keys = encoder.encode(&asof_columns, rows);
             Asof { encoder, keys }
         });
-        let (starts, mut row_list) = group_rows(&numbers, table.len());
         if let Some(asof) = &asof {
-            for key in starts.windows(2) {
-                row_list[key[0] as usize..key[1] as usize]
+            for key in index.starts.windows(2) {
+                index.row_list[key[0] as usize..key[1] as usize]
                     .sort_by(|a, b| asof.keys.compare(*a as usize, &asof.keys, *b as usize));
             }
         }
-        let block = with_default_row(block, right_schema)?;
+        let block = typed(block, right_schema);
         let flags = |n: usize| (0..n).map(|_| AtomicBool::new(false)).collect::<Vec<_>>();
-        let keys_count = table.len();
-        memory
-            .grow_to(block.memory_bytes() + table.memory_bytes() + row_list.len() * 8 + rows * 2)?;
-        Ok(Build {
-            block,
-            rows,
-            table,
-            key_types,
-            starts,
-            row_list,
-            used: flags(rows),
-            spent: flags(keys_count),
-            asof,
-            _memory: memory,
-        })
-    }
-
-    /// The key number of each left row, ABSENT where nothing matches.
-    pub fn find(&self, keys: &[Column], rows: usize) -> Vec<u32> {
-        let mut numbers = vec![];
-        let plain: Vec<Column> = keys
-            .iter()
-            .zip(&self.key_types)
-            .map(|(c, t)| Column { data_type: t.clone(), array: c.array.clone() })
-            .collect();
-        self.table.find(&plain, rows, &mut numbers);
-        if let Some(valid) = rows_without_null(keys, rows) {
-            for (row, number) in numbers.iter_mut().enumerate() {
-                if !valid.value(row) {
-                    *number = ABSENT;
-                }
-            }
-        }
-        numbers
-    }
-
-    /// Right rows of key `number`.
-    pub fn rows_of(&self, number: u32) -> &[u32] {
-        if number == ABSENT {
-            return &[];
-        }
-        let number = number as usize;
-        &self.row_list[self.starts[number] as usize..self.starts[number + 1] as usize]
+        let semi = join.strictness == JoinStrictness::Semi && join.kind == JoinKind::Right;
+        let used = flags(if keeps_right(join) || semi { rows } else { 0 });
+        let spends = join.strictness == JoinStrictness::Any
+            && matches!(join.kind, JoinKind::Inner | JoinKind::Right);
+        let spent = flags(if spends { index.count } else { 0 });
+        let flag_bytes = used.len() + spent.len();
+        memory.grow_to(block.memory_bytes() + index.memory_bytes() + flag_bytes)?;
+        Ok(Build { block, rows, index, used, spent, asof, _memory: memory })
     }
 
     pub fn mark_used(&self, row: u32) {
-        self.used[row as usize].store(true, Ordering::Relaxed);
+        if let Some(flag) = self.used.get(row as usize) {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Marks a right row and says whether it had been used before.
+    pub fn was_used(&self, row: u32) -> bool {
+        self.used.get(row as usize).is_some_and(|flag| flag.swap(true, Ordering::Relaxed))
     }
 
     /// Whether key `number` had not given its row away yet.
     pub fn spend(&self, number: u32) -> bool {
-        !self.spent[number as usize].swap(true, Ordering::Relaxed)
+        self.spent.get(number as usize).is_none_or(|flag| !flag.swap(true, Ordering::Relaxed))
     }
 
     pub fn unused_rows(&self) -> Vec<u32> {
-        (0..self.rows as u32).filter(|r| !self.used[*r as usize].load(Ordering::Relaxed)).collect()
+        let unused = self.used.iter().zip(0..).filter(|(used, _)| !used.load(Ordering::Relaxed));
+        unused.map(|(_, row)| row).collect()
     }
 
     /// The number of the row of defaults.
@@ -161,53 +176,33 @@ pub(super) fn asof_encoder(data_type: &DataType) -> SortEncoder {
     }])
 }
 
-/// Key numbers of all rows; rows with a NULL get ABSENT.
-fn number_rows(
-    table: &mut KeyTable,
-    keys: &[Column],
-    valid: Option<&BooleanArray>,
+/// All rows as one block, and where left rows may stay alone one row of defaults.
+fn whole(
+    join: &JoinNode,
+    schema: &[(String, DataType)],
+    mut blocks: Vec<Block>,
     rows: usize,
-) -> Result<Vec<u32>> {
-    let mut numbers = vec![];
-    let Some(valid) = valid else {
-        table.insert(keys, rows, &mut numbers)?;
-        return Ok(numbers);
-    };
-    let filtered: Vec<Column> = keys.iter().map(|c| c.filter(valid)).collect();
-    table.insert(&filtered, valid.true_count(), &mut numbers)?;
-    let mut next = numbers.into_iter();
-    Ok((0..rows)
-        .map(|row| if valid.value(row) { next.next().unwrap_or(ABSENT) } else { ABSENT })
-        .collect())
-}
-
-/// Rows grouped by key number, in row order.
-fn group_rows(numbers: &[u32], keys: usize) -> (Vec<u32>, Vec<u32>) {
-    let mut starts = vec![0u32; keys + 1];
-    for number in numbers.iter().filter(|n| **n != ABSENT) {
-        starts[*number as usize + 1] += 1;
-    }
-    for key in 0..keys {
-        starts[key + 1] += starts[key];
-    }
-    let mut cursors = starts.clone();
-    let mut rows = vec![0u32; starts[keys] as usize];
-    for (row, number) in numbers.iter().enumerate() {
-        if *number != ABSENT {
-            let cursor = &mut cursors[*number as usize];
-            rows[*cursor as usize] = row as u32;
-            *cursor += 1;
+) -> Result<Block> {
+    if keeps_left(join) {
+        let mut defaults = Block::of_rows(1);
+        for (name, data_type) in schema {
+            defaults.push(name.clone(), Column::filler_values(data_type.clone(), 1));
         }
+        blocks.push(defaults);
+    } else if rows == 0 {
+        return Ok(Block::empty_of(&join.right.schema));
     }
-    (starts, rows)
+    match blocks.len() {
+        1 => Ok(blocks.remove(0)),
+        _ => Ok(Block::concat(&blocks)?),
+    }
 }
 
-fn with_default_row(block: Block, schema: &[(String, DataType)]) -> Result<Block> {
-    let mut out = Block::of_rows(block.rows() + 1);
+/// The block's columns under the names and types that the join gives them.
+fn typed(block: Block, schema: &[(String, DataType)]) -> Block {
+    let mut out = Block::of_rows(block.rows());
     for ((name, data_type), column) in schema.iter().zip(block.columns) {
-        let column = Column { data_type: data_type.clone(), array: column.array };
-        let default = Column::filler_values(data_type.clone(), 1);
-        out.push(name.clone(), Column::concat(&[column, default])?);
+        out.push(name.clone(), Column { data_type: data_type.clone(), array: column.array });
     }
-    Ok(out)
+    out
 }

@@ -1,23 +1,25 @@
-//! Joins by hash: the right side is built first (`build`), then every block of the left side is
-//! probed on all threads; rows of the right side that nothing matched come last where the kind asks
-//! for them.
-//!
-//! Candidates are pairs of equal keys; what else must hold is evaluated over the pairs. ANY, SEMI and
-//! ANTI then pick from what is left. ASOF takes the nearest row of the key.
+//! Joins by hash: the right side is built first (`build`, `index`), then every block of the left side is
+//! probed on all threads (`probe`); rows of the right side that nothing matched come last where the
+//! kind asks for them. A right side that is too large for memory goes to disk in partitions, and the
+//! left side with it (`grace`).
 
 mod build;
+mod grace;
+mod index;
+mod probe;
 
-use arrow_array::UInt32Array;
-use pumphouse_storage::{Block, Column, DataType};
+use pumphouse_storage::{Block, DataType};
 
-use self::build::Build;
-use super::expression::{evaluate, evaluate_all, evaluate_mask};
-use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Worker, emit_in_order, push_chunks};
+use self::build::{Build, keeps_right};
+use self::probe::Probe;
+use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Ordered, Serial, emit_in_order};
 use super::transform::block_of;
 use super::{Env, drive, gather};
-use crate::error::Result;
-use crate::plan::{AsofOperator, JoinNode};
-use crate::sql::ast::{JoinKind, JoinStrictness};
+use crate::context::{MemoryGuard, Settings};
+use crate::error::{Error, Result, codes};
+use crate::plan::JoinNode;
+use crate::spill::{SpilledPartitions, Threshold, external_join};
+use crate::sql::ast::JoinKind;
 
 pub(super) fn drive_join(
     join: &JoinNode,
@@ -29,15 +31,125 @@ pub(super) fn drive_join(
     if join.kind == JoinKind::Paste {
         return paste(join, schema, env, base, consumer);
     }
-    let build = Build::new(join, schema, env)?;
-    let probe = Probe { join, schema, env, build: &build, next: consumer };
+    let env = &Env { top: None, best: None, first: None, coded: None, ..env.clone() };
+    let mut gathered = right_side(join, env)?;
+    if let Some(right) = gathered.spilled.take() {
+        return grace::drive_spilled(join, schema, right, env, base, consumer);
+    }
+    let build = Build::new(join, schema, gathered.blocks, env)?;
+    drop(gathered.memory);
+    let probe = Probe::new(join, schema, env, &build, consumer);
     let mut morsels = drive(&join.left, env, base, &probe)?.morsels;
-    if probe.keeps_right() && !consumer.satisfied() {
+    if keeps_right(join) && !consumer.satisfied() {
         let rows = build.unused_rows();
         let blocks = rows.chunks(CHUNK_ROWS).map(|rows| Ok(probe.right_only(rows)));
         morsels += emit_in_order(&env.ctx, blocks, base + morsels, consumer)?;
     }
     Ok(Driven { morsels, totals: None })
+}
+
+/// The blocks of the right side, as many as the limits on joins allow.
+fn right_side<'a>(join: &'a JoinNode, env: &'a Env) -> Result<Gathered<'a>> {
+    let memory = env.ctx.memory.reserve(0)?;
+    let limits = Limits::of(&env.ctx.settings);
+    let external = external_join(&env.ctx).filter(|_| !join.right_keys.is_empty());
+    let gathered = Gathered {
+        join,
+        env,
+        blocks: vec![],
+        memory,
+        rows: 0,
+        bytes: 0,
+        limits,
+        external,
+        spilled: None,
+    };
+    let ordered = Ordered::new(gathered, 0, env.threads);
+    drive(&join.right, env, 0, &ordered)?;
+    Ok(ordered.into_inner())
+}
+
+struct Gathered<'a> {
+    join: &'a JoinNode,
+    env: &'a Env,
+    blocks: Vec<Block>,
+    memory: MemoryGuard,
+    rows: u64,
+    bytes: u64,
+    limits: Limits,
+    external: Option<Threshold>,
+    /// Takes the place of the blocks when they have become too many.
+    spilled: Option<SpilledPartitions>,
+}
+
+impl Gathered<'_> {
+    fn spill(&mut self, block: &Block) -> Result<()> {
+        let keys = &self.join.right_keys;
+        let spilled = match &mut self.spilled {
+            Some(spilled) => spilled,
+            none => {
+                let key_types = grace::key_types(self.join);
+                none.insert(grace::spilled(&self.join.right, &key_types, self.env)?)
+            }
+        };
+        for block in std::mem::take(&mut self.blocks) {
+            grace::push_by_keys(spilled, &block, keys, self.env)?;
+        }
+        self.memory.grow_to(0)?;
+        grace::push_by_keys(spilled, block, keys, self.env)
+    }
+}
+
+impl Serial for Gathered<'_> {
+    fn block(&mut self, block: Block) -> Result<Flow> {
+        self.rows += block.rows() as u64;
+        let bytes = super::sort::block_bytes(&block);
+        self.bytes += bytes as u64;
+        // Built, the rows take about twice as much: they are copied into one block.
+        let built = (self.memory.bytes() + bytes) * 2;
+        let passed = self.external.is_some_and(|e| e.is_passed(built, &self.env.ctx));
+        if self.spilled.is_some() || passed {
+            self.spill(&block)?;
+        } else {
+            self.memory.grow_to(self.memory.bytes() + bytes)?;
+            self.blocks.push(block);
+        }
+        self.limits.check(self.rows, self.bytes)
+    }
+}
+
+/// `max_rows_in_join`, `max_bytes_in_join`, `join_overflow_mode`.
+struct Limits {
+    rows_max: u64,
+    bytes_max: u64,
+    breaks: bool,
+}
+
+impl Limits {
+    fn of(settings: &Settings) -> Limits {
+        Limits {
+            rows_max: settings.u64("max_rows_in_join", 0),
+            bytes_max: settings.u64("max_bytes_in_join", 0),
+            breaks: settings.get("join_overflow_mode") == Some("break"),
+        }
+    }
+
+    fn check(&self, rows: u64, bytes: u64) -> Result<Flow> {
+        let text = match () {
+            _ if self.rows_max > 0 && rows > self.rows_max => {
+                format!("max rows: {}, current rows: {rows}", self.rows_max)
+            }
+            _ if self.bytes_max > 0 && bytes > self.bytes_max => {
+                format!("max bytes: {}, current bytes: {bytes}", self.bytes_max)
+            }
+            _ => return Ok(Flow::More),
+        };
+        if self.breaks {
+            return Ok(Flow::Enough);
+        }
+        let text = format!("Limit for JOIN exceeded, {text}");
+        Err(Error::new(codes::SET_SIZE_LIMIT_EXCEEDED, text))
+    }
 }
 
 /// PASTE JOIN: rows side by side.
@@ -61,244 +173,4 @@ fn paste(
     let block = block_of(schema, columns, rows);
     let morsels = emit_in_order(&env.ctx, [Ok(block)], base, consumer)?;
     Ok(Driven { morsels, totals: None })
-}
-
-struct Probe<'a> {
-    join: &'a JoinNode,
-    schema: &'a [(String, DataType)],
-    env: &'a Env,
-    build: &'a Build,
-    next: &'a dyn Consumer,
-}
-
-impl Probe<'_> {
-    /// Whether right rows without a match are part of the result.
-    fn keeps_right(&self) -> bool {
-        use JoinStrictness::*;
-        match (self.join.kind, self.join.strictness) {
-            (JoinKind::Right, Semi) => false,
-            (JoinKind::Right | JoinKind::Full, _) => true,
-            _ => false,
-        }
-    }
-
-    /// Whether left rows without a match are part of the result.
-    fn keeps_left(&self) -> bool {
-        match (self.join.kind, self.join.strictness) {
-            (JoinKind::Left, JoinStrictness::Semi) => false,
-            (JoinKind::Left | JoinKind::Full, _) => true,
-            _ => false,
-        }
-    }
-
-    fn right_only(&self, rows: &[u32]) -> Block {
-        let left = self.join.left.schema.len();
-        let indices = UInt32Array::from(rows.to_vec());
-        let mut columns: Vec<Column> = self.schema[..left]
-            .iter()
-            .map(|(_, t)| Column::filler_values(t.clone(), rows.len()))
-            .collect();
-        columns.extend(self.build.block.columns.iter().map(|c| c.take(&indices)));
-        block_of(self.schema, columns, rows.len())
-    }
-
-    fn joined(&self, block: &Block, pairs: &Pairs) -> Block {
-        let left = UInt32Array::from(pairs.left.clone());
-        let right = UInt32Array::from(pairs.right.clone());
-        let mut columns: Vec<Column> = block.columns.iter().map(|c| c.take(&left)).collect();
-        columns.extend(self.build.block.columns.iter().map(|c| c.take(&right)));
-        block_of(self.schema, columns, pairs.left.len())
-    }
-
-    /// Pairs of `pairs` for which the residual condition holds.
-    fn filtered(&self, block: &Block, pairs: Pairs) -> Result<Pairs> {
-        let Some(residual) = &self.join.residual else { return Ok(pairs) };
-        if pairs.left.is_empty() {
-            return Ok(pairs);
-        }
-        let mask = evaluate_mask(residual, &self.joined(block, &pairs), &self.env.ctx)?;
-        let mut kept = Pairs::default();
-        for i in mask.values().set_indices() {
-            kept.push(pairs.left[i], pairs.right[i]);
-        }
-        Ok(kept)
-    }
-
-    /// What the kind and strictness make of the matching pairs of left rows `from..to`.
-    fn chosen(&self, matches: Pairs, numbers: &[u32], from: usize, to: usize) -> Pairs {
-        use JoinStrictness::*;
-        let right_kind = self.join.kind == JoinKind::Right;
-        let mut out = Pairs::default();
-        let mut at = 0;
-        for row in from as u32..to as u32 {
-            let start = at;
-            while at < matches.left.len() && matches.left[at] == row {
-                at += 1;
-            }
-            let rights = &matches.right[start..at];
-            let number = numbers[row as usize];
-            match self.join.strictness {
-                Anti => rights.iter().for_each(|r| self.build.mark_used(*r)),
-                Semi if right_kind => {
-                    for right in rights {
-                        if !self.was_used(*right) {
-                            out.push(row, *right);
-                        }
-                    }
-                }
-                Any if self.join.kind != JoinKind::Left => {
-                    if let Some(first) = rights.first()
-                        && self.build.spend(number)
-                    {
-                        let taken = if right_kind { rights } else { std::slice::from_ref(first) };
-                        for right in taken {
-                            self.build.mark_used(*right);
-                            out.push(row, *right);
-                        }
-                    }
-                }
-                Any | Semi | Asof => rights.iter().take(1).for_each(|r| {
-                    self.build.mark_used(*r);
-                    out.push(row, *r);
-                }),
-                All | Unspecified => rights.iter().for_each(|r| {
-                    self.build.mark_used(*r);
-                    out.push(row, *r);
-                }),
-            }
-            if rights.is_empty() && self.keeps_left() {
-                out.push(row, self.build.default_row());
-            }
-        }
-        out
-    }
-
-    /// Marks a right row and says whether it had been used before.
-    fn was_used(&self, row: u32) -> bool {
-        self.build.used[row as usize].swap(true, std::sync::atomic::Ordering::Relaxed)
-    }
-}
-
-#[derive(Default)]
-struct Pairs {
-    left: Vec<u32>,
-    right: Vec<u32>,
-}
-
-impl Pairs {
-    fn push(&mut self, left: u32, right: u32) {
-        self.left.push(left);
-        self.right.push(right);
-    }
-}
-
-impl Consumer for Probe<'_> {
-    fn worker(&self) -> Result<Box<dyn Worker + '_>> {
-        Ok(Box::new(ProbeWorker { probe: self, next: self.next.worker()? }))
-    }
-
-    fn satisfied(&self) -> bool {
-        // Right rows without a match are only known when the left side has been read.
-        self.next.satisfied()
-    }
-}
-
-struct ProbeWorker<'a> {
-    probe: &'a Probe<'a>,
-    next: Box<dyn Worker + 'a>,
-}
-
-impl ProbeWorker<'_> {
-    fn flush(
-        &mut self,
-        block: &Block,
-        candidates: Pairs,
-        numbers: &[u32],
-        from: usize,
-        to: usize,
-    ) -> Result<Flow> {
-        let probe = self.probe;
-        let matches = probe.filtered(block, candidates)?;
-        let pairs = probe.chosen(matches, numbers, from, to);
-        if pairs.left.is_empty() {
-            return Ok(Flow::More);
-        }
-        push_chunks(self.next.as_mut(), probe.joined(block, &pairs))
-    }
-}
-
-impl Worker for ProbeWorker<'_> {
-    fn morsel_begin(&mut self, index: usize) -> Result<()> {
-        self.next.morsel_begin(index)
-    }
-
-    fn push(&mut self, block: Block) -> Result<Flow> {
-        let (join, build, ctx) = (self.probe.join, self.probe.build, &self.probe.env.ctx);
-        let keys = evaluate_all(&join.left_keys, &block, ctx)?;
-        let numbers = build.find(&keys, block.rows());
-        let asof = match (&join.asof, &build.asof) {
-            (Some((left, operator, _)), Some(asof)) => {
-                let column = evaluate(left, &block, ctx)?;
-                let nulls = column.array.nulls().cloned();
-                let keys = asof.encoder.encode(std::slice::from_ref(&column), block.rows());
-                Some((asof, keys, *operator, nulls))
-            }
-            _ => None,
-        };
-        let mut candidates = Pairs::default();
-        let mut from = 0;
-        for row in 0..block.rows() {
-            let rights = build.rows_of(numbers[row]);
-            match &asof {
-                Some((asof, keys, operator, nulls)) => {
-                    let null = nulls.as_ref().is_some_and(|n| n.is_null(row));
-                    let at = nearest(rights, *operator, |right| {
-                        asof.keys.compare(right as usize, keys, row)
-                    });
-                    if let Some(at) = at.filter(|_| !null) {
-                        candidates.push(row as u32, rights[at]);
-                    }
-                }
-                None => rights.iter().for_each(|r| candidates.push(row as u32, *r)),
-            }
-            if candidates.left.len() >= CHUNK_ROWS {
-                ctx.check()?;
-                let full = std::mem::take(&mut candidates);
-                if self.flush(&block, full, &numbers, from, row + 1)? == Flow::Enough {
-                    return Ok(Flow::Enough);
-                }
-                from = row + 1;
-            }
-        }
-        self.flush(&block, candidates, &numbers, from, block.rows())
-    }
-
-    fn morsel_done(&mut self, index: usize) -> Result<()> {
-        self.next.morsel_done(index)
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.next.finish()
-    }
-}
-
-/// The place in `rights` (ascending) nearest to the left value; `compare` orders a right row against
-/// it.
-fn nearest(
-    rights: &[u32],
-    operator: AsofOperator,
-    compare: impl Fn(u32) -> std::cmp::Ordering,
-) -> Option<usize> {
-    match operator {
-        AsofOperator::GreaterOrEquals => {
-            rights.partition_point(|r| compare(*r).is_le()).checked_sub(1)
-        }
-        AsofOperator::Greater => rights.partition_point(|r| compare(*r).is_lt()).checked_sub(1),
-        AsofOperator::LessOrEquals => {
-            Some(rights.partition_point(|r| compare(*r).is_lt())).filter(|at| *at < rights.len())
-        }
-        AsofOperator::Less => {
-            Some(rights.partition_point(|r| compare(*r).is_le())).filter(|at| *at < rights.len())
-        }
-    }
 }

@@ -376,13 +376,22 @@ impl Printer {
                 self.word(")");
                 self.alias_and_final(alias, *final_);
             }
-            TableExpr::Subquery { query, alias, final_ } => {
+            TableExpr::Subquery { query, alias, columns, final_ } => {
                 if self.out.ends_with("FROM ") && self.pretty {
                     self.out.pop();
                     self.line();
                 }
                 self.subquery(query);
-                self.alias_and_final(alias, *final_);
+                self.alias_and_final(alias, false);
+                if !columns.is_empty() {
+                    self.word("(");
+                    self.separated(columns, ", ", |p, name| p.name(name));
+                    self.word(")");
+                }
+                if *final_ {
+                    self.line();
+                    self.word("FINAL");
+                }
             }
             TableExpr::Join(join) => self.join(join),
             TableExpr::ArrayJoin { input, join } => {

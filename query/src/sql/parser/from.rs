@@ -186,18 +186,38 @@ impl Parser<'_> {
         let query = Box::new(self.query()?);
         self.expect_symbol(")")?;
         self.grow()?;
-        let (alias, final_) = self.alias_and_final()?;
+        let alias = self.table_alias()?;
+        let columns = if alias.is_some() { self.column_aliases()? } else { vec![] };
+        let final_ = self.take_keyword("FINAL");
         self.sample()?;
-        Ok(TableExpr::Subquery { query, alias, final_ })
+        Ok(TableExpr::Subquery { query, alias, columns, final_ })
     }
 
-    /// `[AS] alias [FINAL]`.
+    /// `(a, b)` behind an alias; a table has its own names and keeps them.
+    fn column_aliases(&mut self) -> Result<Vec<String>> {
+        if !self.take_symbol("(") {
+            return Ok(vec![]);
+        }
+        let names = self.comma_list(Self::name)?;
+        self.expect_symbol(")")?;
+        Ok(names)
+    }
+
+    /// `[AS] alias`.
+    fn table_alias(&mut self) -> Result<Option<String>> {
+        match self.take_keyword("AS") {
+            true => Ok(Some(self.name()?)),
+            false if self.keyword_ahead(0, "SELECT") => Ok(None),
+            false => self.bare_alias(),
+        }
+    }
+
+    /// `[AS] alias [(names)] [FINAL]`.
     fn alias_and_final(&mut self) -> Result<(Option<String>, bool)> {
-        let alias = match self.take_keyword("AS") {
-            true => Some(self.name()?),
-            false if self.keyword_ahead(0, "SELECT") => None,
-            false => self.bare_alias()?,
-        };
+        let alias = self.table_alias()?;
+        if alias.is_some() {
+            self.column_aliases()?;
+        }
         Ok((alias, self.take_keyword("FINAL")))
     }
 

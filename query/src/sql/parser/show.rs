@@ -200,7 +200,12 @@ impl Parser<'_> {
         }
         if self.at_query() {
             let query = Box::new(self.query()?);
-            let table = crate::sql::ast::TableExpr::Subquery { query, alias: None, final_: false };
+            let table = crate::sql::ast::TableExpr::Subquery {
+                query,
+                alias: None,
+                columns: vec![],
+                final_: false,
+            };
             return Ok(Statement::Describe { table, settings: Vec::new() });
         }
         let table = self.table_expression()?;

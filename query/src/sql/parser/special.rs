@@ -541,7 +541,7 @@ fn aggregated(subquery: Expr, aggregate: &str) -> Expr {
     let ExprKind::Subquery(query) = subquery.kind else { return subquery };
     let select = Select {
         items: vec![function(aggregate, vec![Expr::new(ExprKind::Asterisk(Vec::new()))])],
-        from: Some(TableExpr::Subquery { query, alias: None, final_: false }),
+        from: Some(TableExpr::Subquery { query, alias: None, columns: vec![], final_: false }),
         ..Select::default()
     };
     let body = QueryBody::Select(Box::new(select));

@@ -10,6 +10,7 @@ mod groups;
 mod layout;
 mod partitions;
 mod slab;
+mod states;
 mod texts;
 
 use std::ops::Range;

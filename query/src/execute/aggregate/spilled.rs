@@ -1,0 +1,135 @@
+//! Groups on disk. A thread whose groups outgrow their share of memory writes them, keys and serialized
+//! states, to partitions by the hash of the key and begins anew; at the end every partition is merged
+//! by itself.
+//!
+//! If one thread has spilled a set's groups, all do at the end. A partition must fit into memory.
+
+use parking_lot::Mutex;
+use pumphouse_storage::{Block, Column, DataType};
+
+use super::local::{Local, PARTITIONS, Table};
+use super::radix::{self, Groups};
+use super::{AggregateNode, Collect, GroupingSet};
+use crate::aggregates::Accumulator;
+use crate::error::Result;
+use crate::execute::Env;
+use crate::execute::pipeline::{CHUNK_ROWS, Consumer, Flow, supply};
+use crate::plan::BoundAggregate;
+use crate::spill::{Purpose, SPILL_PARTITIONS, SealedPartitions, SpilledPartitions, share};
+
+/// Rows of a block on disk.
+const SPILL_ROWS: usize = 16_384;
+
+/// Types of the columns on disk: keys, then states.
+fn schema(types: &[DataType], aggregates: &[BoundAggregate]) -> Vec<(String, DataType)> {
+    let states = aggregates.iter().map(|_| (String::new(), DataType::String));
+    types.iter().map(|t| (String::new(), t.clone())).chain(states).collect()
+}
+
+impl Collect<'_> {
+    /// Whether any thread has groups on disk.
+    pub(super) fn has_spilled(&self) -> bool {
+        self.done.lock().iter().any(|share| share.spilled.iter().any(Option::is_some))
+    }
+
+    /// Writes a thread's groups of one set out.
+    pub(super) fn spill(
+        &self,
+        set: &GroupingSet,
+        local: Local,
+        spilled: &mut Option<SpilledPartitions>,
+    ) -> Result<()> {
+        let ctx = &self.env.ctx;
+        let into = match spilled {
+            Some(into) => into,
+            none => {
+                let schema = schema(&set.types, self.node.aggregates);
+                none.insert(SpilledPartitions::new(schema, &set.types, Purpose::Aggregation, ctx)?)
+            }
+        };
+        let mut write = |keys: Vec<Column>, states: Vec<Column>, rows: usize| {
+            let mut block = Block::of_rows(rows);
+            keys.iter().for_each(|k| block.push("", k.clone()));
+            for state in states {
+                block.push("", Column { data_type: DataType::String, array: state.array });
+            }
+            into.push(&block, &keys, ctx)
+        };
+        if local.is_scattered()
+            && let Some(plan) = &set.radix
+        {
+            let sealed = radix::Sealed::of(plan, vec![local.into_scatter(plan)?])?;
+            let mut groups = Groups::new(&plan.layout);
+            let width = plan.layout.width();
+            for p in 0..plan.layout.partitions() {
+                sealed.group(p, &mut groups)?;
+                for rows in groups.rows().chunks(SPILL_ROWS * width) {
+                    let keys = sealed.key_columns(rows, set.keys.len())?;
+                    write(keys, sealed.states(rows), rows.len() / width)?;
+                }
+            }
+            return Ok(());
+        }
+        let mut table_out = |mut table: Table| {
+            let states =
+                table.states.iter_mut().map(|s| s.serialize()).collect::<Result<Vec<Column>>>()?;
+            let Some(keys) = &table.keys else { return Ok(()) };
+            let mut from = 0;
+            while from < keys.len() {
+                let rows = SPILL_ROWS.min(keys.len() - from);
+                let states = states.iter().map(|s| s.slice(from, rows)).collect();
+                write(keys.decode(from..from + rows)?, states, rows)?;
+                from += rows;
+            }
+            Ok(())
+        };
+        if local.single().is_some() {
+            return table_out(local.into_single());
+        }
+        let sealed = local.seal();
+        for p in 0..PARTITIONS {
+            let mut table = self.node.table(set);
+            sealed.add_partition(p, &mut table, &mut vec![])?;
+            table_out(table)?;
+        }
+        Ok(())
+    }
+}
+
+impl AggregateNode<'_> {
+    /// Merges what was spilled, partition by partition, and pushes the groups.
+    pub(super) fn emit_spilled(
+        &self,
+        set: &GroupingSet,
+        spilled: Vec<SpilledPartitions>,
+        env: &Env,
+        base: usize,
+        consumer: &dyn Consumer,
+        totals: Option<&Mutex<Vec<Box<dyn Accumulator>>>>,
+    ) -> Result<usize> {
+        let sealed = spilled.into_iter().map(|s| s.seal(&env.ctx));
+        let spilled = sealed.collect::<Result<Vec<SealedPartitions>>>()?;
+        share(&env.ctx)?.count_merge(Purpose::Aggregation);
+        let width = set.keys.len();
+        supply(&env.ctx, Some(SPILL_PARTITIONS), env.threads, base, consumer, &|p, push| {
+            let mut table = self.table(set);
+            let mut memory = env.ctx.memory.reserve(0)?;
+            let mut numbers = vec![];
+            for block in spilled.iter().flat_map(|s| s.read(p)) {
+                env.ctx.check()?;
+                let block = block?;
+                let (keys, states) = block.columns.split_at(width);
+                table.add_states(keys, states, block.rows(), &mut numbers)?;
+                memory.grow_to(table.memory_bytes())?;
+            }
+            let groups = table.groups();
+            for block in self.blocks(set, table, groups, env, totals)? {
+                debug_assert!(block.rows() <= CHUNK_ROWS);
+                if push(block)? == Flow::Enough {
+                    break;
+                }
+            }
+            Ok(true)
+        })
+    }
+}

@@ -1,0 +1,24 @@
+-- Sorting, grouping and joining through temporary files: thresholds so small that everything is spilled.
+SELECT number % 1000 AS k, count(), sum(number), min(number), max(toString(number)), uniqExact(number % 7), avg(number) FROM numbers(20000) GROUP BY k ORDER BY k LIMIT 20 SETTINGS max_bytes_before_external_group_by = 1;
+SELECT toString(number % 333) AS k, count(), groupUniqArray(number % 2)[1] >= 0, quantileExact(number), any(k) FROM numbers(30000) GROUP BY k ORDER BY k LIMIT 20 SETTINGS max_bytes_before_external_group_by = 1;
+SELECT k, s, count(), sum(v) FROM (SELECT if(number % 5 = 0, NULL, number % 50) AS k, toString(number % 3) AS s, number AS v FROM numbers(10000)) GROUP BY k, s ORDER BY k, s LIMIT 40 SETTINGS max_bytes_before_external_group_by = 1;
+SELECT number % 10 AS k, count() FROM numbers(1000) GROUP BY k WITH TOTALS HAVING k > 3 ORDER BY k SETTINGS max_bytes_before_external_group_by = 1;
+SELECT number % 4 AS a, number % 3 AS b, count() FROM numbers(1000) GROUP BY a, b WITH ROLLUP ORDER BY a, b, count() SETTINGS max_bytes_before_external_group_by = 1;
+SELECT number % 4 AS a, number % 3 AS b, sum(number) FROM numbers(1000) GROUP BY GROUPING SETS ((a), (b), (a, b)) ORDER BY ALL SETTINGS max_bytes_before_external_group_by = 1;
+SELECT count(), sum(number) FROM numbers(5000) SETTINGS max_bytes_before_external_group_by = 1;
+SELECT count() FROM (SELECT number AS k FROM numbers(100000) GROUP BY k) SETTINGS max_bytes_before_external_group_by = 1000;
+SELECT sum(cityHash64(k, c, s)) FROM (SELECT intDiv(number, 3) AS k, count() AS c, sum(number) AS s FROM numbers(300000) GROUP BY k) SETTINGS max_bytes_before_external_group_by = 100000;
+SELECT uniqExact(k), sum(length(k)), sum(c) FROM (SELECT concat('key ', toString(intDiv(number, 2))) AS k, count() AS c, max(number) FROM numbers(200000) GROUP BY k) SETTINGS max_bytes_before_external_group_by = 100000;
+SELECT number FROM numbers(50000) ORDER BY number % 77, number DESC LIMIT 30000, 10 SETTINGS max_bytes_before_external_sort = 1;
+SELECT sum(cityHash64(n, s, rn)) FROM (SELECT n, s, rowNumberInAllBlocks() AS rn FROM (SELECT number AS n, toString(number % 100) AS s FROM numbers(60000) ORDER BY s DESC, n)) SETTINGS max_bytes_before_external_sort = 100000, max_threads = 1;
+SELECT k, a, t FROM (SELECT if(number % 3 = 0, NULL, number % 11) AS k, [number, number % 2] AS a, tuple(number, toString(number)) AS t FROM numbers(300)) ORDER BY k NULLS FIRST, a DESC LIMIT 250 SETTINGS max_bytes_before_external_sort = 1;
+SELECT number AS n FROM numbers(10) WHERE n % 3 = 1 ORDER BY n WITH FILL FROM 0 TO 12 STEP 1 SETTINGS max_bytes_before_external_sort = 1;
+SELECT number % 5 AS k, count() AS c FROM numbers(1000) GROUP BY k WITH TOTALS ORDER BY c, k DESC SETTINGS max_bytes_before_external_sort = 1, max_bytes_before_external_group_by = 1;
+SELECT a.k, a.v, b.w FROM (SELECT number AS k, number * 2 AS v FROM numbers(1000)) AS a INNER JOIN (SELECT number * 3 AS k, toString(number) AS w FROM numbers(500)) AS b ON a.k = b.k ORDER BY a.k LIMIT 30 SETTINGS join_algorithm = 'grace_hash';
+SELECT count(), sum(v), sum(length(w)) FROM (SELECT number % 3000 AS k, number AS v FROM numbers(20000)) AS a LEFT JOIN (SELECT number * 2 AS k, toString(number) AS w FROM numbers(1000)) AS b ON a.k = b.k SETTINGS join_algorithm = 'grace_hash';
+SELECT count(), sum(v), countIf(w IS NULL) FROM (SELECT number % 3000 AS k, number AS v FROM numbers(20000)) AS a LEFT JOIN (SELECT number * 2 AS k, toString(number) AS w FROM numbers(1000)) AS b ON a.k = b.k SETTINGS join_algorithm = 'grace_hash', join_use_nulls = 1;
+SELECT count(), sum(v), sum(x) FROM (SELECT number % 300 AS k, number AS v FROM numbers(2000)) AS a RIGHT JOIN (SELECT number * 2 AS k, number AS x FROM numbers(1000)) AS b ON a.k = b.k SETTINGS join_algorithm = 'grace_hash';
+SELECT count(), sum(v), sum(x) FROM (SELECT number % 300 AS k, number AS v FROM numbers(2000)) AS a FULL JOIN (SELECT number * 2 AS k, number AS x FROM numbers(1000)) AS b ON a.k = b.k SETTINGS join_algorithm = 'grace_hash';
+SELECT count(), sum(a.k), sum(b.k) FROM (SELECT if(number % 7 = 0, NULL, number % 300) AS k FROM numbers(2000)) AS a FULL JOIN (SELECT if(number % 5 = 0, NULL, number) AS k FROM numbers(400)) AS b ON a.k = b.k SETTINGS max_bytes_before_external_join = 1;
+SELECT count(), sum(v), sum(w) FROM (SELECT number % 100 AS k, toString(number % 3) AS s, number AS v FROM numbers(3000)) AS a INNER JOIN (SELECT number % 50 AS k, toString(number % 4) AS s, number AS w FROM numbers(500)) AS b ON a.k = b.k AND a.s = b.s AND a.v > b.w SETTINGS max_bytes_before_external_join = 1;
+SELECT count(), sum(l.k) FROM (SELECT number AS k FROM numbers(100000)) AS l INNER JOIN (SELECT number * 5 AS k FROM numbers(100000)) AS r ON l.k = r.k SETTINGS max_bytes_before_external_join = 100000;
