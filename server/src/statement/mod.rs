@@ -166,7 +166,6 @@ pub fn execute(
             let now_us = server.clock.now_us();
             let mut context = QueryContext::new(request.query_id.clone(), now_us, 0);
             context.user = request.user.clone();
-            context.spill = Some(server.spill.of_query(&request.user));
             context.settings = request.settings.clone();
             server.processes.refused(&context, text, &request.origin, &e);
             return Err(e);
@@ -470,6 +469,7 @@ fn query_context(
     let mut context = QueryContext::new(request.query_id.clone(), server.clock.now_us(), 0);
     context.memory = MemoryTracker::with_parent(memory_max, Some(server.memory.clone()));
     context.user = request.user.clone();
+    context.spill = Some(server.spill.of_query(&request.user));
     context.database = request
         .database
         .clone()
