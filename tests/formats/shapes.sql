@@ -160,7 +160,7 @@ SELECT arrayJoin([toDecimal32(0, 2), toDecimal32(-1.5, 2), toDecimal32(100, 2)])
 SELECT 'multi\nline' AS a, 'x' AS b UNION ALL SELECT 'single', 'two\nlines' ORDER BY a
 SELECT '' AS a, '' AS b
 SELECT ' ' AS a, '\r\n' AS c, '\b\f\v\a\e' AS d
-SELECT 'e\u0301' AS combining, '\u200b' AS zero, 'ａ' AS wide
+SELECT 'e\u0301' AS combining, '👩‍👩‍👧' AS family, '\u200b' AS zero, 'ａ' AS wide
 SELECT groupArray((number, toString(number))) AS t FROM numbers(3)
 SELECT arrayZip([1,2],['a','b']) AS z, mapFromArrays(['x','y'],[1,2]) AS m
 SELECT CAST([1, NULL] AS Array(Nullable(UInt8))) AS a, CAST([NULL, 'x'] AS Array(Nullable(String))) AS b, CAST([NULL, 1.5] AS Array(Nullable(Float64))) AS c

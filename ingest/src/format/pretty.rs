@@ -95,8 +95,6 @@ fn char_width(c: char) -> usize {
         | 0xfe30..=0xfe6f
         | 0xff00..=0xff60
         | 0xffe0..=0xffe6
-        | 0x1f300..=0x1f64f
-        | 0x1f900..=0x1f9ff
         | 0x20000..=0x3fffd => 2,
         _ => 1,
     }
@@ -515,7 +513,12 @@ impl Table<'_> {
             .iter()
             .map(|texts| texts[row].split(|b| *b == b'\n').collect())
             .collect();
-        let lines = pieces.iter().map(Vec::len).max().unwrap_or(1);
+        // Behind a break at the end there is no further line.
+        let full = |parts: &Vec<&[u8]>| match parts.last() {
+            Some(last) if last.is_empty() => (parts.len() - 1).max(1),
+            _ => parts.len(),
+        };
+        let lines = pieces.iter().map(full).max().unwrap_or(1);
         for line in 0..lines {
             out.extend_from_slice(if line == 0 { label } else { self.margin }.as_bytes());
             let mut at = self.cells.left;

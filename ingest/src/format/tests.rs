@@ -363,10 +363,12 @@ fn random_input_never_panics() {
     for name in readable.map(|f| f.name) {
         let fits =
             name.contains("String") && !name.contains("Each") || matches!(name, "RawBLOB" | "One");
-        let one = [InputColumn { name: "s".into(), data_type: DataType::String }];
-        let columns = if fits { &one[..] } else { &columns[..] };
+        let object = name == "JSONAsObject";
+        let data_type = parse_data_type(if object { "JSON" } else { "String" }).unwrap();
+        let one = [InputColumn { name: "s".into(), data_type }];
+        let columns = if fits || object { &one[..] } else { &columns[..] };
         let valid = match name {
-            "JSONAsString" => write("JSONEachRow", &block),
+            "JSONAsString" | "JSONAsObject" => write("JSONEachRow", &block),
             "ProtobufSingle" => write(name, &block.slice(0, 1)),
             _ if lookup(name).unwrap().writer.is_none() => write("RowBinary", &block),
             _ => write(name, &block),

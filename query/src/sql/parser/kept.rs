@@ -32,7 +32,7 @@ const STATEMENTS: &[&str] = &[
     "< CREATE | ALTER > < SETTINGS | +SETTINGS > PROFILE [ < IF NOT EXISTS | IF EXISTS | OR REPLACE > ] $quoted \
      [ ON CLUSTER $id ] [ RENAME TO $name ] [ SETTINGS $profile ] [ TO $roles ]",
     "CREATE NAMED COLLECTION [ IF NOT EXISTS ] $id [ ON CLUSTER $id ] AS $pair { ', $pair }",
-    "ALTER NAMED COLLECTION [ IF EXISTS ] $id [ ON CLUSTER $id ] [ SET $pair { ', $pair } ] [ DELETE $id { ', $id } ]",
+    "ALTER NAMED COLLECTION [ IF EXISTS ] $id [ ON CLUSTER $id ] [ SET $pair { ', $pair } ] [ DELETE $dotted { ', $dotted } ]",
     "DROP NAMED COLLECTION [ IF EXISTS ] $id [ ON CLUSTER $id ]",
     "GRANT [ ON CLUSTER $id ] $privileges ON $target { ', $privileges ON $target } TO $roles [ WITH GRANT OPTION ] \
      [ WITH REPLACE OPTION ]",

@@ -359,7 +359,7 @@ const LISTS: &[(&str, &str)] = &[
         "all",
         "ALL [ EXCEPT < ~DATABASES +DATABASE | DATABASE | TABLES | ~TABLE +TABLES > $table { ', $table } ]",
     ),
-    ("pair", "$id '= $lit [ [ NOT ] OVERRIDABLE ]"),
+    ("pair", "$dotted '= $lit [ [ NOT ] OVERRIDABLE ]"),
     (
         "account",
         "[ < NOT IDENTIFIED | IDENTIFIED WITH $id [ BY $str ] | IDENTIFIED BY $str > ] [ HOST $hosts ] \
