@@ -3,8 +3,10 @@
 //!
 //! One file a consumer, rewritten every [`WINDOW`] messages and not synced (it has to outlive the process, not
 //! the machine). A start that finds the file of a process that did not end cleanly reads those messages
-//! watchfully: each is named in the file while it is parsed. If the process dies again, the message named is
-//! condemned: set aside unread. If it dies three times without a step forward, each message is also taken
+//! watchfully: each is named in the file while it is parsed. If the process crashes again, the message named is
+//! condemned: set aside unread. If it was killed, as the kernel does when memory is short and people do for their
+//! own reasons, the message is only accused: it is condemned if it is the one named at the next death too. If it
+//! dies three times without a step forward, each message is also taken
 //! through the views alone, one after the other. What the log holds already is suspected of nothing.
 
 use std::fmt::Write as _;
@@ -15,6 +17,8 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
+
+use super::crash_note::last_process_crashed;
 
 /// Messages between two writes.
 pub(super) const WINDOW: i64 = 256;
@@ -51,6 +55,8 @@ pub(super) struct Marker {
     /// Messages before these offsets are read watchfully.
     suspects: Vec<(Place, i64)>,
     condemned: Vec<(Place, i64)>,
+    /// Named when the process was killed.
+    accused: Vec<(Place, i64)>,
     exact: Option<(Place, i64)>,
     alone: Option<MutexGuard<'static, ()>>,
 }
@@ -66,7 +72,7 @@ impl Marker {
         let Some(folder) = folder else { return marker };
         marker.path = folder.join(name);
         let text = std::fs::read_to_string(&marker.path).unwrap_or_default();
-        marker.read(&text, stored);
+        marker.read(&text, last_process_crashed(folder), stored);
         if !marker.suspects.is_empty() {
             tracing::warn!(
                 "the process ended {} time(s) with messages in work; reading them watchfully",
@@ -84,7 +90,8 @@ impl Marker {
         marker
     }
 
-    fn read(&mut self, text: &str, stored: impl Fn(&str, i32) -> Option<i64>) {
+    fn read(&mut self, text: &str, crashed: bool, stored: impl Fn(&str, i32) -> Option<i64>) {
+        let mut named = vec![];
         let mut lines = text.lines();
         let head: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
         let ["1", process, deaths] = head[..] else { return };
@@ -104,12 +111,20 @@ impl Marker {
                     self.suspects.push((place, b));
                 }
                 "r" => moved = true,
-                "!" if died && a >= next => self.condemned.push((place, a)),
+                "!" if died && a >= next => named.push((place, a)),
+                "?" if a >= next => self.accused.push((place, a)),
                 "x" if a >= next => self.condemned.push((place, a)),
                 _ => {}
             }
         }
+        for message in named {
+            match crashed || self.accused.contains(&message) {
+                true => self.condemned.push(message),
+                false => self.accused.push(message),
+            }
+        }
         self.condemned.truncate(CONDEMNED_MAX);
+        self.accused.truncate(CONDEMNED_MAX);
         let before: u32 = deaths.parse().unwrap_or(0);
         self.deaths = match (self.suspects.is_empty(), moved) {
             (true, _) => 0,
@@ -163,7 +178,8 @@ impl Marker {
 
     /// The message that was named is parsed, or committed.
     pub(super) fn acquit(&mut self) {
-        if self.exact.take().is_some() {
+        if let Some(message) = self.exact.take() {
+            self.accused.retain(|accused| *accused != message);
             self.write();
         }
     }
@@ -190,6 +206,7 @@ impl Marker {
         let condemned = std::mem::take(&mut self.condemned);
         self.entries.clear();
         self.suspects.clear();
+        self.accused.clear();
         self.exact = None;
         if condemned.is_empty() && self.file.take().is_some() {
             let _ = std::fs::remove_file(&self.path);
@@ -215,6 +232,9 @@ impl Marker {
         }
         for ((topic, partition), offset) in &self.condemned {
             let _ = writeln!(text, "x\t{topic}\t{partition}\t{offset}\t0");
+        }
+        for ((topic, partition), offset) in &self.accused {
+            let _ = writeln!(text, "?\t{topic}\t{partition}\t{offset}\t0");
         }
         if let Some(((topic, partition), offset)) = &self.exact {
             let _ = writeln!(text, "!\t{topic}\t{partition}\t{offset}\t0");
@@ -244,9 +264,29 @@ mod tests {
     use super::*;
 
     fn read(text: &str, next: i64) -> Marker {
+        read_after(text, true, next)
+    }
+
+    fn read_after(text: &str, crashed: bool, next: i64) -> Marker {
         let mut marker = Marker::default();
-        marker.read(text, |_, _| Some(next));
+        marker.read(text, crashed, |_, _| Some(next));
         marker
+    }
+
+    #[test]
+    fn after_kills_only_the_same_message_twice_is_condemned() {
+        let named = "1\tother\t1\nr\tt\t0\t10\t266\n!\tt\t0\t57\t0\n";
+        let mut once = read_after(named, false, 10);
+        assert!(!once.is_condemned("t", 0, 57) && once.is_watching());
+        assert_eq!(once.accused, [(("t".to_string(), 0), 57)]);
+        let again = format!("{named}?\tt\t0\t57\t0\n");
+        assert!(read_after(&again, false, 10).is_condemned("t", 0, 57));
+        let another = format!("{named}?\tt\t0\t58\t0\n");
+        assert!(!read_after(&another, false, 10).is_condemned("t", 0, 57));
+        // Who is read without harm is free again.
+        assert!(once.name("t", 0, 57));
+        once.acquit();
+        assert!(once.accused.is_empty());
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod direct;
 pub mod embedded;
 pub mod engine;
 pub mod events;
+mod crash_note;
 mod in_flight;
 mod insert_step;
 pub mod macros;
