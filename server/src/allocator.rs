@@ -332,7 +332,7 @@ mod tests {
         let mut before = 0;
         for class in 0..CLASSES {
             let bytes = class_bytes(class);
-            assert!(bytes > before && bytes % PAGE == 0);
+            assert!(bytes > before && bytes.is_multiple_of(PAGE));
             assert_eq!(class_of(bytes), class);
             assert_eq!(class_of(before + 1), class, "{bytes}");
             before = bytes;

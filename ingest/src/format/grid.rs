@@ -375,8 +375,8 @@ mod tests {
         let used = stream.read_stream(whole.as_bytes(), true, usize::MAX);
         let alone: Result<Vec<usize>, _> =
             lines.iter().map(|l| single.read_message(l.as_bytes())).collect();
-        if alone.is_err() {
-            assert_eq!(used.unwrap_err().code, alone.unwrap_err().code);
+        if let Err(alone) = alone {
+            assert_eq!(used.unwrap_err().code, alone.code);
             assert_eq!(stream.rows(), 0);
             return;
         }
@@ -396,7 +396,7 @@ mod tests {
         format!(
             "{}\t{}\t{}\t{}\t20{:02}-{:02}-{:02}\t2024-0{}-11 {:02}:{:02}:{:02}\t{}\tab\t2024-11-03 0{}:30:00\t{}\t{}\n",
             n % 256,
-            n as i64 * 7_919 * if n % 3 == 0 { -1 } else { 1 },
+            n as i64 * 7_919 * if n.is_multiple_of(3) { -1 } else { 1 },
             &text[..n as usize * 7 % 61],
             n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (n % 64),
             n / 40 % 100,
@@ -409,7 +409,7 @@ mod tests {
             n as f64 / 8.0,
             n % 5,
             n as i64 % 256 - 128,
-            if n % 4 == 0 { "" } else { "end" }
+            if n.is_multiple_of(4) { "" } else { "end" }
         )
     }
 
@@ -417,7 +417,7 @@ mod tests {
     fn csv(n: u64) -> String {
         let line = line(n);
         let fields = line.trim_end_matches('\n').split('\t').enumerate().map(|(i, field)| {
-            let text = [2, 4, 5, 7, 8, 10].contains(&i) && (n + i as u64) % 3 != 0;
+            let text = [2, 4, 5, 7, 8, 10].contains(&i) && !(n + i as u64).is_multiple_of(3);
             let must = field.is_empty() || field.ends_with(' ') || field.contains(',');
             if text || must { format!("\"{field}\"") } else { field.to_string() }
         });

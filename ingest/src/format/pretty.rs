@@ -515,7 +515,7 @@ impl Table<'_> {
             .collect();
         // Behind a break at the end there is no further line.
         let full = |parts: &Vec<&[u8]>| match parts.last() {
-            Some(last) if last.is_empty() => (parts.len() - 1).max(1),
+            Some([]) => (parts.len() - 1).max(1),
             _ => parts.len(),
         };
         let lines = pieces.iter().map(full).max().unwrap_or(1);

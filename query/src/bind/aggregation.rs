@@ -191,7 +191,7 @@ impl Binder<'_> {
         let mut keyed = Available::default();
         // A constant stays what it is, also where ROLLUP or TOTALS leave the key out.
         let constant = |key: &Tree| matches!(key.kind, Kind::Constant(_));
-        for (i, key) in grouping.keys.iter().enumerate().filter(|(_, key)| !constant(*key)) {
+        for (i, key) in grouping.keys.iter().enumerate().filter(|(_, key)| !constant(key)) {
             keyed.add(key, i);
         }
         let mut calls: Vec<Tree> = vec![];

@@ -73,7 +73,7 @@ fn read(text: &[u8], precision: u8) -> TextResult<(i64, usize)> {
     seconds = seconds.min(SECONDS_MAX);
     let mut ticks = seconds * 10i64.pow(precision.min(9) as u32);
     if precision > 0 && text.get(at) == Some(&b'.') {
-        let (_, end) = digits(text, at + 1, usize::MAX.min(18));
+        let (_, end) = digits(text, at + 1, 18);
         let kept = (end - at - 1).min(precision as usize);
         let (n, _) = digits(text, at + 1, kept);
         ticks += n * 10i64.pow((precision as usize - kept) as u32);

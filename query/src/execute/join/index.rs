@@ -56,7 +56,7 @@ impl Index {
         if let ([key], [data_type]) = (keys, key_types.as_slice())
             && let Some(width) = word_width(data_type)
             && let Some((least, span)) = span_of(key, valid, width)
-            && span <= (rows as u64 * PLACES_PER_ROW).max(PLACES_MIN).min(PLACES_MAX)
+            && span <= (rows as u64 * PLACES_PER_ROW).clamp(PLACES_MIN, PLACES_MAX)
         {
             return Ok(Self::near(key_types, (key, valid), (least, span as usize, width), listed));
         }
