@@ -1,7 +1,7 @@
 -- CHECK TABLE and what system tables say of tables of one's own.
 CREATE TABLE st (k UInt32, s String DEFAULT 'x', d Date) ENGINE = MergeTree PARTITION BY k % 2 ORDER BY k;
 INSERT INTO st SELECT number, toString(number), toDate('2025-01-01') FROM numbers(10);
-CHECK TABLE st;
+CHECK TABLE st SETTINGS max_threads = 1;
 CHECK TABLE st SETTINGS check_query_single_value_result = 1;
 CHECK TABLE st PARTITION 1;
 CHECK TABLE st PART '0_1_1_0';
