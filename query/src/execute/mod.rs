@@ -9,6 +9,7 @@
 //! order is promised except below a Sort, but small inputs keep theirs.
 
 pub(crate) mod expression;
+mod key_pack;
 pub(crate) mod key_table;
 pub(crate) mod row_codec;
 pub(crate) mod runtime_filter;

@@ -12,7 +12,8 @@ use super::layout::{KeyPart, KeyPlace, Layout};
 use super::texts::{TextWriter, Texts};
 use crate::aggregates::packed::Field;
 use crate::error::{Error, Result, codes};
-use crate::execute::key_table::{Codes, fixed_array, hash_bytes};
+use crate::execute::key_pack::fixed_array;
+use crate::execute::key_table::{Codes, hash_bytes};
 use crate::execute::row_codec::{Shape, fixed_bytes, nulls_of};
 
 /// Puts the values of rows `from..` of `array` into `field` of every entry; `high` takes the upper half
