@@ -15,3 +15,5 @@ pub mod http_client;
 pub mod insert;
 pub mod kafka;
 pub mod materialized_view;
+mod table_threads;
+mod test_exit;

@@ -30,6 +30,10 @@ use crate::kafka::settings::ErrorMode;
 use crate::kafka::virtual_columns::{self, Virtual, VirtualBuilder};
 use crate::kafka::{Backoff, KafkaEvent, Signal, StreamInput, background_context, room};
 use crate::materialized_view;
+use crate::test_exit::TestExit;
+
+/// For tests.
+static EXIT: TestExit = TestExit::new("PUMPHOUSE_TEST_FILE_LOG_EXIT");
 
 /// Bytes read from a file at a time.
 const CHUNK_BYTES: u64 = 1 << 20;
@@ -525,10 +529,10 @@ impl Follower {
             self.config.time_zone,
             self.config.memory.as_ref(),
         );
-        step("built");
+        EXIT.step("built");
         match self.config.sink.insert_from_stream(&self.table, &input, &ctx) {
             Ok(_) => {
-                step("committed");
+                EXIT.step("committed");
                 Ok(true)
             }
             // Read again from what the log holds then.
@@ -648,23 +652,4 @@ fn choose(session: &mut Session, found: &[Found], known: &BTreeMap<String, Known
 
 fn unreadable(e: std::io::Error) -> Error {
     Error::new(codes::CANNOT_OPEN_FILE, format!("cannot read a file: {e}"))
-}
-
-/// `PUMPHOUSE_TEST_FILE_LOG_EXIT=step:n` ends the process when the step is reached for the n-th time.
-fn step(name: &str) {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static WANTED: OnceLock<Option<(String, u64)>> = OnceLock::new();
-    static PASSED: AtomicU64 = AtomicU64::new(0);
-    let wanted = WANTED.get_or_init(|| {
-        let text = std::env::var("PUMPHOUSE_TEST_FILE_LOG_EXIT").ok()?;
-        let (step, n) = text.split_once(':')?;
-        Some((step.to_string(), n.parse().ok()?))
-    });
-    if let Some((step, n)) = wanted
-        && step == name
-        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *n
-    {
-        std::process::abort();
-    }
 }

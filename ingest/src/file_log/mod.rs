@@ -13,10 +13,8 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::Mutex;
 use uuid::Uuid;
 
 use pumphouse_query::context::{MemoryTracker, Settings};
@@ -25,7 +23,8 @@ use pumphouse_storage::clock::Clock;
 use pumphouse_storage::log::{State, Table};
 use pumphouse_storage::types::TimeZone;
 
-use crate::kafka::{Events, Signal, StreamSink};
+use crate::kafka::{Events, StreamSink};
+use crate::table_threads::{Start, TableThreads};
 use follower::Follower;
 pub use settings::{FORMAT, FileLogSettings, NAMES, PATH};
 
@@ -68,19 +67,12 @@ pub(crate) struct FileLogConfig {
 /// All FileLog tables of one server.
 pub(crate) struct FileLogs {
     config: Arc<FileLogConfig>,
-    running: Mutex<BTreeMap<Uuid, Running>>,
-}
-
-struct Running {
-    definition_version: u64,
-    status: Arc<Mutex<FileLogTable>>,
-    signal: Arc<Signal>,
-    thread: JoinHandle<()>,
+    threads: TableThreads<FileLogTable>,
 }
 
 impl FileLogs {
     pub(crate) fn new(config: FileLogConfig) -> FileLogs {
-        FileLogs { config: Arc::new(config), running: Mutex::default() }
+        FileLogs { config: Arc::new(config), threads: TableThreads::new("file-log") }
     }
 
     /// Makes what runs agree with the state: tables that a view reads from and that are not paused.
@@ -92,67 +84,22 @@ impl FileLogs {
             .filter(|(_, t)| !state.views_of(&t.definition.database, &t.definition.name).is_empty())
             .map(|(uuid, t)| (*uuid, t.clone()))
             .collect();
-        let mut running = self.running.lock();
-        let same = |uuid: &Uuid, r: &Running| {
-            let version = wanted.get(uuid).map(|t| t.definition_version);
-            version == Some(r.definition_version) && !r.thread.is_finished()
-        };
-        let stale: Vec<Uuid> =
-            running.iter().filter(|(u, r)| !same(u, r)).map(|(u, _)| *u).collect();
-        stop(stale.iter().filter_map(|u| running.remove(u)).collect(), wait);
-        for (uuid, table) in wanted {
-            match running.get(&uuid) {
-                Some(known) => known.signal.wake(),
-                None => {
-                    if let Some(begun) = self.begin(table) {
-                        running.insert(uuid, begun);
-                    }
-                }
-            }
-        }
-    }
-
-    fn begin(&self, table: Arc<Table>) -> Option<Running> {
-        let status = Arc::new(Mutex::new(FileLogTable {
+        let status = |table: &Table| FileLogTable {
             database: table.definition.database.clone(),
             table: table.definition.name.clone(),
             ..FileLogTable::default()
-        }));
-        let signal = Arc::new(Signal::default());
-        let definition_version = table.definition_version;
-        let name = format!("file-log {}", table.definition.name);
-        let follower = Follower::new(self.config.clone(), table, status.clone(), signal.clone());
-        match std::thread::Builder::new().name(name).spawn(move || follower.run()) {
-            Ok(thread) => Some(Running { definition_version, status, signal, thread }),
-            Err(e) => {
-                tracing::error!("cannot start a thread that follows files: {e}");
-                None
-            }
-        }
+        };
+        self.threads.sync(wanted, wait, status, |Start { table, status, signal }| {
+            let follower = Follower::new(self.config.clone(), table, status, signal);
+            move || follower.run()
+        });
     }
 
     pub(crate) fn statuses(&self) -> Vec<FileLogTable> {
-        self.running.lock().values().map(|r| r.status.lock().clone()).collect()
+        self.threads.statuses().into_values().collect()
     }
 
     pub(crate) fn shutdown(&self, wait: Duration) {
-        let running = std::mem::take(&mut *self.running.lock());
-        stop(running.into_values().collect(), wait);
-    }
-}
-
-/// Signals all, then waits for all, for `time` at most.
-fn stop(running: Vec<Running>, time: Duration) {
-    running.iter().for_each(|r| r.signal.stop());
-    let end = Instant::now() + time;
-    for r in running {
-        while !r.thread.is_finished() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if r.thread.is_finished() {
-            let _ = r.thread.join();
-        } else {
-            tracing::warn!("a thread that follows files has not ended in time; it is left behind");
-        }
+        self.threads.shutdown(wait);
     }
 }

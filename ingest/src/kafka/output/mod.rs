@@ -11,10 +11,8 @@ mod transaction;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::Mutex;
 use uuid::Uuid;
 
 use pumphouse_query::context::Settings;
@@ -23,8 +21,8 @@ use pumphouse_storage::clock::Clock;
 use pumphouse_storage::log::{State, Table};
 use pumphouse_storage::types::TimeZone;
 
-use super::backoff::Signal;
 use super::events::Events;
+use crate::table_threads::{Start, TableThreads};
 use sender::Sender;
 
 /// How the rows of one Kafka table leave, for `system.kafka_outputs`.
@@ -58,72 +56,29 @@ pub(super) struct OutputConfig {
 /// All senders of one server.
 pub(super) struct Outputs {
     config: Arc<OutputConfig>,
-    running: Mutex<BTreeMap<Uuid, Running>>,
-}
-
-struct Running {
-    definition_version: u64,
-    status: Arc<Mutex<OutputStatus>>,
-    signal: Arc<Signal>,
-    thread: JoinHandle<()>,
+    threads: TableThreads<OutputStatus>,
 }
 
 impl Outputs {
     pub(super) fn new(config: OutputConfig) -> Outputs {
-        Outputs { config: Arc::new(config), running: Mutex::default() }
+        Outputs { config: Arc::new(config), threads: TableThreads::new("kafka-out") }
     }
 
     /// Makes what runs agree with the state.
     pub(super) fn sync(&self, state: &State, wait: Duration) {
-        let wanted = wanted(state);
-        let mut running = self.running.lock();
-        let stale: Vec<Uuid> = running
-            .iter()
-            .filter(|(uuid, r)| {
-                r.thread.is_finished()
-                    || wanted.get(uuid).is_none_or(|t| t.definition_version != r.definition_version)
-            })
-            .map(|(uuid, _)| *uuid)
-            .collect();
-        let stopping: Vec<Running> = stale.iter().filter_map(|u| running.remove(u)).collect();
-        stop(stopping, wait);
-        for (uuid, table) in wanted {
-            if let Some(known) = running.get(&uuid) {
-                // A change elsewhere may be what it waits for.
-                known.signal.wake();
-            } else if let Some(begun) = self.begin(table) {
-                running.insert(uuid, begun);
-            }
-        }
-    }
-
-    fn begin(&self, table: Arc<Table>) -> Option<Running> {
-        let status = Arc::new(Mutex::new(status_of(&table)));
-        let signal = Arc::new(Signal::default());
-        let definition_version = table.definition_version;
-        let name = format!("kafka-out {}", table.definition.name);
-        let sender = Sender {
-            config: self.config.clone(),
-            table,
-            status: status.clone(),
-            signal: signal.clone(),
-        };
-        match std::thread::Builder::new().name(name).spawn(move || sender.run()) {
-            Ok(thread) => Some(Running { definition_version, status, signal, thread }),
-            Err(e) => {
-                tracing::error!("cannot start a thread that delivers to Kafka: {e}");
-                None
-            }
-        }
+        self.threads.sync(wanted(state), wait, status_of, |Start { table, status, signal }| {
+            let sender = Sender { config: self.config.clone(), table, status, signal };
+            move || sender.run()
+        });
     }
 
     /// Every table that delivers, and every other one that holds rows to deliver.
     pub(super) fn statuses(&self, state: &State) -> Vec<OutputStatus> {
-        let running = self.running.lock();
+        let running = self.threads.statuses();
         let mut rows = vec![];
         for (uuid, table) in &state.tables {
             let mut status = match running.get(uuid) {
-                Some(running) => running.status.lock().clone(),
+                Some(status) => status.clone(),
                 None if table.definition.engine == "Kafka" && !table.parts.is_empty() => {
                     OutputStatus { state: "paused", ..status_of(table) }
                 }
@@ -137,8 +92,7 @@ impl Outputs {
     }
 
     pub(super) fn shutdown(&self, wait: Duration) {
-        let running = std::mem::take(&mut *self.running.lock());
-        stop(running.into_values().collect(), wait);
+        self.threads.shutdown(wait);
     }
 }
 
@@ -170,23 +124,5 @@ fn status_of(table: &Table) -> OutputStatus {
         guarantee: "exactly_once",
         state: "idle",
         ..OutputStatus::default()
-    }
-}
-
-/// Signals all, then waits for all, for `time` at most.
-fn stop(running: Vec<Running>, time: Duration) {
-    running.iter().for_each(|r| r.signal.stop());
-    let end = Instant::now() + time;
-    for r in running {
-        while !r.thread.is_finished() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if r.thread.is_finished() {
-            let _ = r.thread.join();
-        } else {
-            tracing::warn!(
-                "a thread that delivers to Kafka has not ended in time; it is left behind"
-            );
-        }
     }
 }

@@ -21,6 +21,10 @@ use super::super::settings::DeliveryGuarantee;
 use super::transaction::{DeliveryMark, Transactional};
 use super::{OutputConfig, OutputStatus};
 use crate::insert::stored_schema;
+use crate::test_exit::TestExit;
+
+/// For tests.
+static EXIT: TestExit = TestExit::new("PUMPHOUSE_TEST_OUTPUT_EXIT");
 
 /// Rows of one lot, unless a single part has more.
 const LOT_ROWS_MAX: u64 = 200_000;
@@ -156,26 +160,26 @@ impl Sender {
             }
             Delivery::ExactlyOnce(producer) => {
                 producer.open()?;
-                step("begun");
+                EXIT.step("begun");
                 let next_block = lot.iter().map(|p| p.max_block + 1).max().unwrap_or(0);
                 let sent = self
                     .send(state, table, &lot, messages, &producer.sending)
                     .and_then(|()| producer.sending.flush())
                     .and_then(|()| {
-                        step("sent");
+                        EXIT.step("sent");
                         producer.mark(self.mark(next_block))
                     });
                 if let Err(e) = sent {
                     producer.abort();
                     return Err(e);
                 }
-                step("marked");
+                EXIT.step("marked");
                 producer.commit()?;
-                step("committed");
+                EXIT.step("committed");
             }
         }
         self.remove(&lot)?;
-        step("removed");
+        EXIT.step("removed");
         let mut status = self.status.lock();
         status.state = "idle";
         status.delivered_rows += rows;
@@ -264,23 +268,4 @@ fn lot(table: &Table) -> Vec<&Arc<PartMeta>> {
             first || rows <= LOT_ROWS_MAX
         })
         .collect()
-}
-
-/// `PUMPHOUSE_TEST_OUTPUT_EXIT=step:n` ends the process when the step is reached for the n-th time.
-fn step(name: &str) {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static WANTED: OnceLock<Option<(String, u64)>> = OnceLock::new();
-    static PASSED: AtomicU64 = AtomicU64::new(0);
-    let wanted = WANTED.get_or_init(|| {
-        let text = std::env::var("PUMPHOUSE_TEST_OUTPUT_EXIT").ok()?;
-        let (step, n) = text.split_once(':')?;
-        Some((step.to_string(), n.parse().ok()?))
-    });
-    if let Some((step, n)) = wanted
-        && step == name
-        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *n
-    {
-        std::process::abort();
-    }
 }
