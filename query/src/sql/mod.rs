@@ -10,6 +10,7 @@ pub mod format;
 pub mod lexer;
 mod parameter;
 mod parser;
+mod shared_with;
 #[cfg(test)]
 mod tests;
 mod visit;
@@ -17,6 +18,7 @@ mod visit;
 pub use column_name::column_name;
 pub(crate) use parameter::unescaped;
 pub use parser::{Parameters, ParsedStatement, unescape};
+pub use shared_with::share_with;
 pub use visit::{for_each_subquery, names_in, names_in_query, replace_names, replace_subqueries};
 
 use crate::error::{Result, codes};

@@ -200,7 +200,7 @@ fn begin(
     let mut settings = session.settings.clone();
     settings.values.extend(request.settings.values.clone());
     let bytes_max = query_bytes_max(&settings);
-    let parsed = match sql::parse_statement_with(text, &parameters) {
+    let mut parsed = match sql::parse_statement_with(text, &parameters) {
         // A view may keep parameters, to be given when it is read.
         Err(e) if e.code() == codes::UNKNOWN_QUERY_PARAMETER => match sql::parse_statement(text) {
             Ok(kept) if matches!(kept.statement, Statement::CreateView(_)) => Ok(kept),
@@ -211,6 +211,9 @@ fn begin(
     .map_err(|e| if bytes > bytes_max { too_long(bytes_max) } else { e })?;
     apply_settings(&mut settings, own_settings(&parsed.statement))?;
     apply_settings(&mut settings, &parsed.settings)?;
+    if settings.bool("enable_global_with_statement", true) {
+        sql::share_with(&mut parsed.statement);
+    }
     let mut context = query_context(server, request, session, settings)?;
     context.temporary = temporary::tables(request, session, &context)?;
     Ok((parsed, Arc::new(context)))
