@@ -41,6 +41,9 @@ for compression in (False, "lz4", "zstd"):
         assert False, "an unknown column is an error"
     except errors.ServerException as e:
         check("code", e.code, 47)
+    client.execute("INSERT INTO t (a, s) FORMAT CSV\n900001,\"in text\"\n900002,two\n")
+    client.execute("INSERT INTO t (a, s) VALUES (900003, 'three')")
+    check("rows within the text", client.execute("SELECT a, s FROM t WHERE a > 900000 ORDER BY a"), [(900001, "in text"), (900002, "two"), (900003, "three")])
     try:
         client.execute("INSERT INTO nowhere VALUES", [(1,)])
         assert False, "an unknown table is an error"

@@ -198,18 +198,22 @@ impl Run<'_> {
     ) -> Result<()> {
         let inline = input.text.get(data_offset..).is_some_and(|d| !d.trim_ascii().is_empty());
         let mut format_name = format_name;
-        if !inline && let Some(output) = self.output.blocks() {
-            let schema: Vec<_> =
-                columns.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect();
-            output.expect(&schema)?;
-            format_name = "Native";
+        // A native client sends its rows as blocks or within the text, never both.
+        let mut ended = false;
+        if let Some(output) = self.output.blocks() {
+            ended = inline;
+            if !inline {
+                let schema: Vec<_> =
+                    columns.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect();
+                output.expect(&schema)?;
+                format_name = "Native";
+            }
         }
         let mut reader = format::reader(format_name, columns, &self.format_options())?;
         reader.set_evaluator(evaluator(self.context.clone()));
         let rows_max = self.context.settings.u64("max_insert_block_size", BLOCK_ROWS_MAX) as usize;
         let mut buffer = input.text.split_off(data_offset.min(input.text.len()));
         let mut blocks = Blocks::of_data(self, definition, format_name);
-        let mut ended = false;
         loop {
             self.context.check()?;
             let used = reader
