@@ -1,5 +1,5 @@
 -- What mutated statements and random queries found: each was answered otherwise than by ClickHouse once.
-SELECT 1 UNION ALL SELECT 2 WHERE 0 UNION ALL SELECT 3;
+SELECT n FROM (SELECT 1 AS n UNION ALL SELECT 2 WHERE 0 UNION ALL SELECT 3) ORDER BY n;
 CREATE TABLE fz_empty (a UInt8, s String) ENGINE = MergeTree ORDER BY a;
 CREATE TABLE fz_full (a UInt8, s String) ENGINE = MergeTree ORDER BY a;
 INSERT INTO fz_full VALUES (1, 'x'), (2, 'y');
