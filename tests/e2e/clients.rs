@@ -92,6 +92,82 @@ fn sqlalchemy() {
 }
 
 #[test]
+fn ibis() {
+    // A newer sqlglot writes statements that are not SQL from this ibis.
+    let packages = [
+        "ibis-framework[clickhouse]==12.0.0",
+        "clickhouse-connect==1.12.0",
+        "sqlglot==28.10.1",
+        "pandas",
+        "pyarrow",
+        "pyarrow-hotfix",
+        "rich",
+        "packaging",
+    ];
+    python_client("ibis", &packages, "ibis_test.py");
+}
+
+#[test]
+fn dbt() {
+    let packages = [
+        "dbt-clickhouse==1.10.3",
+        "dbt-core==1.10.13",
+        "clickhouse-connect==1.12.0",
+        "clickhouse-driver==0.2.11",
+    ];
+    python_client("dbt", &packages, "dbt_test.py");
+}
+
+#[test]
+fn java_jdbc() {
+    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("client-jdbc");
+    let libs = home.join("lib/*").to_string_lossy().into_owned();
+    let build = || -> Result<(), String> {
+        std::fs::create_dir_all(&home).map_err(|e| e.to_string())?;
+        for file in ["pom.xml", "Main.java"] {
+            std::fs::copy(script("jdbc").join(file), home.join(file)).map_err(|e| e.to_string())?;
+        }
+        if !home.join("lib/clickhouse-jdbc-0.9.4.jar").exists() {
+            let copy = ["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"];
+            run(Command::new("mvn").args(copy).current_dir(&home))?;
+        }
+        run(Command::new("javac").args(["-cp", &libs, "Main.java"]).current_dir(&home)).map(|_| ())
+    };
+    if let Err(why) = build() {
+        return skipped("java_jdbc", &why);
+    }
+    let (server, _, _folder) = server("java_jdbc");
+    let (class_path, port) = (format!(".:{libs}"), server.port.to_string());
+    match run(Command::new("java").args(["-cp", &class_path, "Main", &port]).current_dir(&home)) {
+        Ok(text) => eprintln!("{text}"),
+        Err(text) => panic!("{text}"),
+    }
+}
+
+#[test]
+fn clickhouse_rs() {
+    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("client-rust");
+    let build = || -> Result<(), String> {
+        std::fs::create_dir_all(home.join("src")).map_err(|e| e.to_string())?;
+        for file in ["Cargo.toml", "Cargo.lock", "src/main.rs"] {
+            std::fs::copy(script("rust").join(file), home.join(file)).map_err(|e| e.to_string())?;
+        }
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--locked", "--target-dir", "target"]).current_dir(&home);
+        run(&mut cargo).map(|_| ())
+    };
+    if let Err(why) = build() {
+        return skipped("clickhouse_rs", &why);
+    }
+    let (server, _, _folder) = server("clickhouse_rs");
+    let program = home.join("target/debug/clickhouse-rs-test");
+    match run(Command::new(program).arg(server.port.to_string())) {
+        Ok(text) => eprintln!("{text}"),
+        Err(text) => panic!("{text}"),
+    }
+}
+
+#[test]
 fn clickhouse_go() {
     let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("client-go");
     let build = || -> Result<PathBuf, String> {
