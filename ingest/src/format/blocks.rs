@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, UInt32Array};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, ListArray, StructArray, UInt32Array};
+use arrow_schema::DataType as ArrowType;
 use arrow_select::concat::concat;
 use arrow_select::take::take;
 use pumphouse_query::context::QueryContext;
@@ -161,6 +163,11 @@ impl BlockRows {
                 column = Column::default_values(wanted.data_type.clone(), rows);
             }
         }
+        if self.null_as_default && column.data_type != wanted.data_type {
+            let (data_type, array) =
+                defaulted(&column.data_type, &column.array, &wanted.data_type)?;
+            column = Column { data_type, array };
+        }
         let cast = cast_column(&column, &wanted.data_type, &self.context).map_err(|e| {
             let message = format!("{e}: (while converting column {})", wanted.name);
             Error::new(e.code(), message)
@@ -199,6 +206,69 @@ impl BlockRows {
         }
         Ok(all)
     }
+}
+
+/// A column of lists, maps and tuples whose NULLs inside are defaults where `wanted` takes none.
+fn defaulted(
+    data_type: &DataType,
+    array: &ArrayRef,
+    wanted: &DataType,
+) -> Result<(DataType, ArrayRef)> {
+    use DataType as T;
+    let child = |t: &DataType, array: &ArrayRef, wanted: &DataType| {
+        let (t, array) = defaulted(t, array, wanted)?;
+        if !t.is_nullable() || wanted.is_nullable() || array.null_count() == 0 {
+            return Ok((t, array));
+        }
+        let column = without_nulls(&Column { data_type: t, array })?;
+        Ok::<_, Error>((column.data_type, column.array))
+    };
+    match (data_type, wanted.inner()) {
+        (T::Array(item), T::Array(to)) => {
+            let list = array.as_list::<i32>();
+            let (item, items) = child(item, list.values(), to)?;
+            let data_type = T::array(item);
+            Ok((data_type.clone(), relisted(list, &data_type, items)?))
+        }
+        (T::Map(key, value), T::Map(_, to)) => {
+            let list = array.as_list::<i32>();
+            let entries = list.values().as_struct();
+            let (value, values) = child(value, entries.column(1), to)?;
+            let data_type = T::Map(key.clone(), Box::new(value));
+            let ArrowType::List(field) = data_type.arrow() else { return Err(no_layout()) };
+            let ArrowType::Struct(fields) = field.data_type() else { return Err(no_layout()) };
+            let columns = vec![entries.column(0).clone(), values];
+            let entries = StructArray::try_new(fields.clone(), columns, None).map_err(layout)?;
+            Ok((data_type.clone(), relisted(list, &data_type, Arc::new(entries))?))
+        }
+        (T::Tuple(elements), T::Tuple(to)) => {
+            let (mut elements, mut columns) = (elements.clone(), vec![]);
+            for (i, column) in array.as_struct().columns().iter().enumerate() {
+                let named = to.iter().find(|e| e.name.is_some() && e.name == elements[i].name);
+                let (t, column) = match named.or(to.get(i)) {
+                    Some(to) => child(&elements[i].data_type, column, &to.data_type)?,
+                    None => (elements[i].data_type.clone(), column.clone()),
+                };
+                elements[i].data_type = t;
+                columns.push(column);
+            }
+            let data_type = T::Tuple(elements);
+            let ArrowType::Struct(fields) = data_type.arrow() else { return Err(no_layout()) };
+            let array = StructArray::try_new_with_length(fields, columns, None, array.len());
+            Ok((data_type, Arc::new(array.map_err(layout)?)))
+        }
+        _ => Ok((data_type.clone(), array.clone())),
+    }
+}
+
+fn relisted(list: &ListArray, data_type: &DataType, items: ArrayRef) -> Result<ArrayRef> {
+    let ArrowType::List(field) = data_type.arrow() else { return Err(no_layout()) };
+    let array = ListArray::try_new(field, list.offsets().clone(), items, None);
+    Ok(Arc::new(array.map_err(layout)?))
+}
+
+fn no_layout() -> Error {
+    Error::new(codes::LOGICAL_ERROR, "a composite type lies as no list")
 }
 
 /// The same column with its NULLs replaced by the default of the type inside Nullable.

@@ -11,11 +11,16 @@ use pumphouse_storage::DataType;
 use pumphouse_storage::types::{TimeZone, TupleElement, parse_data_type};
 
 use super::arrow::{self, Container};
+use super::bson;
+use super::capn_proto;
+use super::geo_json;
 use super::header::Header;
 use super::json_each_row::{Framing, Next};
 use super::json_skip::skip_value;
 use super::json_value::{read_string, skip_spaces};
 use super::native;
+use super::npy;
+use super::orc;
 use super::{FormatOptions, InputColumn};
 
 /// Bytes of text that are looked at.
@@ -38,7 +43,15 @@ pub fn infer(format: &str, bytes: &[u8], options: &FormatOptions) -> Result<Vec<
         "Arrow" => return arrow::infer(Container::File, bytes),
         "ArrowStream" => return arrow::infer(Container::Stream, bytes),
         "Parquet" => return arrow::infer(Container::Parquet, bytes),
+        "CapnProto" => return capn_proto::infer(options),
+        "GeoJSON" => return Ok(geo_json::infer()),
+        "Npy" => return npy::infer(bytes),
+        "ORC" => return orc::infer(bytes, options),
         "Native" => return native_columns(bytes),
+        "BSONEachRow" => {
+            let columns = bson::infer(bytes, rows_max as usize)?.into_iter();
+            columns.map(|(name, data_type)| InputColumn { name, data_type }).collect()
+        }
         "LineAsString" => return Ok(one("line", DataType::String)),
         "JSONAsString" => return Ok(one("json", DataType::String)),
         "JSONAsObject" => return Ok(one("json", DataType::Json(Default::default()))),

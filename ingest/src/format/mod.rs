@@ -7,13 +7,17 @@
 mod arrow;
 mod avro;
 mod blocks;
+mod bson;
+mod capn_proto;
 mod cells;
 mod columns;
 mod csv;
 mod custom;
 mod fields;
 mod form;
+mod geo_json;
 mod grid;
+mod hash;
 mod header;
 mod hive_text;
 mod infer;
@@ -30,6 +34,8 @@ mod keyed;
 mod markdown;
 mod msg_pack;
 pub mod native;
+mod npy;
+mod orc;
 mod plain;
 mod pretty;
 mod prometheus;
@@ -196,7 +202,7 @@ pub fn writer(name: &str, options: &FormatOptions) -> Result<Box<dyn FormatWrite
 }
 
 /// Formats of ClickHouse that are not there.
-const REFUSED: &[&str] = &["ORC", "CapnProto", "Npy", "MySQLDump", "MySQLWire", "BSONEachRow"];
+const REFUSED: &[&str] = &["MySQLDump", "MySQLWire"];
 
 fn known(name: &str) -> Result<&'static Format> {
     if REFUSED.contains(&name) && lookup(name).is_none() {

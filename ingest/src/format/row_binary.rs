@@ -56,7 +56,12 @@ pub(super) fn swap_uuid(bytes: &[u8]) -> [u8; 16] {
     swapped
 }
 
-fn write_value(dt: &DataType, array: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<()> {
+pub(super) fn write_value(
+    dt: &DataType,
+    array: &dyn Array,
+    row: usize,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     use DataType as T;
     if dt.inner().is_run_time() {
         return self_typed::write_value(dt, array, row, out);

@@ -73,7 +73,7 @@ mod round;
 pub(crate) mod run_time;
 mod search;
 mod simple_pattern;
-mod sip;
+pub mod sip;
 pub(crate) mod special;
 mod split;
 mod states;

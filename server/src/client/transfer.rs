@@ -213,6 +213,8 @@ pub fn format_by_name(path: &str) -> Option<&'static str> {
             "jsonl" | "ndjson" => "JSONEachRow",
             "parquet" => "Parquet",
             "arrow" => "Arrow",
+            "orc" => "ORC",
+            "avro" => "Avro",
             "native" => "Native",
             "md" => "Markdown",
             "xml" => "XML",

@@ -19,6 +19,9 @@ use crate::config::Config;
 const CLOSED: &[&str] = &[
     "Arrow",
     "ArrowStream",
+    "GeoJSON",
+    "Npy",
+    "ORC",
     "Parquet",
     "JSON",
     "JSONStrings",
