@@ -16,6 +16,7 @@ pub mod disk;
 pub mod error;
 pub mod expression;
 pub mod flags;
+pub mod spread;
 pub mod health;
 pub mod log;
 pub mod merge;

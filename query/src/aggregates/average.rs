@@ -10,6 +10,7 @@ use arrow_array::{ArrowPrimitiveType, Float64Array};
 use arrow_buffer::i256;
 use pumphouse_storage::{Column, DataType};
 
+use super::few_groups::{are_few, counts, sums};
 use super::kernel::{Build, Built, Kernel, State, wire};
 use super::packed::{Number, Packed};
 use super::sum::{Addend, Widen, sum_all};
@@ -92,6 +93,15 @@ where
 
     fn update(&self, states: &mut [Self::State], groups: &[u32], columns: &[Column]) -> Result<()> {
         let values = columns[0].array.as_primitive::<T>().values();
+        if !S::IS_FLOAT && are_few(states.len(), groups.len()) {
+            let sums = sums::<T::Native, S>(states.len(), groups, values);
+            let counts = counts(states.len(), groups);
+            for (state, (sum, count)) in states.iter_mut().zip(sums.into_iter().zip(counts)) {
+                state.sum = state.sum.add(sum);
+                state.count += count;
+            }
+            return Ok(());
+        }
         for (group, value) in groups.iter().zip(values.iter()) {
             let state = &mut states[*group as usize];
             state.sum = state.sum.add(value.widen());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::UInt64Array;
 use pumphouse_storage::{Column, DataType};
 
+use super::few_groups::{are_few, counts};
 use super::kernel::{Build, Built, Kernel, State, wire};
 use super::packed::Packed;
 use crate::error::Result;
@@ -31,6 +32,11 @@ impl Kernel for Count {
     type State = CountState;
 
     fn update(&self, states: &mut [CountState], groups: &[u32], _: &[Column]) -> Result<()> {
+        if are_few(states.len(), groups.len()) {
+            let counts = counts(states.len(), groups);
+            states.iter_mut().zip(counts).for_each(|(state, count)| state.0 += count);
+            return Ok(());
+        }
         for group in groups {
             states[*group as usize].0 += 1;
         }

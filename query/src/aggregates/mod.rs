@@ -23,6 +23,7 @@ mod distribution;
 mod estimates;
 mod exact_distinct;
 mod extremes;
+mod few_groups;
 mod fold;
 mod funnel;
 mod gradient;

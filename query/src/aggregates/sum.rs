@@ -13,6 +13,7 @@ use arrow_array::{ArrowPrimitiveType, PrimitiveArray};
 use arrow_buffer::i256;
 use pumphouse_storage::{Column, DataType};
 
+use super::few_groups::{are_few, sums};
 use super::kernel::{Build, Built, Kernel, State, wire};
 use super::packed::{Number, Packed};
 use crate::error::Result;
@@ -139,6 +140,11 @@ where
 
     fn update(&self, states: &mut [Self::State], groups: &[u32], columns: &[Column]) -> Result<()> {
         let values = columns[0].array.as_primitive::<T>().values();
+        if !R::Native::IS_FLOAT && are_few(states.len(), groups.len()) {
+            let sums = sums::<T::Native, R::Native>(states.len(), groups, values);
+            states.iter_mut().zip(sums).for_each(|(state, sum)| state.0 = state.0.add(sum));
+            return Ok(());
+        }
         for (group, value) in groups.iter().zip(values.iter()) {
             let sum = &mut states[*group as usize].0;
             *sum = sum.add(value.widen());

@@ -13,7 +13,7 @@ use arrow_array::{BooleanArray, UInt32Array};
 use arrow_buffer::BooleanBuffer;
 use pumphouse_storage::{Block, Column, DataType, flags};
 
-use super::set;
+use super::{condition, set};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
 use crate::functions::{self, Argument, LambdaBody};
@@ -46,6 +46,19 @@ pub(crate) fn evaluate_mask(
     block: &Block,
     ctx: &QueryContext,
 ) -> Result<BooleanArray> {
+    let holds = match condition::holds(predicate, block, ctx)? {
+        Some(holds) => holds,
+        None => plain_mask(predicate, block, ctx)?,
+    };
+    Ok(BooleanArray::new(holds, None))
+}
+
+/// The same, of all rows at once.
+pub(super) fn plain_mask(
+    predicate: &BoundExpr,
+    block: &Block,
+    ctx: &QueryContext,
+) -> Result<BooleanBuffer> {
     let frame = Frame {
         columns: Columns::Block(block),
         rows: block.rows(),
@@ -56,9 +69,13 @@ pub(crate) fn evaluate_mask(
     match frame.argument(predicate)? {
         Argument::Constant(one) => {
             let holds = truth(&one)?.value(0);
-            Ok(BooleanArray::from(vec![holds; block.rows()]))
+            Ok(if holds {
+                BooleanBuffer::new_set(block.rows())
+            } else {
+                BooleanBuffer::new_unset(block.rows())
+            })
         }
-        Argument::Column(column) => truth(&column),
+        Argument::Column(column) => Ok(truth(&column)?.values().clone()),
         Argument::Lambda(_) => Err(lambda_misplaced()),
     }
 }

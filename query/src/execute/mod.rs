@@ -9,6 +9,7 @@
 //! order is promised except below a Sort, but small inputs keep theirs.
 
 pub(crate) mod expression;
+mod key_codes;
 mod key_pack;
 pub(crate) mod key_table;
 pub(crate) mod row_codec;
@@ -17,6 +18,7 @@ pub(crate) mod sort_key;
 
 mod aggregate;
 mod array_join;
+mod condition;
 mod distinct;
 mod fill;
 mod in_order;

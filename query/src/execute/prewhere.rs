@@ -6,8 +6,8 @@
 //! more condition on the sort's first column.
 
 use arrow_array::BooleanArray;
-use arrow_buffer::{BooleanBuffer, Buffer};
 use pumphouse_storage::scan::Wanted;
+use pumphouse_storage::spread::deposit;
 use pumphouse_storage::{Block, Column, DataType};
 
 use super::expression::{evaluate_mask, mark_columns, renumber, walk};
@@ -16,7 +16,7 @@ use super::top::TopHint;
 use crate::catalog::MorselSource;
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
-use crate::optimize::prewhere::rank;
+use crate::optimize::prewhere::{rank, rank_of};
 use crate::optimize::shape::{conjunction, conjuncts, set_values};
 use crate::plan::BoundExpr;
 
@@ -71,6 +71,20 @@ pub(super) struct Scanned<'a> {
     pub key: Option<usize>,
     /// Columns that may be dictionaries.
     pub coded: &'a [String],
+    /// Names of filters of joins, and about which share of rows passes each.
+    pub shares: &'a [(String, f64)],
+}
+
+impl Scanned<'_> {
+    /// The smaller, the earlier a condition should be tested.
+    fn rank(&self, part: &BoundExpr) -> f64 {
+        if let BoundExpr::Call { function, .. } = part
+            && let Some((_, share)) = self.shares.iter().find(|(name, _)| name == function.name())
+        {
+            return rank_of(part, *share, self.schema);
+        }
+        rank(part, self.schema)
+    }
 }
 
 impl Prewhere {
@@ -81,7 +95,7 @@ impl Prewhere {
         }
         let safe = parts.iter().all(never_fails);
         if safe {
-            parts.sort_by(|a, b| rank(a, scanned.schema).total_cmp(&rank(b, scanned.schema)));
+            parts.sort_by(|a, b| scanned.rank(a).total_cmp(&scanned.rank(b)));
         }
         let mut build = Build::new(scanned, safe);
         if let Some(key) = scanned.key.filter(|_| key_first && safe) {
@@ -261,7 +275,9 @@ impl State {
         self.kept = Some(mask.true_count());
         self.mask = Some(match &self.mask {
             None => mask,
-            Some(before) => within(before, &mask),
+            Some(before) => {
+                BooleanArray::new(deposit(before.values(), mask.values()), None)
+            }
         });
     }
 }
@@ -476,69 +492,4 @@ pub(crate) fn never_fails(part: &BoundExpr) -> bool {
         }
     });
     safe
-}
-
-/// `mask`, which has one flag per true of `before`, at the places of those.
-fn within(before: &BooleanArray, mask: &BooleanArray) -> BooleanArray {
-    let words = before.len().div_ceil(64);
-    let mut out: Vec<u64> = Vec::with_capacity(words);
-    let mut taken = 0;
-    for word in before.values().bit_chunks().iter_padded().take(words) {
-        let count = word.count_ones() as usize;
-        if count == 0 {
-            out.push(0);
-            continue;
-        }
-        let flags = mask.values().slice(taken, count);
-        taken += count;
-        let flags = flags.bit_chunks().iter_padded().next().unwrap_or(0);
-        out.push(deposit(flags, word));
-    }
-    BooleanArray::new(BooleanBuffer::new(Buffer::from_vec(out), 0, before.len()), None)
-}
-
-/// The bits of `flags`, from the lowest on, at the places where `word` has a bit.
-fn deposit(mut flags: u64, word: u64) -> u64 {
-    if flags == 0 {
-        return 0;
-    }
-    if word == u64::MAX {
-        return flags;
-    }
-    let (mut left, mut out) = (word, 0);
-    while flags != 0 && left != 0 {
-        let lowest = left & left.wrapping_neg();
-        if flags & 1 == 1 {
-            out |= lowest;
-        }
-        flags >>= 1;
-        left ^= lowest;
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_go_to_the_places_of_those_that_were_left() {
-        let mut seed = 3u64;
-        let mut next = |of: u64| {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (seed >> 33).is_multiple_of(of)
-        };
-        for length in [0usize, 1, 63, 64, 65, 127, 128, 200, 1000] {
-            for (of, passing) in [(1, 1), (2, 2), (9, 1), (1, 9), (40, 3)] {
-                let before: Vec<bool> = (0..length).map(|_| next(of)).collect();
-                let mask: Vec<bool> =
-                    before.iter().filter(|b| **b).map(|_| next(passing)).collect();
-                let mut rest = mask.iter();
-                let expected: Vec<bool> =
-                    before.iter().map(|b| *b && rest.next().copied().unwrap_or(false)).collect();
-                let found = within(&BooleanArray::from(before), &BooleanArray::from(mask));
-                assert_eq!(found, BooleanArray::from(expected));
-            }
-        }
-    }
 }

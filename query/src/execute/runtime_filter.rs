@@ -43,6 +43,8 @@ pub struct RuntimeFilter {
 
 struct Built {
     values: Values,
+    /// How many they are, about.
+    count: usize,
     /// What the column of a scan must be.
     ranges: Vec<ValueRange>,
     tested: AtomicU64,
@@ -77,6 +79,15 @@ impl RuntimeFilter {
         *self.built.write() = None;
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// About how many values pass, if that is known by now.
+    pub(super) fn values(&self) -> Option<usize> {
+        self.built.read().as_ref().map(|built| built.count)
+    }
+
     /// What rows that pass have in `column`.
     pub(super) fn condition(&self, column: &str) -> Option<ColumnCondition> {
         let ranges = self.built.read().as_ref()?.ranges.clone();
@@ -89,6 +100,7 @@ impl RuntimeFilter {
 }
 
 /// The values of a column as words, those that are valid.
+#[inline(always)]
 pub(super) fn for_each_word(column: &Column, width: usize, mut f: impl FnMut(usize, u64)) {
     let array = column.array.as_ref();
     let bytes = fixed_bytes(array);
@@ -128,7 +140,11 @@ fn built(keys: &Column) -> Option<Built> {
     let rows = keys.len() - keys.array.null_count();
     let built = |values, ranges| {
         let (tested, passed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Some(Built { values, ranges, tested, passed })
+        let count = match &values {
+            Values::Bits { bits, .. } => bits.iter().map(|b| b.count_ones() as usize).sum(),
+            Values::Bloom(_) => rows,
+        };
+        Some(Built { values, count, ranges, tested, passed })
     };
     let bloom_words = (rows / 4).next_power_of_two().max(64);
     let Some(width) = word_width(&keys.data_type) else {

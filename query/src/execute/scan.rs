@@ -13,6 +13,7 @@ use pumphouse_storage::{Block, Column, DataType};
 use super::expression::evaluate_mask;
 use super::pipeline::{Consumer, Driven, Flow, PARALLEL_ROWS_MIN, supply};
 use super::prewhere::{Prewhere, Scanned, never_fails};
+use super::runtime_filter::RuntimeFilter;
 use super::top::TopHint;
 use super::{Env, late};
 use crate::catalog::{MorselSource, PROJECTION_ENGINE, TableSource};
@@ -111,7 +112,8 @@ impl ScanNode<'_> {
         let key = top.and_then(|top| self.columns.iter().position(|c| c == top.column()));
         let (columns, schema) = (self.columns, self.schema);
         let coded = self.coded(env);
-        let scanned = Scanned { columns, schema, unread: &self.hints.unread, key, coded };
+        let (unread, shares) = (&self.hints.unread, &self.filter_shares());
+        let scanned = Scanned { columns, schema, unread, key, coded, shares };
         let plain = self.prewhere.map(|p| {
             let prewhere = Prewhere::new(Some(p), &scanned, false);
             // What a bound leaves out says nothing about the condition.
@@ -124,6 +126,16 @@ impl ScanNode<'_> {
         let safe = self.prewhere.is_none_or(never_fails);
         let first = key.is_some() && safe && (cheap || self.prewhere.is_none());
         (plain, first.then(|| Prewhere::new(self.prewhere, &scanned, true)))
+    }
+
+    /// Of each filter of a join above: its name, and about which share of the rows passes it.
+    fn filter_shares(&self) -> Vec<(String, f64)> {
+        let share = |(column, filter): &(String, Arc<RuntimeFilter>)| {
+            let (low, high) = self.source.column_range(column)?;
+            let width = (high.as_i128()? - low.as_i128()?) as f64 + 1.0;
+            Some((filter.name().to_string(), (filter.values()? as f64 / width).min(1.0)))
+        };
+        self.hints.filters.iter().filter_map(share).collect()
     }
 
     /// Columns that may be dictionaries.

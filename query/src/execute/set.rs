@@ -151,19 +151,18 @@ pub(crate) fn test(
     let rows = column.len();
     let mut numbers = vec![];
     set.table.find(&tested, rows, &mut numbers);
-    let null_rows: Vec<bool> =
-        (0..rows).map(|row| tested.iter().any(|c| c.array.is_null(row))).collect();
-    let flags: UInt8Array = numbers
-        .iter()
-        .zip(&null_rows)
-        .map(|(n, null)| (((*n != ABSENT) && !null) != negated) as u8)
-        .collect::<Vec<_>>()
-        .into();
+    let mut flags: Vec<u8> = numbers.iter().map(|n| (*n != ABSENT) as u8).collect();
+    for nulls in tested.iter().filter_map(|c| c.array.nulls().filter(|n| n.null_count() > 0)) {
+        flags.iter_mut().zip(nulls.iter()).for_each(|(flag, valid)| *flag &= valid as u8);
+    }
+    if negated {
+        flags.iter_mut().for_each(|flag| *flag ^= 1);
+    }
     let nulls = match column.array.nulls() {
         Some(n) if result.is_nullable() && n.null_count() > 0 => Some(n.clone()),
         _ => None,
     };
-    let array = UInt8Array::new(flags.values().clone(), nulls);
+    let array = UInt8Array::new(flags.into(), nulls);
     Ok(Column { data_type: result.clone(), array: Arc::new(array) })
 }
 

@@ -48,7 +48,7 @@ impl Comparison {
     }
 
     /// The comparison with its sides exchanged.
-    fn swapped(self) -> Comparison {
+    pub(super) fn swapped(self) -> Comparison {
         match self {
             Less => Greater,
             Greater => Less,
@@ -372,7 +372,13 @@ fn equal_to(offsets: &[i32], bytes: &[u8], text: &[u8], negate: bool) -> Vec<u8>
     out
 }
 
-fn native<R: Native>(op: Comparison, a: Operand<R>, b: Operand<R>, rows: usize) -> Result<Vec<u8>> {
+/// 0 or 1 for each row of words of one type.
+pub(super) fn native<R: Native>(
+    op: Comparison,
+    a: Operand<R>,
+    b: Operand<R>,
+    rows: usize,
+) -> Result<Vec<u8>> {
     match op {
         Equals => zip(a, b, rows, |x, y| u8::from(x == y)),
         NotEquals => zip(a, b, rows, |x, y| u8::from(x != y)),

@@ -106,6 +106,9 @@ pub(super) fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {
         }
         return call.finish(store_256(call.result, words)?);
     }
+    if let Some(column) = super::decimal_narrow::arithmetic(op, call, shift)? {
+        return Ok(column);
+    }
     let (a, b) = (load_i128(&call.column(0)?)?, load_i128(&call.column(1)?)?);
     let words = over(op, a, b, shift)?;
     call.finish(store(call.result, words)?)

@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use arrow_buffer::{NullBuffer, i256};
 use pumphouse_storage::{Column, DataType, Value};
 
-use super::arithmetic::{operand, zip};
 use super::comparison::Comparison;
 use super::decimal::{scale_of, to_floats};
 use super::elementwise::elements;
@@ -13,7 +12,7 @@ use super::interval::Unit;
 use super::invoke::is_null_type;
 use super::native::load;
 use super::wide::{f64_to_i256, load_wide};
-use super::{Argument, FunctionCall};
+use super::{Argument, FunctionCall, decimal_narrow};
 use crate::error::{Error, Result, codes};
 
 /// One side as exact numbers.
@@ -69,6 +68,9 @@ pub(super) fn numbers(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
 
 /// Decimals against numbers: scaled to one scale, or as floats beside a float.
 pub(super) fn decimals(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
+    if let Some(flags) = narrow_decimals(op, call)? {
+        return Ok(flags);
+    }
     let (l, r) = (call.column(0)?, call.column(1)?);
     if l.data_type.is_float() || r.data_type.is_float() {
         let (a, b) = (to_floats(&l)?, to_floats(&r)?);
@@ -76,10 +78,6 @@ pub(super) fn decimals(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
     }
     let (s, t) = (scale_of(&l.data_type), scale_of(&r.data_type));
     let narrow = |t: &DataType| matches!(t, DataType::Decimal { precision: 0..=18, .. });
-    if s == t && narrow(&l.data_type) && narrow(&r.data_type) {
-        let (a, b) = (operand::<i64>(call, 0)?, operand::<i64>(call, 1)?);
-        return zip(a, b, call.rows, |x, y| u8::from(op.holds(Some(x.cmp(&y)))));
-    }
     let scale = s.max(t);
     let small = |t: &DataType| narrow(t) || (t.is_integer() && super::promote::bits(t) <= 64);
     if small(&l.data_type) && small(&r.data_type) {
@@ -112,6 +110,21 @@ pub(super) fn decimals(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
             Ok(u8::from(op.holds(Some(x.cmp(&y)))))
         })
         .collect()
+}
+
+/// The same where all fits 64 bits and the plain way is not needed.
+fn narrow_decimals(op: Comparison, call: &FunctionCall) -> Result<Option<Vec<u8>>> {
+    let (l, r) = (call.data_type(0)?, call.data_type(1)?);
+    match (l.is_float(), r.is_float()) {
+        (false, false) => {
+            let (s, t) = (scale_of(l) as u32, scale_of(r) as u32);
+            let (scale, width) = (s.max(t), compared_bits(l).max(compared_bits(r)));
+            decimal_narrow::compare(op, call, (scale - s, scale - t), width)
+        }
+        (false, true) => decimal_narrow::compare_float(op, call, 0),
+        (true, false) => decimal_narrow::compare_float(op, call, 1),
+        (true, true) => Ok(None),
+    }
 }
 
 /// Bits of the integers in which ClickHouse compares a decimal or an integer beside one.

@@ -10,13 +10,14 @@ macro_rules! multiversion {
         $visible fn $name($($argument: $type),*) -> $result {
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx2,bmi1,bmi2")]
+                #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
                 fn wide($($argument: $type),*) -> $result {
                     $body($($argument),*)
                 }
                 if std::arch::is_x86_feature_detected!("avx2")
                     && std::arch::is_x86_feature_detected!("bmi1")
                     && std::arch::is_x86_feature_detected!("bmi2")
+                    && std::arch::is_x86_feature_detected!("popcnt")
                 {
                     // SAFETY: the processor has what `wide` was compiled for.
                     return unsafe { wide($($argument),*) };
@@ -27,4 +28,4 @@ macro_rules! multiversion {
     };
 }
 
-pub(super) use multiversion;
+pub(crate) use multiversion;

@@ -106,7 +106,7 @@ fn shifted(aggregate: &BoundAggregate) -> Option<Shifted> {
 }
 
 /// The place of an equal aggregate, added if it is new.
-fn add(aggregates: &mut Vec<BoundAggregate>, aggregate: BoundAggregate) -> usize {
+pub(super) fn add(aggregates: &mut Vec<BoundAggregate>, aggregate: BoundAggregate) -> usize {
     let same = |other: &BoundAggregate| {
         other.function.name() == aggregate.function.name()
             && other.arguments.len() == aggregate.arguments.len()
@@ -170,7 +170,7 @@ impl Functions {
     }
 }
 
-fn call(
+pub(super) fn call(
     function: &Arc<dyn functions::ScalarFunction>,
     arguments: Vec<BoundExpr>,
 ) -> Option<BoundExpr> {

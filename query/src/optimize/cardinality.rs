@@ -15,6 +15,9 @@ use super::shape::*;
 
 /// Values that a text column is taken to have when it is compared with a constant.
 const TEXTS: f64 = 25.0;
+/// The share of rows above or below a constant, and between two, of whose column no range is known.
+const BOUND: f64 = 0.4;
+const BETWEEN: f64 = 0.1;
 
 /// About how many rows a plan yields; None if nothing is known.
 pub fn rows(plan: &Plan) -> Option<f64> {
@@ -199,6 +202,7 @@ impl Estimate {
             let own = self.share_of(part, input);
             match range_column(part) {
                 Some(column) => match bounds.iter_mut().find(|(c, _)| *c == column) {
+                    Some((_, left)) if own == BOUND && *left == BOUND => *left = BETWEEN,
                     Some((_, left)) => *left = (*left + own - 1.0).max(0.001),
                     None => bounds.push((column, own)),
                 },
@@ -250,13 +254,13 @@ impl Estimate {
                                 BoundExpr::Constant { value, .. },
                             ) => self
                                 .below(input, *index, value)
-                                .map_or(0.4, |s| if above { 1.0 - s } else { s }),
+                                .map_or(BOUND, |s| if above { 1.0 - s } else { s }),
                             (
                                 BoundExpr::Constant { value, .. },
                                 BoundExpr::Column { index, .. },
                             ) => self
                                 .below(input, *index, value)
-                                .map_or(0.4, |s| if above { s } else { 1.0 - s }),
+                                .map_or(BOUND, |s| if above { s } else { 1.0 - s }),
                             _ => 0.5,
                         }
                     }

@@ -6,6 +6,7 @@
 //! (`projections` asks how much there would be to read).
 
 mod arithmetic_sum;
+mod average_sum;
 mod cardinality;
 mod column_pruning;
 mod common_subexpressions;
@@ -48,6 +49,7 @@ const RULES: &[(&str, Rule)] = &[
     ("join_tree", join_tree::apply),
     ("project_merge", project_merge::apply),
     ("arithmetic_sum", arithmetic_sum::apply),
+    ("average_sum", average_sum::apply),
     ("group_keys", group_keys::apply),
     ("json_paths", json_paths::apply),
     ("column_pruning", column_pruning::apply),

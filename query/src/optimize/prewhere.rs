@@ -81,8 +81,13 @@ fn choose(
 
 /// The smaller, the earlier a condition should be tested.
 pub fn rank(part: &BoundExpr, schema: &[(String, DataType)]) -> f64 {
+    rank_of(part, selectivity(part), schema)
+}
+
+/// The same of a condition that so many rows are known to pass.
+pub fn rank_of(part: &BoundExpr, share: f64, schema: &[(String, DataType)]) -> f64 {
     let cost: u32 = columns_of(part).iter().map(|i| bytes(&schema[*i].1)).sum();
-    cost as f64 * (0.2 + selectivity(part))
+    cost as f64 * (0.2 + share)
 }
 
 /// A guess at the share of rows that pass.

@@ -16,7 +16,7 @@ use super::shape::*;
 
 /// A filter is made if the right side has at most this share of the left side's values.
 const SHARE_MAX: f64 = 0.7;
-/// Rows of the left side from which on it pays.
+/// Rows of the table on the left side from which on it pays.
 const ROWS_MIN: f64 = 10_000.0;
 
 pub fn apply(mut plan: Plan) -> Plan {
@@ -44,55 +44,64 @@ fn add_filters(join: &mut JoinNode, numbers: &AtomicUsize) {
     if !drops_unmatched(join) || !join.filters.is_empty() {
         return;
     }
-    if rows(&join.left).is_some_and(|r| r < ROWS_MIN) {
-        return;
-    }
+    let built = rows(&join.right);
     for i in 0..join.left_keys.len() {
         let (left, right) = (&join.left_keys[i], &join.right_keys[i]);
         let BoundExpr::Column { index, data_type } = left else { continue };
         if data_type.inner() != right.data_type().inner() || is_volatile(right) {
             continue;
         }
-        let values = distinct_of(&join.right, right);
-        if rows(&join.right).is_some() && values > SHARE_MAX * distinct_of(&join.left, left) {
+        let values = distinct_of(&join.right, right).min(built.unwrap_or(f64::MAX));
+        let Some((scan, place)) = target(&mut join.left, *index) else { continue };
+        if all_rows(scan).is_some_and(|rows| rows < ROWS_MIN) {
+            continue;
+        }
+        let theirs = distinct_of(scan, &column(place, data_type));
+        if built.is_some() && values > SHARE_MAX * theirs {
             continue;
         }
         let filter = RuntimeFilter::new(numbers.fetch_add(1, Ordering::Relaxed));
-        if attach(&mut join.left, *index, &filter) {
-            join.filters.push((i, filter));
-        }
+        attach(scan, place, &filter);
+        join.filters.push((i, filter));
     }
 }
 
-/// Puts the filter on the scan that column `index` comes from; false if there is none.
-fn attach(plan: &mut Plan, index: usize, filter: &Arc<RuntimeFilter>) -> bool {
+/// Rows of a scan's table.
+fn all_rows(scan: &Plan) -> Option<f64> {
+    match &scan.node {
+        PlanNode::Scan { source, .. } => source.row_count().map(|rows| rows as f64),
+        _ => None,
+    }
+}
+
+/// Puts the filter on column `index` of a scan.
+fn attach(scan: &mut Plan, index: usize, filter: &Arc<RuntimeFilter>) {
+    let PlanNode::Scan { columns, prewhere, hints, .. } = &mut scan.node else { return };
+    let (Some(name), Some((_, data_type))) = (columns.get(index), scan.schema.get(index)) else {
+        return;
+    };
+    hints.filters.push((name.clone(), filter.clone()));
+    let mut parts = vec![];
+    prewhere.take().into_iter().for_each(|p| conjuncts(p, &mut parts));
+    parts.push(filter.test(column(index, data_type)));
+    *prewhere = conjunction(parts);
+}
+
+/// The scan that column `index` comes from, and the column's place there; None if there is none.
+fn target(plan: &mut Plan, index: usize) -> Option<(&mut Plan, usize)> {
+    if let PlanNode::Scan { columns, final_, hints, .. } = &plan.node {
+        let usable = !final_ && hints.opened.is_none() && index < columns.len();
+        return usable.then_some((plan, index));
+    }
     match &mut plan.node {
-        PlanNode::Scan { columns, prewhere, final_: false, hints, .. } => {
-            let (Some(name), Some((_, data_type))) = (columns.get(index), plan.schema.get(index))
-            else {
-                return false;
-            };
-            if hints.opened.is_some() {
-                return false;
-            }
-            hints.filters.push((name.clone(), filter.clone()));
-            let mut parts = vec![];
-            prewhere.take().into_iter().for_each(|p| conjuncts(p, &mut parts));
-            parts.push(filter.test(column(index, data_type)));
-            *prewhere = conjunction(parts);
-            true
-        }
-        PlanNode::Filter { input, .. } => attach(input, index, filter),
-        PlanNode::Having { input, .. } => attach(input, index, filter),
+        PlanNode::Filter { input, .. } | PlanNode::Having { input, .. } => target(input, index),
         PlanNode::Sort { input, limit: None, keys } if keys.iter().all(|k| k.fill.is_none()) => {
-            attach(input, index, filter)
+            target(input, index)
         }
-        PlanNode::Distinct { input, limit: None, keys } if keys.is_empty() => {
-            attach(input, index, filter)
-        }
+        PlanNode::Distinct { input, limit: None, keys } if keys.is_empty() => target(input, index),
         PlanNode::Project { input, exprs } => match exprs.get(index) {
-            Some(BoundExpr::Column { index, .. }) => attach(input, *index, filter),
-            _ => false,
+            Some(BoundExpr::Column { index, .. }) => target(input, *index),
+            _ => None,
         },
         PlanNode::Aggregate {
             input,
@@ -102,8 +111,8 @@ fn attach(plan: &mut Plan, index: usize, filter: &Arc<RuntimeFilter>) -> bool {
             groups_max: None,
             ..
         } if grouping_sets.is_empty() => match keys.get(index) {
-            Some(BoundExpr::Column { index, .. }) => attach(input, *index, filter),
-            _ => false,
+            Some(BoundExpr::Column { index, .. }) => target(input, *index),
+            _ => None,
         },
         PlanNode::Join(join) => {
             let all = matches!(join.strictness, JoinStrictness::All | JoinStrictness::Unspecified);
@@ -111,18 +120,18 @@ fn attach(plan: &mut Plan, index: usize, filter: &Arc<RuntimeFilter>) -> bool {
                 None if matches!(join.kind, JoinKind::Left | JoinKind::Cross)
                     || (join.kind == JoinKind::Inner && all) =>
                 {
-                    attach(&mut join.left, index, filter)
+                    target(&mut join.left, index)
                 }
                 Some(index)
                     if (all && matches!(join.kind, JoinKind::Inner | JoinKind::Cross))
                         || (join.kind == JoinKind::Right
                             && !matches!(join.strictness, JoinStrictness::Asof)) =>
                 {
-                    attach(&mut join.right, index, filter)
+                    target(&mut join.right, index)
                 }
-                _ => false,
+                _ => None,
             }
         }
-        _ => false,
+        _ => None,
     }
 }

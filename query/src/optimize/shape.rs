@@ -293,8 +293,18 @@ fn hash(expr: &BoundExpr, hasher: &mut Xxh3) {
         BoundExpr::InSet { expr, set, negated } => {
             number(6, *negated as usize);
             hash(expr, hasher);
-            let place = Arc::as_ptr(set) as *const u8 as usize;
-            hasher.update(&place.to_le_bytes());
+            match set_values(set) {
+                // Sets of the same constants are the same.
+                Some(rows) => {
+                    let text = format!("{:?}\u{1}{rows:?}", set.element_types);
+                    hasher.update(&(text.len() as u64).to_le_bytes());
+                    hasher.update(text.as_bytes());
+                }
+                None => {
+                    let place = Arc::as_ptr(set) as *const u8 as usize;
+                    hasher.update(&place.to_le_bytes());
+                }
+            }
         }
         BoundExpr::Scalar { subquery, .. } => {
             number(7, Arc::as_ptr(subquery) as *const u8 as usize)

@@ -119,12 +119,15 @@ impl PartReader {
         buffer: &mut Vec<u8>,
         scratch: &mut Scratch,
     ) -> Result<Chosen> {
-        let (pieces, values) = self.values_of(index, aspect, granules, buffer, scratch)?;
+        let few = test.is_some();
+        let (pieces, values) = self.values_of(index, aspect, granules, few, buffer, scratch)?;
         let holds = match test {
             Some(test) => Some(test(&values)?),
             None => None,
         };
         let rows_wanted = wanted != Wanted::Nothing;
+        // Where every row has a value of its own, rows are picked by the mask alone.
+        let listed = rows_wanted && !pieces.coded.iter().all(Coded::is_plain);
         let rows: usize = pieces.coded.iter().map(|c| c.rows).sum();
         let mut flags = BooleanBufferBuilder::new(rows);
         let mut indices: Vec<u32> = vec![];
@@ -139,7 +142,7 @@ impl PartReader {
                 continue;
             }
             let all = count == coded.values;
-            let map = match all && !rows_wanted {
+            let map = match all && !listed {
                 true => Mapping::Constant,
                 false => mapping(&pieces.bytes[pieces.nodes[i].clone()], coded, scratch)
                     .map_err(|e| self.damaged(mark, e.0))?,
@@ -151,7 +154,7 @@ impl PartReader {
             if let Some(kept) = &kept {
                 and_tail(&mut flags, from, kept);
             }
-            if rows_wanted {
+            if listed {
                 let first = pieces.firsts[i] as u32;
                 match all && kept.is_none() {
                     true => append_all_indices(&map, first, coded.rows, &mut indices),
@@ -167,7 +170,7 @@ impl PartReader {
         let column = match wanted {
             Wanted::Nothing => None,
             // Not if every row has a value of its own: then they need not be gathered.
-            Wanted::Codes if values.len() < indices.len() => Some(dictionary(values, indices)?),
+            Wanted::Codes if listed && values.len() < indices.len() => Some(dictionary(values, indices)?),
             _ => Some(gather(&values, &pieces, indices, mask.as_ref())),
         };
         *buffer = pieces.bytes;
@@ -180,6 +183,7 @@ impl PartReader {
         index: usize,
         aspect: Aspect,
         granules: &[usize],
+        few: bool,
         buffer: &mut Vec<u8>,
         scratch: &mut Scratch,
     ) -> Result<(Pieces, Column)> {
@@ -212,7 +216,7 @@ impl PartReader {
             scratch.allow(mark.decoded as usize);
             pieces.firsts.push(sink.len());
             let coded = sink
-                .append_coded(aspect, node, self.granule_rows(*granule), scratch)
+                .append_coded(aspect, node, self.granule_rows(*granule), few, scratch)
                 .map_err(|e| self.damaged(mark, e.0))?;
             pieces.coded.push(coded);
         }

@@ -115,10 +115,11 @@ fn arbitrary_nodes_do_not_panic_when_rows_are_chosen() {
                         _ => random.below(11) as u8,
                     };
                 }
-                look(&layout, Aspect::Values, &damaged);
+                look(&layout, Aspect::Values, &damaged, false);
+                look(&layout, Aspect::Values, &damaged, true);
                 if readable(&layout, Aspect::Sizes) {
                     let number = Layout::Number { width: 8, order: Order::Unsigned };
-                    look(&number, Aspect::Sizes, &damaged);
+                    look(&number, Aspect::Sizes, &damaged, false);
                 }
             }
         }
@@ -126,11 +127,11 @@ fn arbitrary_nodes_do_not_panic_when_rows_are_chosen() {
 }
 
 /// Every row of what can be read has a value.
-fn look(layout: &Layout, aspect: Aspect, node: &[u8]) {
+fn look(layout: &Layout, aspect: Aspect, node: &[u8], few: bool) {
     let mut sink = Sink::new(layout, 200, 0);
     let mut scratch = Scratch::default();
     scratch.allow(1 << 20);
-    let Ok(coded) = sink.append_coded(aspect, node, 200, &mut scratch) else { return };
+    let Ok(coded) = sink.append_coded(aspect, node, 200, few, &mut scratch) else { return };
     assert_eq!((coded.rows, coded.values), (200, sink.len()));
     let codes: Vec<usize> = match mapping(node, &coded, &mut scratch) {
         Err(_) | Ok(Mapping::Rows | Mapping::Constant) => return,

@@ -19,7 +19,7 @@ use crate::execute::expression::{self, evaluate, mark_columns, renumber};
 use crate::execute::key_table::{ABSENT, Codes, coded, plain};
 use crate::execute::prewhere::never_fails;
 use crate::optimize::shape::is_volatile;
-use crate::plan::{BoundAggregate, BoundExpr};
+use crate::plan::{BoundAggregate, BoundExpr, Plan, PlanNode};
 
 /// Numbers of the columns, of these types, that may come as dictionaries: strings that are nothing but
 /// keys if `packed`; what the only key is made of, where nothing else mixes it with other columns.
@@ -35,8 +35,10 @@ pub(super) fn candidates(
     keys.iter().filter(|k| !is_key(k)).for_each(|k| mark_columns(k, &mut otherwise));
     arguments().for_each(|a| mark_columns(a, &mut otherwise));
     let is_text = |i: usize| types.get(i).is_some_and(|t| t.1 == DataType::String);
+    // Several strings and nothing else: combinations of their codes are looked up (`key_codes`).
+    let texts = keys.len() > 1 && keys.iter().all(|k| is_key(k) && k.data_type() == DataType::String);
     let bare = keys.iter().filter_map(|key| match key {
-        BoundExpr::Column { index, .. } if packed => Some(*index),
+        BoundExpr::Column { index, .. } if packed || texts => Some(*index),
         _ => None,
     });
     let alone = |i: &usize| otherwise.get(*i) == Some(&false);
@@ -53,6 +55,22 @@ pub(super) fn candidates(
         found.push(column);
     }
     found
+}
+
+/// The scanned column that column `index` of `input` is, if nothing in between looks at it.
+pub(super) fn scanned(input: &Plan, index: usize) -> Option<&String> {
+    match &input.node {
+        PlanNode::Scan { columns, final_: false, .. } => columns.get(index),
+        PlanNode::Project { input, exprs } => {
+            let BoundExpr::Column { index: below, .. } = exprs.get(index)? else { return None };
+            let mut used = vec![false; input.schema.len()];
+            let others = exprs.iter().enumerate().filter(|(i, _)| *i != index);
+            others.for_each(|(_, e)| mark_columns(e, &mut used));
+            let alone = !*used.get(*below)? && matches!(input.node, PlanNode::Scan { .. });
+            alone.then(|| scanned(input, *below)).flatten()
+        }
+        _ => None,
+    }
 }
 
 /// The column that `expr` is made of, if it is but one and nothing else matters.

@@ -103,6 +103,9 @@ impl Table {
                 table.insert(keys, rows, groups)?;
             }
             _ if keys.iter().any(|k| coded(k).is_some()) => {
+                if table.insert_coded(keys, rows, groups)? {
+                    return self.update_states(None, arguments, groups);
+                }
                 let keys: Vec<Column> = keys.iter().map(plain).collect();
                 table.insert(&keys, rows, groups)?;
             }

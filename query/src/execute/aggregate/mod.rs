@@ -32,7 +32,7 @@ use super::{Env, drive};
 use crate::aggregates::Accumulator;
 use crate::context::MemoryGuard;
 use crate::error::Result;
-use crate::plan::{BoundAggregate, BoundExpr, Plan, PlanNode};
+use crate::plan::{BoundAggregate, BoundExpr, Plan};
 use crate::spill::{SpilledPartitions, Threshold, external_group_by};
 
 /// From so many groups on tables are merged in partitions.
@@ -135,12 +135,11 @@ impl AggregateNode<'_> {
 
     /// Scanned strings that may come as dictionaries.
     fn coded_columns(&self, sets: &[GroupingSet], input: &Plan) -> Option<Arc<[String]>> {
-        let (PlanNode::Scan { columns, final_: false, .. }, [set]) = (&input.node, sets) else {
-            return None;
-        };
+        let [set] = sets else { return None };
         let packed = set.radix.is_some();
         let found = coded::candidates(self.keys, self.aggregates, &input.schema, packed);
-        let names: Vec<String> = found.iter().filter_map(|i| columns.get(*i).cloned()).collect();
+        let names: Vec<String> =
+            found.iter().filter_map(|i| coded::scanned(input, *i)).cloned().collect();
         (!names.is_empty()).then(|| names.into())
     }
 

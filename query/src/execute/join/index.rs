@@ -1,21 +1,27 @@
 //! From a key to the right rows that have it.
 //!
-//! One key of whole numbers that lie close together is its own place in an array; all others go through
-//! a [`KeyTable`]. If no two rows share a key, a key's number is its row.
+//! One key of whole numbers that lie close together is its own place in an array, or if they lie less
+//! close has its place in a [`Ranked`] set; all others go through a [`KeyTable`]. If no two rows share a
+//! key, a key's number is its row.
 
 use arrow_array::BooleanArray;
 use pumphouse_storage::{Column, DataType};
 
 use super::build::rows_without_null;
+use super::ranked::Ranked;
 use crate::error::Result;
 use crate::execute::key_table::{ABSENT, KeyTable};
 use crate::execute::runtime_filter::{for_each_word, word_width};
 
 /// Places per row of an array, at most.
-const PLACES_PER_ROW: u64 = 8;
+const PLACES_PER_ROW: u64 = 4;
 /// Places that any number of rows may have.
-const PLACES_MIN: u64 = 1 << 16;
+const PLACES_MIN: u64 = 1 << 15;
 const PLACES_MAX: u64 = 1 << 28;
+/// Places per row of a set, at most; four take a byte.
+const RANKED_PER_ROW: u64 = 256;
+const RANKED_MIN: u64 = 1 << 22;
+const RANKED_MAX: u64 = 1 << 28;
 
 /// See the file's head.
 pub(super) struct Index {
@@ -40,6 +46,11 @@ enum Keys {
         least: u64,
         width: usize,
     },
+    /// A value's number is a key, or the place of its row in `rows` unless that is its row.
+    Ranked {
+        values: Ranked,
+        rows: Vec<u32>,
+    },
     Table(KeyTable),
 }
 
@@ -56,9 +67,14 @@ impl Index {
         if let ([key], [data_type]) = (keys, key_types.as_slice())
             && let Some(width) = word_width(data_type)
             && let Some((least, span)) = span_of(key, valid, width)
-            && span <= (rows as u64 * PLACES_PER_ROW).clamp(PLACES_MIN, PLACES_MAX)
         {
-            return Ok(Self::near(key_types, (key, valid), (least, span as usize, width), listed));
+            let (key, place) = ((key, valid), (least, span as usize, width));
+            if span <= (rows as u64 * PLACES_PER_ROW).clamp(PLACES_MIN, PLACES_MAX) {
+                return Ok(Self::near(key_types, key, place, listed));
+            }
+            if span <= (rows as u64 * RANKED_PER_ROW).clamp(RANKED_MIN, RANKED_MAX) {
+                return Ok(Self::ranked(key_types, key, place, listed));
+            }
         }
         let mut table = KeyTable::new(&key_types);
         table.reserve(rows.min(1 << 22));
@@ -113,10 +129,41 @@ impl Index {
         Index { keys, key_types, starts, row_list, count: span }
     }
 
+    fn ranked(
+        key_types: Vec<DataType>,
+        (key, valid): (&Column, Option<&BooleanArray>),
+        place: (u64, usize, usize),
+        listed: bool,
+    ) -> Index {
+        let values = Ranked::of((key, valid), place);
+        let mut numbers = values.numbers(key);
+        if let Some(valid) = valid {
+            numbers.iter_mut().zip(valid.values()).filter(|(_, v)| !v).for_each(|n| *n.0 = ABSENT);
+        }
+        let count = values.count;
+        let valid_rows = valid.map_or(key.len(), BooleanArray::true_count);
+        if count < valid_rows || listed {
+            let (starts, row_list) = group_rows(&numbers, count);
+            let keys = Keys::Ranked { values, rows: vec![] };
+            return Index { keys, key_types, starts, row_list, count };
+        }
+        // Often rows come in the order of their keys.
+        let mut rows = vec![];
+        if numbers.iter().zip(0..).any(|(number, row)| *number != row) {
+            rows.resize(count, 0);
+            for (row, number) in numbers.iter().enumerate().filter(|(_, n)| **n != ABSENT) {
+                rows[*number as usize] = row as u32;
+            }
+        }
+        let keys = Keys::Ranked { values, rows };
+        Index { keys, key_types, starts: vec![], row_list: vec![], count: key.len() }
+    }
+
     pub fn memory_bytes(&self) -> usize {
         let keys = match &self.keys {
             Keys::Rows { rows, .. } => rows.capacity() * 4,
             Keys::Lists { .. } => 0,
+            Keys::Ranked { values, rows } => values.memory_bytes() + rows.capacity() * 4,
             Keys::Table(table) => table.memory_bytes(),
         };
         keys + (self.starts.capacity() + self.row_list.capacity()) * 4
@@ -145,6 +192,15 @@ impl Index {
                         }
                     }
                 });
+                return numbers;
+            }
+            Keys::Ranked { values, rows } => {
+                numbers = values.numbers(&keys[0]);
+                if !rows.is_empty() {
+                    for number in numbers.iter_mut().filter(|n| **n != ABSENT) {
+                        *number = rows[*number as usize];
+                    }
+                }
                 return numbers;
             }
             Keys::Table(table) => {
@@ -263,11 +319,17 @@ mod tests {
     fn keys_near_and_far_unique_and_not() {
         let probed = [Some(-3), Some(5), Some(7), None, Some(1 << 50), Some(6)];
         let near = [Some(5), None, Some(7), Some(-3)];
+        let wide = [Some(7), Some(-3), None, Some(100_000), Some(5)];
+        let wide_twice = [Some(100_000), Some(7), Some(5), Some(7), None, Some(5)];
         let far = [Some(5), None, Some(7), Some(-3), Some(1 << 50)];
         let twice = [Some(5), Some(7), Some(5), None, Some(7), Some(5)];
         for listed in [false, true] {
             let found = matches(&near, &probed, listed);
             assert_eq!(found, [vec![3], vec![0], vec![2], vec![], vec![], vec![]]);
+            let found = matches(&wide, &probed, listed);
+            assert_eq!(found, [vec![1], vec![4], vec![0], vec![], vec![], vec![]]);
+            let found = matches(&wide_twice, &probed, listed);
+            assert_eq!(found, [vec![], vec![2, 5], vec![1, 3], vec![], vec![], vec![]]);
             let found = matches(&far, &probed, listed);
             assert_eq!(found, [vec![3], vec![0], vec![2], vec![], vec![4], vec![]]);
             let found = matches(&twice, &probed, listed);

@@ -7,6 +7,7 @@ mod build;
 mod grace;
 mod index;
 mod probe;
+mod ranked;
 
 use pumphouse_storage::{Block, DataType};
 

@@ -11,7 +11,11 @@ use super::super::encode::tag;
 use super::super::layout::Layout;
 use super::super::wire::{Cursor, Decoded, Malformed};
 use super::super::word::{Word, with_word};
+use super::payload::payload;
 use super::{Scratch, Sink, Values, grow, number, strings};
+
+/// Rows from which on distances of a byte are taken as codes: then they repeat.
+const DISTANCES_ROWS_MIN: usize = if cfg!(test) { 16 } else { 1024 };
 
 /// What of a column is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,8 @@ enum Kind {
     Constant,
     Runs,
     Codes,
+    /// Distances from a base, a byte each.
+    Distances,
 }
 
 /// Where each row's value is, counted from the granule's first.
@@ -67,12 +73,14 @@ pub(crate) enum Mapping {
 }
 
 impl Sink {
-    /// Appends the values of `node`, a granule of `rows` rows.
+    /// Appends the values of `node`, a granule of `rows` rows; with `few` also such that no row has, if
+    /// they lie between others and are then fewer than rows.
     pub(crate) fn append_coded(
         &mut self,
         aspect: Aspect,
         node: &[u8],
         rows: usize,
+        few: bool,
         scratch: &mut Scratch,
     ) -> Decoded<Coded> {
         let mut cursor = Cursor::new(node);
@@ -94,6 +102,15 @@ impl Sink {
             }
             (Values::Number { width, buffer }, Aspect::Values) => {
                 let first = self.rows;
+                if few && rows >= DISTANCES_ROWS_MIN {
+                    let distances = with_word!(*width, T => {
+                        distance_values::<T>(tag, &mut cursor, node, &mut coded, scratch, buffer, first)?
+                    });
+                    if distances {
+                        self.rows += coded.values;
+                        return Ok(coded);
+                    }
+                }
                 with_word!(*width, T => {
                     number_values::<T>(tag, &mut cursor, node, &mut coded, scratch, buffer, first)?;
                 });
@@ -129,6 +146,13 @@ pub(crate) fn mapping(node: &[u8], coded: &Coded, scratch: &mut Scratch) -> Deco
             }
             Ok(Mapping::Runs(lengths))
         }
+        Kind::Distances => {
+            let bytes = payload(&mut cursor, coded.rows, &mut scratch.bytes)?;
+            if bytes.iter().max().is_none_or(|most| *most as usize >= coded.values) {
+                return Err(Malformed("distances"));
+            }
+            Ok(Mapping::Narrow(bytes.to_vec()))
+        }
         Kind::Codes if coded.values <= 256 => {
             Ok(Mapping::Narrow(strings::codes(&mut cursor, coded.rows, coded.values, scratch, 1)?))
         }
@@ -136,6 +160,39 @@ pub(crate) fn mapping(node: &[u8], coded: &Coded, scratch: &mut Scratch) -> Deco
             Ok(Mapping::Wide(strings::codes(&mut cursor, coded.rows, coded.values, scratch, 1)?))
         }
     }
+}
+
+/// The values from the base of a node of narrow distances up to its greatest; false if it is no such
+/// node.
+fn distance_values<T: Word>(
+    tag: u8,
+    cursor: &mut Cursor<'_>,
+    node: &[u8],
+    coded: &mut Coded,
+    scratch: &mut Scratch,
+    buffer: &mut MutableBuffer,
+    first: usize,
+) -> Decoded<bool> {
+    let at = node.len() - cursor.remaining() + T::WIDTH;
+    if tag != tag::FRAME || node.get(at) != Some(&1) {
+        return Ok(false);
+    }
+    let mut behind = Cursor::new(&node[at + 1..]);
+    let bytes = payload(&mut behind, coded.rows, &mut scratch.bytes)?;
+    let values = bytes.iter().max().map_or(0, |most| *most as usize + 1);
+    if values > coded.rows {
+        return Ok(false);
+    }
+    if behind.remaining() > 0 {
+        return Err(Malformed("the end of a granule"));
+    }
+    let base = T::get(cursor.take(T::WIDTH)?);
+    (coded.kind, coded.values, coded.at) = (Kind::Distances, values, at + 1);
+    scratch.spend(values * T::WIDTH)?;
+    grow(buffer, (first + values) * T::WIDTH);
+    let out = &mut buffer.typed_data_mut::<T>()[first..first + values];
+    out.iter_mut().zip(0..).for_each(|(slot, distance)| *slot = base.plus(distance));
+    Ok(true)
 }
 
 fn number_values<T: Word>(
@@ -168,7 +225,7 @@ fn number_values<T: Word>(
     grow(buffer, (first + coded.values) * T::WIDTH);
     let out = &mut buffer.typed_data_mut::<T>()[first..first + coded.values];
     match coded.kind {
-        Kind::Constant | Kind::Rows => number::words(tag, cursor, out, scratch, 0),
+        Kind::Constant | Kind::Rows | Kind::Distances => number::words(tag, cursor, out, scratch, 0),
         Kind::Runs => number::words(cursor.u8()?, cursor, out, scratch, 1),
         Kind::Codes => {
             number::words(cursor.u8()?, cursor, out, scratch, 1)?;
