@@ -105,7 +105,7 @@ def joins(page):
 
 
 def kafka(page):
-    record = last("kafka")
+    record = last("kafka", lambda r: r.get("bench") == "kafka")
     if record is None:
         return
     fresh = record.get("freshness") or {}
@@ -118,6 +118,36 @@ def kafka(page):
              f"| bytes on disk | | | {record['disk_vs_chdb']} |", ""]
     if fresh:
         page += [f"Freshness at {fresh['rate']:,} rows a second, default settings: p50 {fresh['p50_ms']} ms, p99 {fresh['p99_ms']} ms.", ""]
+    kafka_measures(page)
+
+
+def kafka_measures(page):
+    """What benches/kafka/measure.py found, the newest of each."""
+    def of(name):
+        record = last("kafka", lambda r: r.get("measure") == name)
+        return (record["result"], f"Commit `{record.get('commit', '')}`, {record.get('date', '')}.") if record else (None, "")
+    formats, commit = of("formats")
+    if formats:
+        page += [f"One topic of 4 partitions a format, one consumer unless said otherwise, beside a librdkafka consumer that inserts the same blocks into ClickHouse (chdb) and beside "
+                 f"librdkafka alone, which drops what it takes; the best of {formats[0]['tries']}. {commit}", "",
+                 "| format | rows a message | rows per CPU-second | ClickHouse | ratio | of librdkafka's per CPU-second | rows per second, 1 and 4 consumers | of librdkafka's, 1 and 4 |", "|---|---|---|---|---|---|---|---|"]
+        for f in formats:
+            page.append(f"| {f['format']}, {f['row']} | {f['rows_per_message']:,} | {f['rows_per_cpu_s']:,} | {f['chdb_rows_per_cpu_s']:,} | **{f['rows_per_cpu_s_vs_chdb']}** | "
+                        f"{f.get('percent_of_librdkafka_per_cpu_s', '')} % | {f['rows_per_s']:,} / {f['four_consumers_rows_per_s']:,} ({f['four_consumers_vs_one']}) | "
+                        f"{f.get('percent_of_librdkafka', '')} % / {f.get('percent_of_librdkafka_four_consumers', '')} % |")
+        page.append("")
+    fresh, commit = of("freshness")
+    if fresh:
+        page += [f"From produced to visible, default settings. {commit}", "", "| rows per second | p50 ms | p99 ms |", "|---|---|---|"]
+        page += [f"| {f['rate']:,} | {f['p50_ms']} | {f['p99_ms']} |" for f in fresh] + [""]
+    idle, commit = of("idle")
+    if idle:
+        page += [f"{idle['tables']} Kafka tables to which nothing comes: {idle['cpu_percent_of_a_core']} % of a core and {idle['rss_mb']} MB ({idle['cpu_percent_of_a_core_in_the_first_minute']} % before they rest); "
+                 f"the first message after that is in its table within {idle['first_message_ms']} ms. {commit}", ""]
+    behind, commit = of("catch-up")
+    if behind and "rows_per_s" in behind:
+        page += [f"A backlog of {behind['rows']:,} rows under a memory limit of {behind['limit_mb']} MB: {behind['rows_per_s']:,} rows a second, at most {behind['rss_peak_mb']} MB resident, "
+                 f"{behind['lost_or_doubled']} lost or doubled. {commit}", ""]
 
 
 def load(page):

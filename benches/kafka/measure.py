@@ -3,16 +3,17 @@
 
   idle       CPU and memory of a server with 100 Kafka tables (a view each) to which nothing comes
   catch-up   a backlog of 20 million rows under a memory limit of 512 MB (cgroup): all rows, never killed
-  formats    rows per second and per CPU-second for CSV, JSON, Avro, Protobuf, and JSON of 250 bytes
+  formats    rows per second and per CPU-second for CSV, JSON, Avro, Protobuf, and JSON of 250 bytes, beside chdb (formats.py)
   freshness  p50 and p99 from produced to visible at 1,000, 20,000 and 100,000 rows per second
 
   python3 benches/kafka/measure.py idle catch-up formats freshness [--rows 20000000] [--seconds 20]
 
-Needs what run.py needs, without chdb. One line of JSON a measure, appended to benches/results/kafka_measures.jsonl.
+Needs what run.py needs. One line of JSON a measure, appended to benches/results/kafka.jsonl.
 """
 import argparse, json, os, shutil, signal, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from formats import WIDE, formats
 from run import Broker, Pumphouse, ROOT, cpu_seconds, freshness
 
 LIMIT_BYTES = 512 << 20
@@ -29,6 +30,23 @@ def rss_bytes(pid, peak=False):
 def kafka_table(server, broker, name, topic, columns, fmt="JSONEachRow", more=""):
     server.sql(f"CREATE TABLE {name} ({columns}) ENGINE = Kafka SETTINGS kafka_broker_list = '{broker.address}', "
                f"kafka_topic_list = '{topic}', kafka_group_name = 'g_{name}', kafka_format = '{fmt}'{more}")
+
+
+def idle_cpu(server, seconds):
+    cpu = cpu_seconds(server.process.pid)
+    time.sleep(seconds)
+    return round((cpu_seconds(server.process.pid) - cpu) / seconds * 100, 2)
+
+
+def first_message(server, broker):
+    """From a message after a rest to its row in the first of the tables' views."""
+    from confluent_kafka import Producer
+    producer, began = Producer({"bootstrap.servers": broker.address}), time.time()
+    producer.produce("idle", b'{"id":1}')
+    producer.flush()
+    while server.sql("SELECT count() FROM t") == "0" and time.time() - began < 60:
+        time.sleep(0.01)
+    return round((time.time() - began) * 1000)
 
 
 def idle(binary, broker, a):
@@ -48,12 +66,19 @@ def idle(binary, broker, a):
                 break
             time.sleep(1)
         time.sleep(10)
-        cpu = cpu_seconds(server.process.pid)
-        time.sleep(seconds)
-        cpu = cpu_seconds(server.process.pid) - cpu
+        waiting = idle_cpu(server, seconds // 2)
+        # After a minute without a message they rest.
+        for _ in range(180):
+            resting = int(server.sql("SELECT countIf(state = 'resting') FROM system.kafka_consumers"))
+            if resting == tables:
+                break
+            time.sleep(1)
+        time.sleep(5)
+        percent = idle_cpu(server, seconds)
         threads = len(os.listdir(f"/proc/{server.process.pid}/task"))
-        return {"tables": tables, "assigned": ready, "cpu_percent_of_a_core": round(cpu / seconds * 100, 2),
-                "rss_mb": rss_bytes(server.process.pid) >> 20, "rss_mb_without_tables": before >> 20, "threads": threads}
+        return {"tables": tables, "assigned": ready, "resting": resting, "cpu_percent_of_a_core_in_the_first_minute": waiting,
+                "cpu_percent_of_a_core": percent, "rss_mb": rss_bytes(server.process.pid) >> 20,
+                "rss_mb_without_tables": before >> 20, "threads": threads, "first_message_ms": first_message(server, broker)}
     finally:
         server.stop()
         shutil.rmtree(folder)
@@ -150,52 +175,6 @@ def catch_up(binary, broker, a):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-FORMATS = [
-    ("CSV", "", "narrow"), ("JSONEachRow", "", "narrow"), ("Avro", "", "narrow"),
-    ("Protobuf", ", kafka_schema = 'row.proto:Row'", "narrow"), ("JSONEachRow", "", "250 bytes"),
-]
-NARROW = ("id UInt64, name String, price Float64, tags UInt32",
-          "number, concat('name', toString(number % 1000)), number / 7, toUInt32(number % 97)")
-WIDE = ("id UInt64, session String, page String, referrer String, price Float64",
-        "number, lower(hex(sipHash128(toString(number)))), concat('/product/', toString(number % 5000), '/details'), "
-        "concat('https://example.com/search?q=', repeat('x', 90), toString(number % 1000)), number / 7")
-PROTO = 'syntax = "proto3"; message Row { uint64 id = 1; string name = 2; double price = 3; uint32 tags = 4; }'
-
-
-def formats(binary, broker, a):
-    results = []
-    for i, (fmt, more, what) in enumerate(FORMATS):
-        columns, values = NARROW if what == "narrow" else WIDE
-        # A container file of Avro holds many rows; one message a row otherwise.
-        rows_per_message = 1000 if fmt == "Avro" else 1
-        topic, n, folder = f"format{i}", a.format_rows, tempfile.mkdtemp()
-        broker.create_topic(topic)
-        server = Pumphouse(binary, folder)
-        try:
-            os.makedirs(server.data + "/format_schemas", exist_ok=True)
-            with open(server.data + "/format_schemas/row.proto", "w") as f:
-                f.write(PROTO)
-            kafka_table(server, broker, "out", topic, columns, fmt, f", kafka_max_rows_per_message = {rows_per_message}{more}")
-            write(server, "out", values, n)
-            server.sql(f"CREATE TABLE t ({columns}) ENGINE = MergeTree ORDER BY id")
-            kafka_table(server, broker, "q", topic, columns, fmt, ", kafka_num_consumers = 2, kafka_thread_per_consumer = 1" + more)
-            cpu, began = cpu_seconds(server.process.pid), time.time()
-            server.sql("CREATE MATERIALIZED VIEW mv TO t AS SELECT * FROM q")
-            while int(server.sql("SELECT count() FROM t")) < n:
-                if time.time() - began > 300:
-                    sys.exit(f"{fmt} stands still: " + server.sql("SELECT * FROM system.kafka_consumers FORMAT Vertical"))
-                time.sleep(0.1)
-            seconds, cpu = time.time() - began, cpu_seconds(server.process.pid) - cpu
-            assert server.sql("SELECT count(), uniqExact(id) FROM t") == f"{n}\t{n}"
-            results.append({"format": fmt, "row": what, "rows_per_message": rows_per_message, "rows": n,
-                            "rows_per_s": round(n / seconds), "rows_per_cpu_s": round(n / cpu)})
-            print(results[-1], flush=True)
-        finally:
-            server.stop()
-            shutil.rmtree(folder)
-    return results
-
-
 def fresh(binary, broker, a):
     return [freshness(binary, broker, a.seconds, rate, f"fresh{rate}") for rate in (1000, 20000, 100000)]
 
@@ -209,6 +188,8 @@ def main():
     arguments.add_argument("--rows", type=int, default=20000000)
     arguments.add_argument("--tables", type=int, default=100)
     arguments.add_argument("--format-rows", type=int, default=1000000)
+    arguments.add_argument("--only", help="formats: these alone, separated by commas")
+    arguments.add_argument("--tries", type=int, default=2)
     arguments.add_argument("--seconds", type=int, default=20)
     arguments.add_argument("--binary", default=os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release", "pumphouse"))
     a = arguments.parse_args()
@@ -221,7 +202,7 @@ def main():
             result["date"] = time.strftime("%Y-%m-%d")
             print(json.dumps(result), flush=True)
             os.makedirs(os.path.join(ROOT, "benches", "results"), exist_ok=True)
-            with open(os.path.join(ROOT, "benches", "results", "kafka_measures.jsonl"), "a") as f:
+            with open(os.path.join(ROOT, "benches", "results", "kafka.jsonl"), "a") as f:
                 f.write(json.dumps(result) + "\n")
     finally:
         broker.stop()

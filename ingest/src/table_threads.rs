@@ -85,6 +85,13 @@ impl<S: Clone + Send + 'static> TableThreads<S> {
         }
     }
 
+    /// Ends the wait that the table's thread is in, if it runs and waits.
+    pub(crate) fn wake(&self, table: &Uuid) {
+        if let Some(running) = self.running.lock().get(table) {
+            running.signal.wake();
+        }
+    }
+
     /// What the threads say, by table.
     pub(crate) fn statuses(&self) -> BTreeMap<Uuid, S> {
         self.running.lock().iter().map(|(uuid, r)| (*uuid, r.status.lock().clone())).collect()

@@ -176,8 +176,13 @@ pub struct MemoryTracker {
     used: AtomicI64,
     peak: AtomicI64,
     bytes_max: i64,
+    /// What the process holds beside what is charged here.
+    other: AtomicI64,
     parent: Option<Arc<MemoryTracker>>,
 }
+
+/// A query that uses less than this is not refused for what others of the process hold.
+const SMALL_QUERY_BYTES: i64 = 16 << 20;
 
 impl MemoryTracker {
     /// `bytes_max` 0 means no limit.
@@ -193,6 +198,7 @@ impl MemoryTracker {
             used: AtomicI64::new(0),
             peak: AtomicI64::new(0),
             bytes_max,
+            other: AtomicI64::new(0),
             parent,
         })
     }
@@ -222,12 +228,35 @@ impl MemoryTracker {
         self.peak.load(Ordering::Relaxed).max(0) as u64
     }
 
+    /// Says what the process holds in all. What is not charged here (streams, merges, caches) leaves so much less
+    /// to accounts below this one; who charges this account itself is not held up by it.
+    pub fn set_process_bytes(&self, bytes: u64) {
+        let used = self.used.load(Ordering::Relaxed).max(0);
+        let other = (bytes.min(i64::MAX as u64) as i64).saturating_sub(used).max(0);
+        self.other.store(other, Ordering::Relaxed);
+    }
+
     fn charge(&self, bytes: i64) -> Result<()> {
         if let Some(parent) = &self.parent {
-            parent.charge(bytes)?;
+            let small = self.used.load(Ordering::Relaxed) + bytes <= SMALL_QUERY_BYTES;
+            parent.charge_beside(
+                bytes,
+                if small { 0 } else { parent.other.load(Ordering::Relaxed) },
+            )?;
         }
+        self.charge_own(bytes, 0)
+    }
+
+    fn charge_beside(&self, bytes: i64, other: i64) -> Result<()> {
+        if let Some(parent) = &self.parent {
+            parent.charge_beside(bytes, parent.other.load(Ordering::Relaxed).min(other))?;
+        }
+        self.charge_own(bytes, other)
+    }
+
+    fn charge_own(&self, bytes: i64, other: i64) -> Result<()> {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if bytes > 0 && used > self.bytes_max {
+        if bytes > 0 && used.saturating_add(other) > self.bytes_max {
             self.used.fetch_sub(bytes, Ordering::Relaxed);
             if let Some(parent) = &self.parent {
                 parent.release(bytes);
@@ -280,5 +309,25 @@ impl MemoryGuard {
 impl Drop for MemoryGuard {
     fn drop(&mut self) {
         self.tracker.release(self.bytes as i64);
+    }
+}
+
+#[cfg(test)]
+mod memory_tests {
+    use super::*;
+
+    #[test]
+    fn what_the_process_holds_leaves_less_to_queries_and_not_to_streams() {
+        let server = MemoryTracker::new(400 << 20);
+        server.set_process_bytes(350 << 20);
+        let query = MemoryTracker::with_parent(0, Some(server.clone()));
+        let small = query.reserve(10 << 20).unwrap();
+        assert!(query.reserve(100 << 20).is_err(), "350 are taken");
+        let more = query.reserve(30 << 20).unwrap();
+        assert!(server.reserve(300 << 20).is_ok(), "a stream's own account");
+        drop((small, more));
+        assert_eq!(server.used_bytes(), 0);
+        server.set_process_bytes(0);
+        assert!(query.reserve(100 << 20).is_ok());
     }
 }

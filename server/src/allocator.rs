@@ -51,16 +51,22 @@ struct Kept {
 // SAFETY: the pieces listed belong to nobody else, and the list is only touched under its lock.
 unsafe impl Send for Kept {}
 
-/// Lets up to `bytes_max` of large pieces be kept, and starts the thread that lets idle ones go.
-pub fn keep(bytes_max: usize) -> std::io::Result<()> {
+/// Lets some large pieces be kept, as many as become a process that may use `machine` bytes, and starts the
+/// thread that lets idle ones go.
+pub fn keep(machine: u64) -> std::io::Result<()> {
     #[cfg(target_env = "gnu")]
     {
         // Small pieces only come from the system now; its own guesses would shrink its heap to and fro.
-        const TRIM_BYTES: i32 = 64 << 20;
+        let trim_bytes = (machine / 64).clamp(1 << 20, 64 << 20) as i32;
+        // Each arena keeps its own free pages; few of them where memory is short.
+        let arenas_max = (machine >> 27).clamp(2, 256) as i32;
         // SAFETY: mallopt sets numbers and may be called at any time.
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, 4 * LARGE as i32);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_BYTES);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, trim_bytes);
+            if machine < 4 << 30 {
+                libc::mallopt(libc::M_ARENA_MAX, arenas_max);
+            }
         }
     }
     std::thread::Builder::new().name("memory".into()).spawn(|| {
@@ -69,12 +75,12 @@ pub fn keep(bytes_max: usize) -> std::io::Result<()> {
             let_idle_go();
         }
     })?;
-    KEPT_MAX.store(bytes_max, Ordering::Relaxed);
+    KEPT_MAX.store(kept_bytes_max(machine), Ordering::Relaxed);
     Ok(())
 }
 
 /// What a server keeps: little of the machine's memory.
-pub fn kept_bytes_max(machine: u64) -> usize {
+fn kept_bytes_max(machine: u64) -> usize {
     const MOST: u64 = 512 << 20;
     (machine / 16).min(MOST) as usize
 }

@@ -25,6 +25,7 @@ pub mod log_format;
 pub mod logs;
 pub mod native;
 pub mod process;
+pub mod process_memory;
 pub mod query_cache;
 pub mod refresh;
 pub mod run;

@@ -22,7 +22,7 @@ use crate::server::Server;
 /// start.
 pub fn server(config: Config) -> ExitCode {
     start_logging_as(&config.log_level, &config.log_format);
-    if let Err(e) = allocator::keep(allocator::kept_bytes_max(machine_memory_bytes())) {
+    if let Err(e) = allocator::keep(machine_memory_bytes()) {
         tracing::warn!("memory is not kept for reuse: {e}");
     }
     let stop = match stop_signal() {

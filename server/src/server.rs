@@ -97,6 +97,9 @@ impl Server {
         create_default_database(&store)?;
         forget_memory_tables(&store)?;
         let memory = MemoryTracker::new(config.server_memory_bytes());
+        if let Err(e) = crate::process_memory::watch(&memory) {
+            tracing::warn!("queries do not see what else the server holds: {e}");
+        }
         let system_tables = Arc::new(SystemTables::default());
         let extra: Arc<dyn ExtraTables> = system_tables.clone();
         let inserter = Arc::new(Inserter::new(store.clone(), Some(extra), clock.clone()));

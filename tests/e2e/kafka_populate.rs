@@ -184,3 +184,43 @@ fn views_change_under_load() {
                 FROM late GROUP BY p, version)";
     assert_eq!(server.sql(runs), "0");
 }
+
+#[test]
+fn views_and_targets_are_exchanged_under_load() {
+    let broker = match Broker::start() {
+        Ok(broker) => broker,
+        Err(why) => return skipped("views_and_targets_are_exchanged_under_load", &why),
+    };
+    broker.create_topic("exchange", PARTITIONS as i32);
+    let server = Server::start("exchange");
+    source(&server, &broker.address(), "exchange");
+    for name in ["a", "b"] {
+        server.sql(&format!(
+            "CREATE TABLE {name} (id UInt64, p UInt64, o UInt64, v String) ENGINE = MergeTree ORDER BY id"
+        ));
+        server.sql(&format!(
+            "CREATE MATERIALIZED VIEW {name}_mv TO {name} AS \
+             SELECT id, _partition AS p, _offset AS o, '{name}' AS v FROM src"
+        ));
+    }
+    let load = Load::start(broker.address(), "exchange");
+    for round in 0..12 {
+        std::thread::sleep(Duration::from_millis(250));
+        match round % 3 {
+            0 => server.sql("EXCHANGE TABLES a_mv AND b_mv"),
+            1 => server.sql("EXCHANGE TABLES a AND b"),
+            _ => server.sql("RENAME TABLE a TO c, b TO a, c TO b"),
+        };
+    }
+    let sent = load.finish();
+    // Of each view every offset once, wherever its rows went.
+    let both = "SELECT v, count(), uniqExact(p, o), uniqExact(id) FROM (SELECT * FROM a UNION ALL SELECT * FROM b) \
+                GROUP BY v ORDER BY v";
+    let whole = format!("a\t{sent}\t{sent}\t{sent}\nb\t{sent}\t{sent}\t{sent}");
+    server.until(both, &whole, WAIT);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(server.sql(both), whole);
+    // Both tables took part, and a block of a view went to one of them.
+    assert_eq!(server.sql("SELECT count() > 0 FROM a WHERE v = 'b'"), "1");
+    assert_eq!(server.sql("SELECT count() > 0 FROM b WHERE v = 'b'"), "1");
+}

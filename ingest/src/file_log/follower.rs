@@ -151,6 +151,13 @@ impl Follower {
         }
     }
 
+    /// Blocks until the files have nothing more; for a table whose own thread does not run.
+    pub(super) fn take_what_is_there(&self) -> Result<()> {
+        let mut session = self.begin()?;
+        while self.round(&mut session)? {}
+        Ok(())
+    }
+
     fn session(&self) -> Result<()> {
         let mut session = self.begin()?;
         let mut rest = session.settings.rest.0;

@@ -15,9 +15,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use pumphouse_query::context::{MemoryTracker, Settings};
+use pumphouse_query::error::Result;
 use pumphouse_storage::Store;
 use pumphouse_storage::clock::Clock;
 use pumphouse_storage::log::{State, Table};
@@ -93,6 +95,24 @@ impl FileLogs {
             let follower = Follower::new(self.config.clone(), table, status, signal);
             move || follower.run()
         });
+    }
+
+    /// What the files hold now is taken now; waited for where the table is paused. False: no FileLog table.
+    pub(crate) fn refresh(&self, state: &State, table: Uuid) -> Result<bool> {
+        let Some(table) = state.tables.get(&table).filter(|t| t.definition.engine == "FileLog")
+        else {
+            return Ok(false);
+        };
+        let definition = &table.definition;
+        if table.paused && !state.views_of(&definition.database, &definition.name).is_empty() {
+            let status = Arc::new(Mutex::new(FileLogTable::default()));
+            let follower =
+                Follower::new(self.config.clone(), table.clone(), status, Arc::default());
+            follower.take_what_is_there()?;
+        } else {
+            self.threads.wake(&definition.uuid);
+        }
+        Ok(true)
     }
 
     pub(crate) fn statuses(&self) -> Vec<FileLogTable> {

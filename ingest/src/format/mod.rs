@@ -149,6 +149,11 @@ pub trait FormatWriter: Send {
     fn suffix(&mut self, statistics: &WriterStatistics, out: &mut Vec<u8>) -> Result<()>;
     /// `Content-Type` of the output.
     fn content_type(&self) -> &'static str;
+    /// Makes it ready for another output of the same columns, after a suffix. False: a new one is to be made,
+    /// which is as cheap unless there is a schema to be read.
+    fn again(&mut self) -> bool {
+        false
+    }
 }
 
 /// What JSON formats print behind the data.

@@ -191,7 +191,9 @@ fn current<'s>(
     state
         .tables
         .get(&stream.definition.uuid)
-        .filter(|t| !t.detached && !t.paused && t.definition_version == stream.definition_version)
+        .filter(|t| !t.detached && t.definition_version == stream.definition_version)
+        // A table that is paused takes what SYSTEM REFRESH asked for, from who began while it was paused.
+        .filter(|t| t.paused == stream.paused)
         .ok_or(StreamError::SourceChanged)
 }
 

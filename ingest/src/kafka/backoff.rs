@@ -71,6 +71,23 @@ impl Signal {
         self.changed.notify_all();
     }
 
+    /// Counts wakes and nudges.
+    pub(crate) fn news(&self) -> u64 {
+        let state = self.state.lock();
+        state.wakes + state.nudges
+    }
+
+    /// Waits until there is more news than `news`, or the stop, for `time` at most.
+    pub(crate) fn wait_past(&self, news: u64, time: Duration) {
+        let mut state = self.state.lock();
+        let end = std::time::Instant::now() + time;
+        while !state.stopped && state.wakes + state.nudges == news {
+            if self.changed.wait_until(&mut state, end).timed_out() {
+                break;
+            }
+        }
+    }
+
     /// How often something changed.
     pub(crate) fn wakes(&self) -> u64 {
         self.state.lock().wakes
@@ -113,6 +130,9 @@ mod tests {
         });
         assert!(!signal.wait(Duration::from_secs(60)));
         waker.join().unwrap();
+        let news = signal.news();
+        signal.nudge();
+        signal.wait_past(news, Duration::from_secs(60));
         signal.stop();
         assert!(signal.wait(Duration::from_secs(60)));
     }

@@ -24,6 +24,7 @@ use pumphouse_storage::Store;
 use pumphouse_storage::clock::Clock;
 use pumphouse_storage::log::{Commit, Edit, Precondition, StreamPartition};
 
+use super::client_properties::Counted;
 use super::native::{BatchQueue, ForwardTo};
 use super::settings::KafkaSettings;
 use super::status::{AssignmentStatus, ConsumerShared, ConsumerState};
@@ -80,6 +81,7 @@ pub(super) struct Client {
     consumer: BaseConsumer<Context>,
     /// Whether there is a batch queue, held by the session's `Messages`.
     polling: Polling,
+    _counted: Counted,
 }
 
 impl ClientContext for Context {
@@ -362,7 +364,8 @@ impl Client {
         polling: Polling,
     ) -> KafkaResult<Client> {
         let config = super::client_properties::consumer(settings, client_id, instance_id);
-        Ok(Client { consumer: config.create_with_context(context)?, polling })
+        let counted = Counted::new();
+        Ok(Client { consumer: config.create_with_context(context)?, polling, _counted: counted })
     }
 
     /// The queue that batches come from, if messages come in batches. Must be dropped before the
@@ -462,6 +465,16 @@ impl Client {
     /// The broker's first and one-past-last offset.
     pub(super) fn watermarks(&self, topic: &str, kafka_partition: i32) -> KafkaResult<(i64, i64)> {
         self.consumer.fetch_watermarks(topic, kafka_partition, BROKER_TIMEOUT)
+    }
+
+    pub(super) fn consumer(&self) -> &BaseConsumer<Context> {
+        &self.consumer
+    }
+
+    /// How many members the group has; None if it is not settled or cannot be asked.
+    pub(super) fn group_size(&self, group: &str) -> Option<usize> {
+        let client = self.consumer.client().native_ptr();
+        super::native_admin::group_sizes(client, &[group], BROKER_TIMEOUT).remove(group)
     }
 
     /// Why the client will not work again; None while it may.

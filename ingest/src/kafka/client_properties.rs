@@ -39,12 +39,48 @@ const RESERVED: &[&str] = &[
     "sasl.kerberos.kinit.cmd",
 ];
 
-/// Bytes that a consumer's client reads ahead; one value for the process.
-static QUEUE_KBYTES: AtomicU64 = AtomicU64::new(65_536);
+/// Bytes that a consumer's client reads ahead when it is alone; one value for the process.
+static QUEUE_KBYTES: AtomicU64 = AtomicU64::new(QUEUE_KBYTES_MAX);
+const QUEUE_KBYTES_MAX: u64 = 65_536;
+const QUEUE_KBYTES_MIN: u64 = 1024;
+/// Consumers' clients that there are.
+static CLIENTS: AtomicU64 = AtomicU64::new(0);
 
 /// From now on clients read ahead so many bytes at most.
 pub(super) fn set_queue_bytes(bytes: u64) {
-    QUEUE_KBYTES.store((bytes / 1024).clamp(1024, 65_536), Ordering::Relaxed);
+    QUEUE_KBYTES.store((bytes / 1024).clamp(QUEUE_KBYTES_MIN, QUEUE_KBYTES_MAX), Ordering::Relaxed);
+}
+
+/// Counts a consumer's client for as long as it lives: those made later share what there is to read ahead.
+pub(super) struct Counted(());
+
+impl Counted {
+    pub(super) fn new() -> Counted {
+        CLIENTS.fetch_add(1, Ordering::Relaxed);
+        Counted(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        CLIENTS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What bounds a client's memory, where it is one of `clients`. Fetched at once is less than the queue takes: a
+/// fetch is counted as it comes, messages as they are, which may be several times as much.
+fn bounds(queue_kbytes: u64, clients: u64) -> [(&'static str, u64); 3] {
+    // Where memory is plentiful each has the most there is.
+    let share = match queue_kbytes >= QUEUE_KBYTES_MAX {
+        true => queue_kbytes,
+        false => (queue_kbytes / clients.max(1)).max(QUEUE_KBYTES_MIN),
+    };
+    let fetch = (share << 10) / 2;
+    [
+        ("queued.max.messages.kbytes", share),
+        ("fetch.max.bytes", fetch.clamp(1 << 20, 16 << 20)),
+        ("fetch.message.max.bytes", (fetch / 4).clamp(256 << 10, 4 << 20)),
+    ]
 }
 
 const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
@@ -55,8 +91,6 @@ const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
     ("queued.min.messages", "100000"),
     ("fetch.queue.backoff.ms", "20"),
     ("fetch.error.backoff.ms", "200"),
-    ("fetch.max.bytes", "16777216"),
-    ("fetch.message.max.bytes", "4194304"),
     ("topic.metadata.refresh.interval.ms", "30000"),
     ("allow.auto.create.topics", "false"),
     ("reconnect.backoff.max.ms", "5000"),
@@ -191,8 +225,10 @@ pub(super) fn consumer(
     for (name, value) in CONSUMER_DEFAULTS {
         config.set(*name, *value);
     }
-    let queue = QUEUE_KBYTES.load(Ordering::Relaxed).to_string();
-    config.set("queued.max.messages.kbytes", queue);
+    let clients = (CLIENTS.load(Ordering::Relaxed) + 1).max(settings.num_consumers as u64);
+    for (name, value) in bounds(QUEUE_KBYTES.load(Ordering::Relaxed), clients) {
+        config.set(name, value.to_string());
+    }
     if settings.assignment == Assignment::Group {
         config.set("group.instance.id", instance_id);
     }
@@ -223,4 +259,22 @@ pub(super) fn producer(settings: &KafkaSettings, client_id: &str) -> ClientConfi
         config.set(name, value);
     }
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_share_what_there_is_where_memory_is_short() {
+        let of = |kbytes, clients| bounds(kbytes, clients).map(|(_, value)| value);
+        assert_eq!(of(65_536, 100), [65_536, 16 << 20, 4 << 20]);
+        assert_eq!(of(12_800, 1), [12_800, 6_553_600, 1_638_400]);
+        assert_eq!(of(12_800, 4), [3_200, 1_638_400, 409_600]);
+        assert_eq!(of(12_800, 100), [1024, 1 << 20, 256 << 10]);
+        let before = CLIENTS.load(Ordering::Relaxed);
+        let one = Counted::new();
+        assert!(CLIENTS.load(Ordering::Relaxed) > before);
+        drop(one);
+    }
 }

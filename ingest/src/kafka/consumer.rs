@@ -16,6 +16,7 @@ use super::backoff::{Backoff, Signal};
 use super::client::{Client, Context};
 use super::engine::paused_reason;
 use super::insert_step::Chunk;
+use super::lookout::{Lookouts, RestingPlace};
 use super::plan::TablePlan;
 use super::secrets::error_text;
 use super::session::Session;
@@ -28,6 +29,13 @@ const TURN: Duration = Duration::from_secs(2);
 /// Rows of a block whose messages are kept.
 const CAREFUL_ROWS: usize = 8192;
 
+/// How one life of a client ended, if it did not fail.
+enum Ended {
+    Stopped,
+    /// Nothing comes; this is what it had.
+    Quiet(Vec<RestingPlace>),
+}
+
 /// One consumer.
 pub(super) struct ConsumerThread {
     pub(super) plan: Arc<TablePlan>,
@@ -35,18 +43,29 @@ pub(super) struct ConsumerThread {
     pub(super) shared: Arc<ConsumerShared>,
     pub(super) signal: Arc<Signal>,
     pub(super) slots: Arc<Slots>,
+    pub(super) lookouts: Arc<Lookouts>,
     pub(super) out: Sender<Chunk>,
+    /// It takes one block and ends.
+    pub(super) once: bool,
 }
 
 impl ConsumerThread {
     /// Runs until the signal says stop. Sessions that fail are begun anew, later and later.
     pub(super) fn run(self) {
         let mut backoff = Backoff::new(self.plan.settings.consumer_reschedule);
+        let mut rest_from = Instant::now();
         while !self.signal.stopped() {
             let began = Instant::now();
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.session()));
-            let error = match outcome {
-                Ok(Ok(())) => break,
+            let session = std::panic::AssertUnwindSafe(|| self.session(rest_from));
+            let error = match std::panic::catch_unwind(session) {
+                Ok(Ok(Ended::Stopped)) => break,
+                Ok(Ok(Ended::Quiet(places))) => {
+                    if !self.rest(&places) {
+                        rest_from = Instant::now() + super::rest::TRY_AGAIN;
+                    }
+                    backoff.reset();
+                    continue;
+                }
                 Ok(Err(error)) => error,
                 Err(panic) => format!("the consumer panicked: {}", panic_text(&panic)),
             };
@@ -59,6 +78,9 @@ impl ConsumerThread {
             tracing::warn!(table = %self.plan.table.definition.full_name(), "consumer: {error}");
             self.shared.fail(now_us, now_us + delay.as_micros() as u64, &error);
             self.shared.status.lock().assignments.clear();
+            if self.once {
+                break;
+            }
             self.signal.wait(delay);
         }
         let state = self.plan.store.snapshot();
@@ -73,7 +95,7 @@ impl ConsumerThread {
     }
 
     /// One life of a client.
-    fn session(&self) -> Result<(), String> {
+    fn session(&self, rest_from: Instant) -> Result<Ended, String> {
         let context = Context {
             store: self.plan.store.clone(),
             clock: self.plan.clock.clone(),
@@ -95,13 +117,19 @@ impl ConsumerThread {
         )
         .map_err(|e| format!("cannot create a Kafka client: {}", error_text(&e)))?;
         let mut session = Session::new(self, &client)?;
+        session.rest_from = rest_from;
         session.join()?;
         let mut turn: Option<(Slot, Instant)> = None;
-        while !self.signal.stopped() {
+        while !self.signal.stopped() && !session.is_cycle_over() {
             // A table to which nothing comes leaves its slot to others.
             if session.is_idle() {
                 turn = None;
                 session.step()?;
+                if session.is_idle()
+                    && let Some(places) = session.may_rest()
+                {
+                    return Ok(Ended::Quiet(places));
+                }
                 continue;
             }
             if turn.as_ref().is_some_and(|(_, since)| since.elapsed() > TURN)
@@ -118,7 +146,7 @@ impl ConsumerThread {
             session.step()?;
         }
         session.finish();
-        Ok(())
+        Ok(Ended::Stopped)
     }
 
     /// Waits in line, keeping the client served; None on stop.
@@ -137,6 +165,11 @@ impl ConsumerThread {
             session.serve()?;
         }
         Ok(None)
+    }
+
+    /// Bytes a block may have now, beside the others at work.
+    pub(super) fn block_bytes(&self) -> usize {
+        super::plan::block_bytes(self.plan.config.memory_bytes, self.slots.held()) as usize
     }
 
     /// Rows a block may have now: the limit, or less while memory is short.

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use super::backoff::Signal;
 use super::consumer::ConsumerThread;
 use super::events::KafkaEvent;
 use super::insert_step::{InsertStep, StreamSink};
+use super::lookout::Lookouts;
 use super::output::{OutputConfig, OutputStatus, Outputs};
 use super::plan::{KafkaEngineConfig, TablePlan};
 use super::replay::{self, Replay};
@@ -32,6 +34,8 @@ use crate::file_log::{FileLogConfig, FileLogTable, FileLogs};
 
 /// How long `sync` waits for the threads of a changed table.
 const STOP_WAIT: Duration = Duration::from_secs(10);
+/// How long SYSTEM REFRESH waits for the cycle of a stopped table.
+const REFRESH_WAIT: Duration = Duration::from_secs(120);
 
 /// All Kafka tables of one server.
 pub struct KafkaEngine {
@@ -40,6 +44,7 @@ pub struct KafkaEngine {
     sink: Arc<dyn StreamSink>,
     config: KafkaEngineConfig,
     slots: Arc<Slots>,
+    lookouts: Arc<Lookouts>,
     outputs: Outputs,
     file_logs: FileLogs,
     /// Views that are being filled, by id.
@@ -78,6 +83,17 @@ struct Running {
     threads: Vec<JoinHandle<()>>,
 }
 
+impl Running {
+    fn is_over(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    fn hurry(&self) {
+        self.consumers.iter().for_each(|c| c.hurry.store(true, Ordering::Relaxed));
+        self.signal.wake();
+    }
+}
+
 impl KafkaEngine {
     /// Starts the engine with the tables that are there.
     pub fn start(
@@ -85,7 +101,7 @@ impl KafkaEngine {
         sink: Arc<dyn StreamSink>,
         config: KafkaEngineConfig,
     ) -> Arc<KafkaEngine> {
-        super::client_properties::set_queue_bytes(super::plan::block_bytes(config.memory_bytes));
+        super::client_properties::set_queue_bytes(super::plan::block_bytes(config.memory_bytes, 1));
         let engine = Arc::new(KafkaEngine {
             clock: store.clock().clone(),
             outputs: Outputs::new(OutputConfig {
@@ -106,6 +122,7 @@ impl KafkaEngine {
             }),
             replays: Mutex::default(),
             slots: Slots::new(config.pool_size),
+            lookouts: Arc::default(),
             syncing: Mutex::default(),
             tables: Mutex::default(),
             store,
@@ -232,6 +249,53 @@ impl KafkaEngine {
         running.signal.wake();
     }
 
+    /// What is there now is taken now. A table that runs commits what it has in hand and retries what waits; one
+    /// that is stopped takes one block per consumer, which is waited for, and is stopped again.
+    pub fn refresh(&self, table: Uuid) -> Result<()> {
+        let until = Instant::now() + REFRESH_WAIT;
+        {
+            let _syncing = self.syncing.lock();
+            if self.file_logs.refresh(&self.store.snapshot(), table)? {
+                return Ok(());
+            }
+        }
+        let mut begun = false;
+        loop {
+            {
+                let _syncing = self.syncing.lock();
+                let mut tables = self.tables.lock();
+                let Some(entry) = tables.entries.get_mut(&table) else { return Ok(()) };
+                let over = entry.running.as_ref().is_none_or(Running::is_over);
+                match entry.wanted {
+                    Wanted::NoViews => return Ok(()),
+                    Wanted::Run => {
+                        entry.running.iter().for_each(Running::hurry);
+                        return Ok(());
+                    }
+                    Wanted::Paused if over && begun => return Ok(()),
+                    Wanted::Paused if over => {
+                        let state = self.store.snapshot();
+                        let definition = &entry.table.definition;
+                        if state.views_of(&definition.database, &definition.name).is_empty() {
+                            return Ok(());
+                        }
+                        entry.running = Some(self.run(&entry.table, true)?);
+                        begun = true;
+                    }
+                    // Another REFRESH is at it.
+                    Wanted::Paused => {}
+                }
+            }
+            if Instant::now() >= until {
+                return Err(Error::new(
+                    codes::TIMEOUT_EXCEEDED,
+                    "The cycle goes on, but was not over in time; see system.kafka_consumers",
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Ends the table's threads in good order, blocks in hand committed; the next `sync` decides anew.
     pub fn quiesce(&self, table: Uuid) {
         let _syncing = self.syncing.lock();
@@ -272,12 +336,13 @@ impl KafkaEngine {
         stop(replays.into_values().map(|(_, _, r)| r).collect(), STOP_WAIT);
         self.file_logs.shutdown(STOP_WAIT);
         self.outputs.shutdown(STOP_WAIT);
+        self.lookouts.shutdown();
     }
 
     fn begin(&self, table: Arc<Table>, wanted: Wanted) -> Entry {
         let mut entry = Entry { table, wanted, running: None, error: None };
         if wanted == Wanted::Run {
-            match self.run(&entry.table) {
+            match self.run(&entry.table, false) {
                 Ok(running) => entry.running = Some(running),
                 Err(e) => {
                     let name = entry.table.definition.full_name();
@@ -294,8 +359,8 @@ impl KafkaEngine {
         TablePlan::new(store, clock, table.clone(), self.config.clone())
     }
 
-    /// Starts the threads of one table.
-    fn run(&self, table: &Arc<Table>) -> Result<Running> {
+    /// Starts the threads of one table; `once`: for one block each.
+    fn run(&self, table: &Arc<Table>, once: bool) -> Result<Running> {
         let plan = Arc::new(self.plan(table)?);
         let signal = Arc::new(Signal::default());
         let count = plan.settings.num_consumers;
@@ -307,9 +372,9 @@ impl KafkaEngine {
             .collect();
         let mut running = Running { signal, consumers, threads: vec![] };
         let started = if plan.settings.thread_per_consumer {
-            (0..count).try_for_each(|i| self.spawn_group(&plan, &mut running, i..i + 1))
+            (0..count).try_for_each(|i| self.spawn_group(&plan, &mut running, i..i + 1, once))
         } else {
-            self.spawn_group(&plan, &mut running, 0..count)
+            self.spawn_group(&plan, &mut running, 0..count, once)
         };
         if let Err(e) = started {
             stop(vec![running], STOP_WAIT);
@@ -324,6 +389,7 @@ impl KafkaEngine {
         plan: &Arc<TablePlan>,
         running: &mut Running,
         numbers: std::ops::Range<usize>,
+        once: bool,
     ) -> Result<()> {
         // Each consumer has at most two blocks in flight, so a send never finds it full.
         let (out, input) = crossbeam_channel::bounded(numbers.len() * 2);
@@ -344,6 +410,8 @@ impl KafkaEngine {
                 shared: running.consumers[number].clone(),
                 signal: running.signal.clone(),
                 slots: self.slots.clone(),
+                lookouts: self.lookouts.clone(),
+                once,
                 out: out.clone(),
             };
             let thread = spawn(format!("kafka-{number} {name}"), move || consumer.run())?;

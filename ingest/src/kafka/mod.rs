@@ -2,7 +2,8 @@
 //!
 //! Reads in the order a message meets it: [`engine`] (which tables run) → `plan` (a table's checked
 //! settings and limits, from [`settings`]) → `consumer` (its thread, a slot of `slots`) → `session`
-//! (the loop and the block being built; `positions` for its partitions) on a `client` (`native` for
+//! (the loop and the block being built; `positions` for its partitions; `rest` and `lookout` while nothing
+//! comes) on a `client` (`native` for
 //! whole batches) → `insert_step` (views, parts and offsets in one commit). [`produce`] (inserts) and
 //! [`output`] (what views write) are the other direction; [`status`] is what system tables show; [`embedded`] is a broker for tests and the demo.
 //!
@@ -21,6 +22,7 @@ pub mod engine;
 pub mod events;
 mod in_flight;
 mod insert_step;
+mod lookout;
 pub mod macros;
 mod message;
 pub mod message_rows;
@@ -32,6 +34,7 @@ mod plan;
 mod positions;
 pub mod produce;
 pub mod replay;
+mod rest;
 mod secrets;
 pub mod seek;
 mod session;

@@ -22,10 +22,10 @@ use crate::block_builder::FlushLimits;
 use crate::format::{FormatOptions, FormatReader, InputColumn};
 use crate::materialized_view;
 
-/// Bytes of a block per consumer, and the share of the memory that it is at most: three of them are under
-/// way, and their parts are sorted and packed beside them.
+/// Bytes of a block per consumer, and the share of the memory that the blocks of all consumers at work are
+/// together: each has three under way, and their parts are sorted and packed beside them.
 const BLOCK_BYTES_MAX: u64 = 64 << 20;
-const BLOCK_BYTES_MIN: u64 = 4 << 20;
+const BLOCK_BYTES_MIN: u64 = 1 << 20;
 const BLOCK_SHARE: u64 = 32;
 
 /// What the server gives to all Kafka tables.
@@ -241,14 +241,15 @@ fn limits(settings: &KafkaSettings, config: &KafkaEngineConfig) -> FlushLimits {
     };
     FlushLimits {
         rows,
-        bytes: block_bytes(config.memory_bytes) as usize,
+        bytes: block_bytes(config.memory_bytes, 1) as usize,
         age: Duration::from_millis(age_ms.clamp(1, 3_600_000)),
     }
 }
 
-/// Bytes of a block where the process may use so much.
-pub(super) fn block_bytes(memory_bytes: u64) -> u64 {
-    (memory_bytes / BLOCK_SHARE).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX)
+/// Bytes of a block where the process may use so much and so many consumers are at work.
+pub(super) fn block_bytes(memory_bytes: u64, consumers: usize) -> u64 {
+    let share = memory_bytes / BLOCK_SHARE / consumers.max(1) as u64;
+    share.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX)
 }
 
 /// The columns that messages give: all but ALIAS.

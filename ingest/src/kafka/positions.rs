@@ -102,6 +102,7 @@ impl Session<'_> {
         status.paused_reason.clear();
         drop(status);
         self.next_forward = Instant::now();
+        self.assigned = Some(self.next_forward);
         if self.paused_all {
             self.paused_all = false;
             self.pause_all()?;

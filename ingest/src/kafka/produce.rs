@@ -23,7 +23,7 @@ use rdkafka::{ClientConfig, ClientContext};
 
 use super::secrets::error_text;
 use super::settings::KafkaSettings;
-use crate::format::{FormatOptions, WriterStatistics};
+use crate::format::{FormatOptions, FormatWriter, WriterStatistics};
 
 /// How long an insert waits for the broker.
 const DELIVERY_WAIT: Duration = Duration::from_secs(60);
@@ -95,33 +95,36 @@ impl Messages {
         let with_headers = self.settings.map_virtual_columns;
         let body = if with_headers { without_head(block) } else { block.clone() };
         let mut payload = vec![];
+        let mut writer = None;
         let mut at = 0;
         while at < block.rows() {
             let rows = rows_per_message.min(block.rows() - at);
             payload.clear();
-            write_message(
-                &self.settings.format,
-                &self.options,
-                &body.slice(at, rows),
-                &mut payload,
-            )?;
+            self.write_message(&mut writer, &body.slice(at, rows), &mut payload)?;
             at += rows;
             send(&Outgoing { payload: &payload, block, row: at - 1, with_headers })?;
         }
         Ok(())
     }
-}
 
-fn write_message(
-    format: &str,
-    options: &FormatOptions,
-    rows: &Block,
-    payload: &mut Vec<u8>,
-) -> Result<()> {
-    let mut writer = crate::format::writer(format, options)?;
-    writer.prefix(&rows.schema(), payload)?;
-    writer.block(rows, payload)?;
-    writer.suffix(&WriterStatistics::default(), payload)
+    /// One message. The writer of the last is used again if it can be: what it knows of a schema is not read anew.
+    fn write_message(
+        &self,
+        writer: &mut Option<Box<dyn FormatWriter>>,
+        rows: &Block,
+        payload: &mut Vec<u8>,
+    ) -> Result<()> {
+        if !writer.as_mut().is_some_and(|w| w.again()) {
+            *writer = None;
+        }
+        let writer = match writer {
+            Some(writer) => writer,
+            None => writer.insert(crate::format::writer(&self.settings.format, &self.options)?),
+        };
+        writer.prefix(&rows.schema(), payload)?;
+        writer.block(rows, payload)?;
+        writer.suffix(&WriterStatistics::default(), payload)
+    }
 }
 
 /// A producer and what became of its messages.

@@ -42,6 +42,11 @@ const QUIET_AFTER: Duration = Duration::from_secs(10);
 const QUIET_INTERVAL: Duration = Duration::from_secs(1);
 /// How often partitions are forwarded again to the batch queue.
 const FORWARD_INTERVAL: Duration = Duration::from_secs(1);
+/// A cycle that SYSTEM REFRESH asked for ends when nothing comes for so long, when no partition was given in
+/// time, and after so long in any case.
+const CYCLE_WAIT: Duration = Duration::from_secs(3);
+const CYCLE_JOIN_WAIT: Duration = Duration::from_secs(15);
+const CYCLE_MAX: Duration = Duration::from_secs(60);
 /// How long a stop waits for the last block.
 const FINISH_WAIT: Duration = Duration::from_secs(5);
 
@@ -63,6 +68,12 @@ pub(super) struct Session<'a> {
     /// When the last message came; at first, when the session began.
     pub(super) last_message: Option<Instant>,
     pub(super) began: Instant,
+    /// When it was given partitions last.
+    pub(super) assigned: Option<Instant>,
+    /// A block was handed over.
+    pub(super) flushed: bool,
+    /// It does not rest before.
+    pub(super) rest_from: Instant,
     pub(super) next_discovery: Instant,
     pub(super) next_advice: Instant,
     pub(super) next_forward: Instant,
@@ -95,6 +106,9 @@ impl<'a> Session<'a> {
             stalled_since: None,
             last_message: None,
             began: now,
+            assigned: None,
+            flushed: false,
+            rest_from: now,
             next_discovery: now,
             next_advice: now,
             next_forward: now,
@@ -107,6 +121,8 @@ impl<'a> Session<'a> {
     /// Asks for partitions.
     pub(super) fn join(&mut self) -> Result<(), String> {
         self.thread.shared.recovered(ConsumerState::Joining);
+        // What was held before a rest may be another's now.
+        self.thread.shared.status.lock().assignments.clear();
         match self.thread.plan.settings.assignment {
             Assignment::Group => {
                 let topics = &self.thread.plan.settings.topics;
@@ -161,12 +177,33 @@ impl<'a> Session<'a> {
             self.thread.shared.status.lock().exception(self.thread.plan.clock.now_us(), e);
         }
         self.builder.keep_messages(self.thread.shared.careful.load(Ordering::Relaxed) > 0);
-        if self.may_read_on() && self.make_room()? {
+        if self.thread.shared.hurry.swap(false, Ordering::Relaxed) {
+            self.flush_now = !self.builder.is_empty();
+        }
+        let cycle_is_full = self.thread.once && self.flushed;
+        if cycle_is_full {
+            self.thread.shared.wait_below(1, Duration::from_millis(50));
+            self.poll_one(Duration::ZERO)?;
+        } else if self.may_read_on() && self.make_room()? {
             self.poll()?;
         }
         self.flush_if_due()?;
         self.tell();
         Ok(())
+    }
+
+    /// Whether a consumer that takes one block only is done: it is in, or there was nothing for a while.
+    pub(super) fn is_cycle_over(&self) -> bool {
+        if !self.thread.once {
+            return false;
+        }
+        let idle = self.builder.is_empty()
+            && match self.last_message.or(self.assigned) {
+                Some(since) => since.elapsed() > CYCLE_WAIT,
+                None => self.began.elapsed() > CYCLE_JOIN_WAIT,
+            };
+        let nothing_runs = self.thread.shared.in_flight() == 0;
+        nothing_runs && (self.flushed || idle || self.began.elapsed() > CYCLE_MAX)
     }
 
     /// Keeps the client alive without consuming: partitions are paused.
@@ -256,7 +293,7 @@ impl<'a> Session<'a> {
 
     fn is_full(&self) -> bool {
         self.builder.rows() >= self.thread.rows_max()
-            || self.builder.bytes() >= self.thread.plan.limits.bytes
+            || self.builder.bytes() >= self.thread.block_bytes()
     }
 
     fn note_polled(&mut self, before: (u64, usize, usize)) {
@@ -499,6 +536,7 @@ impl<'a> Session<'a> {
         status.skipped_messages += built.skipped;
         status.error_messages += built.broken;
         drop(status);
+        self.flushed = true;
         self.thread.shared.take_off();
         let chunk = Chunk {
             shared: self.thread.shared.clone(),
@@ -555,7 +593,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn advise(&self) {
+    pub(super) fn advise(&self) {
         let mut offsets = std::mem::take(&mut *self.thread.shared.to_advise.lock());
         offsets.retain(|(topic, partition, _)| {
             self.places.iter().any(|p| *p.topic == **topic && p.kafka_partition == *partition)

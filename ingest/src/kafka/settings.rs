@@ -136,6 +136,8 @@ pub struct KafkaSettings {
     pub flush_interval_ms: u64,
     /// First delay after a failure.
     pub consumer_reschedule: Duration,
+    /// After so long without a message a consumer rests.
+    pub consumers_pool_ttl: Duration,
     pub thread_per_consumer: bool,
     /// Broken messages that a block may drop.
     pub skip_broken_messages: u64,
@@ -349,6 +351,9 @@ impl KafkaSettings {
             poll_timeout_ms: texts.unsigned("kafka_poll_timeout_ms", 0)?,
             flush_interval_ms: texts.unsigned("kafka_flush_interval_ms", 0)?,
             consumer_reschedule: reschedule(&texts)?,
+            consumers_pool_ttl: Duration::from_millis(
+                texts.unsigned("kafka_consumers_pool_ttl_ms", 60_000)?,
+            ),
             thread_per_consumer: texts.flag("kafka_thread_per_consumer")?,
             skip_broken_messages: texts.unsigned("kafka_skip_broken_messages", 0)?,
             error_mode: error_mode(&texts)?,

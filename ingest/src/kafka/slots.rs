@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -14,6 +15,8 @@ use parking_lot::{Condvar, Mutex};
 pub(super) struct Slots {
     state: Mutex<State>,
     changed: Condvar,
+    /// Held slots, to be read at any time.
+    held: AtomicUsize,
 }
 
 struct State {
@@ -36,7 +39,11 @@ pub(super) struct Slot {
 impl Slots {
     pub(super) fn new(size: usize) -> Arc<Slots> {
         let state = State { free: size.max(1), next_ticket: 0, waiting: VecDeque::new() };
-        Arc::new(Slots { state: Mutex::new(state), changed: Condvar::new() })
+        Arc::new(Slots {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            held: AtomicUsize::new(0),
+        })
     }
 
     /// Gets in line.
@@ -46,6 +53,11 @@ impl Slots {
         state.next_ticket += 1;
         state.waiting.push_back(number);
         Ticket { slots: self.clone(), number }
+    }
+
+    /// How many consumers work now.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Whether somebody waits: holders then give their slot up at the next good moment.
@@ -66,6 +78,7 @@ impl Ticket {
             return None;
         }
         state.free -= 1;
+        self.slots.held.fetch_add(1, Ordering::Relaxed);
         state.waiting.pop_front();
         self.slots.changed.notify_all();
         Some(Slot { slots: self.slots.clone() })
@@ -82,6 +95,7 @@ impl Drop for Ticket {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        self.slots.held.fetch_sub(1, Ordering::Relaxed);
         self.slots.state.lock().free += 1;
         self.slots.changed.notify_all();
     }
@@ -102,7 +116,11 @@ mod tests {
         assert!(slots.contended());
         drop(b);
         drop(first);
-        assert!(c.try_take(now).is_some(), "b has left the line");
+        let second = c.try_take(now);
+        assert!(second.is_some(), "b has left the line");
+        assert_eq!(slots.held(), 1);
+        drop(second);
+        assert_eq!(slots.held(), 0);
         drop(c);
         assert!(!slots.contended());
     }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -96,6 +96,8 @@ pub enum ConsumerState {
     /// Waiting for partitions.
     Joining,
     Consuming,
+    /// Nothing has come for a while: it has no client until something does.
+    Resting,
     /// By the operator.
     Paused,
     /// A failure; tries again at `next_retry_us`.
@@ -110,6 +112,7 @@ impl ConsumerState {
             ConsumerState::Queued => "queued",
             ConsumerState::Joining => "joining",
             ConsumerState::Consuming => "consuming",
+            ConsumerState::Resting => "resting",
             ConsumerState::Paused => "paused",
             ConsumerState::BackingOff => "backing off",
             ConsumerState::Stopped => "stopped",
@@ -169,6 +172,8 @@ pub(super) struct ConsumerShared {
     pub(super) rows_cap: AtomicUsize,
     /// Offsets committed in our log that the broker may be told.
     pub(super) to_advise: Mutex<Vec<(String, i32, i64)>>,
+    /// What is in hand is to be committed now.
+    pub(super) hurry: AtomicBool,
     /// Blocks that are still to be built small and with their messages kept.
     pub(super) careful: AtomicUsize,
     events: Arc<Events>,
@@ -184,6 +189,7 @@ impl ConsumerShared {
             rows_cap: AtomicUsize::new(usize::MAX),
             to_advise: Mutex::new(vec![]),
             careful: AtomicUsize::new(0),
+            hurry: AtomicBool::new(false),
             events,
         }
     }

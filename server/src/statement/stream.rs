@@ -1,7 +1,8 @@
-//! SYSTEM commands for streams: START, STOP, PAUSE, RESUME, CANCEL and SEEK, of one table or of all.
+//! SYSTEM commands for streams: START, STOP, PAUSE, RESUME, CANCEL, REFRESH and SEEK, of one table or of all.
 //!
 //! START, STOP and PAUSE are edits of the log, so they outlive a restart. STOP voids blocks in flight,
-//! PAUSE lets them finish first; CANCEL voids them and consumption goes on from what is committed. SEEK
+//! PAUSE lets them finish first; CANCEL voids them and consumption goes on from what is committed. REFRESH
+//! takes what is there now: at once where a table runs, as one block where it is stopped. SEEK
 //! writes new offsets; whatever a consumer has in hand then fails its compare-and-swap and is dropped.
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use pumphouse_storage::log::{Commit, Edit, Precondition, Table};
 
 use super::Run;
 
-const VERBS: [&str; 6] = ["START", "STOP", "PAUSE", "RESUME", "CANCEL", "SEEK"];
+const VERBS: [&str; 7] = ["START", "STOP", "PAUSE", "RESUME", "CANCEL", "REFRESH", "SEEK"];
 
 impl Run<'_> {
     /// `SYSTEM STOP t`, `SYSTEM STOP`, `SYSTEM STOP ALL BACKGROUND`.
@@ -35,6 +36,9 @@ impl Run<'_> {
             "CANCEL" => {
                 streams.iter().for_each(|t| self.server.kafka.reposition(t.definition.uuid));
                 Ok(())
+            }
+            "REFRESH" => {
+                streams.iter().try_for_each(|t| self.server.kafka.refresh(t.definition.uuid))
             }
             "PAUSE" => {
                 streams.iter().for_each(|t| self.server.kafka.quiesce(t.definition.uuid));

@@ -45,12 +45,29 @@ impl Server {
         server.wait_ready()
     }
 
+    /// Starts in the memory control group of this folder.
+    pub fn start_limited(data_dir: &Path, port: u16, group: &Path) -> Server {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""]);
+        command.arg(group).arg(binary());
+        Server::spawn_as(command, data_dir, port, &[]).wait_ready()
+    }
+
     /// Starts without waiting.
     pub fn spawn(data_dir: &Path, port: u16, environment: &[(&str, &str)]) -> Server {
+        Server::spawn_as(Command::new(binary()), data_dir, port, environment)
+    }
+
+    fn spawn_as(
+        mut command: Command,
+        data_dir: &Path,
+        port: u16,
+        environment: &[(&str, &str)],
+    ) -> Server {
         std::fs::create_dir_all(data_dir).expect("the data directory can be made");
         let log = data_dir.with_extension("log");
         let output = std::fs::File::options().create(true).append(true).open(&log).expect("log");
-        let child = Command::new(binary())
+        let child = command
             .args(["server", "--data-dir"])
             .arg(data_dir)
             .args(["--http-port", &port.to_string()])

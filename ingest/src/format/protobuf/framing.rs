@@ -201,9 +201,12 @@ const ENVELOPE_BYTES_MAX: usize = 1 << 30;
 
 impl FormatWriter for ProtobufWriter {
     fn prefix(&mut self, schema: &[(String, DataType)], _out: &mut Vec<u8>) -> Result<()> {
+        let types: Vec<DataType> = schema.iter().map(|(_, t)| t.clone()).collect();
+        if self.encoder.as_ref().is_some_and(|e| e.types == types) {
+            return Ok(());
+        }
         let (level, envelope_field) = planned(schema, &self.options, self.framing)?;
         self.envelope_field = envelope_field;
-        let types = schema.iter().map(|(_, t)| t.clone()).collect();
         self.encoder = Some(Encoder { level, types, zone: self.options.time_zone });
         Ok(())
     }
@@ -250,5 +253,11 @@ impl FormatWriter for ProtobufWriter {
 
     fn content_type(&self) -> &'static str {
         "application/octet-stream"
+    }
+
+    fn again(&mut self) -> bool {
+        self.rows = 0;
+        self.envelope.clear();
+        true
     }
 }

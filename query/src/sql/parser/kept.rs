@@ -92,7 +92,7 @@ const COMMANDS: &[&str] = &[
     "EXECUTE $any",
 ];
 
-/// What stands behind SYSTEM. START, STOP, PAUSE, RESUME, CANCEL and SEEK of streams are our own.
+/// What stands behind SYSTEM. START, STOP, PAUSE, RESUME, CANCEL, REFRESH and SEEK of streams are our own.
 const SYSTEM: &[&str] = &[
     "FLUSH LOGS [ ON CLUSTER $id ] [ $table { ', $table } ]",
     "FLUSH ASYNC INSERT QUEUE [ ON CLUSTER $id ] [ $table ]",
@@ -135,8 +135,8 @@ const SYSTEM: &[&str] = &[
     "WAIT LOADING PARTS [ ON CLUSTER $id ] [ $table ]",
     "RESET COVERAGE",
     "< START | STOP > ALL [ BACKGROUND ]",
-    "< START | STOP | PAUSE | RESUME | CANCEL > [ ALL ] [ BACKGROUND ]",
-    "< START | STOP | PAUSE | RESUME | CANCEL > $table",
+    "< START | STOP | PAUSE | RESUME | CANCEL | REFRESH > [ ALL ] [ BACKGROUND ]",
+    "< START | STOP | PAUSE | RESUME | CANCEL | REFRESH > $table",
     "SEEK $any",
 ];
 
