@@ -65,9 +65,11 @@ impl HashWriter {
         Ok(())
     }
 
+    /// A text with a zero behind it, as ClickHouse's columns held them when the format was made.
     fn sized(&mut self, text: &[u8]) {
-        self.hash.update(&(text.len() as u64).to_le_bytes());
+        self.hash.update(&(text.len() as u64 + 1).to_le_bytes());
         self.hash.update(text);
+        self.hash.update(&[0]);
     }
 }
 
