@@ -125,7 +125,10 @@ def kafka_measures(page):
     """What benches/kafka/measure.py found, the newest of each."""
     def of(name):
         record = last("kafka", lambda r: r.get("measure") == name)
-        return (record["result"], f"Commit `{record.get('commit', '')}`, {record.get('date', '')}.") if record else (None, "")
+        if record is None:
+            return None, ""
+        note = f" ({record['note']})" if "note" in record else ""
+        return record["result"], f"Commit `{record.get('commit', '')}`, {record.get('date', '')}{note}."
     formats, commit = of("formats")
     if formats:
         page += [f"One topic of 4 partitions a format, one consumer unless said otherwise, beside a librdkafka consumer that inserts the same blocks into ClickHouse (chdb) and beside "
