@@ -30,6 +30,9 @@ toInt64(round({float}))|bitTest({int}, {tiny})|hasSubsequence({str}, 'a')|ascii(
 byteSwap({int})|JSONExtractInt({json}, 'a')|JSONLength({json})|minus({int}, {int})|plus({dec}, 0) = 1
 toModifiedJulianDay('2020-01-01')|editDistance({str}, {str})|toInt128({int})|toUInt256({int})|arrayLastIndex(x -> {bool+x}, {aint})
 arrayReduce('sum', {aint})|arrayReduce('max', {aint})|isNull({any})|isNotNull({any})|empty({str})|notEmpty({aint})|ignore({any})
+(SELECT max({sub:int}))|(SELECT count({sub:any}))|arraySum(mapValues({map}))|arrayElement({aint}, -2)|arrayMax(arrayMap((x, y) -> x * y, {aint}, {aint}))
+arrayProduct([{lit}, {tinyu}])|length(arrayZip({aint}, {aint}))|arraySum(x -> x.1, arrayZip({aint}, {aint}))|bitPositionsToArray(5)[1]
+dotProduct([1, 2], [3, {lit}])|toUInt32OrDefault({str}, toUInt32(7))|accurateCastOrNull({int}, 'UInt8')|toInt32OrDefault({str}, toInt32({tiny}))
 """,
     "float": """
 ({num} / {num})|sqrt({num})|round({float}, {tiny})|round({float})|floor({float})|ceil({float})|trunc({float})|toFloat64({num})
@@ -50,7 +53,7 @@ trimBoth({str})|replaceAll({str}, 'a', {str})|replaceOne({str}, 'b', 'X')|revers
 hex({str})|hex({int})|unhex(hex({str}))|repeat({str}, {tinyu})|splitByChar(',', {str})[1]|arrayStringConcat({astr}, ',')|{astr}[{tiny}]
 formatDateTime({dt}, '%Y-%m-%d %H:%i')|formatDateTime({date}, '%d/%m/%y')|if({bool}, {str}, {str})|multiIf({bool}, {str}, {bool}, 'm', {str})
 coalesce({str}, 'z')|ifNull({str}, {str})|nullIf({str}, {str})|toJSONString({int})|toJSONString({aint})|toJSONString({str})|toJSONString({map})
-base64Encode({str})|substringUTF8({str}, 1, {tinyu})|extract({str}, '[a-z]+')|replaceRegexpAll({str}, '[aeiou]', '_')|toTypeName({any})
+base64Encode({str})|substringUTF8({str}, 1, {tinyu})|extract({str}, '[a-z]+')|replaceRegexpAll({str}, '[aeiou]', '_')
 replaceRegexpOne({str}, '(.)', '\\\\1\\\\1')|dateName('month', {date})|monthName({date})|left({str}, {tinyu})|right({str}, {tinyu})|initcap({str})
 format('{{}}-{{}}', {str}, {str})|tupleElement({tup}, 2)|{tup}.2|CAST({enum}, 'String')|transform({str}, ['a', 'b'], ['A', 'B'], 'other')
 CASE WHEN {bool} THEN {str} ELSE 'e' END|bin({int8})|char(65, 66)|toFixedString('ab', 4)|substringIndex({str}, ',', {tiny})|concat({str}, toString({int}))
@@ -78,10 +81,12 @@ least({dt}, {dt})|fromUnixTimestamp64Milli(toInt64({lit}), 'UTC')|addMonths({dt}
 has({astr}, {str})|hasAny({aint}, {aint})|hasAll({aint}, {aint})|isNull({int})|isNotNull({str})|({int} IS NULL)|({date} IS NOT NULL)|match({str}, '^a')
 (({int}, {str}) = ({int}, {str}))|(({int}, {int}) < ({int}, {int}))|(({int}, {str}) IN ((1, 'a'), (2, 'b')))|({int} IN (SELECT {sub:int}))|({str} NOT IN (SELECT {sub:str}))
 isNaN({float})|isFinite({float})|isInfinite({float})|({int} = {float})|({int} IS NOT DISTINCT FROM {int})|({int} <=> {int})|arrayExists(x -> {bool+x}, {aint})
-arrayAll(x -> {bool+x}, {aint})|mapContains({map}, 'a')|toBool({int})|({enum} = 'one')|({enum} IN ('one', 'two'))|({uuid} = {uuid})|({int} ? true : false)
+arrayAll(x -> {bool+x}, {aint})|mapContainsKey({map}, 'a')|toBool({int})|({enum} = 'one')|({enum} IN ('one', 'two'))|({uuid} = {uuid})|({int} ? true : false)
 ({aint} = {aint})|({astr} < {astr})|({tup} = {tup})|({tup} IN ((1, 'a')))|isZeroOrNull({int})|hasToken({str}, 'a')|true|false|if({bool}, {bool}, {bool})
 ({map} = {map})|({int} GLOBAL IN (1, 5))|({date} IN ('2020-01-01', '2020-02-03'))|({dt} BETWEEN '2020-01-01 00:00:00' AND '2021-01-01 00:00:00')
 ({enum} < {enum})|({int} > ANY (SELECT {sub:int}))|multiSearchAny({str}, ['a', 'c'])|({str} REGEXP 'b+')|({bool} = true)|({bool} IS TRUE)|JSONHas({json}, 'a')
+({int} IN {aint})|({str} IN {astr})|(({int}, {int}) IN ((1, 2), (3, NULL)))|({float} BETWEEN 0 AND {float})|has([1, NULL], {int})
+arrayExists((x, y) -> x = y, {aint}, {aint})|hasSubstr({aint}, [1])|({str} IS NULL OR {bool})|NOT ({int} IN (1, NULL))|mapContainsValue({map}, 1)|mapExists((k, v) -> v > 1, {map})
 """,
     "aint": """
 [{lit}, {lit}]|[toInt64({int}), toInt64({int})]|arrayMap(x -> {int+x}, {aint})|arrayFilter(x -> {bool+x}, {aint})|arraySort({aint})|arrayReverse({aint})
@@ -89,7 +94,8 @@ arrayConcat({aint}, [1, 2])|arraySlice({aint}, {tiny}, 2)|range({tinyu})|arrayDi
 arrayResize({aint}, {tinyu})|mapValues({map})|arrayReverseSort({aint})|arrayCompact({aint})|arrayPopFront({aint})|arrayPushFront({aint}, 7)|arraySort(x -> -x, {aint})
 arrayIntersect({aint}, [1, 2, 3])|arrayEnumerateUniq({aint})|arrayWithConstant({tinyu}, {lit})|arrayPopBack({aint})|emptyArrayUInt8()|arrayDifference({aint})
 arrayFlatten([[{lit}], [{lit}, {lit}]])|arrayRotateLeft({aint}, {tiny})|arrayMap((x, y) -> x + y, {aint}, {aint})|if({bool}, [{lit}], [{lit}, 2])
-arrayMap(x -> toInt64(x), {aint})|CAST({aint}, 'Array(Int64)')|arrayFill(x -> {bool+x}, {aint})|arrayReverseFill(x -> {bool+x}, {aint})
+arrayMap(x -> toInt64(x), {aint})|CAST({aint}, 'Array(Int64)')|arrayFill(x -> {bool+x}, {aint})|arrayMap(x -> if({bool+x}, x, {lit}), {aint})|arrayMap(p -> p.1, arrayZip({aint}, {aint}))|arraySplit(x -> {bool+x}, {aint})[1]
+arrayConcat({aint}, {aint})|arrayIntersect({aint}, {aint})|arrayShiftLeft({aint}, 1)|arrayEnumerateDense({aint})|arrayMap(x -> ifNull(x, {int+x}), {aint})|arrayReverseFill(x -> {bool+x}, {aint})
 """,
     "astr": """
 splitByChar(',', {str})|arrayMap(x -> toString(x), {aint})|mapKeys({map})|arraySort({astr})|[{str}, {str}]|arrayFilter(x -> x != '', {astr})|splitByString('a', {str})
@@ -150,6 +156,8 @@ WINDOWS = """
 row_number() OVER ({part}ORDER BY {ids})|rank() OVER ({part}ORDER BY {key})|dense_rank() OVER ({part}ORDER BY {key} DESC)|sum({int}) OVER ({part}ORDER BY {ids})
 sum({int}) OVER ({part}ORDER BY {ids} ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)|lagInFrame({int}) OVER ({part}ORDER BY {ids})|leadInFrame({str}, 1, 'none') OVER ({part}ORDER BY {ids} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 first_value({int}) OVER ({part}ORDER BY {ids})|last_value({str}) OVER ({part}ORDER BY {ids} ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)|count() OVER ({part_only})|max({date}) OVER ({part}ORDER BY {ids} ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
+sum({int}) OVER ({part}ORDER BY {ids} RANGE BETWEEN 2 PRECEDING AND 1 FOLLOWING)|count({str}) OVER ({part}ORDER BY {ids} DESC ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING)|groupArray({int}) OVER ({part}ORDER BY {ids} ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING)
+any({str}) OVER ({part}ORDER BY {ids} ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING)|argMax({any}, {ids}) OVER ({part}ORDER BY {ids})|cume_dist() OVER ({part}ORDER BY {ids})|uniqExact({key}) OVER ({part}ORDER BY {ids})|min({dec}) OVER ({part_only})
 avg({int}) OVER ({part}ORDER BY {ids} ROWS 3 PRECEDING)|ntile(3) OVER ({part}ORDER BY {ids})|nth_value({int}, 2) OVER ({part}ORDER BY {ids} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)|min({int}) OVER ({part}ORDER BY {int} RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 lag({int}, 1) OVER ({part}ORDER BY {ids})|lead({int}, 2, 0) OVER ({part}ORDER BY {ids})|count() OVER ({part}ORDER BY {key})|percent_rank() OVER ({part}ORDER BY {ids})|sumIf({int}, {bool}) OVER ({part}ORDER BY {ids})
 """.strip().replace("\n", "|").split("|")
