@@ -1,0 +1,28 @@
+-- What a dashboard's data source sends: macros already expanded, filters by time, series by label.
+CREATE TABLE gf_requests (ts DateTime('UTC'), ts64 DateTime64(3, 'UTC'), host LowCardinality(String), path String, status UInt16, ms Float64, bytes UInt64, labels Map(String, String)) ENGINE = MergeTree PARTITION BY toYYYYMM(ts) ORDER BY (host, ts);
+INSERT INTO gf_requests SELECT toDateTime('2024-05-01 10:00:00', 'UTC') + number * 7, toDateTime64('2024-05-01 10:00:00.000', 3, 'UTC') + toIntervalMillisecond(number * 7125), ['a', 'b', 'c'][number % 3 + 1], concat('/p', toString(number % 5)), [200, 200, 404, 500, 200][number % 5 + 1], number % 50 / 4, number * 100, map('dc', ['x', 'y'][number % 2 + 1], 'pod', toString(number % 4)) FROM numbers(600);
+SELECT toStartOfInterval(toDateTime(ts), INTERVAL 60 second) AS time, count() AS value FROM gf_requests WHERE ts >= toDateTime(1714557600) AND ts <= toDateTime(1714561200) GROUP BY time ORDER BY time ASC LIMIT 5;
+SELECT toStartOfInterval(toDateTime64(ts64, 3), INTERVAL 30000 millisecond) AS time, host, avg(ms) AS value FROM gf_requests WHERE ts64 >= fromUnixTimestamp64Milli(1714557600000) AND ts64 <= fromUnixTimestamp64Milli(1714557900000) GROUP BY time, host ORDER BY time, host;
+SELECT (intDiv(toUInt32(ts), 300) * 300) * 1000 AS t, host AS metric, sum(bytes) AS value FROM gf_requests WHERE toDate(ts) >= toDate('2024-05-01') AND toDate(ts) <= toDate('2024-05-01') GROUP BY t, metric ORDER BY t, metric LIMIT 9;
+SELECT t, groupArray((host, c)) AS groupArr FROM (SELECT (intDiv(toUInt32(ts), 600) * 600) * 1000 AS t, host, count(*) AS c FROM gf_requests WHERE ts BETWEEN toDateTime(1714557600) AND toDateTime(1714561200) GROUP BY t, host ORDER BY t, host) GROUP BY t ORDER BY t;
+SELECT t, arrayMap(a -> (a.1, a.2 / runningDifference(t / 1000)), groupArr) FROM (SELECT t, groupArray((host, c)) AS groupArr FROM (SELECT (intDiv(toUInt32(ts), 600) * 600) * 1000 AS t, host, count() AS c FROM gf_requests GROUP BY t, host ORDER BY t, host) GROUP BY t ORDER BY t) WHERE t > 1714557600000;
+SELECT time, value - lagInFrame(value, 1, value) OVER (ORDER BY time ASC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS delta FROM (SELECT toStartOfInterval(ts, INTERVAL 10 minute) AS time, max(bytes) AS value FROM gf_requests GROUP BY time) ORDER BY time;
+SELECT host, quantile(0.5)(ms) AS p50, quantile(0.95)(ms) AS p95, quantiles(0.5, 0.9, 0.99)(ms) AS q FROM gf_requests GROUP BY host ORDER BY host;
+SELECT arraySort(topK(2)(path)) FROM gf_requests WHERE status != 200;
+SELECT concatAssumeInjective(host, ':', path) AS series, count() AS c FROM gf_requests GROUP BY series ORDER BY c DESC, series LIMIT 4;
+SELECT DISTINCT host FROM gf_requests WHERE host LIKE '%' ORDER BY host LIMIT 1000;
+SELECT count() FROM gf_requests WHERE positionCaseInsensitive(path, '/P1') > 0 AND labels['dc'] IN ('x');
+SELECT count() FROM gf_requests SETTINGS additional_table_filters = {'gf_requests': 'host = \'a\''};
+SELECT r.host, count() FROM gf_requests AS r GROUP BY r.host ORDER BY r.host SETTINGS additional_table_filters = {'r': 'status = 200', 'other': 'x'};
+SELECT count() FROM gf_requests WHERE ms > 1 SETTINGS additional_table_filters = {'gf_requests': 'nope = 1'};
+SELECT labels['pod'] AS pod, countIf(status >= 500) / count() AS errors FROM gf_requests GROUP BY pod ORDER BY pod;
+SELECT arrayJoin(mapKeys(labels)) AS k FROM gf_requests GROUP BY k ORDER BY k;
+SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'gf_%' ORDER BY name;
+SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = 'gf_requests' ORDER BY position;
+SELECT normalizeQuery('SELECT a FROM t WHERE b = 1 AND c IN (1, 2, 3)') AS q;
+WITH (SELECT max(ts) FROM gf_requests) AS last SELECT toStartOfMinute(ts) AS m, count() FROM gf_requests WHERE ts > last - toIntervalMinute(3) GROUP BY m ORDER BY m WITH FILL STEP toIntervalMinute(1);
+SELECT toStartOfInterval(ts, INTERVAL 15 minute) AS time, uniq(path), any(host), min(ms), max(ms) FROM gf_requests GROUP BY time ORDER BY time;
+SELECT time, sumIf(c, status = 200) AS ok, sumIf(c, status != 200) AS bad FROM (SELECT toStartOfInterval(ts, INTERVAL 20 minute) AS time, status, count() AS c FROM gf_requests GROUP BY time, status) GROUP BY time ORDER BY time;
+SELECT host, status, count() AS c, round(100 * c / sum(c) OVER (PARTITION BY host), 2) AS share FROM gf_requests GROUP BY host, status ORDER BY host, status;
+SELECT ts, host, ms FROM gf_requests WHERE status = 500 ORDER BY ts DESC LIMIT 2 BY host LIMIT 5;
+SELECT toUnixTimestamp(toStartOfInterval(ts, toIntervalHour(1))) AS t, host, count() FROM gf_requests GROUP BY ROLLUP(t, host) ORDER BY t, host;
