@@ -3,7 +3,8 @@
 //! queries instead, `PUMPHOUSE_SEED` another seed.
 //!
 //! Most statements parse alike and most queries agree, but not all: the scripts say how many may not. What
-//! is left of the queries are types of results (LowCardinality that is kept or dropped) and other codes.
+//! is left of the queries are errors that only one side finds before it needs a value, NULLs inside tuples
+//! that are compared, and other codes.
 
 use std::process::Command;
 
@@ -48,6 +49,6 @@ fn random_queries_answer_as_in_clickhouse() {
         "queries.py",
         "--queries",
         QUERIES,
-        &["--shrink", "10", "--allow-percent", "4"],
+        &["--shrink", "10", "--allow-percent", "3"],
     );
 }

@@ -312,11 +312,45 @@ pub fn lookup(
     arguments: &[DataType],
 ) -> Result<Arc<dyn AggregateFunction>> {
     let arguments: Vec<DataType> =
-        arguments.iter().map(|t| t.without_low_cardinality().clone()).collect();
+        arguments.iter().map(crate::functions::without_low_cardinality).collect();
     build(name, parameters, &arguments)
 }
 
+/// A bare NULL among the arguments decides the result, whatever the function and its combinators are.
+fn only_null(name: &str, arguments: &[DataType]) -> Option<&'static str> {
+    let null = DataType::nullable(DataType::Nothing);
+    // A condition of -If that is NULL only leaves every row out.
+    let conditional = find(name).is_none() && matches!(split(name), Some((_, "If")));
+    let decisive = &arguments[..arguments.len().saturating_sub(usize::from(conditional))];
+    if !decisive.contains(&null) {
+        return None;
+    }
+    let mut base = name;
+    let entry = loop {
+        match (find(base), split(base)) {
+            (Some(entry), _) => break entry,
+            (None, Some((inner, "Merge" | "MergeState"))) => return find(inner).and(None),
+            (None, Some((inner, _))) => base = inner,
+            (None, None) => return None,
+        }
+    };
+    let counts = entry.name == "count" || entry.name.starts_with("uniq");
+    match entry {
+        entry if entry.sees_nulls => None,
+        _ if counts => Some("nothingUInt64"),
+        _ => Some("nothingNull"),
+    }
+}
+
 fn build(name: &str, parameters: &[Value], arguments: &[DataType]) -> Built {
+    if let Some(nothing) = only_null(name, arguments).and_then(find) {
+        if name.starts_with("quantiles") {
+            let message =
+                format!("Illegal type Nullable(Nothing) of argument for aggregate function {name}");
+            return Err(Error::new(codes::ILLEGAL_TYPE_OF_ARGUMENT, message));
+        }
+        return (nothing.build)(&Build { name: nothing.name, parameters: &[], arguments });
+    }
     // `sumMap` over arrays is a function of its own; over a Map it is the -Map combinator.
     let over_arrays = matches!(arguments.first(), Some(DataType::Array(_) | DataType::Tuple(_)));
     if over_arrays && let Some(entry) = mapped_arrays(name) {
@@ -395,6 +429,12 @@ fn combine(name: &str, suffix: &str, parameters: &[Value], arguments: &[DataType
             let (key, rest) = last_argument(name, suffix, arguments)?;
             let inner = build(name, parameters, rest)?;
             Ok(Arc::new(ByExtreme { inner, key: key.clone(), largest: suffix == "ArgMax" }))
+        }
+        "Resample" if arguments.iter().any(|t| t.is_nullable() && !t.is_run_time()) => {
+            // Rows with a NULL are left out before they are dealt out, so that no result is NULL.
+            let plain: Vec<DataType> = arguments.iter().map(DataType::without_nullable).collect();
+            let inner = combine(name, suffix, parameters, &plain)?;
+            Ok(Arc::new(SkipNulls { inner, arguments: arguments.to_vec() }))
         }
         "Resample" => {
             let (key, rest) = last_argument(name, suffix, arguments)?;

@@ -26,6 +26,10 @@ pub(super) struct Grouping {
     pub keys: Vec<Tree>,
     /// Indexes into `keys`; empty for plain GROUP BY.
     pub sets: Vec<Vec<usize>>,
+    /// The sets are written out: one without keys gives a row even of no rows.
+    pub written_sets: bool,
+    /// GROUP BY ALL.
+    all: bool,
     pub with_totals: bool,
     /// What a grouped row shows for each key if keys outside of its set are NULL; else empty.
     pub nullable_keys: Vec<Tree>,
@@ -33,7 +37,27 @@ pub(super) struct Grouping {
     pub set_column: Option<Tree>,
 }
 
+/// Constants group nothing.
+fn is_constant(key: &Tree) -> bool {
+    matches!(key.kind, Kind::Constant(_))
+}
+
 impl Grouping {
+    /// Whether nothing is left to group by, so that a query without aggregate functions keeps its rows.
+    pub fn groups_nothing(&self) -> bool {
+        (self.all && self.keys.is_empty())
+            || (self.written_sets && self.keys.iter().all(is_constant))
+    }
+
+    /// The sets without constants where those are written out.
+    fn own_sets(&self) -> Vec<Vec<usize>> {
+        let mut sets = self.sets.clone();
+        if self.written_sets {
+            sets.iter_mut().for_each(|set| set.retain(|k| !is_constant(&self.keys[*k])));
+        }
+        sets
+    }
+
     fn add(&mut self, tree: Tree) -> usize {
         match self.keys.iter().position(|k| k.key == tree.key) {
             Some(at) => at,
@@ -54,6 +78,7 @@ impl Binder<'_> {
     ) -> Result<Grouping> {
         let mut grouping = Grouping { with_totals: clause.with_totals, ..Grouping::default() };
         if clause.all {
+            grouping.all = true;
             for item in items {
                 outside_aggregates(&item.tree, &mut grouping);
             }
@@ -79,6 +104,7 @@ impl Binder<'_> {
                 grouping.sets = cube(&positions);
             }
             GroupByKind::GroupingSets => {
+                grouping.written_sets = true;
                 for set in &clause.sets {
                     let mut indexes = vec![];
                     for expr in set {
@@ -132,7 +158,10 @@ impl Binder<'_> {
         if !grouping.sets.is_empty() && self.ctx.settings.bool("group_by_use_nulls", false) {
             for key in &grouping.keys {
                 let data_type = nullable(&key.data_type);
-                let shown = tree::column(self.fresh(), describe(key), data_type);
+                let shown = match &key.kind {
+                    Kind::Constant(value) => tree::constant(value.clone(), data_type),
+                    _ => tree::column(self.fresh(), describe(key), data_type),
+                };
                 replace.insert(key.key, shown.clone());
                 grouping.nullable_keys.push(shown);
             }
@@ -190,8 +219,7 @@ impl Binder<'_> {
     ) -> Result<Stage> {
         let mut keyed = Available::default();
         // A constant stays what it is, also where ROLLUP or TOTALS leave the key out.
-        let constant = |key: &Tree| matches!(key.kind, Kind::Constant(_));
-        for (i, key) in grouping.keys.iter().enumerate().filter(|(_, key)| !constant(key)) {
+        for (i, key) in grouping.keys.iter().enumerate().filter(|(_, key)| !is_constant(key)) {
             keyed.add(key, i);
         }
         let mut calls: Vec<Tree> = vec![];
@@ -212,7 +240,7 @@ impl Binder<'_> {
         let mut schema = vec![];
         for (i, key) in grouping.keys.iter().enumerate() {
             let shown = grouping.nullable_keys.get(i).unwrap_or(key);
-            if !constant(shown) {
+            if !is_constant(shown) {
                 keyed.add(shown, i);
             }
             schema.push((describe(key), shown.data_type.clone()));
@@ -230,11 +258,13 @@ impl Binder<'_> {
             keyed.add(set, schema.len());
             schema.push(("grouping_set".into(), DataType::UInt64));
         }
+        let rows_of_nothing = grouping.written_sets && !grouping.keys.iter().all(is_constant);
         let node = PlanNode::Aggregate {
             input: Box::new(stage.plan),
             keys,
             aggregates,
-            grouping_sets: grouping.sets,
+            grouping_sets: grouping.own_sets(),
+            rows_of_nothing,
             with_totals: grouping.with_totals,
             groups_max: None,
         };

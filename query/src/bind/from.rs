@@ -148,7 +148,9 @@ impl Binder<'_> {
             }
             other => other,
         })?;
-        self.table_source(source, label(Some(database)), options)
+        let mut found = self.table_source(source, label(Some(database)), options)?;
+        self.additional_filters(&mut found, database, name)?;
+        Ok(found)
     }
 
     /// A common table expression, bound in the scope that defines it (later ones are not visible).

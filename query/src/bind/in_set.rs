@@ -139,7 +139,7 @@ impl Binder<'_> {
         Ok(Plan { node: PlanNode::Project { input: Box::new(plan), exprs }, schema })
     }
 
-    fn cast_or_null(&self, tree: Tree, data_type: &DataType) -> Result<Tree> {
+    pub(super) fn cast_or_null(&self, tree: Tree, data_type: &DataType) -> Result<Tree> {
         let composite =
             matches!(data_type, DataType::Array(_) | DataType::Tuple(_) | DataType::Map(..));
         if composite {

@@ -177,9 +177,21 @@ impl Binder<'_> {
         if plain(&left) == plain(&right) {
             return Ok((left, right));
         }
-        let common = common_type(&[plain(&left), plain(&right)]).map_err(|_| {
+        let (l, r) = (plain(&left), plain(&right));
+        if l.is_integer() && r.is_integer() && [&l, &r].contains(&&DataType::UInt256) {
+            // No integer holds both; what is negative equals nothing.
+            let word = |t: Tree| self.cast_or_null(t, &DataType::UInt256);
+            return Ok((word(left)?, word(right)?));
+        }
+        let common = match common_type(&[l.clone(), r.clone()]) {
+            // Int64 and UInt64 are compared by value.
+            Err(_) if are_words(&l, &r) => Ok(DataType::Int128),
+            other => other,
+        };
+        let common = common.map_err(|_| {
+            let numbers = l.is_number() && r.is_number();
             Error::new(
-                codes::TYPE_MISMATCH,
+                if numbers { codes::NO_COMMON_TYPE } else { codes::TYPE_MISMATCH },
                 format!(
                     "Can't infer common type for joined columns: {} and {}",
                     left.data_type, right.data_type
@@ -230,8 +242,14 @@ impl Binder<'_> {
             };
             let (l, r) = (find(left, "left")?, find(right, "right")?);
             let (new_l, new_r) = self.same_type(l.clone(), r.clone())?;
-            replace_column(left, &name, &l, &new_l);
-            replace_column(right, &name, &r, &new_r);
+            let (shown_l, shown_r) = match *new_l.data_type.inner() == DataType::Int128
+                && are_words(l.data_type.inner(), r.data_type.inner())
+            {
+                true => (self.as_word(l.clone())?, self.as_word(r.clone())?),
+                false => (new_l.clone(), new_r.clone()),
+            };
+            replace_column(left, &name, &l, &shown_l);
+            replace_column(right, &name, &r, &shown_r);
             if join.strictness == JoinStrictness::Asof && position + 1 == exprs.len() {
                 condition.asof = Some((new_l, AsofOperator::GreaterOrEquals, new_r));
             } else {
@@ -241,6 +259,15 @@ impl Binder<'_> {
             names.push(name);
         }
         Ok(names)
+    }
+
+    /// What USING shows of an Int64 and a UInt64.
+    fn as_word(&self, tree: Tree) -> Result<Tree> {
+        let word = match tree.data_type.is_nullable() {
+            true => DataType::nullable(DataType::UInt64),
+            false => DataType::UInt64,
+        };
+        self.cast(tree, &word)
     }
 
     /// Adds a column of ones to the left side: after a FULL join it tells matched rows.
@@ -463,6 +490,11 @@ impl Binder<'_> {
     }
 }
 
+/// Integers of at most 64 bits.
+fn are_words(l: &DataType, r: &DataType) -> bool {
+    [l, r].iter().all(|t| t.is_integer() && crate::functions::promote::bits(t) <= 64)
+}
+
 /// Splits AND, at any depth.
 pub(super) fn conjuncts(tree: &Tree, parts: &mut Vec<Tree>) {
     match &tree.kind {
@@ -535,7 +567,7 @@ fn replace_column(source: &mut Source, name: &str, old: &Tree, new: &Tree) {
     }
 }
 
-fn filter_side(source: &mut Source, filters: Vec<Tree>, binder: &Binder) -> Result<()> {
+pub(super) fn filter_side(source: &mut Source, filters: Vec<Tree>, binder: &Binder) -> Result<()> {
     let Some(filter) = binder.conjunction(filters)? else { return Ok(()) };
     let predicate = place(&filter, &source.available).map_err(misplaced)?;
     let schema = source.plan.schema.clone();

@@ -10,6 +10,7 @@
 //! they appear; scalar subqueries are run while binding (unless only analysing), because their values
 //! are constants to everything after. Depth and number of bound SELECTs are bounded.
 
+mod additional_filters;
 mod aggregation;
 mod aliases;
 mod array_join;

@@ -138,6 +138,7 @@ impl Binder<'_> {
         let position = match value {
             Value::UInt(position) => *position as i128,
             Value::Int(position) => *position as i128,
+            Value::Bool(position) => *position as i128,
             _ => return Ok(None),
         };
         let count = items.len() as i128;

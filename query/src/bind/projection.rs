@@ -332,6 +332,7 @@ impl BoundProjection {
                 keys: self.exprs.clone(),
                 aggregates: states.collect(),
                 grouping_sets: vec![],
+                rows_of_nothing: false,
                 with_totals: false,
                 groups_max: None,
             },

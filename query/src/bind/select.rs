@@ -126,7 +126,11 @@ impl Binder<'_> {
             stage = stage.unfold(std::slice::from_ref(&filter))?.filter(&filter)?;
         }
         let readers = clauses.readers();
-        let aggregated = clauses.grouping.is_some() || readers.iter().any(|t| t.has.aggregate);
+        let calls = readers.iter().any(|t| t.has.aggregate);
+        if !calls && clauses.having.is_none() {
+            clauses.grouping = clauses.grouping.take().filter(|g| !g.groups_nothing());
+        }
+        let aggregated = calls || clauses.grouping.is_some();
         let mut grouping = clauses.grouping.take().unwrap_or_default();
         let replace = self.group_readers(&mut grouping, &clauses.readers())?;
         let clauses = clauses.rebuilt(self, &replace)?;

@@ -306,11 +306,7 @@ pub fn in_set(expr: Tree, set: Arc<PlannedSet>, negated: bool, set_key: u128) ->
     hasher.tree(&expr);
     hasher.number(negated as u64);
     hasher.0.update(&set_key.to_le_bytes());
-    let data_type = if expr.data_type.is_nullable() {
-        DataType::nullable(DataType::UInt8)
-    } else {
-        DataType::UInt8
-    };
+    let data_type = crate::plan::in_set_type(&expr.data_type);
     let child = expr.clone();
     let kind = Kind::InSet { expr, set, negated };
     Arc::new(node(kind, data_type, hasher.finish(), Has::default(), [&child]))

@@ -272,8 +272,15 @@ fn drive_aggregate(
     base: usize,
     consumer: &dyn Consumer,
 ) -> Result<Driven> {
-    let PlanNode::Aggregate { input, keys, aggregates, grouping_sets, with_totals, groups_max } =
-        &plan.node
+    let PlanNode::Aggregate {
+        input,
+        keys,
+        aggregates,
+        grouping_sets,
+        rows_of_nothing,
+        with_totals,
+        groups_max,
+    } = &plan.node
     else {
         return Err(Error::new(codes::LOGICAL_ERROR, "not an aggregation"));
     };
@@ -282,6 +289,7 @@ fn drive_aggregate(
         keys,
         aggregates,
         grouping_sets,
+        rows_of_nothing: *rows_of_nothing,
         with_totals: *with_totals,
         groups_max: *groups_max,
         having,
@@ -313,6 +321,7 @@ fn distinct_in_order(
         keys: &keys,
         aggregates: &[],
         grouping_sets: &[],
+        rows_of_nothing: false,
         with_totals: false,
         groups_max: None,
         having: None,

@@ -18,8 +18,7 @@ use crate::error::{Error, Result, codes};
 
 pub(super) fn add(r: &mut Registry) {
     r.add("array", 0..=usize::MAX, |a| Ok(DataType::array(common_value_type(a.items)?)), array)
-        .own_nulls()
-        .drops_low_cardinality();
+        .gives_on_low_cardinality();
     r.add("arrayElement", 2..=2, element_type, element).own_nulls();
     r.add(
         "arrayElementOrNull",

@@ -15,9 +15,15 @@ use super::{Argument, FunctionCall, lists};
 use crate::error::{Error, Result, codes};
 
 pub(super) fn add(r: &mut Registry) {
-    r.add("has", 2..=2, |a| search_type(a, DataType::UInt8), has).own_nulls();
-    r.add("indexOf", 2..=2, |a| search_type(a, DataType::UInt64), index_of).own_nulls();
-    r.add("countEqual", 2..=2, |a| search_type(a, DataType::UInt64), count_equal).own_nulls();
+    r.add("has", 2..=2, |a| search_type(a, DataType::UInt8), has)
+        .own_nulls()
+        .drops_low_cardinality();
+    r.add("indexOf", 2..=2, |a| search_type(a, DataType::UInt64), index_of)
+        .own_nulls()
+        .drops_low_cardinality();
+    r.add("countEqual", 2..=2, |a| search_type(a, DataType::UInt64), count_equal)
+        .own_nulls()
+        .drops_low_cardinality();
     r.add("hasAny", 2..=2, sets_type, |c| sets(c, SetTest::Any)).own_nulls();
     r.add("hasAll", 2..=2, sets_type, |c| sets(c, SetTest::All)).own_nulls();
     r.add("hasSubstr", 2..=2, sets_type, |c| sets(c, SetTest::Run)).own_nulls();
@@ -65,7 +71,7 @@ fn search_type(a: &Args, result: DataType) -> Result<DataType> {
 }
 
 /// For every item whether it equals the row's needle (NULL equals NULL).
-fn matches(call: &FunctionCall) -> Result<(ArrayArgument, Vec<u8>)> {
+pub(super) fn matches(call: &FunctionCall) -> Result<(ArrayArgument, Vec<u8>)> {
     let mut a = call.array(0)?;
     if let DataType::Map(..) = call.data_type(0)? {
         a.items = super::elementwise::elements(&a.items).swap_remove(0);
@@ -112,7 +118,8 @@ fn count_equal(call: &FunctionCall) -> Result<Column> {
 }
 
 fn sets_type(a: &Args) -> Result<DataType> {
-    all_arrays_type(a)?;
+    let items = (0..a.len()).map(|i| item_of(a, i)).collect::<Result<Vec<DataType>>>()?;
+    common_type(&items)?;
     Ok(DataType::UInt8)
 }
 

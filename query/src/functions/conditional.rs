@@ -19,9 +19,9 @@ use crate::error::{Error, Result, codes};
 pub(super) fn add(r: &mut Registry) {
     r.add("if", 3..=3, if_type, evaluate_if).own_nulls().drops_low_cardinality();
     r.add("multiIf", 3..=usize::MAX, multi_if_type, multi_if).own_nulls().drops_low_cardinality();
-    r.add("coalesce", 1..=usize::MAX, coalesce_type, coalesce).own_nulls().drops_low_cardinality();
-    r.add("ifNull", 2..=2, if_null_type, coalesce).own_nulls().drops_low_cardinality();
-    r.add("nullIf", 2..=2, null_if_type, null_if).own_nulls().drops_low_cardinality();
+    r.add("coalesce", 1..=usize::MAX, coalesce_type, coalesce).own_nulls();
+    r.add("ifNull", 2..=2, if_null_type, coalesce).own_nulls();
+    r.add("nullIf", 2..=2, null_if_type, null_if).own_nulls();
     r.add("isNull", 1..=1, |_| Ok(DataType::UInt8), |c| null_flags(c, true)).own_types();
     r.add("isNotNull", 1..=1, |_| Ok(DataType::UInt8), |c| null_flags(c, false)).own_types();
     r.add(

@@ -51,11 +51,11 @@ pub(super) fn result_type(op: Op, a: &Args) -> Result<DataType> {
     if l.is_float() || r.is_float() {
         return Ok(DataType::Float64);
     }
-    let precision = width_precision(match (parts(l), parts(r)) {
-        (Some((p, _)), Some((q, _))) => p.max(q),
+    let precision = match (parts(l), parts(r)) {
+        (Some((p, _)), Some((q, _))) => width_precision(p.max(q)),
         (Some((p, _)), None) | (None, Some((p, _))) => p,
         (None, None) => return Err(a.illegal_pair()),
-    });
+    };
     let (s, t) = (scale_of(l), scale_of(r));
     let scale = match op {
         Multiply => s + t,
@@ -76,6 +76,17 @@ pub(super) fn result_type(op: Op, a: &Args) -> Result<DataType> {
         ));
     }
     Ok(DataType::Decimal { precision, scale })
+}
+
+/// What a decimal and another decimal or an integer are compared as.
+pub(super) fn alike_type(l: &DataType, r: &DataType) -> Option<DataType> {
+    let precision = match (parts(l), parts(r)) {
+        (Some((p, _)), Some((q, _))) => width_precision(p.max(q)),
+        (Some((p, _)), None) if r.is_integer() => p,
+        (None, Some((p, _))) if l.is_integer() => p,
+        _ => return None,
+    };
+    Some(DataType::Decimal { precision, scale: scale_of(l).max(scale_of(r)) })
 }
 
 pub(super) fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {

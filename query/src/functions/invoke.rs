@@ -37,6 +37,9 @@ pub fn resolve(function: &Arc<dyn ScalarFunction>, arguments: &[ArgumentType]) -
     {
         first.data_type = DataType::String;
     }
+    if function.types_see_low_cardinality() {
+        return function.return_type(arguments);
+    }
     let result = resolve_plain(function, plain)?;
     if function.keeps_low_cardinality() && stays_low_cardinality(arguments, &result) {
         return Ok(DataType::LowCardinality(Box::new(result)));
@@ -150,7 +153,7 @@ pub(super) fn can_be_nullable(data_type: &DataType) -> bool {
 }
 
 /// `data_type` with no LowCardinality anywhere in it.
-pub(super) fn strip_low_cardinality(data_type: &DataType) -> DataType {
+pub(crate) fn strip_low_cardinality(data_type: &DataType) -> DataType {
     use DataType::*;
     match data_type.without_low_cardinality() {
         Array(t) => DataType::array(strip_low_cardinality(t)),

@@ -21,7 +21,7 @@ pub(super) fn add(r: &mut Registry) {
         .own_nulls()
         .drops_low_cardinality();
     r.add("xor", 2..=usize::MAX, result_type, xor).drops_low_cardinality();
-    r.add("not", 1..=1, result_type, not).drops_low_cardinality();
+    r.add("not", 1..=1, result_type, not);
 }
 
 fn result_type(a: &Args) -> Result<DataType> {

@@ -19,8 +19,8 @@ use super::{Argument, ArgumentType, FunctionCall, lists};
 use crate::error::{Error, Result, codes};
 
 pub(super) fn add(r: &mut Registry) {
-    r.add("map", 0..=usize::MAX, map_type, map).own_nulls();
-    r.add("mapFromArrays", 2..=2, from_arrays_type, from_arrays).own_nulls();
+    r.add("map", 0..=usize::MAX, map_type, map).gives_on_low_cardinality();
+    r.add("mapFromArrays", 2..=2, from_arrays_type, from_arrays).gives_on_low_cardinality();
     r.add("mapKeys", 1..=1, |a| parts_type(a, 0), |c| part(c, 0)).own_nulls();
     r.add("mapValues", 1..=1, |a| parts_type(a, 1), |c| part(c, 1)).own_nulls();
     r.add("mapContainsKey", 2..=2, contains_type, |c| contains(c, 0)).own_nulls();
@@ -59,8 +59,12 @@ pub(super) fn add(r: &mut Registry) {
         ("mapAdd", Merge::Add),
         ("mapSubtract", Merge::Subtract),
     ] {
-        r.add(name, 1..=usize::MAX, move |a| merge_type(a, how), move |c| merge(c, how))
-            .own_nulls();
+        let function =
+            r.add(name, 1..=usize::MAX, move |a| merge_type(a, how), move |c| merge(c, how));
+        match how {
+            Merge::Append => function.gives_on_low_cardinality(),
+            _ => function.own_nulls(),
+        };
     }
     lambdas(r);
 }
@@ -83,7 +87,7 @@ fn lambdas(r: &mut Registry) {
             keep(c, a, |i| hits.value(i))
         },
     )
-    .own_nulls()
+    .gives_on_low_cardinality()
     .lambda(pair);
     r.add(
         "mapApply",
@@ -141,7 +145,7 @@ fn lambdas(r: &mut Registry) {
             |a| one_map(a, a.len() - 1).map(|_| a.get(a.len() - 1).clone()),
             move |c| sort(c, descending),
         )
-        .own_nulls()
+        .gives_on_low_cardinality()
         .lambda(pair);
     }
 }

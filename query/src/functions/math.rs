@@ -91,16 +91,17 @@ pub(super) fn add(r: &mut Registry) {
         "ifNotFinite",
         2..=2,
         |a| {
-            two_numbers(a)?;
+            (0..2).try_for_each(|i| {
+                a.require(i, |t| {
+                    let plain = t.without_nullable();
+                    plain.is_number() || plain == DataType::Nothing
+                })
+            })?;
             super::promote::common_value_type(a.items)
         },
-        |c| {
-            let finite: Vec<bool> = floats(c, 0)?.into_iter().map(f64::is_finite).collect();
-            let [a, b] =
-                [0, 1].map(|i| super::cast::cast_column(&c.column(i)?, c.result, c.context));
-            super::conditional::select(&arrow_array::BooleanArray::from(finite), &a?, &b?)
-        },
-    );
+        if_not_finite,
+    )
+    .own_nulls();
     r.add("factorial", 1..=1, |a| a.integer(0).map(|_| DataType::UInt64), factorial);
     r.add(
         "widthBucket",
@@ -184,4 +185,20 @@ fn width_bucket(call: &FunctionCall) -> Result<Column> {
         DataType::UInt32 => call.finish_numbers(out.into_iter().map(|v| v as u32).collect()),
         _ => call.finish(u64::array(out)),
     }
+}
+
+/// The first argument where it is finite, else (NULL too) the second.
+fn if_not_finite(call: &FunctionCall) -> Result<Column> {
+    let [a, b] =
+        [0, 1].map(|i| super::cast::cast_column(&call.column(i)?, call.result, call.context));
+    let (a, b) = (a?, b?);
+    let floats = super::cast::cast_column(
+        &call.column(0)?,
+        &DataType::nullable(DataType::Float64),
+        call.context,
+    )?;
+    let values = super::native::values::<f64>(&floats);
+    let finite: Vec<bool> =
+        (0..call.rows).map(|row| !floats.is_null(row) && values[row].is_finite()).collect();
+    super::conditional::select(&arrow_array::BooleanArray::from(finite), &a, &b)
 }

@@ -199,7 +199,13 @@ fn extreme_type(a: &Args) -> Result<DataType> {
     let types = a.types();
     let plain: Vec<DataType> = types.iter().map(DataType::without_nullable).collect();
     let integers = plain.iter().all(DataType::is_integer);
+    let decimal = plain.iter().any(|t| matches!(t, DataType::Decimal { .. }));
+    let counted = |t: &DataType| t.is_number() && !t.is_float();
+    let exact = decimal && types.len() == 2 && types.iter().all(counted);
     let result = match common_type(&types) {
+        // Of two, the decimal's own precision lasts, as in arithmetic.
+        Ok(_) if exact => super::decimal::alike_type(&plain[0], &plain[1])
+            .ok_or_else(|| super::promote::no_common_type(&plain))?,
         Ok(DataType::Bool) => DataType::UInt8,
         Ok(t) => t,
         Err(_) if integers && plain.iter().any(|t| super::promote::bits(t) != 64) => {

@@ -17,8 +17,10 @@ use crate::error::Result;
 mod argument;
 mod arithmetic;
 mod array;
+mod array_change;
 mod array_lambda;
 mod array_search;
+mod bit_lists;
 mod bitmap;
 pub mod cast;
 pub mod city;
@@ -105,6 +107,8 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
     array::add,
     array_lambda::add,
     array_search::add,
+    array_change::add,
+    bit_lists::add,
     bitmap::add,
     map::add,
     misc::add,
@@ -147,10 +151,10 @@ mod oracle_test;
 
 pub use dictionary::{dictionary_function, is_dictionary_function};
 pub use format_row::{RowWriter, set_row_writer};
-pub(crate) use invoke::unnamed;
-pub(crate) use multiversion::multiversion;
 pub use invoke::{call, resolve};
+pub(crate) use invoke::{strip_low_cardinality as without_low_cardinality, unnamed};
 pub use misc::host_name;
+pub(crate) use multiversion::multiversion;
 pub use registry::{FunctionName, lookup, names};
 pub use text::normalized_query_hash;
 
@@ -208,6 +212,10 @@ pub trait ScalarFunction: Send + Sync {
     }
     /// Whether the function wants to see LowCardinality in its arguments (toTypeName, CAST …).
     fn sees_low_cardinality(&self) -> bool {
+        false
+    }
+    /// Whether the type rule alone sees LowCardinality (array, map …).
+    fn types_see_low_cardinality(&self) -> bool {
         false
     }
     /// Result type for these arguments (Nullable already stripped if `Propagate`). Errors carry

@@ -107,6 +107,9 @@ fn same_type(a: &DataType, b: &DataType) -> bool {
         (DateTime(_), DateTime(_)) => true,
         (DateTime64(p, _), DateTime64(q, _)) => p == q,
         (Bool | UInt8, Bool | UInt8) => true,
+        (Decimal { precision: p, scale: s }, Decimal { precision: q, scale: t }) => {
+            s == t && width_precision(*p) == width_precision(*q)
+        }
         _ => a == b,
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Definition {
     deterministic: bool,
     keeps_low_cardinality: bool,
     sees_low_cardinality: bool,
+    types_see_low_cardinality: bool,
+    row_checks: Vec<super::strict::RowCheck>,
     types: TypeRule,
     lambda: Option<LambdaRule>,
     evaluation: Evaluation,
@@ -53,6 +55,13 @@ impl Definition {
     /// The function gets its arguments exactly as they are typed, LowCardinality and Nullable too.
     pub fn own_types(&mut self) -> &mut Self {
         self.sees_low_cardinality = true;
+        self.nulls = Nulls::Own;
+        self
+    }
+
+    /// The type rule sees LowCardinality in arguments, so that it can give it on to parts of the result.
+    pub fn gives_on_low_cardinality(&mut self) -> &mut Self {
+        self.types_see_low_cardinality = true;
         self.nulls = Nulls::Own;
         self
     }
@@ -88,6 +97,10 @@ impl ScalarFunction for Definition {
         self.sees_low_cardinality
     }
 
+    fn types_see_low_cardinality(&self) -> bool {
+        self.types_see_low_cardinality
+    }
+
     fn return_type(&self, arguments: &[ArgumentType]) -> Result<DataType> {
         if !self.arity.contains(&arguments.len()) {
             let (low, high) = (*self.arity.start(), *self.arity.end());
@@ -120,6 +133,9 @@ impl ScalarFunction for Definition {
     }
 
     fn evaluate(&self, call: &FunctionCall) -> Result<Column> {
+        if call.rows > 0 && !self.row_checks.is_empty() {
+            super::strict::check_rows(self.name, &self.row_checks, call)?;
+        }
         (self.evaluation)(call)
     }
 }
@@ -146,6 +162,8 @@ impl Registry {
             deterministic: true,
             keeps_low_cardinality: true,
             sees_low_cardinality: false,
+            types_see_low_cardinality: false,
+            row_checks: super::strict::row_checks(name),
             types: Box::new(types),
             lambda: None,
             evaluation: Box::new(evaluation),

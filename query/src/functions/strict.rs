@@ -2,9 +2,9 @@
 //! that ClickHouse rejects must not be answered here: it would fail when it is taken elsewhere. The
 //! functions' own rules know nothing of this; the table is looked at before them.
 
-use pumphouse_storage::DataType;
+use pumphouse_storage::{Column, DataType};
 
-use super::ArgumentType;
+use super::{Argument, ArgumentType, FunctionCall};
 use crate::error::{Error, Result, codes};
 
 /// Families of types that are refused together.
@@ -76,45 +76,91 @@ const REFUSED: &[(&str, usize, &[Kind], u32)] = &[
     ("length", 0, &[Kind::Address], codes::ILLEGAL_TYPE_OF_ARGUMENT),
 ];
 
-/// Refuses arguments that ClickHouse refuses.
+/// Functions that find no text in a FixedString.
+const SEARCHES: &[&str] = &["position", "positionCaseInsensitive", "countSubstrings", "hasToken"];
+
+/// What a function refuses only once there are rows: a column that it is given.
+pub(super) struct RowCheck {
+    argument: usize,
+    kinds: &'static [Kind],
+    code: u32,
+}
+
+/// The checks of `function` that wait for rows.
+pub(super) fn row_checks(function: &str) -> Vec<RowCheck> {
+    let mut checks: Vec<RowCheck> = REFUSED
+        .iter()
+        .filter(|(names, _, _, code)| {
+            *code == codes::ILLEGAL_COLUMN && names.split_whitespace().any(|n| n == function)
+        })
+        .map(|(_, argument, kinds, code)| RowCheck { argument: *argument, kinds, code: *code })
+        .collect();
+    if SEARCHES.contains(&function) {
+        checks.push(RowCheck { argument: 0, kinds: &[Kind::Fixed], code: codes::ILLEGAL_COLUMN });
+    }
+    let positions = match function {
+        "substring" | "substringUTF8" | "arrayElement" => 1,
+        _ => return checks,
+    };
+    checks.push(RowCheck {
+        argument: positions,
+        kinds: &[],
+        code: codes::ZERO_ARRAY_OR_TUPLE_INDEX,
+    });
+    checks
+}
+
+/// Applies `checks` to a call that has rows.
+pub(super) fn check_rows(function: &str, checks: &[RowCheck], call: &FunctionCall) -> Result<()> {
+    for check in checks {
+        let Some(Argument::Column(column) | Argument::Constant(column)) =
+            call.arguments.get(check.argument)
+        else {
+            continue;
+        };
+        if check.code == codes::ZERO_ARRAY_OR_TUPLE_INDEX {
+            check_position(call, column)?;
+            continue;
+        }
+        let data_type = column.data_type.without_nullable();
+        if check.kinds.iter().any(|kind| is(&data_type, *kind)) {
+            return Err(illegal(function, &data_type, check.argument, check.code));
+        }
+    }
+    Ok(())
+}
+
+/// A constant position 0 in something that is no constant.
+fn check_position(call: &FunctionCall, position: &Column) -> Result<()> {
+    let (true, false) = (call.is_constant(1), call.is_constant(0)) else { return Ok(()) };
+    let first = call.data_type(0)?;
+    if matches!(first, DataType::Map(..)) || position.is_empty() {
+        return Ok(());
+    }
+    if position.value(0).as_i128() == Some(0) {
+        let what = if first.is_string() { "Indices in strings" } else { "Array indices" };
+        let message = format!("{what} are 1-based");
+        return Err(Error::new(codes::ZERO_ARRAY_OR_TUPLE_INDEX, message));
+    }
+    Ok(())
+}
+
+fn illegal(function: &str, data_type: &DataType, argument: usize, code: u32) -> Error {
+    let message =
+        format!("Illegal type {data_type} of argument {} of function {function}", argument + 1);
+    Error::new(code, message)
+}
+
+/// Refuses arguments that ClickHouse refuses when it analyses a query.
 pub(super) fn check(function: &str, arguments: &[ArgumentType]) -> Result<()> {
-    if let ("substring" | "substringUTF8", [text, start, ..]) = (function, arguments)
-        && text.constant.is_none()
-        && start.constant.as_ref().and_then(pumphouse_storage::Value::as_i128) == Some(0)
-    {
-        let message = "Indices in strings are 1-based";
-        return Err(Error::new(codes::ZERO_ARRAY_OR_TUPLE_INDEX, message));
-    }
-    if let ("arrayElement", [array, index]) = (function, arguments)
-        && matches!(array.data_type, DataType::Array(_))
-        && array.constant.is_none()
-        && index.constant.as_ref().and_then(pumphouse_storage::Value::as_i128) == Some(0)
-    {
-        let message = "Array indices are 1-based";
-        return Err(Error::new(codes::ZERO_ARRAY_OR_TUPLE_INDEX, message));
-    }
-    let searched = ["position", "positionCaseInsensitive", "countSubstrings", "hasToken"];
-    if searched.contains(&function)
-        && let Some(haystack) = arguments.first()
-        && haystack.constant.is_none()
-        && is(&haystack.data_type.without_nullable(), Kind::Fixed)
-    {
-        let message =
-            format!("Function '{function}' doesn't support FixedString haystack argument");
-        return Err(Error::new(codes::ILLEGAL_COLUMN, message));
-    }
     for (names, index, kinds, code) in REFUSED {
         let Some(argument) = arguments.get(*index) else { continue };
         let data_type = argument.data_type.without_nullable();
-        if kinds.iter().any(|kind| is(&data_type, *kind))
+        if *code != codes::ILLEGAL_COLUMN
+            && kinds.iter().any(|kind| is(&data_type, *kind))
             && names.split_whitespace().any(|name| name == function)
         {
-            let message = format!(
-                "Illegal type {} of argument {} of function {function}",
-                argument.data_type,
-                index + 1
-            );
-            return Err(Error::new(*code, message));
+            return Err(illegal(function, &argument.data_type, *index, *code));
         }
     }
     Ok(())

@@ -54,7 +54,15 @@ fn rewrite(plan: Plan) -> Result<Plan, Box<Plan>> {
         }
     }
     let Plan { node, schema } = plan;
-    let PlanNode::Aggregate { input, keys, grouping_sets, with_totals, groups_max, .. } = node
+    let PlanNode::Aggregate {
+        input,
+        keys,
+        grouping_sets,
+        rows_of_nothing,
+        with_totals,
+        groups_max,
+        ..
+    } = node
     else {
         return Err(Box::new(Plan { node, schema }));
     };
@@ -65,6 +73,7 @@ fn rewrite(plan: Plan) -> Result<Plan, Box<Plan>> {
         keys,
         aggregates: new,
         grouping_sets,
+        rows_of_nothing,
         with_totals,
         groups_max,
     };

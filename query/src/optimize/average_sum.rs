@@ -38,7 +38,8 @@ fn is_shared(aggregates: &[BoundAggregate]) -> bool {
 }
 
 fn rewrite(plan: Plan) -> Result<Plan, Box<Plan>> {
-    let PlanNode::Aggregate { keys, aggregates, grouping_sets, with_totals, .. } = &plan.node else {
+    let PlanNode::Aggregate { keys, aggregates, grouping_sets, with_totals, .. } = &plan.node
+    else {
         return Err(Box::new(plan));
     };
     if !is_shared(aggregates) || !grouping_sets.is_empty() || *with_totals {
@@ -58,7 +59,15 @@ fn rewrite(plan: Plan) -> Result<Plan, Box<Plan>> {
         }
     }
     let Plan { node, schema } = plan;
-    let PlanNode::Aggregate { input, keys, grouping_sets, with_totals, groups_max, .. } = node
+    let PlanNode::Aggregate {
+        input,
+        keys,
+        grouping_sets,
+        rows_of_nothing,
+        with_totals,
+        groups_max,
+        ..
+    } = node
     else {
         return Err(Box::new(Plan { node, schema }));
     };
@@ -69,6 +78,7 @@ fn rewrite(plan: Plan) -> Result<Plan, Box<Plan>> {
         keys,
         aggregates: new,
         grouping_sets,
+        rows_of_nothing,
         with_totals,
         groups_max,
     };

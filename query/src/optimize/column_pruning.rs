@@ -151,8 +151,15 @@ fn prune_aggregate(
     schema: Vec<(String, DataType)>,
     needed: &[bool],
 ) -> (Plan, Places) {
-    let PlanNode::Aggregate { input, mut keys, aggregates, grouping_sets, with_totals, groups_max } =
-        node
+    let PlanNode::Aggregate {
+        input,
+        mut keys,
+        aggregates,
+        grouping_sets,
+        rows_of_nothing,
+        with_totals,
+        groups_max,
+    } = node
     else {
         let places = (0..schema.len()).map(Some).collect();
         return (Plan { node, schema }, places);
@@ -174,6 +181,7 @@ fn prune_aggregate(
         keys,
         aggregates,
         grouping_sets,
+        rows_of_nothing,
         with_totals,
         groups_max,
     };

@@ -17,6 +17,7 @@ fn rewrite(plan: Plan) -> Plan {
         keys,
         aggregates,
         grouping_sets,
+        rows_of_nothing,
         with_totals: false,
         groups_max,
     } = node
@@ -30,6 +31,7 @@ fn rewrite(plan: Plan) -> Plan {
             keys,
             aggregates,
             grouping_sets,
+            rows_of_nothing,
             with_totals: false,
             groups_max,
         };
@@ -46,6 +48,7 @@ fn rewrite(plan: Plan) -> Plan {
         keys,
         aggregates,
         grouping_sets,
+        rows_of_nothing,
         with_totals: false,
         groups_max,
     };

@@ -45,7 +45,8 @@ fn rewrite(plan: Plan, ctx: &QueryContext) -> Plan {
     };
     let Some((scan, keys, merges)) = found else { return plan };
     let Plan { node, schema } = plan;
-    let PlanNode::Aggregate { grouping_sets, with_totals, groups_max, .. } = node else {
+    let PlanNode::Aggregate { grouping_sets, rows_of_nothing, with_totals, groups_max, .. } = node
+    else {
         return Plan { node, schema };
     };
     let node = PlanNode::Aggregate {
@@ -53,6 +54,7 @@ fn rewrite(plan: Plan, ctx: &QueryContext) -> Plan {
         keys,
         aggregates: merges,
         grouping_sets,
+        rows_of_nothing,
         with_totals,
         groups_max,
     };

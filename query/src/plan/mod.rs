@@ -63,14 +63,20 @@ impl BoundExpr {
             | BoundExpr::Call { data_type, .. }
             | BoundExpr::Scalar { data_type, .. } => data_type.clone(),
             BoundExpr::Lambda { body, .. } => body.data_type(),
-            BoundExpr::InSet { expr, .. } => {
-                if expr.data_type().is_nullable() {
-                    DataType::nullable(DataType::UInt8)
-                } else {
-                    DataType::UInt8
-                }
-            }
+            BoundExpr::InSet { expr, .. } => in_set_type(&expr.data_type()),
         }
+    }
+}
+
+/// The type of `x IN …` for an `x` of this type: NULL stays NULL, LowCardinality stays as it is.
+pub fn in_set_type(tested: &DataType) -> DataType {
+    let flag = match tested.is_nullable() {
+        true => DataType::nullable(DataType::UInt8),
+        false => DataType::UInt8,
+    };
+    match tested {
+        DataType::LowCardinality(_) => DataType::LowCardinality(Box::new(flag)),
+        _ => flag,
     }
 }
 
@@ -184,6 +190,8 @@ pub enum PlanNode {
         keys: Vec<BoundExpr>,
         aggregates: Vec<BoundAggregate>,
         grouping_sets: Vec<Vec<usize>>,
+        /// A set of no keys gives a row even of no rows.
+        rows_of_nothing: bool,
         with_totals: bool,
         /// LIMIT without ORDER BY above: no more groups than this are needed.
         groups_max: Option<u64>,

@@ -51,6 +51,7 @@ pub(super) fn drive(
         keys,
         aggregates: &[],
         grouping_sets: &[],
+        rows_of_nothing: false,
         with_totals: false,
         groups_max: None,
         having: None,

@@ -47,6 +47,7 @@ pub(super) struct AggregateNode<'a> {
     pub keys: &'a [BoundExpr],
     pub aggregates: &'a [BoundAggregate],
     pub grouping_sets: &'a [Vec<usize>],
+    pub rows_of_nothing: bool,
     pub with_totals: bool,
     /// No more groups than this are needed, any of them.
     pub groups_max: Option<u64>,
@@ -94,8 +95,9 @@ impl AggregateNode<'_> {
     }
 
     fn table(&self, set: &GroupingSet) -> Table {
-        // Without GROUP BY there is one group even of no rows; a set of no keys needs rows.
-        let grouped = !self.keys.is_empty();
+        // Without GROUP BY there is one group even of no rows, also for an empty one of GROUPING SETS;
+        // the last one of ROLLUP and CUBE needs rows.
+        let grouped = !self.keys.is_empty() && !(self.rows_of_nothing && set.keys.is_empty());
         Table::new(&set.types, grouped, self.aggregates)
     }
 
