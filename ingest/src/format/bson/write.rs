@@ -4,6 +4,7 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use pumphouse_query::error::{Error, Result};
+use pumphouse_query::text::json::{JsonOptions, write_json_string};
 use pumphouse_query::text::write::{list_range, write_text};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
@@ -37,7 +38,7 @@ impl BsonWriter {
         use DataType as T;
         let mut head = |kind: u8| {
             out.push(kind);
-            out.extend_from_slice(name);
+            put_name(name, out);
             out.push(0);
         };
         macro_rules! number {
@@ -141,6 +142,15 @@ impl BsonWriter {
         }
         Ok(())
     }
+}
+
+/// Names are escaped as those of JSON, which ClickHouse does, too.
+fn put_name(name: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    write_json_string(name, &JsonOptions::default(), out);
+    // Without the quotes around it.
+    out.pop();
+    out.remove(start);
 }
 
 fn binary(bytes: &[u8], kind: u8, out: &mut Vec<u8>) {
