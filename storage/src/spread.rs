@@ -162,7 +162,8 @@ mod tests {
                     chosen.iter().map(|c| *c && rest.next().copied().unwrap_or(false)).collect();
                 // Neither begins at a byte.
                 let shifted = |bits: &[bool]| {
-                    let padded: Vec<bool> = [true, false, true].iter().chain(bits).copied().collect();
+                    let padded: Vec<bool> =
+                        [true, false, true].iter().chain(bits).copied().collect();
                     BooleanBuffer::from(padded).slice(3, bits.len())
                 };
                 let (chosen, flags, all) = (shifted(&chosen), shifted(&flags), shifted(&all));

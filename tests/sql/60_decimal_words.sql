@@ -3,7 +3,7 @@
 CREATE TABLE decimals_60 (id UInt32, a Decimal(15, 2), b Decimal(18, 6), c Decimal(9, 4), n Int32, u UInt64, f Float64, s String, t String) ENGINE = MergeTree ORDER BY id SETTINGS index_granularity = 2048;
 INSERT INTO decimals_60 SELECT number, toDecimal64(toInt64(number * 7919 % 20011) - 10000, 2) / 100, toDecimal64(toInt64(number * 104729 % 3000017) - 1500000, 6) / 1000, toDecimal32(toInt32(number % 251) - 125, 4), toInt32(number % 101) - 50, number * 3, (toInt64(number % 2001) - 1000) / 100, ['A', 'N', 'R', ''][number % 4 + 1], ['F', 'O', 'Fine'][number * 31 % 3 + 1] FROM numbers(30000);
 SELECT sum(a + b), sum(a - b), sum(a * c), sum(b + n), sum(1 - a), sum(a * (1 - c)), sum(a * (1 - c) * (1 + n)) FROM decimals_60;
-SELECT toTypeName(a + b), toTypeName(a * b), toTypeName(a * c), toTypeName(c * n) FROM decimals_60 LIMIT 1;
+SELECT toTypeName(a + b), toTypeName(a * b), toTypeName(a * c), toTypeName(1 - a), toTypeName(c * n), toTypeName(a + u) FROM decimals_60 LIMIT 1;
 SELECT sum(a + u), sum(u - a), sum(a * u) FROM decimals_60;
 SELECT countIf(a < b), countIf(a <= b), countIf(a = b), countIf(a != b), countIf(a > c), countIf(a >= c), countIf(a < n), countIf(n >= a), countIf(c = n) FROM decimals_60;
 SELECT countIf(a < 10), countIf(a <= 10.5), countIf(a = toDecimal64('10.50', 3)), countIf(a > toDecimal32('-3.1', 1)), countIf(24 > a), countIf(toDecimal64('0.005', 3) < a), countIf(a >= -100) FROM decimals_60;

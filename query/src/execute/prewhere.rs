@@ -275,9 +275,7 @@ impl State {
         self.kept = Some(mask.true_count());
         self.mask = Some(match &self.mask {
             None => mask,
-            Some(before) => {
-                BooleanArray::new(deposit(before.values(), mask.values()), None)
-            }
+            Some(before) => BooleanArray::new(deposit(before.values(), mask.values()), None),
         });
     }
 }

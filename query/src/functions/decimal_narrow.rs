@@ -29,11 +29,7 @@ fn power_of_ten(exponent: u32) -> Option<i64> {
 }
 
 /// Plus, minus or multiply with operands scaled up by powers of ten; None if this is not the place.
-pub(super) fn arithmetic(
-    op: Op,
-    call: &FunctionCall,
-    shift: (u32, u32),
-) -> Result<Option<Column>> {
+pub(super) fn arithmetic(op: Op, call: &FunctionCall, shift: (u32, u32)) -> Result<Option<Column>> {
     if !is_narrow(call.data_type(0)?) || !is_narrow(call.data_type(1)?) {
         return Ok(None);
     }
@@ -131,7 +127,12 @@ impl Side<'_> {
     }
 }
 
-fn side<'a>(call: &FunctionCall<'a>, index: usize, up: i64, width: u32) -> Result<Option<Side<'a>>> {
+fn side<'a>(
+    call: &FunctionCall<'a>,
+    index: usize,
+    up: i64,
+    width: u32,
+) -> Result<Option<Side<'a>>> {
     let column = call.raw(index)?;
     let lowest = i64::MIN >> (64 - width.clamp(8, 64));
     let fits = |word: i64| (lowest..=!lowest).contains(&word);
@@ -198,9 +199,7 @@ pub(super) fn compare_float(
     }
     // From `low` up to the last word, both included, as one unsigned comparison.
     let (from, span) = (low as i64, (high - 1 - low) as u64);
-    let flag = |word: i64, _: i64| {
-        u8::from((word.wrapping_sub(from) as u64 <= span) != negated)
-    };
+    let flag = |word: i64, _: i64| u8::from((word.wrapping_sub(from) as u64 <= span) != negated);
     zip(words, none, rows, flag).map(Some)
 }
 

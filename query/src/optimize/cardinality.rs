@@ -1,7 +1,8 @@
 //! About how many rows a plan yields and how many distinct values its columns have, from row counts and
 //! least and greatest values alone: what join orders are chosen by.
 //!
-//! Guesses for what is not known err to the side of many rows. Pure: nothing is read.
+//! Guesses for what is not known err to the side of many rows. Of the tables nothing is read but a few
+//! rows for conditions on texts (`sample`).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -218,6 +219,9 @@ impl Estimate {
             let all = self.distinct_of(input, expr);
             if text { all.min(TEXTS) } else { all }
         };
+        if let Some(share) = super::sample::share(part, input) {
+            return share;
+        }
         match part {
             BoundExpr::InSet { expr, set, negated } => {
                 let inside = match &set.source {

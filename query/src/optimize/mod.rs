@@ -3,7 +3,7 @@
 //! The order matters: filters go down first, then columns that nobody reads go away, then what is
 //! left above scans becomes conditions and PREWHERE. [`shape`] holds what the rules share: walking
 //! plans and renumbering expressions. Rules are pure; none of them reads a table
-//! (`projections` asks how much there would be to read).
+//! (`projections` asks how much there would be to read, `sample` looks at a few rows).
 
 mod arithmetic_sum;
 mod average_sum;
@@ -25,6 +25,7 @@ mod project_merge;
 mod projections;
 pub(crate) mod read_in_order;
 mod runtime_filters;
+mod sample;
 pub(crate) mod scan_conditions;
 pub(crate) mod scan_outputs;
 mod semi_join;

@@ -11,6 +11,7 @@ use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::types::UInt32Type;
 use arrow_array::{Array, BooleanArray, DictionaryArray, UInt32Array, UInt64Array};
 use arrow_buffer::BooleanBuffer;
+use arrow_buffer::bit_chunk_iterator::UnalignedBitChunk;
 
 use super::decode::{Aspect, Coded, Mapping, Scratch, Sink, mapping, readable};
 use super::layout::{Layout, Order};
@@ -18,6 +19,7 @@ use super::reader::{PartReader, with_buffers};
 use crate::block::Column;
 use crate::error::{Error, Result};
 use crate::flags::pack;
+use crate::spread::deposit;
 use crate::types::DataType;
 
 /// Says for every row of a column whether it is wanted; no NULLs in the answer.
@@ -121,13 +123,20 @@ impl PartReader {
     ) -> Result<Chosen> {
         let few = test.is_some();
         let (pieces, values) = self.values_of(index, aspect, granules, few, buffer, scratch)?;
+        let is_plain = pieces.coded.iter().all(Coded::is_plain);
+        let sparse = keep.filter(|keep| is_plain && keep.true_count() * 2 <= values.len());
+        let mut test = test;
+        if let (Some(test), Some(keep)) = (test.as_deref_mut(), sparse) {
+            *buffer = pieces.bytes;
+            return choose_few(&values, keep, test, wanted);
+        }
         let holds = match test {
             Some(test) => Some(test(&values)?),
             None => None,
         };
         let rows_wanted = wanted != Wanted::Nothing;
         // Where every row has a value of its own, rows are picked by the mask alone.
-        let listed = rows_wanted && !pieces.coded.iter().all(Coded::is_plain);
+        let listed = rows_wanted && !is_plain;
         let rows: usize = pieces.coded.iter().map(|c| c.rows).sum();
         let mut flags = BooleanBufferBuilder::new(rows);
         let mut indices: Vec<u32> = vec![];
@@ -160,7 +169,12 @@ impl PartReader {
                     true => append_all_indices(&map, first, coded.rows, &mut indices),
                     false => {
                         let chosen = BitsFrom { flags: &flags, from };
-                        append_indices(&map, first, chosen, coded.rows, &mut indices);
+                        match chosen.are_most(coded.rows) {
+                            true => {
+                                append_most_indices(&map, first, chosen, coded.rows, &mut indices)
+                            }
+                            false => append_indices(&map, first, chosen, coded.rows, &mut indices),
+                        }
                     }
                 }
             }
@@ -170,7 +184,9 @@ impl PartReader {
         let column = match wanted {
             Wanted::Nothing => None,
             // Not if every row has a value of its own: then they need not be gathered.
-            Wanted::Codes if listed && values.len() < indices.len() => Some(dictionary(values, indices)?),
+            Wanted::Codes if listed && values.len() < indices.len() => {
+                Some(dictionary(values, indices)?)
+            }
             _ => Some(gather(&values, &pieces, indices, mask.as_ref())),
         };
         *buffer = pieces.bytes;
@@ -249,6 +265,23 @@ pub(crate) fn choose_of(
     Ok(Chosen { rows, mask, column })
 }
 
+/// Of rows that have a value each, of which few are kept: only those are tested.
+fn choose_few(
+    values: &Column,
+    keep: &BooleanArray,
+    test: &mut ValueTest<'_>,
+    wanted: Wanted,
+) -> Result<Chosen> {
+    let kept = values.filter(keep);
+    let holds = test(&kept)?;
+    let mask = BooleanArray::new(deposit(keep.values(), holds.values()), None);
+    let column = (wanted != Wanted::Nothing).then(|| match holds.true_count() < kept.len() {
+        true => kept.filter(&holds),
+        false => kept,
+    });
+    Ok(Chosen { rows: values.len(), mask: Some(mask), column })
+}
+
 /// Appends one flag per row: that of its value.
 fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut BooleanBufferBuilder) {
     match map {
@@ -293,6 +326,22 @@ struct BitsFrom<'a> {
 }
 
 impl BitsFrom<'_> {
+    /// Whether so many rows are set that they lie side by side.
+    fn are_most(&self, rows: usize) -> bool {
+        let bits = UnalignedBitChunk::new(self.flags.as_slice(), self.from, rows);
+        bits.count_ones() * 8 >= rows * 7
+    }
+
+    /// Calls `visit` with the ranges of rows that are set.
+    fn each_range(&self, rows: usize, mut visit: impl FnMut(Range<usize>)) {
+        let ranges = arrow_buffer::bit_iterator::BitSliceIterator::new(
+            self.flags.as_slice(),
+            self.from,
+            rows,
+        );
+        ranges.for_each(|(from, to)| visit(from..to));
+    }
+
     /// Calls `visit` with the number of every row that is set.
     fn each(&self, rows: usize, mut visit: impl FnMut(usize)) {
         let bits = arrow_buffer::bit_iterator::BitIndexIterator::new(
@@ -317,6 +366,24 @@ fn append_all_indices(map: &Mapping, first: u32, rows: usize, out: &mut Vec<u32>
         Mapping::Narrow(codes) => out.extend(codes.iter().map(|code| first + *code as u32)),
         Mapping::Wide(codes) => out.extend(codes.iter().map(|code| first + *code as u32)),
     }
+}
+
+/// Appends the value's number of every chosen row, of which there are many: all, and then they close up.
+fn append_most_indices(
+    map: &Mapping,
+    first: u32,
+    chosen: BitsFrom,
+    rows: usize,
+    out: &mut Vec<u32>,
+) {
+    let before = out.len();
+    append_all_indices(map, first, rows, out);
+    let mut end = before;
+    chosen.each_range(rows, |range| {
+        out.copy_within(before + range.start..before + range.end, end);
+        end += range.len();
+    });
+    out.truncate(end);
 }
 
 /// Appends the value's number of every chosen row.

@@ -40,9 +40,15 @@ fn check(reader: &PartReader, column: &Column, aspect: Aspect, random: &mut Rand
     let granules = [0, 1, 3, 4];
     let rows: Vec<usize> = (0..column.len()).filter(|r| granules.contains(&(r / 64))).collect();
     let texts = text(column);
-    for (of, kept_of) in [(1, 1), (2, 1), (1_000_000_007, 1), (3, 2), (1, 40), (2, 3)] {
-        let keep: Vec<bool> = rows.iter().map(|_| random.below(kept_of) == 0).collect();
-        let keep = (kept_of > 1).then(|| BooleanArray::from(keep));
+    // One row of so many is kept; nine of ten where that is 0.
+    let shares = [(1, 1), (2, 1), (1_000_000_007, 1), (3, 2), (1, 40), (2, 3), (1, 0), (2, 0)];
+    for (of, kept_of) in shares {
+        let mut kept = || match kept_of {
+            0 => random.below(10) > 0,
+            of => random.below(of) == 0,
+        };
+        let keep: Vec<bool> = rows.iter().map(|_| kept()).collect();
+        let keep = (kept_of != 1).then(|| BooleanArray::from(keep));
         let mut test = |values: &Column| {
             Ok(text(values).iter().map(|t| Some(passes(t, of))).collect::<BooleanArray>())
         };

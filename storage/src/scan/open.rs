@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
 use arrow_array::{Array, BooleanArray};
 
 use super::condition_cache::{ConditionCache, ConditionKey};
@@ -18,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::log::{self, ColumnDefinition, State};
 use crate::part::{Aspect, Chosen, PartReader, RowMask, ValueTest, Wanted, choose_of};
 use crate::run_time::subcolumn::Subcolumn;
+use crate::spread::extract;
 use crate::store::Store;
 use crate::table::column_reader::ColumnReader;
 use crate::table::key::TableKeys;
@@ -337,9 +337,7 @@ impl Scan {
         };
         chosen.rows = plan.rows;
         if let (Some(kept), Some(mask)) = (&plan.mask, &chosen.mask) {
-            let values = arrow_select::filter::filter(mask, kept)
-                .map_err(|e| Error::Column(e.to_string()))?;
-            let values = values.as_boolean().clone();
+            let values = BooleanArray::new(extract(kept.values(), mask.values()), None);
             chosen.mask = Some(values).filter(|m| m.true_count() < m.len());
         }
         Ok(chosen)

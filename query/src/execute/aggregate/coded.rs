@@ -36,7 +36,8 @@ pub(super) fn candidates(
     arguments().for_each(|a| mark_columns(a, &mut otherwise));
     let is_text = |i: usize| types.get(i).is_some_and(|t| t.1 == DataType::String);
     // Several strings and nothing else: combinations of their codes are looked up (`key_codes`).
-    let texts = keys.len() > 1 && keys.iter().all(|k| is_key(k) && k.data_type() == DataType::String);
+    let texts =
+        keys.len() > 1 && keys.iter().all(|k| is_key(k) && k.data_type() == DataType::String);
     let bare = keys.iter().filter_map(|key| match key {
         BoundExpr::Column { index, .. } if packed || texts => Some(*index),
         _ => None,

@@ -94,17 +94,11 @@ impl Index {
         (least, span, width): (u64, usize, usize),
         listed: bool,
     ) -> Index {
-        let each = |f: &mut dyn FnMut(usize, usize)| {
-            for_each_word(key, width, |row, word| {
-                if valid.is_none_or(|v| v.value(row)) {
-                    f(row, (word - least) as usize);
-                }
-            });
-        };
+        let place = (least, width);
         let mut unique = !listed;
         if unique {
             let mut rows = vec![ABSENT; span];
-            each(&mut |row, at| {
+            each_place(key, valid, place, |row, at| {
                 unique &= rows[at] == ABSENT;
                 rows[at] = row as u32;
             });
@@ -115,13 +109,13 @@ impl Index {
             }
         }
         let mut starts = vec![0u32; span + 1];
-        each(&mut |_, at| starts[at + 1] += 1);
+        each_place(key, valid, place, |_, at| starts[at + 1] += 1);
         for at in 0..span {
             starts[at + 1] += starts[at];
         }
         let mut row_list = vec![0u32; starts[span] as usize];
         let mut cursors = starts.clone();
-        each(&mut |row, at| {
+        each_place(key, valid, place, |row, at| {
             row_list[cursors[at] as usize] = row as u32;
             cursors[at] += 1;
         });
@@ -238,6 +232,24 @@ impl Index {
         }
         let at = *number as usize;
         &self.row_list[self.starts[at] as usize..self.starts[at + 1] as usize]
+    }
+}
+
+/// Calls `f` with each valid row and how far its value is from the least.
+#[inline(always)]
+fn each_place(
+    key: &Column,
+    valid: Option<&BooleanArray>,
+    (least, width): (u64, usize),
+    mut f: impl FnMut(usize, usize),
+) {
+    match valid {
+        None => for_each_word(key, width, |row, word| f(row, (word - least) as usize)),
+        Some(valid) => for_each_word(key, width, |row, word| {
+            if valid.value(row) {
+                f(row, (word - least) as usize);
+            }
+        }),
     }
 }
 

@@ -148,7 +148,7 @@ pub(crate) fn mapping(node: &[u8], coded: &Coded, scratch: &mut Scratch) -> Deco
         }
         Kind::Distances => {
             let bytes = payload(&mut cursor, coded.rows, &mut scratch.bytes)?;
-            if bytes.iter().max().is_none_or(|most| *most as usize >= coded.values) {
+            if greatest(bytes) >= coded.values {
                 return Err(Malformed("distances"));
             }
             Ok(Mapping::Narrow(bytes.to_vec()))
@@ -179,7 +179,7 @@ fn distance_values<T: Word>(
     }
     let mut behind = Cursor::new(&node[at + 1..]);
     let bytes = payload(&mut behind, coded.rows, &mut scratch.bytes)?;
-    let values = bytes.iter().max().map_or(0, |most| *most as usize + 1);
+    let values = greatest(bytes) + 1;
     if values > coded.rows {
         return Ok(false);
     }
@@ -193,6 +193,11 @@ fn distance_values<T: Word>(
     let out = &mut buffer.typed_data_mut::<T>()[first..first + values];
     out.iter_mut().zip(0..).for_each(|(slot, distance)| *slot = base.plus(distance));
     Ok(true)
+}
+
+/// The greatest of `bytes`; 0 of none.
+fn greatest(bytes: &[u8]) -> usize {
+    bytes.iter().fold(0u8, |most, byte| most.max(*byte)) as usize
 }
 
 fn number_values<T: Word>(
@@ -225,7 +230,9 @@ fn number_values<T: Word>(
     grow(buffer, (first + coded.values) * T::WIDTH);
     let out = &mut buffer.typed_data_mut::<T>()[first..first + coded.values];
     match coded.kind {
-        Kind::Constant | Kind::Rows | Kind::Distances => number::words(tag, cursor, out, scratch, 0),
+        Kind::Constant | Kind::Rows | Kind::Distances => {
+            number::words(tag, cursor, out, scratch, 0)
+        }
         Kind::Runs => number::words(cursor.u8()?, cursor, out, scratch, 1),
         Kind::Codes => {
             number::words(cursor.u8()?, cursor, out, scratch, 1)?;
