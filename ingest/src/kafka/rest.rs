@@ -33,7 +33,9 @@ const RENEW_AFTER: Duration = Duration::from_secs(240);
 const JOIN_WAIT: Duration = Duration::from_secs(10);
 /// How long a consumer that ends while it rests tries to leave its group.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
-/// When a consumer that could not rest tries again.
+/// When a group that had other members is looked at again.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// When a consumer whose place could not be held tries again.
 pub(super) const TRY_AGAIN: Duration = Duration::from_secs(600);
 
 impl Session<'_> {
@@ -53,7 +55,7 @@ impl Session<'_> {
             || self.client.has_changes()
             || self.generation != self.thread.shared.generation();
         if busy || !self.client.may_come_back(self.thread.group_size()) {
-            self.rest_from = Instant::now() + if busy { quiet.min(ttl) } else { TRY_AGAIN };
+            self.rest_from = Instant::now() + if busy { quiet.min(ttl) } else { ASK_AGAIN };
             return None;
         }
         let place = |p: &super::positions::Place| RestingPlace {
