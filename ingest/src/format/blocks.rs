@@ -178,7 +178,7 @@ impl BlockRows {
 
     /// Takes the rows out as one.
     pub fn take(&mut self) -> Result<ParsedRows> {
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
         if pending.len() == 1 {
@@ -190,7 +190,11 @@ impl BlockRows {
         }
         let mut all = ParsedRows { columns: vec![], present: vec![], rows };
         for (i, wanted) in self.columns.iter().enumerate() {
-            let parts: Vec<Column> = pending.iter().map(|p| p.columns[i].clone()).collect();
+            // The parts of a column go before the next is joined, which may have their memory.
+            let given = |p: &mut ParsedRows| {
+                std::mem::replace(&mut p.columns[i], Column::empty(DataType::UInt8))
+            };
+            let parts: Vec<Column> = pending.iter_mut().map(given).collect();
             all.columns.push(match parts.is_empty() {
                 true => Column::empty(wanted.data_type.clone()),
                 false => Column::concat(&parts)?,

@@ -22,7 +22,10 @@ use super::{
     WriterStatistics,
 };
 
+mod grid;
 pub(super) mod self_typed;
+
+use grid::Grid;
 
 pub struct RowBinaryWriter {
     header: Header,
@@ -209,6 +212,8 @@ pub struct RowBinaryReader {
     fields: Option<FieldColumns>,
     /// Fields of the input that no column wants are read into these and dropped.
     unwanted: Vec<Option<ColumnBuilder>>,
+    /// How rows lie, if they are plain.
+    grid: Option<Grid>,
     retry_bytes: usize,
 }
 
@@ -397,6 +402,7 @@ impl RowBinaryReader {
             options: options.clone(),
             fields: None,
             unwanted: vec![],
+            grid: None,
             retry_bytes: 0,
         }))
     }
@@ -483,6 +489,9 @@ impl RowBinaryReader {
             }
         }
         let Some(fields) = self.fields.take() else { return Ok(0) };
+        if self.grid.is_none() && !self.defaults && bytes.len() >= grid::INPUT_BYTES_MIN {
+            self.grid = Grid::of(&self.rows, &fields);
+        }
         let first = self.rows.rows();
         let mut result = Ok(());
         let mut at = source.at;
@@ -492,6 +501,15 @@ impl RowBinaryReader {
                 break;
             }
             let before = self.rows.rows();
+            if let Some(grid) =
+                self.grid.as_mut().filter(|_| bytes.len() - at >= grid::INPUT_BYTES_MIN)
+            {
+                source.at += grid.read(&mut self.rows, &bytes[at..], rows_max - (before - first));
+                if source.at > at {
+                    at = source.at;
+                    continue;
+                }
+            }
             match self.read_row(&mut source, &fields) {
                 // Rows of no bytes at all would never end.
                 Ok(()) if source.at == at => break,
@@ -527,7 +545,7 @@ impl FormatReader for RowBinaryReader {
     fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError> {
         check_room(&self.rows, message.len())?;
         let before = self.rows.rows();
-        self.fields = None;
+        (self.fields, self.grid) = (None, None);
         match self.read_rows(message, true, usize::MAX) {
             Ok(_) => {
                 self.rows.add_bytes(message.len());

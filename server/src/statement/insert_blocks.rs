@@ -28,7 +28,7 @@ use crate::server::Server;
 /// Rows of one inserted block (`max_insert_block_size`).
 pub(super) const BLOCK_ROWS_MAX: u64 = 1_048_449;
 /// Bytes of a block gathered from a SELECT, roughly.
-const SELECTED_BYTES_MAX: usize = 64 << 20;
+const SELECTED_BYTES_MAX: usize = 128 << 20;
 /// Blocks between the SELECT and the writing of parts.
 const BLOCKS_BETWEEN_MAX: usize = 2;
 /// The SELECT of an INSERT runs on such a stack; only what is touched is memory.
@@ -244,7 +244,8 @@ impl Waiting {
     }
 
     fn push(&mut self, block: Block) -> Result<()> {
-        self.memory.grow_to(self.memory.bytes() + block.memory_bytes())?;
+        // Blocks may be slices of one that is much larger.
+        self.memory.grow_to(self.memory.bytes() + block.slice_bytes())?;
         self.rows += block.rows() as u64;
         self.blocks.push(block);
         Ok(())
@@ -265,8 +266,7 @@ impl Waiting {
         if rows == 0 {
             return Ok(ParsedRows { rows: 0, present: vec![], columns: vec![] });
         }
-        let block = Block::concat(&blocks)?;
-        drop(blocks);
+        let block = Block::concat_owned(blocks)?;
         self.memory.grow_to(0)?;
         let columns = columns
             .iter()

@@ -9,6 +9,7 @@
 mod announced;
 mod export;
 mod import;
+mod parquet_text;
 mod stream;
 
 pub use stream::{ArrowReader, ArrowWriter, Container, infer};

@@ -20,7 +20,7 @@ use pumphouse_query::functions::cast::cast_column;
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType};
 
-use super::{announced, bad, export, import};
+use super::{announced, bad, export, import, parquet_text};
 use crate::format::blocks::BlockRows;
 use crate::format::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
@@ -214,9 +214,7 @@ fn each_batch(
     match container {
         Container::Parquet => {
             let bytes = bytes::Bytes::copy_from_slice(bytes);
-            let builder =
-                parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes)
-                    .map_err(bad)?;
+            let builder = parquet_text::open(bytes).map_err(bad)?;
             let rows = builder.metadata().file_metadata().num_rows();
             let reader = builder
                 .with_batch_size(rows.clamp(1, PARQUET_BATCH_ROWS) as usize)

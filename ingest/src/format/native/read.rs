@@ -24,16 +24,45 @@ const SHORT: usize = 32;
 /// A block has no more columns than this.
 const COLUMNS_MAX: usize = 1 << 16;
 
+/// A block that is not whole yet: its columns as far as they came.
+#[derive(Default)]
+pub(super) struct Begun {
+    columns: usize,
+    rows: usize,
+    named: Vec<(String, Column)>,
+    /// Bytes that it took so far, of input or of memory.
+    pub(super) bytes: usize,
+}
+
 /// The block at the beginning of `bytes` and the bytes it takes; None if they end within it.
 pub fn read_block(
     bytes: &[u8],
     revision: u64,
 ) -> std::result::Result<Option<(Block, usize)>, ParseError> {
+    let (block, used) = read_columns(bytes, revision, &mut None)?;
+    Ok(block.map(|block| (block, used)))
+}
+
+/// Reads on in the block `begun`, or begins one, as many whole columns as `bytes` hold. Gives the bytes
+/// that they take, and the block if that was the last one.
+pub(super) fn read_columns(
+    bytes: &[u8],
+    revision: u64,
+    begun: &mut Option<Begun>,
+) -> std::result::Result<(Option<Block>, usize), ParseError> {
     let mut source = Source { bytes, at: 0 };
-    match block(&mut source, revision) {
-        Ok(block) => Ok(Some((block, source.at))),
-        Err(Stop::Cut) => Ok(None),
-        Err(stop) => Err(binary_error(stop, source.at, 0, "block")),
+    let mut used = 0;
+    loop {
+        match step(&mut source, revision, begun) {
+            Ok(block) => {
+                used = source.at;
+                if block.is_some() {
+                    return Ok((block, used));
+                }
+            }
+            Err(Stop::Cut) => return Ok((None, used)),
+            Err(stop) => return Err(binary_error(stop, source.at, 0, "block")),
+        }
     }
 }
 
@@ -41,7 +70,25 @@ pub(super) fn bad(message: impl Into<String>) -> Stop {
     Stop::Bad(codes::INCORRECT_DATA, message.into())
 }
 
-fn block(source: &mut Source, revision: u64) -> Read<Block> {
+/// The head of a block, or its next column; the block after its last.
+fn step(source: &mut Source, revision: u64, begun: &mut Option<Begun>) -> Read<Option<Block>> {
+    match begun {
+        Some(block) => {
+            let from = source.at;
+            let (name, column) = named_column(source, revision, block.rows)?;
+            block.bytes += column.memory_bytes().max(source.at - from);
+            if block.bytes > BUFFERED_BYTES_MAX {
+                return Err(too_large());
+            }
+            block.named.push((name, column));
+        }
+        None => *begun = Some(head(source, revision)?),
+    }
+    let whole = begun.take_if(|block| block.named.len() == block.columns);
+    Ok(whole.map(|block| Block::new(block.named)))
+}
+
+fn head(source: &mut Source, revision: u64) -> Read<Begun> {
     if revision >= REVISION_BLOCK_INFO {
         block_info(source)?;
     }
@@ -56,28 +103,28 @@ fn block(source: &mut Source, revision: u64) -> Read<Block> {
     if columns == 0 && rows > 0 {
         return Err(bad("a block of rows without columns"));
     }
-    let mut named = vec![];
-    for _ in 0..columns {
-        let name = String::from_utf8_lossy(source.string()?).into_owned();
-        let type_name = String::from_utf8_lossy(source.string()?).into_owned();
-        let data_type = parse_data_type(&type_name)
-            .map_err(|e| Stop::Bad(codes::UNKNOWN_TYPE, e.to_string()))?;
-        if revision >= REVISION_CUSTOM_SERIALIZATION && source.array()? != [0u8] {
-            return Err(Stop::Bad(
-                codes::NOT_IMPLEMENTED,
-                format!("column {name} comes in a custom serialization"),
-            ));
-        }
-        let column = if rows == 0 {
-            Column::empty(data_type)
-        } else {
-            let prefix = read_prefix(&data_type, source)?;
-            let array = read_column_of(&data_type, &prefix, rows, source)?;
-            Column::new(data_type, array)
-        };
-        named.push((name, column));
+    Ok(Begun { columns, rows, ..Begun::default() })
+}
+
+fn named_column(source: &mut Source, revision: u64, rows: usize) -> Read<(String, Column)> {
+    let name = String::from_utf8_lossy(source.string()?).into_owned();
+    let type_name = String::from_utf8_lossy(source.string()?).into_owned();
+    let data_type =
+        parse_data_type(&type_name).map_err(|e| Stop::Bad(codes::UNKNOWN_TYPE, e.to_string()))?;
+    if revision >= REVISION_CUSTOM_SERIALIZATION && source.array()? != [0u8] {
+        return Err(Stop::Bad(
+            codes::NOT_IMPLEMENTED,
+            format!("column {name} comes in a custom serialization"),
+        ));
     }
-    Ok(Block::new(named))
+    let column = if rows == 0 {
+        Column::empty(data_type)
+    } else {
+        let prefix = read_prefix(&data_type, source)?;
+        let array = read_column_of(&data_type, &prefix, rows, source)?;
+        Column::new(data_type, array)
+    };
+    Ok((name, column))
 }
 
 /// Numbered fields; 0 ends them.
@@ -355,7 +402,7 @@ fn strings(rows: usize, nulls: Option<NullBuffer>, source: &mut Source) -> Read<
 }
 
 fn too_large() -> Stop {
-    let message = format!("a column of a block passes {BUFFERED_BYTES_MAX} bytes");
+    let message = format!("a block, or a column of it, passes {BUFFERED_BYTES_MAX} bytes");
     Stop::Bad(codes::MEMORY_LIMIT_EXCEEDED, message)
 }
 

@@ -3,7 +3,8 @@
 use pumphouse_query::error::{Result, codes};
 use pumphouse_storage::{Block, DataType};
 
-use super::{Mode, REVISION_MAX, read_block, write_block_as};
+use super::read::{Begun, read_columns};
+use super::{Mode, REVISION_MAX, write_block_as};
 use crate::format::blocks::BlockRows;
 use crate::format::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
@@ -45,8 +46,10 @@ impl FormatWriter for NativeWriter {
     }
 }
 
+/// Columns are taken as they come: what waits for more input is one column, not a block.
 pub struct NativeReader {
     rows: BlockRows,
+    begun: Option<Begun>,
     retry_bytes: usize,
 }
 
@@ -55,7 +58,8 @@ impl NativeReader {
         columns: &[InputColumn],
         options: &FormatOptions,
     ) -> Result<Box<dyn FormatReader>> {
-        Ok(Box::new(NativeReader { rows: BlockRows::new(columns, options), retry_bytes: 0 }))
+        let rows = BlockRows::new(columns, options);
+        Ok(Box::new(NativeReader { rows, begun: None, retry_bytes: 0 }))
     }
 
     fn read(
@@ -68,27 +72,27 @@ impl NativeReader {
         let mut at = 0;
         while at < bytes.len() && self.rows.rows() - first < rows_max {
             let row = self.rows.rows() - first;
-            match read_block(&bytes[at..], 0) {
-                Ok(Some((block, used))) => {
-                    self.rows.push(block, used)?;
-                    at += used;
-                }
-                Ok(None) if !last => break,
-                Ok(None) => {
-                    return Err(ParseError {
-                        code: codes::CANNOT_READ_ALL_DATA,
-                        message: format!(
-                            "Cannot read all data: the input ends within a block: (at row {}, byte \
-                             {at})",
-                            row + 1
-                        ),
-                    });
-                }
-                Err(mut e) => {
+            let (block, used) =
+                read_columns(&bytes[at..], 0, &mut self.begun).map_err(|mut e| {
                     e.message += &format!(" of the block at row {}, byte {at}", row + 1);
-                    return Err(e);
-                }
+                    e
+                })?;
+            at += used;
+            match block {
+                Some(block) => self.rows.push(block, used)?,
+                None => break,
             }
+        }
+        let cut = self.begun.is_some() || at < bytes.len();
+        if last && cut && self.rows.rows() - first < rows_max {
+            let row = self.rows.rows() - first;
+            return Err(ParseError {
+                code: codes::CANNOT_READ_ALL_DATA,
+                message: format!(
+                    "Cannot read all data: the input ends within a block: (at row {}, byte {at})",
+                    row + 1
+                ),
+            });
         }
         Ok(at)
     }
@@ -97,9 +101,11 @@ impl NativeReader {
 impl FormatReader for NativeReader {
     fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError> {
         let before = self.rows.mark();
+        self.begun = None;
         match self.read(message, true, usize::MAX) {
             Ok(_) => Ok(self.rows.rows() - before.rows),
             Err(e) => {
+                self.begun = None;
                 self.rows.rollback(before);
                 Err(e)
             }
@@ -123,6 +129,7 @@ impl FormatReader for NativeReader {
                 Ok(used)
             }
             Err(e) => {
+                self.begun = None;
                 self.rows.rollback(before);
                 Err(e)
             }
@@ -134,7 +141,7 @@ impl FormatReader for NativeReader {
     }
 
     fn bytes(&self) -> usize {
-        self.rows.bytes()
+        self.rows.bytes() + self.begun.as_ref().map_or(0, |begun| begun.bytes)
     }
 
     fn take(&mut self) -> Result<ParsedRows> {

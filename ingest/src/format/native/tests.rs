@@ -1,8 +1,12 @@
 //! Native against the reference engine's bytes, and hostile input.
 
-use pumphouse_storage::Block;
+use pumphouse_query::context::Settings;
+use pumphouse_query::error::codes;
+use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::*;
+use crate::format::{FormatOptions, InputColumn};
 
 fn numbers() -> (Vec<u8>, Block) {
     let bytes = b"\x01\x02\x01c\x05UInt8\x01\xff".to_vec();
@@ -71,5 +75,50 @@ fn lengths_are_not_believed() {
     let (bytes, _) = numbers();
     for end in 0..bytes.len() {
         assert!(read_block(&bytes[..end], 0).unwrap().is_none());
+    }
+}
+
+/// A stream cut anywhere gives the rows of the whole one, and no end within a block is taken for one.
+#[test]
+fn blocks_come_in_pieces() {
+    let columns: Vec<(String, Column)> = (0..5usize)
+        .map(|c| {
+            let texts: Vec<Value> =
+                (0..40usize).map(|n| Value::String(vec![b'a'; n * c % 9])).collect();
+            let column = Column::from_values(DataType::String, &texts).unwrap();
+            (format!("c{c}"), column)
+        })
+        .collect();
+    let wanted: Vec<InputColumn> = columns
+        .iter()
+        .map(|(name, c)| InputColumn { name: name.clone(), data_type: c.data_type.clone() })
+        .collect();
+    let (mut bytes, block) = (vec![], Block::new(columns));
+    (0..3).for_each(|_| write_block(&block, 0, &mut bytes).unwrap());
+    let options = FormatOptions { settings: Settings::default(), time_zone: TimeZone::UTC };
+    for piece in [1, 7, 100, 1000, bytes.len()] {
+        let mut reader = NativeReader::boxed(&wanted, &options).unwrap();
+        let (mut buffer, mut end) = (vec![], 0);
+        while end < bytes.len() {
+            let next = bytes.len().min(end + piece);
+            buffer.extend_from_slice(&bytes[end..next]);
+            end = next;
+            let used = reader.read_stream(&buffer, false, usize::MAX).unwrap();
+            buffer.drain(..used);
+        }
+        let used = reader.read_stream(&buffer, true, usize::MAX).unwrap();
+        assert_eq!(used, buffer.len());
+        let rows = reader.take().unwrap();
+        assert_eq!(rows.rows, 120);
+        for (column, expected) in rows.columns.iter().zip(&block.columns) {
+            assert!((0..120).all(|row| column.value(row) == expected.value(row % 40)));
+        }
+    }
+    let third = bytes.len() / 3;
+    for end in [1, 30, third - 1, third + 2, bytes.len() - 1] {
+        let mut reader = NativeReader::boxed(&wanted, &options).unwrap();
+        let used = reader.read_stream(&bytes[..end], false, usize::MAX).unwrap();
+        let cut = reader.read_stream(&bytes[used..end], true, usize::MAX);
+        assert_eq!(cut.unwrap_err().code, codes::CANNOT_READ_ALL_DATA, "{end}");
     }
 }
