@@ -2,7 +2,8 @@
 //!
 //! Candidates are windows of neighbours (in block order) of one partition. A window is worth it if
 //! it has enough parts and its largest is but a share of the whole, so that each rewrite of a byte
-//! puts it into a part several times larger. Of these the one that costs fewest bytes per part
+//! puts it into a part several times larger. Large parts cost a reader little each and much to rewrite, so
+//! twice as many of them wait for each other. Of these windows the one that costs fewest bytes per part
 //! removed wins, so small parts never wait for large ones.
 
 use std::collections::HashSet;
@@ -33,6 +34,9 @@ impl Default for MergeLimits {
 }
 
 const MINUTE_US: u64 = 60_000_000;
+
+/// From this size on a part is large, and twice as many make a merge while inserts go on.
+const LARGE_BYTES: u64 = 16 << 20;
 
 impl MergeLimits {
     /// Parts that a merge must have in a partition whose newest part is that old.
@@ -82,9 +86,13 @@ fn pick_in_partition(
     busy: &HashSet<PartId>,
 ) -> Option<Window> {
     let newest = parts.iter().map(|p| p.created_us).max()?;
-    let parts_min = limits.parts_min_at(limits.now_us.saturating_sub(newest));
-    // In percent of the largest part: as if half of the parts were of its size.
-    let whole_min = (parts_min as u64 * 50).max(150);
+    let small_min = limits.parts_min_at(limits.now_us.saturating_sub(newest));
+    // Where few make a merge somebody wants it, or the partition is quiet.
+    let large_min = if small_min < MergeLimits::default().parts_min {
+        small_min
+    } else {
+        (small_min * 2).min(limits.parts_max)
+    };
     let mut best: Option<(u64, usize, usize)> = None;
     for first in 0..parts.len() {
         let (mut cost, mut bytes, mut largest) = (0u64, 0u64, 0u64);
@@ -99,6 +107,9 @@ fn pick_in_partition(
             cost = cost.saturating_add(size);
             largest = largest.max(size);
             let count = last - first + 1;
+            let parts_min = if largest >= LARGE_BYTES { large_min } else { small_min };
+            // In percent of the largest part: as if half of the parts were of its size.
+            let whole_min = (parts_min as u64 * 50).max(150);
             if count < parts_min || largest.saturating_mul(whole_min) > cost.saturating_mul(100) {
                 continue;
             }

@@ -53,6 +53,10 @@ fn picks_as_in_the_table() {
         (&[900, 1, 1, 1, 1, 1, 1, 1, 1], &limits, &[], Some((1, 8))),
         // Cheap merges first.
         (&[50, 50, 50, 50, 50, 50, 50, 50, 1, 1, 1, 1, 1, 1, 1, 1], &limits, &[], Some((8, 15))),
+        // Of large parts twice as many wait, unless the partition is quiet.
+        (&[50; 15], &limits, &[], None),
+        (&[50; 16], &limits, &[], Some((0, 15))),
+        (&[50; 3], &quiet, &[], Some((0, 2))),
         // Busy parts split windows.
         (&[1; 16], &limits, &[4], Some((5, 15))),
         (&[1; 12], &limits, &[5], None),

@@ -18,6 +18,7 @@ mod gcd;
 mod gorilla;
 pub(crate) mod lz4;
 mod lz4_block;
+pub(crate) mod lz4_compress;
 pub(crate) mod lz4hc;
 mod none;
 mod t64;

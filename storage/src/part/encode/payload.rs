@@ -3,6 +3,7 @@
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 
+use super::super::codec::lz4_compress::Lz4Compressor;
 use super::super::codec::{Generic, Stage, chain, lz4hc, zstd};
 use super::super::wire::put_bytes;
 
@@ -21,21 +22,27 @@ const BYTES_MIN: usize = 48;
 /// Who asks for a slow codec wants what little it saves.
 const SLOW_SAVING_PERCENT_MIN: usize = 3;
 
+/// From this many bytes on texts are the library's, which is a little faster on what compresses well.
+const TEXTS_MIN: usize = 65_535;
+
 /// Compression of bytes, with its tables and its output buffer kept.
 pub(super) struct Compressor {
     pub(super) generic: Generic,
-    small: CompressTable,
-    large: CompressTable,
+    lz4: Lz4Compressor,
+    texts: CompressTable,
     buffer: Vec<u8>,
+    /// The same for texts; its length stays, so that it need not be filled again.
+    text_buffer: Vec<u8>,
 }
 
 impl Default for Compressor {
     fn default() -> Self {
         Compressor {
             generic: Generic::Lz4,
-            small: CompressTable::small(),
-            large: CompressTable::large(),
+            lz4: Lz4Compressor::default(),
+            texts: CompressTable::large(),
             buffer: Vec::new(),
+            text_buffer: Vec::new(),
         }
     }
 }
@@ -43,12 +50,21 @@ impl Default for Compressor {
 impl Compressor {
     /// Bytes of memory that it holds on to.
     pub(super) fn kept_bytes(&self) -> usize {
-        self.buffer.capacity()
+        self.buffer.capacity() + self.text_buffer.capacity()
     }
 
     /// Appends `bytes` as a payload: method, stored length, stored bytes. LZ4 is kept if it saves
     /// at least `saving_percent_min`.
     pub(super) fn payload(&mut self, bytes: &[u8], saving_percent_min: usize, out: &mut Vec<u8>) {
+        self.put(bytes, saving_percent_min, false, out);
+    }
+
+    /// The same for texts.
+    pub(super) fn texts(&mut self, bytes: &[u8], saving_percent_min: usize, out: &mut Vec<u8>) {
+        self.put(bytes, saving_percent_min, bytes.len() >= TEXTS_MIN, out);
+    }
+
+    fn put(&mut self, bytes: &[u8], saving_percent_min: usize, texts: bool, out: &mut Vec<u8>) {
         let (method, saving_percent_min) = match self.generic {
             Generic::Nothing => (method::RAW, 0),
             Generic::Lz4 => (method::LZ4, saving_percent_min),
@@ -56,7 +72,7 @@ impl Compressor {
             Generic::Zstd(_) => (method::ZSTD, SLOW_SAVING_PERCENT_MIN),
         };
         let stored_max = bytes.len() / 100 * (100 - saving_percent_min);
-        let (method, stored) = match self.compress(bytes) {
+        let (method, stored) = match self.compress(bytes, stored_max, texts) {
             Some(stored) if stored.len() <= stored_max => (method, stored),
             _ => (method::RAW, bytes),
         };
@@ -83,31 +99,35 @@ impl Compressor {
         put_bytes(out, stored);
     }
 
-    fn compress(&mut self, bytes: &[u8]) -> Option<&[u8]> {
+    /// None for what is not worth it; LZ4 stops at `most` bytes.
+    fn compress(&mut self, bytes: &[u8], most: usize, texts: bool) -> Option<&[u8]> {
         if bytes.len() < BYTES_MIN {
             return None;
         }
         match self.generic {
-            Generic::Nothing => return None,
-            Generic::Lz4 => {}
+            Generic::Nothing => None,
+            Generic::Lz4 if texts => {
+                // Not into `out` itself: growing that to the worst case would copy it again and again.
+                let worst = get_maximum_output_size(bytes.len());
+                if self.text_buffer.len() < worst {
+                    self.text_buffer.resize(worst, 0);
+                }
+                let stored =
+                    compress_into_with_table(bytes, &mut self.text_buffer, &mut self.texts).ok()?;
+                Some(&self.text_buffer[..stored])
+            }
+            Generic::Lz4 => {
+                self.lz4.compress(bytes, most, &mut self.buffer).then_some(&self.buffer[..])
+            }
             Generic::Lz4Hc(level) => {
                 self.buffer.clear();
                 lz4hc::compress(level, bytes, &mut self.buffer);
-                return Some(&self.buffer);
+                Some(&self.buffer)
             }
             Generic::Zstd(level) => {
                 self.buffer.clear();
-                return zstd::compress(level as i32, bytes, &mut self.buffer)
-                    .then_some(&self.buffer[..]);
+                zstd::compress(level as i32, bytes, &mut self.buffer).then_some(&self.buffer[..])
             }
         }
-        // Not into `out` itself: growing that to the worst case would copy it again and again.
-        let worst = get_maximum_output_size(bytes.len());
-        if self.buffer.len() < worst {
-            self.buffer.resize(worst, 0);
-        }
-        let table = if bytes.len() < 65535 { &mut self.small } else { &mut self.large };
-        let stored = compress_into_with_table(bytes, &mut self.buffer, table).ok()?;
-        Some(&self.buffer[..stored])
     }
 }

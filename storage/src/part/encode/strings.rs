@@ -120,7 +120,7 @@ impl Encoder {
         if width == 0 {
             self.words(lengths, Order::Unsigned, out);
         }
-        self.compressor.payload(bytes, SAVING_PERCENT_MIN, out);
+        self.compressor.texts(bytes, SAVING_PERCENT_MIN, out);
     }
 }
 
