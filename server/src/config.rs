@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Config {
     pub data_dir: PathBuf,
+    /// Whether the log and all parts are in memory only: nothing survives the process.
+    pub in_memory: bool,
     pub listen: IpAddr,
     pub http_port: u16,
     /// Port of the native protocol; 0: not served.
@@ -72,6 +74,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             data_dir: PathBuf::from("pumphouse-data"),
+            in_memory: false,
             listen: IpAddr::from([127, 0, 0, 1]),
             http_port: 8123,
             tcp_port: 9000,
@@ -126,8 +129,9 @@ pub enum ConfigError {
     OpenWithoutPassword(IpAddr),
 }
 
-const KEYS: [&str; 30] = [
+const KEYS: [&str; 31] = [
     "data_dir",
+    "in_memory",
     "listen",
     "http_port",
     "tcp_port",
@@ -227,6 +231,11 @@ impl Config {
         }
         match key {
             "data_dir" => self.data_dir = PathBuf::from(value),
+            "in_memory" => match value.trim() {
+                "1" | "true" => self.in_memory = true,
+                "0" | "false" => self.in_memory = false,
+                _ => return Err(bad()),
+            },
             "listen" => parse!(listen),
             "http_port" => parse!(http_port),
             "tcp_port" => {

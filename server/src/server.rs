@@ -14,7 +14,7 @@ use pumphouse_query::context::MemoryTracker;
 use pumphouse_query::spill::SpillSpace;
 use pumphouse_storage::Store;
 use pumphouse_storage::clock::{Clock, SystemClock};
-use pumphouse_storage::disk::RealDisk;
+use pumphouse_storage::disk::{Disk, MemoryDisk, RealDisk};
 use pumphouse_storage::health::scrub::{Scrub, ScrubConfig};
 use pumphouse_storage::log::{Commit, Edit, Precondition};
 use pumphouse_storage::merge::MergePool;
@@ -73,10 +73,14 @@ impl Server {
     /// Opens the data directory, recovers, and starts merges and consumers.
     pub fn start(config: Config) -> Result<Arc<Server>> {
         pumphouse_ingest::format::install_row_writer();
-        let disk = Arc::new(RealDisk::open(&config.data_dir)?);
+        let folder = Arc::new(RealDisk::open(&config.data_dir)?);
+        let disk: Arc<dyn Disk> = match config.in_memory {
+            true => Arc::new(MemoryDisk::default()),
+            false => folder.clone(),
+        };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let store = Store::open(StoreOptions {
-            disk: disk.clone(),
+            disk,
             clock: clock.clone(),
             compiler: Arc::new(SqlExpressions),
             config: StoreConfig {
@@ -93,7 +97,7 @@ impl Server {
         }));
         pumphouse_ingest::format::schema_files::set_folder(&config.format_schemas_dir());
         pumphouse_ingest::kafka::macros::set_macros(config.macros.clone());
-        let spill = SpillSpace::open(disk)?;
+        let spill = SpillSpace::open(folder)?;
         create_default_database(&store)?;
         forget_memory_tables(&store)?;
         let memory = MemoryTracker::new(config.server_memory_bytes());

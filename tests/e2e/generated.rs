@@ -2,7 +2,8 @@
 //! indexes and projections; inserts, mutations, column changes, partition operations, TTLs of fixed
 //! dates, a Buffer table in front; then queries whose answers do not depend on the order of rows. Every
 //! query runs on one thread and on four, as the defaults say and with groups finished in the table's order
-//! and decoded granules kept, over the parts as they came and again over the merged table.
+//! and decoded granules kept, over the parts as they came and again over the merged table; all of it by a
+//! server whose parts are files and by one whose parts are in memory.
 //!
 //! A fixed seed and some hundred queries by default; `PUMPHOUSE_GENERATED` gives another number of
 //! tables, `PUMPHOUSE_SEED` another seed.
@@ -424,20 +425,17 @@ fn case(random: &mut Random, number: u64) -> Case {
     Case { statements, queries }
 }
 
-#[test]
-fn generated_tables_answer_as_clickhouse_does() {
-    let (seed, tables) =
-        (from_environment("PUMPHOUSE_SEED", 1), from_environment("PUMPHOUSE_GENERATED", TABLES));
-    let mut random = Random::new(seed);
-    let cases: Vec<Case> = (0..tables).map(|i| case(&mut random, i)).collect();
-    let script: Vec<&str> =
-        cases.iter().flat_map(|c| c.statements.iter().map(String::as_str)).collect();
-    let expected = match oracle::run(&script) {
-        Ok(answers) => answers,
-        Err(why) => return skipped("generated_tables_answer_as_clickhouse_does", &why),
-    };
-    let server =
-        Server::start_configured("generated", &[("PUMPHOUSE_UNCOMPRESSED_CACHE_SIZE", "30000000")]);
+/// Asks a server everything, and notes what it does not answer as expected; how many answers are the same.
+fn compare(
+    cases: &[Case],
+    expected: &[Result<String, u32>],
+    in_memory: &str,
+    differing: &mut Vec<String>,
+) -> usize {
+    let server = Server::start_configured(
+        "generated",
+        &[("PUMPHOUSE_UNCOMPRESSED_CACHE_SIZE", "30000000"), ("PUMPHOUSE_IN_MEMORY", in_memory)],
+    );
     let ask = |sql: &str| -> (Result<String, u32>, String) {
         let answer = server.send_in_session(sql).expect("an answer");
         let code = answer.header("x-clickhouse-exception-code").and_then(|c| c.parse().ok());
@@ -446,8 +444,8 @@ fn generated_tables_answer_as_clickhouse_does() {
             None => (Ok(answer.text()), String::new()),
         }
     };
-    let (mut at, mut same, mut differing) = (0, 0, vec![]);
-    for case in &cases {
+    let (mut at, mut same) = (0, 0);
+    for case in cases {
         let mut done: Vec<&str> = vec![];
         for (i, sql) in case.statements.iter().enumerate() {
             let expected = &expected[at];
@@ -467,12 +465,31 @@ fn generated_tables_answer_as_clickhouse_does() {
                     same += 1;
                 } else {
                     differing.push(format!(
-                        "{}\n{variant}\n   ClickHouse: {expected:?}\n   Pumphouse:  {found:?} {text}",
+                        "{}\n{variant}\n   in memory: {in_memory}\n   ClickHouse: {expected:?}\n   Pumphouse:  {found:?} {text}",
                         done.join(";\n")
                     ));
                 }
             }
         }
+    }
+    same
+}
+
+#[test]
+fn generated_tables_answer_as_clickhouse_does() {
+    let (seed, tables) =
+        (from_environment("PUMPHOUSE_SEED", 1), from_environment("PUMPHOUSE_GENERATED", TABLES));
+    let mut random = Random::new(seed);
+    let cases: Vec<Case> = (0..tables).map(|i| case(&mut random, i)).collect();
+    let script: Vec<&str> =
+        cases.iter().flat_map(|c| c.statements.iter().map(String::as_str)).collect();
+    let expected = match oracle::run(&script) {
+        Ok(answers) => answers,
+        Err(why) => return skipped("generated_tables_answer_as_clickhouse_does", &why),
+    };
+    let (mut same, mut differing) = (0, vec![]);
+    for in_memory in ["false", "true"] {
+        same += compare(&cases, &expected, in_memory, &mut differing);
     }
     eprintln!("seed {seed}: {same} of {} answers are ClickHouse's", same + differing.len());
     differing.truncate(5);

@@ -20,6 +20,12 @@ pub(super) fn freeze(
     partition_id: Option<&str>,
     name: Option<&str>,
 ) -> Result<()> {
+    if server.config.in_memory {
+        return Err(Error::new(
+            codes::NOT_IMPLEMENTED,
+            "FREEZE copies files, and with in_memory there are none",
+        ));
+    }
     let root = server.config.data_dir.join("shadow");
     let name = match name {
         Some(name) => name.to_string(),
