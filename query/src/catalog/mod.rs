@@ -18,6 +18,7 @@ mod random;
 mod store;
 mod temporary;
 mod values;
+mod virtual_columns;
 
 pub use block::BlockSource;
 pub use buffered::BufferedSource;

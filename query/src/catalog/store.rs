@@ -19,6 +19,7 @@ use super::force;
 use super::join_table::{self, JoinSource};
 use super::numbers::{self, EmptySource};
 use super::projection::ProjectionSource;
+use super::virtual_columns::{self, VirtualScan};
 use super::{Catalog, JoinRule, MorselSource, RangeTest, SourceColumn, TableSource, ValueFilter};
 use crate::context::Settings;
 use crate::dictionary::Dictionary;
@@ -153,13 +154,7 @@ impl StoreCatalog {
                 name: definition.full_name(),
                 columns: source_columns(table),
             })),
-            _ => Ok(Arc::new(StoredSource {
-                columns: source_columns(table),
-                store: self.store.clone(),
-                state: self.state.clone(),
-                table: table.clone(),
-                join_rule: None,
-            })),
+            _ => Ok(Arc::new(StoredSource::new(&self.store, &self.state, table, None))),
         }
     }
 
@@ -259,12 +254,13 @@ impl StoreCatalog {
     fn join_source(&self, table: &Arc<Table>) -> Result<Arc<dyn TableSource>> {
         let rule = join_table::join_rule(&table.definition)?;
         let (store, state) = (self.store.clone(), self.state.clone());
-        let columns = source_columns(table);
         let one_a_key = rule.strictness != "ALL" && ["LEFT", "INNER"].contains(&rule.kind.as_str());
-        let (join_rule, table) = (Some(rule.clone()), table.clone());
         Ok(match one_a_key {
-            true => Arc::new(JoinSource { store, state, table, columns, rule }),
-            false => Arc::new(StoredSource { columns, store, state, table, join_rule }),
+            true => {
+                let (columns, table) = (source_columns(table), table.clone());
+                Arc::new(JoinSource { store, state, table, columns, rule })
+            }
+            false => Arc::new(StoredSource::new(&store, &state, table, Some(rule))),
         })
     }
 
@@ -364,6 +360,7 @@ impl TableSource for StreamSource {
 /// A table with parts.
 struct StoredSource {
     columns: Vec<SourceColumn>,
+    virtuals: Vec<SourceColumn>,
     store: Arc<Store>,
     state: Arc<State>,
     table: Arc<Table>,
@@ -371,8 +368,61 @@ struct StoredSource {
 }
 
 impl StoredSource {
+    fn new(
+        store: &Arc<Store>,
+        state: &Arc<State>,
+        table: &Arc<Table>,
+        join_rule: Option<JoinRule>,
+    ) -> StoredSource {
+        let virtuals = virtual_columns::of_table(store, table);
+        let mut columns = source_columns(table);
+        columns.extend(virtuals.iter().cloned());
+        let (store, state, table) = (store.clone(), state.clone(), table.clone());
+        StoredSource { columns, virtuals, store, state, table, join_rule }
+    }
+
+    fn has_virtual(&self, columns: &[String]) -> bool {
+        columns.iter().any(|name| self.virtuals.iter().any(|c| c.name == *name))
+    }
+
+    /// A scan that makes the virtual ones among `columns`.
+    fn open_virtual(
+        &self,
+        columns: &[String],
+        conditions: &[ColumnCondition],
+        predicate: &Predicate,
+        settings: &Settings,
+        single_granules: bool,
+    ) -> Result<VirtualScan> {
+        let stored: Vec<String> = columns
+            .iter()
+            .filter(|name| self.virtuals.iter().all(|c| c.name != **name))
+            .cloned()
+            .collect();
+        // Rows of a projection lie elsewhere.
+        let mut settings = settings.clone();
+        settings.set("optimize_use_projections", "0");
+        let table = virtual_columns::with_parts_chosen(&self.table, conditions, predicate);
+        let (virtuals, named) = (self.virtuals.clone(), columns.to_vec());
+        let scan =
+            self.open_parts(&table, &stored, conditions, predicate, &settings, single_granules)?;
+        Ok(VirtualScan { scan, table, columns: named, virtuals })
+    }
+
     fn open(
         &self,
+        columns: &[String],
+        conditions: &[ColumnCondition],
+        predicate: &Predicate,
+        settings: &Settings,
+        single_granules: bool,
+    ) -> Result<Scan> {
+        self.open_parts(&self.table, columns, conditions, predicate, settings, single_granules)
+    }
+
+    fn open_parts(
+        &self,
+        table: &Arc<Table>,
         columns: &[String],
         conditions: &[ColumnCondition],
         predicate: &Predicate,
@@ -382,7 +432,7 @@ impl StoredSource {
         let mut parts: Vec<Predicate> = conditions.iter().cloned().map(Predicate::Ranges).collect();
         parts.push(predicate.clone());
         let predicate = Predicate::all(parts);
-        force::check(&self.table, &predicate, settings)?;
+        force::check(table, &predicate, settings)?;
         let options = ScanOptions {
             use_skip_indexes: settings.bool("use_skip_indexes", true),
             ignored_indexes: force::names(settings, "ignore_data_skipping_indices"),
@@ -391,7 +441,7 @@ impl StoredSource {
             use_block_cache: settings.bool("use_uncompressed_cache", false),
         };
         let state = self.state.clone();
-        Ok(scan::open_where(&self.store, state, &self.table, columns, &predicate, &options)?)
+        Ok(scan::open_where(&self.store, state, table, columns, &predicate, &options)?)
     }
 }
 
@@ -405,6 +455,10 @@ impl TableSource for StoredSource {
         columns: &[String],
         conditions: &[ColumnCondition],
     ) -> Result<Arc<dyn MorselSource>> {
+        if self.has_virtual(columns) {
+            let (all, settings) = (Predicate::all(vec![]), Settings::default());
+            return Ok(Arc::new(self.open_virtual(columns, conditions, &all, &settings, false)?));
+        }
         let scan = scan::open(&self.store, self.state.clone(), &self.table, columns, conditions)?;
         Ok(Arc::new(StoredScan { scan, columns: columns.to_vec() }))
     }
@@ -416,6 +470,10 @@ impl TableSource for StoredSource {
         predicate: &Predicate,
         settings: &Settings,
     ) -> Result<Arc<dyn MorselSource>> {
+        if self.has_virtual(columns) {
+            let scan = self.open_virtual(columns, conditions, predicate, settings, false)?;
+            return Ok(Arc::new(scan));
+        }
         let scan = self.open(columns, conditions, predicate, settings, false)?;
         Ok(Arc::new(StoredScan { scan, columns: columns.to_vec() }))
     }
@@ -427,6 +485,11 @@ impl TableSource for StoredSource {
         predicate: &Predicate,
         settings: &Settings,
     ) -> Result<Option<(Arc<dyn MorselSource>, Vec<Range<usize>>)>> {
+        if self.has_virtual(columns) {
+            let scan = self.open_virtual(columns, conditions, predicate, settings, true)?;
+            let parts = scan.scan.part_morsels();
+            return Ok(Some((Arc::new(scan), parts)));
+        }
         let scan = self.open(columns, conditions, predicate, settings, true)?;
         if scan.report.projection.is_some() || settings.bool("force_optimize_projection", false) {
             return Ok(None);
@@ -439,6 +502,7 @@ impl TableSource for StoredSource {
         let definition = &self.table.definition;
         let mut keys = definition.sorting_key.clone();
         keys.extend(definition.partition_key.iter().cloned());
+        keys.extend(virtual_columns::CHOOSING_PARTS.map(String::from));
         keys.extend(definition.clauses.indexes.iter().flat_map(scan::index_columns));
         for (_, projection) in self.projections().iter().filter(|(_, p)| !p.groups()) {
             keys.extend(projection.sorting().iter().cloned());
@@ -471,6 +535,12 @@ impl TableSource for StoredSource {
         conditions: &[ColumnCondition],
         by_partition: bool,
     ) -> Result<Arc<dyn MorselSource>> {
+        if self.has_virtual(columns) {
+            return Err(Error::new(
+                codes::NOT_IMPLEMENTED,
+                "Virtual columns cannot be read with FINAL: its rows are put together from several parts",
+            ));
+        }
         let state = self.state.clone();
         let scan = scan::open_final(&self.store, state, &self.table, conditions, by_partition)?;
         Ok(StoredFinalScan::open(scan, columns))

@@ -6,6 +6,7 @@ mod condition_cache;
 mod explain;
 mod final_read;
 mod open;
+mod place;
 mod predicate;
 mod projected;
 pub mod prune;
@@ -28,6 +29,7 @@ pub use open::{
     MORSEL_ROWS, SIZE_SUFFIX, Scan, ScanOptions, column_range, has_sizes, open, open_where,
     subcolumn_type,
 };
+pub use place::partition_types;
 pub use predicate::{Piece, Predicate};
 pub use projected::{ProjectionScan, ProjectionUse, open_groups, projections};
 pub use prune::{PruningReport, PruningStage, PruningStep};

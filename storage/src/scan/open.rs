@@ -32,10 +32,10 @@ const MORSEL_BYTES: u64 = 128 << 20;
 /// An open scan; morsels can be read from any thread, in any order, any number of times.
 pub struct Scan {
     pub report: PruningReport,
-    table: Arc<log::Table>,
+    pub(super) table: Arc<log::Table>,
     columns: ColumnReader,
-    parts: Vec<OpenPart>,
-    morsels: Vec<Morsel>,
+    pub(super) parts: Vec<OpenPart>,
+    pub(super) morsels: Vec<Morsel>,
     /// Of the store; None where parts stand in for others.
     condition_cache: Option<Arc<ConditionCache>>,
     /// Keeps the parts' files.
@@ -69,13 +69,13 @@ impl OpenPart {
     }
 }
 
-struct Morsel {
-    part: usize,
-    granules: Vec<usize>,
+pub(super) struct Morsel {
+    pub(super) part: usize,
+    pub(super) granules: Vec<usize>,
     /// Rows that the mask leaves.
     rows: usize,
     /// One flag per row of the granules; None if all are left.
-    live: Option<BooleanArray>,
+    pub(super) live: Option<BooleanArray>,
 }
 
 /// Chooses what to read of `table` at `state`. `columns` are those that will be read (they only
