@@ -42,6 +42,7 @@ mod rename;
 mod secrets;
 mod select;
 mod show;
+mod show_other;
 mod stream;
 mod stream_select;
 mod system;

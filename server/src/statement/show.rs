@@ -3,7 +3,7 @@
 use pumphouse_query::bind::analyze_query;
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::ast::{
-    ObjectKind, Query, QueryBody, Select, Show, ShowFilter, TableExpr, TableName,
+    Expr, ObjectKind, Query, QueryBody, Select, Show, ShowFilter, TableExpr, TableName,
 };
 use pumphouse_query::sql::{self, format};
 use pumphouse_query::{Error, Result};
@@ -24,23 +24,37 @@ impl Run<'_> {
                 self.temporary_names_query(),
                 tail("", filter)
             ),
-            Show::Tables { from, filter, .. } => {
+            Show::Tables { from, full, filter, .. } => {
                 let database = from.clone().unwrap_or_else(|| self.context.database.clone());
                 self.require_database(&database)?;
                 let condition = format!("database = {}", quote(&database));
-                format!("SELECT name FROM system.tables{} ORDER BY name", tail(&condition, filter))
+                let engine = if *full { ", engine" } else { "" };
+                let tail = tail(&condition, filter);
+                format!(
+                    "SELECT name{engine} FROM system.tables{tail} ORDER BY name{}",
+                    limit(filter)
+                )
             }
-            Show::Columns { table, filter, .. } => {
+            Show::Columns { table, full, filter, .. } => {
                 let database = self.database(&table.database).to_string();
                 let condition =
                     format!("database = {} AND table = {}", quote(&database), quote(&table.name));
+                let more = match full {
+                    true => ", NULL AS collation, comment, '' AS privileges",
+                    false => "",
+                };
                 format!(
-                    "SELECT name AS field, type, type LIKE 'Nullable%' ? 'YES' : 'NO' AS `null`, \
-                     is_in_primary_key ? 'PRI SOR' : is_in_sorting_key ? 'SOR' : '' AS key, \
+                    "SELECT name AS field, type, if(type LIKE 'Nullable(%', 'YES', 'NO') AS `null`, \
+                     multiIf(is_in_primary_key, 'PRI SOR', is_in_sorting_key, 'SOR', '') AS key, \
                      if(default_kind IN ('DEFAULT', 'ALIAS', 'MATERIALIZED'), default_expression, NULL) AS `default`, \
-                     '' AS extra FROM system.columns{} ORDER BY position",
-                    tail(&condition, filter)
+                     '' AS extra{more} FROM system.columns{} ORDER BY field{}",
+                    tail(&condition, filter),
+                    limit(filter)
                 )
+            }
+            Show::Indexes { table, where_, .. } => {
+                let database = self.database(&table.database).to_string();
+                indexes_query(&quote(&database), &quote(&table.name), where_.as_ref())
             }
             Show::Create { kind, name } => return self.show_create(*kind, name, format),
             Show::Processlist => "SELECT * FROM system.processes".to_string(),
@@ -55,12 +69,10 @@ impl Run<'_> {
                 let tail = tail(&condition, filter);
                 format!("SELECT name FROM system.dictionaries{tail} ORDER BY name")
             }
-            Show::Indexes { .. } | Show::Other(_) => {
-                return Err(Error::new(
-                    codes::NOT_IMPLEMENTED,
-                    "This kind of SHOW is not supported yet",
-                ));
+            Show::Other(text) if text.to_uppercase().starts_with("GRANTS") => {
+                return self.show(&Show::Grants, format);
             }
+            Show::Other(text) => super::show_other::query_of(text, &self.context.user)?,
             Show::Functions(filter) => {
                 format!("SELECT * FROM system.functions{}", tail("", filter))
             }
@@ -161,7 +173,9 @@ impl Run<'_> {
             "codec_expression",
             "ttl_expression",
         ];
-        let columns = names
+        let compact = self.context.settings.bool("describe_compact_output", false);
+        let shown = if compact { 2 } else { names.len() };
+        let columns = names[..shown]
             .iter()
             .enumerate()
             .map(|(i, name)| {
@@ -238,11 +252,35 @@ pub fn default_kind_name(kind: DefaultKind) -> &'static str {
     }
 }
 
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     Value::string(text).to_sql()
 }
 
-/// WHERE and LIMIT of a SHOW statement over `name`, with a condition of our own.
+/// SHOW INDEX: the primary key's expressions and the skip indexes, in MySQL's columns. Database and table
+/// are quoted.
+fn indexes_query(database: &str, table: &str, where_: Option<&Expr>) -> String {
+    let condition = where_.map_or(String::new(), |e| format!(" WHERE {}", format::expr(e)));
+    let middle = "toUInt8(0) AS cardinality, NULL AS sub_part, NULL AS packed, NULL AS `null`";
+    let ends = "'' AS comment, '' AS index_comment, 'YES' AS visible";
+    format!(
+        "SELECT * FROM (\
+         SELECT {table} AS `table`, toUInt8(1) AS non_unique, 'PRIMARY' AS key_name, \
+         toUInt64(n) AS seq_in_index, e AS pk_col, CAST('A', 'Nullable(String)') AS collation, \
+         {middle}, 'PRIMARY' AS index_type, {ends}, '' AS expression \
+         FROM (SELECT splitByString(', ', primary_key) AS p FROM system.tables \
+         WHERE database = {database} AND name = {table}) ARRAY JOIN p AS e, arrayEnumerate(p) AS n \
+         UNION ALL SELECT {table}, toUInt8(1), name, toUInt64(1), '', CAST(NULL, 'Nullable(String)'), \
+         {middle}, upper(type), {ends}, expr FROM system.data_skipping_indices \
+         WHERE database = {database} AND table = {table}){condition} \
+         ORDER BY index_type, expression, seq_in_index"
+    )
+}
+
+fn limit(filter: &ShowFilter) -> String {
+    filter.limit.as_ref().map_or(String::new(), |n| format!(" LIMIT {}", format::expr(n)))
+}
+
+/// WHERE of a SHOW statement over `name`, with a condition of our own.
 fn tail(condition: &str, filter: &ShowFilter) -> String {
     let mut conditions: Vec<String> = vec![];
     if !condition.is_empty() {
