@@ -37,11 +37,12 @@ pub(super) fn add(r: &mut Registry) {
         let host = domain(u, false);
         let start = offset_in(host, u);
         match host.strip_prefix(b"www.") {
-            Some(_) => {
+            // Only what stands behind `//` counts as a host here.
+            Some(_) if start >= 2 => {
                 out.extend_from_slice(&u[..start]);
                 out.extend_from_slice(&u[start + 4..]);
             }
-            None => out.extend_from_slice(u),
+            _ => out.extend_from_slice(u),
         }
     });
     r.text("cutQueryString", |u, out| {
