@@ -136,6 +136,12 @@ function tick(x, isTime, span) {
   return span > 2 * 86400e3 ? iso.slice(5, 10) : span > 120e3 ? iso.slice(11, 16) : iso.slice(11, 19);
 }
 
+/** The step of about `count` ticks over `span`: 1, 2, 2.5 or 5 times a power of ten. */
+function step(span, count) {
+  const rough = span / count, power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 2.5, 5, 10].find(m => m * power >= rough * 0.999) * power;
+}
+
 /** A line chart that says its values to the pointer and to screen readers. */
 export function lines(result, title = 'Chart') {
   const { isTime: timed, list } = series(result), all = list.flatMap(s => s.points);
@@ -144,10 +150,12 @@ export function lines(result, title = 'Chart') {
   let [x0, x1] = [Math.min(...all.map(p => p[0])), Math.max(...all.map(p => p[0]))];
   let [y0, y1] = [Math.min(0, ...all.map(p => p[1])), Math.max(...all.map(p => p[1]))];
   if (x0 === x1) x1 = x0 + 1; if (y0 === y1) y1 = y0 + 1;
+  const dy = step(y1 - y0, 4);
+  [y0, y1] = [Math.floor(y0 / dy) * dy, Math.ceil(y1 / dy) * dy];
   const X = x => L + (x - x0) / (x1 - x0) * (W - L - R), Y = y => H - B - (y - y0) / (y1 - y0) * (H - B - T);
   const picture = svg('svg', { class: 'chart', viewBox: `0 0 ${W} ${H}`, role: 'img', 'aria-label': `${title}: ${list.map(s => s.name + ' ' + short(s.points.at(-1)?.[1] ?? 0)).slice(0, 6).join(', ')}` });
-  for (let i = 0; i <= 4; i++) {
-    const y = y0 + (y1 - y0) * i / 4;
+  for (let i = 0; i <= Math.round((y1 - y0) / dy); i++) {
+    const y = y0 + dy * i;
     picture.append(svg('line', { x1: L, x2: W - R, y1: Y(y), y2: Y(y), stroke: 'var(--line)' }), svg('text', { x: L - 6, y: Y(y) + 4, 'text-anchor': 'end' }, short(y)));
   }
   for (let i = 0; i <= 5; i++) {
