@@ -183,8 +183,9 @@ impl PartReader {
         let mask = (mask.true_count() < rows).then_some(mask);
         let column = match wanted {
             Wanted::Nothing => None,
-            // Not if every row has a value of its own: then they need not be gathered.
-            Wanted::Codes if listed && values.len() < indices.len() => {
+            // Not if every row has a value of its own: then they need not be gathered. Nor if many values
+            // would be nobody's.
+            Wanted::Codes if listed && values.len() < indices.len() + indices.len() / 4 => {
                 Some(dictionary(values, indices)?)
             }
             _ => Some(gather(&values, &pieces, indices, mask.as_ref())),

@@ -16,7 +16,7 @@ use super::tests::{Random, TYPES, shapes, text, write_part};
 use super::*;
 use crate::block::Column;
 use crate::disk::MemoryDisk;
-use crate::types::{DataType, parse_data_type};
+use crate::types::{DataType, Value, parse_data_type};
 
 /// Whether a value passes: by its looks, for about one of `of`.
 fn passes(text: &str, of: u64) -> bool {
@@ -98,6 +98,30 @@ fn chosen_rows_of_every_type_and_shape() {
                 check(&reader, &sizes, Aspect::Sizes, &mut random);
             }
         }
+    }
+}
+
+#[test]
+fn strings_most_of_which_are_empty_are_few_values() {
+    let mut random = Random(3);
+    for filled_of in [2, 3, 9, 400] {
+        // No two alike, so that no granule has a dictionary.
+        let value = |i: usize| match i % filled_of {
+            0 => Value::String(format!("{}", i * 7919).into_bytes()),
+            _ => Value::String(vec![]),
+        };
+        let values: Vec<Value> = (0..300).map(value).collect();
+        let column = Column::from_values(DataType::String, &values).unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+        let part = write_part(&disk, std::slice::from_ref(&column), 64);
+        let reader = PartReader::open(&disk, &part.meta.path()).unwrap();
+        check(&reader, &column, Aspect::Values, &mut random);
+        let granules = [0, 1, 2, 3];
+        let chosen =
+            reader.choose(0, Aspect::Values, &granules, None, None, Wanted::Codes).unwrap();
+        let found = chosen.column.unwrap();
+        let is_coded = found.array.as_dictionary_opt::<UInt32Type>().is_some();
+        assert_eq!(is_coded, filled_of > 2, "one of {filled_of}");
     }
 }
 

@@ -58,6 +58,8 @@ enum Kind {
     Codes,
     /// Distances from a base, a byte each.
     Distances,
+    /// Strings most of which are empty: one empty value, then those of the rows that are not.
+    Sparse,
 }
 
 /// Where each row's value is, counted from the granule's first.
@@ -153,6 +155,22 @@ pub(crate) fn mapping(node: &[u8], coded: &Coded, scratch: &mut Scratch) -> Deco
             }
             Ok(Mapping::Narrow(bytes.to_vec()))
         }
+        Kind::Sparse => {
+            let mut lens = std::mem::take(&mut scratch.words);
+            strings::lengths(&mut cursor, coded.rows, &mut lens, scratch)?;
+            let mut last = 0u16;
+            let codes = lens.iter().map(|length| {
+                let filled = u16::from(*length > 0);
+                last = last.wrapping_add(filled);
+                last * filled
+            });
+            let codes: Vec<u16> = codes.collect();
+            scratch.words = lens;
+            if last as usize + 1 != coded.values {
+                return Err(Malformed("lengths of the items"));
+            }
+            Ok(Mapping::Wide(codes))
+        }
         Kind::Codes if coded.values <= 256 => {
             Ok(Mapping::Narrow(strings::codes(&mut cursor, coded.rows, coded.values, scratch, 1)?))
         }
@@ -230,6 +248,7 @@ fn number_values<T: Word>(
     grow(buffer, (first + coded.values) * T::WIDTH);
     let out = &mut buffer.typed_data_mut::<T>()[first..first + coded.values];
     match coded.kind {
+        Kind::Sparse => Err(Malformed("a number node")),
         Kind::Constant | Kind::Rows | Kind::Distances => {
             number::words(tag, cursor, out, scratch, 0)
         }
@@ -264,6 +283,14 @@ fn string_values(
             (coded.kind, coded.values) = (Kind::Codes, distinct);
             coded.at = node.len() - cursor.remaining();
             skip_codes(cursor, distinct)
+        }
+        tag::PLAIN => {
+            let at = node.len() - cursor.remaining();
+            let filled = sink.append_filled(cursor, coded.rows, scratch)?;
+            if filled < coded.rows {
+                (coded.kind, coded.values, coded.at) = (Kind::Sparse, filled + 1, at);
+            }
+            Ok(())
         }
         _ => sink.append(tag, cursor, coded.rows, scratch),
     }

@@ -88,6 +88,32 @@ impl StringSink {
         }
     }
 
+    /// Appends a plain node; if most of its strings are empty, one empty string and then the others.
+    /// Returns `rows`, or in that case the number of the others.
+    pub(super) fn append_filled(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        rows: usize,
+        scratch: &mut Scratch,
+    ) -> Decoded<usize> {
+        scratch.spend(rows * 4)?;
+        let mut lens = std::mem::take(&mut scratch.words);
+        lengths(cursor, rows, &mut lens, scratch)?;
+        let mut filled = lens.iter().filter(|length| **length > 0).count();
+        if filled < rows / 2 && filled < u16::MAX as usize {
+            lens.retain(|length| *length > 0);
+            self.append_empty(1);
+        } else {
+            filled = rows;
+        }
+        let total = total(&lens);
+        scratch.spend(total)?;
+        push_offsets(&mut self.offsets, &lens, total)?;
+        scratch.words = lens;
+        self.append_bytes(cursor, total)?;
+        Ok(filled)
+    }
+
     fn append_bytes(&mut self, cursor: &mut Cursor<'_>, total: usize) -> Decoded<()> {
         payload_append(cursor, total, &mut self.bytes)
     }
