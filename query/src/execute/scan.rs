@@ -25,6 +25,9 @@ use crate::plan::{BoundExpr, ScanHints};
 /// Morsels up to which each is asked for its rows; beyond, the table's own count does.
 const HINTS_MAX: usize = 100_000;
 
+/// Below this many rows one thread reads them: starting another costs as much as it saves.
+const SCAN_ROWS_MIN: u64 = 65_536;
+
 pub(super) struct ScanNode<'a> {
     pub schema: &'a [(String, DataType)],
     pub source: &'a dyn TableSource,
@@ -47,7 +50,7 @@ impl ScanNode<'_> {
         if let Some(total) = total {
             env.ctx.progress.total_rows_to_read.fetch_add(total, Ordering::Relaxed);
         }
-        let small = total.is_some_and(|rows| rows < PARALLEL_ROWS_MIN as u64);
+        let small = total.is_some_and(|rows| rows < SCAN_ROWS_MIN);
         let threads = if small { 1 } else { env.threads };
         let top = env.top.as_ref().filter(|_| !self.final_);
         let (prewhere, bounded) = self.conditions(top.map(Arc::as_ref), env);

@@ -28,6 +28,8 @@ use crate::types::{DataType, Value};
 pub const MORSEL_ROWS: usize = 65_536;
 /// Decoded bytes of the scanned columns in a morsel of more than one granule, at most.
 const MORSEL_BYTES: u64 = 128 << 20;
+/// Morsels of a scan that are worth having, even if they are smaller for it.
+const MORSELS_MIN: usize = 8;
 
 /// An open scan; morsels can be read from any thread, in any order, any number of times.
 pub struct Scan {
@@ -161,14 +163,22 @@ impl Scan {
             .map(|name| Ok(wanted_of(table, name)?.0.id))
             .collect::<Result<Vec<u32>>>()?;
         let mut morsels = vec![];
-        let mut kept = vec![];
+        let (mut kept, mut chosen, mut rows) = (vec![], vec![], 0);
         for part in parts {
             let granules = pruner.prune(&part.reader)?;
             if !granules.is_empty() {
-                let most = if pruner.single_granules { 1 } else { MORSEL_ROWS };
-                cut_morsels(&part, kept.len(), &granules, &ids, most, &mut morsels);
+                rows += granules.iter().map(|g| part.reader.granule_rows(*g)).sum::<usize>();
                 kept.push(part);
+                chosen.push(granules);
             }
+        }
+        // Of few rows smaller ones, so that no thread waits long for the last.
+        let most = match pruner.single_granules {
+            true => 1,
+            false => (rows / MORSELS_MIN).clamp(MORSEL_ROWS / 4, MORSEL_ROWS),
+        };
+        for (at, (part, granules)) in kept.iter().zip(&chosen).enumerate() {
+            cut_morsels(part, at, granules, &ids, most, &mut morsels);
         }
         Ok(Scan {
             report: PruningReport::default(),
