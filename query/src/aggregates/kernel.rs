@@ -105,6 +105,12 @@ impl<K: Kernel> Accumulator for Grouped<K> {
         Ok(())
     }
 
+    fn update_run(&mut self, group: u32, arguments: &[Column], rows: usize) -> Result<()> {
+        self.kernel.update_single(&mut self.states[group as usize], arguments, rows)?;
+        self.measure(rows);
+        Ok(())
+    }
+
     fn merge_rows(&mut self, other: &dyn Accumulator, rows: &[u32], groups: &[u32]) -> Result<()> {
         let other = other.as_any().downcast_ref::<Self>().ok_or_else(mismatch)?;
         for (row, group) in rows.iter().zip(groups) {

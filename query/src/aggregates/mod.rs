@@ -94,6 +94,10 @@ pub trait Accumulator: Send + Sync {
     fn update_single(&mut self, arguments: &[Column], rows: usize) -> Result<()> {
         self.update(&vec![0; rows], arguments)
     }
+    /// Adds all rows to `group`, which exists: for rows that come in runs.
+    fn update_run(&mut self, group: u32, arguments: &[Column], rows: usize) -> Result<()> {
+        self.update(&vec![group; rows], arguments)
+    }
     /// Adds state `i` of `other` (same function) into group `groups[i]` of this.
     fn merge(&mut self, other: &mut dyn Accumulator, groups: &[u32]) -> Result<()> {
         let rows: Vec<u32> = (0..groups.len() as u32).collect();
