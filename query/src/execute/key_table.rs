@@ -21,6 +21,9 @@ pub(crate) const ABSENT: u32 = u32::MAX;
 
 const EMPTY: u64 = u64::MAX;
 
+/// Keys that are tried to be one and the same.
+const RUN: usize = 8;
+
 /// A well-mixed hash of a word.
 #[inline]
 pub(crate) fn hash_u64(key: u64) -> u64 {
@@ -95,7 +98,7 @@ enum Keys {
 }
 
 enum Index {
-    /// By the key itself, for keys of up to 16 bits.
+    /// By the key itself, for keys of up to 16 bits, and numbers from a dense range: it grows with them.
     Direct(Vec<u32>),
     Hashed {
         slots: Vec<u64>,
@@ -136,6 +139,16 @@ impl KeyTable {
         };
         let (words, wides) = (vec![], vec![]);
         KeyTable { types: types.to_vec(), codec, layout, index, keys, words, wides, lookups: 0 }
+    }
+
+    /// For keys that are one number each, of 32 bits, from a dense range.
+    pub fn of_numbers(types: &[DataType]) -> KeyTable {
+        KeyTable { index: Index::Direct(vec![]), ..KeyTable::new(types) }
+    }
+
+    /// Whether keys are looked up by themselves.
+    pub fn is_dense(&self) -> bool {
+        matches!(self.index, Index::Direct(_))
     }
 
     /// Whether the key is one string, whose columns may be dictionaries in `insert`.
@@ -298,7 +311,7 @@ impl KeyTable {
     fn find_word(&self, word: u64) -> u32 {
         let Keys::Word(keys) = &self.keys else { return ABSENT };
         match &self.index {
-            Index::Direct(slots) => slots[word as usize],
+            Index::Direct(slots) => slots.get(word as usize).copied().unwrap_or(ABSENT),
             _ => self.find_slot(hash_u64(word), |n| keys[n as usize] == word),
         }
     }
@@ -314,6 +327,10 @@ impl KeyTable {
         let Keys::Word(keys) = &mut self.keys else { return };
         match &mut self.index {
             Index::Direct(slots) => {
+                let most = words.iter().max().map_or(0, |word| *word as usize);
+                if most >= slots.len() {
+                    slots.resize((most + 1).next_power_of_two(), ABSENT);
+                }
                 for &word in words {
                     let slot = &mut slots[word as usize];
                     if *slot == ABSENT {
@@ -325,11 +342,19 @@ impl KeyTable {
             }
             Index::Hashed { slots, shift } => {
                 let mut last = (0, ABSENT);
-                for &word in words {
-                    if last.1 == ABSENT || last.0 != word {
-                        last = (word, insert_word(slots, shift, keys, word));
+                for words in words.chunks(RUN) {
+                    // Sorted keys come in runs.
+                    let differ = words.iter().fold(0, |differ, word| differ | (word ^ last.0));
+                    if differ == 0 && last.1 != ABSENT {
+                        out.extend_from_slice(&[last.1; RUN][..words.len()]);
+                        continue;
                     }
-                    out.push(last.1);
+                    for &word in words {
+                        if last.1 == ABSENT || last.0 != word {
+                            last = (word, insert_word(slots, shift, keys, word));
+                        }
+                        out.push(last.1);
+                    }
                 }
             }
         }
@@ -461,6 +486,19 @@ impl KeyTable {
                 &data[if number == 0 { 0 } else { ends[number - 1] }..ends[number]]
             }
             _ => &[],
+        }
+    }
+
+    /// The key columns of keys `numbers`, if keys are words.
+    pub fn decode_words(&self, numbers: &[u32]) -> Result<Option<Vec<Column>>> {
+        fn picked<T: Copy>(keys: &[T], numbers: &[u32]) -> Vec<T> {
+            numbers.iter().map(|n| keys[*n as usize]).collect()
+        }
+        let shapes = self.codec.shapes();
+        match &self.keys {
+            Keys::Word(k) => unpack(&self.types, shapes, &picked(k, numbers)).map(Some),
+            Keys::Wide(k) => unpack(&self.types, shapes, &picked(k, numbers)).map(Some),
+            Keys::Bytes { .. } => Ok(None),
         }
     }
 

@@ -148,7 +148,8 @@ pub(super) fn drive_grouped(
     if let ([pair], true, Emit::Keys(_)) = (pairs.as_slice(), others.is_empty(), emit) {
         return drive_counted(node, pair, input, env, base, consumer);
     }
-    let tee = Tee(std::iter::once(&main).chain(&pairs).map(|n| n.collect(env)).collect());
+    let all = std::iter::once(&main).chain(&pairs);
+    let tee = Tee(all.map(|n| n.collect(env)).collect::<Result<_>>()?);
     crate::execute::drive(input, env, 0, &tee)?;
     let mut collected = tee.0.into_iter();
     let main_collected = collected.next();
@@ -187,10 +188,21 @@ fn drive_counted(
     let count = [BoundAggregate { function, arguments: vec![] }];
     let outer = AggregateNode { keys: &keys, aggregates: &count, ..*node };
     let found = pair.gather(input, env)?;
+    if found.is_numbered(0) {
+        let texts = found.numbered[0].as_ref().map(|set| set.texts[..keys.len()].to_vec());
+        let sets = outer.sets();
+        let own = |set| outer.numbered_by(set, texts.clone().unwrap_or_default());
+        let numbered = sets.iter().map(own).collect();
+        let sink = outer.collect_by(env, sets, numbered);
+        let packed = AggregateNode { emit: Emit::PackedKeys(keys.len()), ..*pair };
+        packed.finish(Collect { node: &packed, ..found }, env, 0, &sink)?;
+        return outer.finish(sink, env, base, consumer);
+    }
+    found.settle_all()?;
     if pairs::are_packed(&outer, &found) {
         return pairs::count(&outer, found, env, base, consumer);
     }
-    let sink = outer.collect(env);
+    let sink = outer.collect(env)?;
     pair.finish(found, env, 0, &sink)?;
     outer.finish(sink, env, base, consumer)
 }

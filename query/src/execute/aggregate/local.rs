@@ -12,6 +12,7 @@ use pumphouse_storage::{Column, DataType};
 
 use super::coded::Distinct;
 use super::radix::{self, Scatter};
+use super::runs;
 use crate::aggregates::Accumulator;
 use crate::error::Result;
 use crate::execute::key_table::{Codes, KeyTable, PackedKeys, coded, plain};
@@ -49,6 +50,16 @@ impl Table {
             .map(|a| matches!(a.function.name().as_str(), "min" | "max"))
             .collect();
         Table { keys: grouped.then(|| KeyTable::new(key_types)), states, repeatable, rows: 0 }
+    }
+
+    /// A table whose key is one number from a dense range.
+    pub fn of_numbers(key_types: &[DataType], aggregates: &[BoundAggregate]) -> Table {
+        Table { keys: Some(KeyTable::of_numbers(key_types)), ..Table::new(&[], false, aggregates) }
+    }
+
+    /// Whether keys are looked up by their place, however many there are.
+    fn is_dense(&self) -> bool {
+        self.keys.as_ref().is_some_and(KeyTable::is_dense)
     }
 
     /// A finished table of these keys and states.
@@ -122,6 +133,9 @@ impl Table {
         groups: &[u32],
     ) -> Result<()> {
         let count = self.groups();
+        if let Some(runs) = runs::of(groups, arguments) {
+            return runs::update(&runs, &mut self.states, arguments, count);
+        }
         let mut distinct: Option<Distinct> = None;
         for (i, (state, arguments)) in self.states.iter_mut().zip(arguments).enumerate() {
             state.resize(count);
@@ -331,6 +345,9 @@ impl Local {
             return Ok(());
         }
         self.current.update(keys, arguments, rows, groups)?;
+        if self.current.is_dense() {
+            return Ok(());
+        }
         if let Some(plan) = plan {
             return self.set_aside(plan, fresh);
         }
@@ -342,6 +359,20 @@ impl Local {
             self.frozen.push(frozen);
         }
         Ok(())
+    }
+
+    /// Adds groups with serialized states.
+    pub fn add_states(
+        &mut self,
+        keys: &[Column],
+        states: &[Column],
+        rows: usize,
+        groups: &mut Vec<u32>,
+        fresh: &dyn Fn() -> Table,
+        plan: Option<&radix::Plan>,
+    ) -> Result<()> {
+        self.current.add_states(keys, states, rows, groups)?;
+        plan.map_or(Ok(()), |plan| self.set_aside(plan, fresh))
     }
 
     /// Scatters the groups of a table that has outgrown the cache, and from then on the rows, if most

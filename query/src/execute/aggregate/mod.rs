@@ -11,8 +11,12 @@ mod coded;
 mod distinct_count;
 mod in_order;
 mod local;
+mod numbered;
+mod numbers;
 mod pairs;
+mod picked;
 mod radix;
+mod runs;
 mod spilled;
 
 use std::sync::Arc;
@@ -25,6 +29,7 @@ use pumphouse_storage::{Block, Column, DataType, Value};
 pub(super) use self::best::BestGroups;
 use self::capped::{CAPPED_GROUPS_MAX, Capped};
 use self::local::{Local, PARTITIONS, Sealed, Table};
+use self::numbers::{Lookup, TextNumbers};
 use self::radix::{Groups, Layout, Scatter};
 use super::expression::evaluate_mask;
 use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Worker, emit_in_order, supply};
@@ -37,6 +42,9 @@ use crate::spill::{SpilledPartitions, Threshold, external_group_by};
 
 /// From so many groups on tables are merged in partitions.
 const PARTITIONED_GROUPS_MIN: usize = 1 << 15;
+
+/// Up to so many groups, whose keys say where they lie in a table, are merged as a whole.
+const NUMBERED_GROUPS_MAX: usize = 1 << 22;
 
 /// Groups that a partition's table is made for at once when it has as many rows.
 const RESERVED_GROUPS_MAX: usize = 1 << 16;
@@ -64,6 +72,8 @@ pub(super) enum Emit<'a> {
     Rows,
     /// Only so many keys are looked at.
     Keys(usize),
+    /// The same; numbers of strings stay numbers.
+    PackedKeys(usize),
     /// Groups none of whose keys is NULL are counted; only those that were not counted come out.
     Count(&'a AtomicU64),
 }
@@ -75,6 +85,8 @@ struct GroupingSet {
     types: Vec<DataType>,
     /// For scattering, if the keys and functions can be packed.
     radix: Option<radix::Plan>,
+    /// Of each key that is the number of a string: the strings. Empty if none is.
+    texts: Vec<Option<Arc<TextNumbers>>>,
 }
 
 impl AggregateNode<'_> {
@@ -89,7 +101,8 @@ impl AggregateNode<'_> {
                 let types: Vec<DataType> = keys.iter().map(|k| self.keys[*k].data_type()).collect();
                 let packs = !self.with_totals && !keys.is_empty();
                 let layout = packs.then(|| Layout::of(&types, self.aggregates)).flatten();
-                GroupingSet { number, keys, types, radix: layout.map(radix::Plan::new) }
+                let radix = layout.map(radix::Plan::new);
+                GroupingSet { number, keys, types, radix, texts: vec![] }
             })
             .collect()
     }
@@ -98,6 +111,9 @@ impl AggregateNode<'_> {
         // Without GROUP BY there is one group even of no rows, also for an empty one of GROUPING SETS;
         // the last one of ROLLUP and CUBE needs rows.
         let grouped = !self.keys.is_empty() && !(self.rows_of_nothing && set.keys.is_empty());
+        if set.is_one_number() {
+            return Table::of_numbers(&set.types, self.aggregates);
+        }
         Table::new(&set.types, grouped, self.aggregates)
     }
 
@@ -129,24 +145,35 @@ impl AggregateNode<'_> {
 
     /// Aggregates `input` on all threads.
     fn gather<'b>(&'b self, input: &Plan, env: &'b Env) -> Result<Collect<'b>> {
-        let sink = self.collect(env);
-        let below = Env { coded: self.coded_columns(&sink.sets, input), ..env.clone() };
+        let sink = self.collect(env)?;
+        let below = Env { coded: self.coded_columns(&sink, input), ..env.clone() };
         drive(input, &below, 0, &sink)?;
         Ok(sink)
     }
 
     /// Scanned strings that may come as dictionaries.
-    fn coded_columns(&self, sets: &[GroupingSet], input: &Plan) -> Option<Arc<[String]>> {
-        let [set] = sets else { return None };
-        let packed = set.radix.is_some();
+    fn coded_columns(&self, sink: &Collect, input: &Plan) -> Option<Arc<[String]>> {
+        let [set] = sink.sets.as_slice() else { return None };
+        let packed = set.radix.is_some() || sink.numbered[0].is_some();
         let found = coded::candidates(self.keys, self.aggregates, &input.schema, packed);
         let names: Vec<String> =
             found.iter().filter_map(|i| coded::scanned(input, *i)).cloned().collect();
         (!names.is_empty()).then(|| names.into())
     }
 
-    fn collect<'b>(&'b self, env: &'b Env) -> Collect<'b> {
-        Collect { node: self, env, sets: self.sets(), done: Mutex::new(vec![]) }
+    fn collect<'b>(&'b self, env: &'b Env) -> Result<Collect<'b>> {
+        let sets = self.sets();
+        let numbered = sets.iter().map(|set| self.numbered(set, env)).collect::<Result<_>>()?;
+        Ok(self.collect_by(env, sets, numbered))
+    }
+
+    fn collect_by<'b>(
+        &'b self,
+        env: &'b Env,
+        sets: Vec<GroupingSet>,
+        numbered: Vec<Option<GroupingSet>>,
+    ) -> Collect<'b> {
+        Collect { node: self, env, sets, numbered, done: Mutex::new(vec![]) }
     }
 
     /// Pushes the groups of what was collected.
@@ -157,26 +184,29 @@ impl AggregateNode<'_> {
         base: usize,
         consumer: &dyn Consumer,
     ) -> Result<Driven> {
-        let Collect { sets, done, .. } = collected;
-        let mut threads = done.into_inner();
-        let shared = Collect { node: self, env, sets, done: Mutex::new(vec![]) };
+        let mut threads = std::mem::take(&mut *collected.done.lock());
+        collected.settle(&mut threads)?;
+        let shared = collected;
         let totals = self.with_totals.then(|| Mutex::new(self.accumulators()));
         let mut morsels = 0;
-        for (i, set) in shared.sets.iter().enumerate() {
+        for i in 0..shared.sets.len() {
             let totals = totals.as_ref().filter(|_| i == 0);
+            let plain = threads.first().is_some_and(|share| share.plain[i]);
             if threads.iter().any(|share| share.spilled[i].is_some()) {
                 let mut spilled = vec![];
                 for share in &mut threads {
                     let mut own = share.spilled[i].take();
                     if let Some((local, _guard)) = std::mem::take(&mut share.sets[i]) {
-                        shared.spill(set, local, &mut own)?;
+                        shared.spill(i, plain, local, &mut own)?;
                     }
                     spilled.extend(own);
                 }
+                let set = &shared.sets[i];
                 morsels +=
                     self.emit_spilled(set, spilled, env, base + morsels, consumer, totals)?;
                 continue;
             }
+            let set = shared.form(i, plain);
             let (mut locals, mut guards) = (vec![], vec![]);
             for share in &mut threads {
                 let (local, guard) = std::mem::take(&mut share.sets[i]).expect("taken once");
@@ -263,7 +293,8 @@ impl AggregateNode<'_> {
     ) -> Result<usize> {
         let single: Option<Vec<&Table>> = locals.iter().map(Local::single).collect();
         let groups: Option<usize> = single.map(|t| t.iter().map(|t| t.groups()).sum());
-        let few = |groups: usize| locals.len() == 1 || groups < PARTITIONED_GROUPS_MIN;
+        let most = if set.is_one_number() { NUMBERED_GROUPS_MAX } else { PARTITIONED_GROUPS_MIN };
+        let few = |groups: usize| locals.len() == 1 || groups < most;
         if groups.is_some_and(few) {
             let mut tables = locals.drain(..).map(Local::into_single);
             let Some(mut first) = tables.next() else { return Ok(0) };
@@ -272,7 +303,17 @@ impl AggregateNode<'_> {
                 first.merge_all(&other, &mut numbers)?;
             }
             let groups = first.groups();
-            let blocks = self.blocks(set, first, groups, env, totals)?;
+            if let Emit::Count(count) = self.emit
+                && set.is_one_number()
+            {
+                // Strings that are numbered are never NULL.
+                count.fetch_add(groups as u64, Ordering::Relaxed);
+                return emit_in_order(&env.ctx, [], base, consumer);
+            }
+            let blocks = match self.picked_block(set, &mut first, totals)? {
+                Some(block) => vec![block],
+                None => self.blocks(set, first, groups, env, totals)?,
+            };
             return emit_in_order(&env.ctx, blocks.into_iter().map(Ok), base, consumer);
         }
         if let Some(plan) = &set.radix {
@@ -372,9 +413,12 @@ impl AggregateNode<'_> {
             rows = &best;
         }
         for rows in rows.chunks(CHUNK_ROWS * width) {
-            let block = if let Emit::Keys(keys) = self.emit {
-                let columns = sealed.key_columns(rows, keys)?.into_iter();
-                Block::new(columns.map(|c| (String::new(), c)).collect())
+            let block = if let Emit::Keys(keys) | Emit::PackedKeys(keys) = self.emit {
+                let mut columns = sealed.key_columns(rows, keys)?;
+                if let Emit::Keys(_) = self.emit {
+                    columns = set.decoded(columns)?;
+                }
+                Block::new(columns.into_iter().map(|c| (String::new(), c)).collect())
             } else {
                 let keys = sealed.key_columns(rows, set.keys.len())?;
                 self.block(set, keys, sealed.results(rows)?, rows.len() / width)?
@@ -395,12 +439,17 @@ impl AggregateNode<'_> {
         rows: usize,
     ) -> Result<Block> {
         let mut keys: Vec<Option<Column>> = vec![None; self.keys.len()];
+        let key_columns = match self.emit {
+            Emit::PackedKeys(_) => key_columns,
+            _ => set.decoded(key_columns)?,
+        };
         for (k, column) in set.keys.iter().zip(key_columns) {
             keys[*k] = Some(column);
         }
         let mut block = Block::of_rows(rows);
         for ((name, data_type), key) in self.schema.iter().zip(keys) {
             let column = match key {
+                Some(key) if matches!(self.emit, Emit::PackedKeys(_)) => key,
                 Some(key) => Column { data_type: data_type.clone(), ..key },
                 None => Column::filler_values(data_type.clone(), rows),
             };
@@ -477,6 +526,8 @@ struct Collect<'a> {
     node: &'a AggregateNode<'a>,
     env: &'a Env,
     sets: Vec<GroupingSet>,
+    /// Their forms with numbers for strings.
+    numbered: Vec<Option<GroupingSet>>,
     done: Mutex<Vec<Share>>,
 }
 
@@ -485,18 +536,29 @@ struct Share {
     sets: Vec<Option<(Local, MemoryGuard)>>,
     /// What of each set is on disk.
     spilled: Vec<Option<SpilledPartitions>>,
+    /// Of each set: whether its groups are in the set's own form.
+    plain: Vec<bool>,
 }
 
 impl Consumer for Collect<'_> {
     fn worker(&self) -> Result<Box<dyn Worker + '_>> {
-        let sets = self
-            .sets
-            .iter()
-            .map(|set| Ok((Local::new(self.node.table(set)), self.env.ctx.memory.reserve(0)?)))
-            .collect::<Result<Vec<_>>>()?;
+        let plain: Vec<bool> = self.numbered.iter().map(Option::is_none).collect();
+        let local = |(i, plain): (usize, &bool)| {
+            let table = self.node.table(self.form(i, *plain));
+            Ok((Local::new(table), self.env.ctx.memory.reserve(0)?))
+        };
+        let sets = plain.iter().enumerate().map(local).collect::<Result<Vec<_>>>()?;
         let spilled = self.sets.iter().map(|_| None).collect();
         let external = external_group_by(&self.env.ctx);
-        Ok(Box::new(CollectWorker { shared: self, sets, spilled, external, groups: vec![] }))
+        Ok(Box::new(CollectWorker {
+            shared: self,
+            sets,
+            spilled,
+            plain,
+            external,
+            groups: vec![],
+            lookup: Lookup::default(),
+        }))
     }
 }
 
@@ -504,8 +566,10 @@ struct CollectWorker<'a> {
     shared: &'a Collect<'a>,
     sets: Vec<(Local, MemoryGuard)>,
     spilled: Vec<Option<SpilledPartitions>>,
+    plain: Vec<bool>,
     external: Option<Threshold>,
     groups: Vec<u32>,
+    lookup: Lookup,
 }
 
 impl Worker for CollectWorker<'_> {
@@ -518,19 +582,17 @@ impl Worker for CollectWorker<'_> {
             .map(|a| coded::evaluate_all(&a.arguments, &block, ctx))
             .collect::<Result<Vec<_>>>()?;
         let threads = self.shared.env.threads;
-        let places = self.sets.iter_mut().zip(&mut self.spilled);
-        for (set, ((local, guard), spilled)) in self.shared.sets.iter().zip(places) {
-            let picked: Vec<Column> = set.keys.iter().map(|k| keys[*k].clone()).collect();
-            let fresh = || node.table(set);
-            let plan = set.radix.as_ref();
-            local.update(&picked, &arguments, block.rows(), &mut self.groups, &fresh, plan)?;
+        for i in 0..self.sets.len() {
+            self.update(i, &keys, &arguments, block.rows())?;
+            let (local, guard) = &mut self.sets[i];
             let bytes = local.memory_bytes();
+            let set = self.shared.form(i, self.plain[i]);
             if let Some(external) = self.external
                 && !set.types.is_empty()
                 && external.is_passed(bytes * threads, ctx)
             {
                 let full = std::mem::replace(local, Local::new(node.table(set)));
-                self.shared.spill(set, full, spilled)?;
+                self.shared.spill(i, self.plain[i], full, &mut self.spilled[i])?;
             }
             guard.grow_to(local.memory_bytes())?;
         }
@@ -540,7 +602,38 @@ impl Worker for CollectWorker<'_> {
     fn finish(&mut self) -> Result<()> {
         let sets = std::mem::take(&mut self.sets).into_iter().map(Some).collect();
         let spilled = std::mem::take(&mut self.spilled);
-        self.shared.done.lock().push(Share { sets, spilled });
+        let plain = std::mem::take(&mut self.plain);
+        self.shared.done.lock().push(Share { sets, spilled, plain });
         Ok(())
+    }
+}
+
+impl CollectWorker<'_> {
+    /// Adds rows to set `i`, by the numbers of strings as long as that pays.
+    fn update(
+        &mut self,
+        i: usize,
+        keys: &[Column],
+        arguments: &[Vec<Column>],
+        rows: usize,
+    ) -> Result<()> {
+        let (shared, node) = (self.shared, self.shared.node);
+        let own = &shared.sets[i];
+        let picked: Vec<Column> = own.keys.iter().map(|k| keys[*k].clone()).collect();
+        let (local, _) = &mut self.sets[i];
+        if !self.plain[i]
+            && let Some(form) = &shared.numbered[i]
+        {
+            let keys_only = arguments.is_empty();
+            if let Some((keys, rows)) = form.number(&picked, rows, keys_only, &mut self.lookup)? {
+                let fresh = || node.table(form);
+                let plan = form.radix.as_ref();
+                return local.update(&keys, arguments, rows, &mut self.groups, &fresh, plan);
+            }
+            shared.unnumber(i, local)?;
+            self.plain[i] = true;
+        }
+        let fresh = || node.table(own);
+        local.update(&picked, arguments, rows, &mut self.groups, &fresh, own.radix.as_ref())
     }
 }

@@ -7,8 +7,7 @@
 use parking_lot::Mutex;
 use pumphouse_storage::{Block, Column, DataType};
 
-use super::local::{Local, PARTITIONS, Table};
-use super::radix::{self, Groups};
+use super::local::Local;
 use super::{AggregateNode, Collect, GroupingSet};
 use crate::aggregates::Accumulator;
 use crate::error::Result;
@@ -16,9 +15,6 @@ use crate::execute::Env;
 use crate::execute::pipeline::{CHUNK_ROWS, Consumer, Flow, supply};
 use crate::plan::BoundAggregate;
 use crate::spill::{Purpose, SPILL_PARTITIONS, SealedPartitions, SpilledPartitions, share};
-
-/// Rows of a block on disk.
-const SPILL_ROWS: usize = 16_384;
 
 /// Types of the columns on disk: keys, then states.
 fn schema(types: &[DataType], aggregates: &[BoundAggregate]) -> Vec<(String, DataType)> {
@@ -32,67 +28,33 @@ impl Collect<'_> {
         self.done.lock().iter().any(|share| share.spilled.iter().any(Option::is_some))
     }
 
-    /// Writes a thread's groups of one set out.
+    /// Writes a thread's groups of set `i` out, in the set's own form whatever they are in now.
     pub(super) fn spill(
         &self,
-        set: &GroupingSet,
+        i: usize,
+        plain: bool,
         local: Local,
         spilled: &mut Option<SpilledPartitions>,
     ) -> Result<()> {
         let ctx = &self.env.ctx;
+        let types = &self.sets[i].types;
         let into = match spilled {
             Some(into) => into,
             none => {
-                let schema = schema(&set.types, self.node.aggregates);
-                none.insert(SpilledPartitions::new(schema, &set.types, Purpose::Aggregation, ctx)?)
+                let schema = schema(types, self.node.aggregates);
+                none.insert(SpilledPartitions::new(schema, types, Purpose::Aggregation, ctx)?)
             }
         };
-        let mut write = |keys: Vec<Column>, states: Vec<Column>, rows: usize| {
+        let form = self.form(i, plain);
+        self.each_group(form, local, &mut |keys, states, rows| {
+            let keys = form.decoded(keys)?;
             let mut block = Block::of_rows(rows);
             keys.iter().for_each(|k| block.push("", k.clone()));
             for state in states {
                 block.push("", Column { data_type: DataType::String, array: state.array });
             }
             into.push(&block, &keys, ctx)
-        };
-        if local.is_scattered()
-            && let Some(plan) = &set.radix
-        {
-            let sealed = radix::Sealed::of(plan, vec![local.into_scatter(plan)?])?;
-            let mut groups = Groups::new(&plan.layout);
-            let width = plan.layout.width();
-            for p in 0..plan.layout.partitions() {
-                sealed.group(p, &mut groups)?;
-                for rows in groups.rows().chunks(SPILL_ROWS * width) {
-                    let keys = sealed.key_columns(rows, set.keys.len())?;
-                    write(keys, sealed.states(rows), rows.len() / width)?;
-                }
-            }
-            return Ok(());
-        }
-        let mut table_out = |mut table: Table| {
-            let states =
-                table.states.iter_mut().map(|s| s.serialize()).collect::<Result<Vec<Column>>>()?;
-            let Some(keys) = &table.keys else { return Ok(()) };
-            let mut from = 0;
-            while from < keys.len() {
-                let rows = SPILL_ROWS.min(keys.len() - from);
-                let states = states.iter().map(|s| s.slice(from, rows)).collect();
-                write(keys.decode(from..from + rows)?, states, rows)?;
-                from += rows;
-            }
-            Ok(())
-        };
-        if local.single().is_some() {
-            return table_out(local.into_single());
-        }
-        let sealed = local.seal();
-        for p in 0..PARTITIONS {
-            let mut table = self.node.table(set);
-            sealed.add_partition(p, &mut table, &mut vec![])?;
-            table_out(table)?;
-        }
-        Ok(())
+        })
     }
 }
 

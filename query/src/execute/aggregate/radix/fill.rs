@@ -9,6 +9,7 @@ use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer};
 use pumphouse_storage::{Column, DataType};
 
 use super::layout::{KeyPart, KeyPlace, Layout};
+use super::slab::prefetch;
 use super::texts::{TextWriter, Texts};
 use crate::aggregates::packed::Field;
 use crate::error::{Error, Result, codes};
@@ -128,6 +129,8 @@ pub(super) fn copy_key(
 
 /// Slots of a [`TextCoder`].
 const RECENT: usize = 1 << 13;
+/// Texts that are asked for together.
+const AHEAD: usize = 32;
 
 /// Hashes strings and keeps each once, as far as it remembers.
 pub(super) struct TextCoder {
@@ -159,10 +162,41 @@ impl TextCoder {
         if text.is_empty() {
             return Ok((self.empty, 0));
         }
+        self.code_hashed(text, hash_bytes(text), texts, numbers)
+    }
+
+    /// Hashes a batch, and asks for the texts that its own are probably equal to.
+    fn ask_ahead(&mut self, batch: &[&[u8]], hashes: &mut [u64; AHEAD], texts: &TextWriter) {
         if self.recent.is_empty() {
             self.recent = vec![(0, 0); RECENT];
         }
-        let hash = hash_bytes(text);
+        for (hash, text) in hashes.iter_mut().zip(batch) {
+            *hash = hash_bytes(text);
+            prefetch(&self.recent, (*hash >> 32) as usize % RECENT);
+        }
+        for hash in &hashes[..batch.len()] {
+            let slot = self.recent[(hash >> 32) as usize % RECENT];
+            if slot.0 == *hash {
+                texts.prefetch(slot.1);
+            }
+        }
+    }
+
+    /// Hash and reference of `text`, whose hash is known.
+    #[inline]
+    fn code_hashed(
+        &mut self,
+        text: &[u8],
+        hash: u64,
+        texts: &mut TextWriter,
+        numbers: &AtomicU32,
+    ) -> Result<(u64, u64)> {
+        if text.is_empty() {
+            return Ok((self.empty, 0));
+        }
+        if self.recent.is_empty() {
+            self.recent = vec![(0, 0); RECENT];
+        }
         let slot = &mut self.recent[(hash >> 32) as usize % RECENT];
         if slot.0 != hash || !texts.is(slot.1, text) {
             *slot = (hash, texts.keep(text, numbers)?);
@@ -183,6 +217,19 @@ impl Keeper<'_> {
     #[inline]
     pub fn keep(&mut self, text: &[u8]) -> Result<(u64, u64)> {
         self.coder.code(text, self.texts, self.numbers)
+    }
+
+    /// Hash and reference of each of `texts`; what they are compared with is asked for ahead.
+    pub fn keep_all(&mut self, texts: &[&[u8]], kept: &mut Vec<(u64, u64)>) -> Result<()> {
+        let mut hashes = [0u64; AHEAD];
+        kept.clear();
+        for batch in texts.chunks(AHEAD) {
+            self.coder.ask_ahead(batch, &mut hashes, self.texts);
+            for (text, hash) in batch.iter().zip(hashes) {
+                kept.push(self.coder.code_hashed(text, hash, self.texts, self.numbers)?);
+            }
+        }
+        Ok(())
     }
 
     /// Puts hash and reference of rows `from..` into words `word` and `word + 1` of every entry.
@@ -295,12 +342,12 @@ fn text_array(
     nulls: Option<NullBuffer>,
     texts: &Texts,
 ) -> Result<ArrayRef> {
-    const AHEAD: usize = 8;
+    const ROWS_AHEAD: usize = 8;
     let mut offsets = Vec::with_capacity(rows.len() / width + 1);
     let mut bytes: Vec<u8> = vec![];
     offsets.push(0i32);
     for (i, row) in rows.chunks_exact(width).enumerate() {
-        if let Some(later) = rows.get((i + AHEAD) * width + word + 1) {
+        if let Some(later) = rows.get((i + ROWS_AHEAD) * width + word + 1) {
             texts.prefetch(*later);
         }
         bytes.extend_from_slice(texts.get(row[word + 1]));

@@ -1,5 +1,6 @@
 //! The groups of one partition: their rows one after the other, and an index of small slots (a tag of
-//! the hash and the row's number) that stays in the cache with them.
+//! the hash and the row's number) that stays in the cache with them. A batch of entries is hashed, then
+//! its slots and then its rows are asked for, so that the look-ups themselves seldom wait.
 //!
 //! Keys are compared whole. String keys are first matched by hash and length, a batch at a time, and
 //! their bytes compared when the caches have been asked for them; equal hashes of different strings
@@ -8,6 +9,7 @@
 use std::sync::Arc;
 
 use super::layout::Layout;
+use super::slab::prefetch;
 use super::texts::Texts;
 use crate::aggregates::packed::{Entries, States};
 use crate::error::{Error, Result, codes};
@@ -21,7 +23,7 @@ const SLOTS_MIN: usize = 256;
 /// See the file's head.
 pub(in crate::execute::aggregate) struct Groups {
     layout: Arc<Layout>,
-    /// `layout.width` words each.
+    /// `layout.width` words each; room for a batch more than there are.
     rows: Vec<u64>,
     len: usize,
     index: Vec<u32>,
@@ -42,7 +44,6 @@ impl Groups {
     /// expected: partitions are alike.
     pub fn clear(&mut self, entries: usize) {
         let expected = (self.len + self.len / 8).min(entries);
-        self.rows.clear();
         self.len = 0;
         let slots = (expected * 2).next_power_of_two().max(SLOTS_MIN);
         self.index.clear();
@@ -54,7 +55,7 @@ impl Groups {
     }
 
     pub fn rows(&self) -> &[u64] {
-        &self.rows
+        &self.rows[..self.len * self.layout.width]
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -134,6 +135,12 @@ impl Groups {
         if self.len + more >= NUMBER_MASK as usize {
             return Err(Error::new(codes::TOO_MANY_ROWS, "too many groups"));
         }
+        let words = (self.len + more) * self.layout.width;
+        if words > self.rows.len() {
+            // Grows by doubling, as a vector does.
+            self.rows.reserve(words - self.rows.len());
+            self.rows.resize(self.rows.capacity(), 0);
+        }
         if (self.len + more) * 2 > self.index.len() {
             let slots = ((self.len + more) * 2).next_power_of_two().max(self.index.len() * 2);
             self.index.clear();
@@ -154,7 +161,8 @@ impl Groups {
 
     fn refill<const K: usize, const TEXT: bool>(&mut self) {
         let mask = self.index.len() - 1;
-        for (number, row) in self.rows.chunks_exact(self.layout.width).enumerate() {
+        let rows = self.rows.chunks_exact(self.layout.width).take(self.len);
+        for (number, row) in rows.enumerate() {
             let Some(key) = row.first_chunk::<K>() else { return };
             let hash = self.layout.hash::<K, TEXT>(key);
             let mut at = (hash >> self.layout.partition_bits) as usize & mask;
@@ -183,10 +191,15 @@ impl Groups {
             key
         };
         let fixed = self.layout.fixed_words;
+        let mut hashes = [0u64; BATCH];
+        self.ask_ahead(
+            &mut hashes,
+            batch.chunks_exact(stride).map(|entry| self.layout.hash::<K, TEXT>(&key_of(entry))),
+        );
         let mut unsure = false;
-        for (number, entry) in numbers.iter_mut().zip(batch.chunks_exact(stride)) {
+        let pairs = numbers.iter_mut().zip(batch.chunks_exact(stride));
+        for ((number, entry), hash) in pairs.zip(hashes) {
             let key = key_of(entry);
-            let hash = self.layout.hash::<K, TEXT>(&key);
             *number = self.probe::<K>(&key, hash, |row| {
                 if TEXT { is_like(&key, row, fixed) } else { key == *row }
             });
@@ -194,25 +207,45 @@ impl Groups {
                 let row = &self.rows[*number as usize * self.layout.width..][..K];
                 if row[fixed..] != key[fixed..] {
                     unsure = true;
-                    for text in (fixed + 1..K).step_by(2) {
+                    let mut text = fixed + 1;
+                    while text < K {
                         texts.prefetch(row[text]);
                         texts.prefetch(key[text]);
+                        text += 2;
                     }
                 }
             }
         }
         if TEXT && unsure {
-            for (number, entry) in numbers.iter_mut().zip(batch.chunks_exact(stride)) {
+            let pairs = numbers.iter_mut().zip(batch.chunks_exact(stride));
+            for ((number, entry), hash) in pairs.zip(hashes) {
                 let key = key_of(entry);
                 let row = &self.rows[*number as usize * self.layout.width..];
                 let Some(row) = row.first_chunk::<K>() else { return };
                 if !has_texts(&key, row, fixed, texts) {
-                    let hash = self.layout.hash::<K, TEXT>(&key);
                     *number = self.probe::<K>(&key, hash, |row| {
                         is_like(&key, row, fixed) && has_texts(&key, row, fixed, texts)
                     });
                 }
             }
+        }
+    }
+
+    /// Asks for the slots of a batch's hashes, and for the rows that they name.
+    #[inline(always)]
+    fn ask_ahead(&self, hashes: &mut [u64; BATCH], batch: impl Iterator<Item = u64>) {
+        let mask = self.index.len() - 1;
+        let mut count = 0;
+        for (slot, hash) in hashes.iter_mut().zip(batch) {
+            prefetch(&self.index, (hash >> self.layout.partition_bits) as usize & mask);
+            *slot = hash;
+            count += 1;
+        }
+        for hash in &hashes[..count] {
+            let at = (hash >> self.layout.partition_bits) as usize & mask;
+            // An empty slot names a row that is not there, which does no harm.
+            let number = (self.index[at] & NUMBER_MASK).wrapping_sub(1) as usize;
+            prefetch(&self.rows, number.wrapping_mul(self.layout.width));
         }
     }
 
@@ -231,8 +264,11 @@ impl Groups {
             let slot = self.index[at];
             if slot == 0 {
                 self.index[at] = slot_of(hash, self.len);
-                self.rows.extend_from_slice(key);
-                self.rows.extend_from_slice(&self.fresh[K..]);
+                let row = &mut self.rows[self.len * width..][..width];
+                row[..K].copy_from_slice(key);
+                for (word, fresh) in row[K..].iter_mut().zip(&self.fresh[K..]) {
+                    *word = *fresh;
+                }
                 self.len += 1;
                 return self.len as u32 - 1;
             }
@@ -261,12 +297,31 @@ fn slot_of(hash: u64, number: usize) -> u32 {
 /// Equal but perhaps for the bytes of texts.
 #[inline(always)]
 fn is_like<const K: usize>(a: &[u64; K], b: &[u64; K], fixed: usize) -> bool {
-    a[..fixed] == b[..fixed]
-        && (fixed..K - 1).step_by(2).all(|t| a[t] == b[t] && Texts::alike(a[t + 1], b[t + 1]))
+    let mut word = 0;
+    while word < fixed {
+        if a[word] != b[word] {
+            return false;
+        }
+        word += 1;
+    }
+    while word + 1 < K {
+        if a[word] != b[word] || !Texts::alike(a[word + 1], b[word + 1]) {
+            return false;
+        }
+        word += 2;
+    }
+    true
 }
 
 /// Equal texts.
 #[inline(always)]
 fn has_texts<const K: usize>(a: &[u64; K], b: &[u64; K], fixed: usize, texts: &Texts) -> bool {
-    (fixed + 1..K).step_by(2).all(|t| a[t] == b[t] || texts.get(a[t]) == texts.get(b[t]))
+    let mut word = fixed + 1;
+    while word < K {
+        if a[word] != b[word] && texts.get(a[word]) != texts.get(b[word]) {
+            return false;
+        }
+        word += 2;
+    }
+    true
 }

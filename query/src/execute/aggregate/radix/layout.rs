@@ -15,8 +15,6 @@ use crate::plan::{BoundAggregate, BoundExpr};
 /// Words of a key, at most.
 pub(super) const KEY_WORDS_MAX: usize = 6;
 const WEIGHT_BITS: u32 = 32;
-/// The greatest number of rows that one entry stands for.
-pub(super) const WEIGHT_MAX: u64 = (1 << WEIGHT_BITS) - 1;
 
 /// Where one key column lies.
 pub(super) struct KeyPart {
@@ -75,6 +73,11 @@ const WIDE_ROW: usize = 4;
 struct Packer(Vec<u32>);
 
 impl Packer {
+    /// Whether a field of so many bits needs no further word.
+    fn has_room(&self, bits: u32) -> bool {
+        self.0.iter().any(|used| used + bits <= 64)
+    }
+
     fn place(&mut self, bits: u32) -> Field {
         let word = match self.0.iter().position(|used| used + bits <= 64) {
             Some(word) => word,
@@ -157,7 +160,9 @@ impl Layout {
         }
         layout.place_arguments(aggregates, &packed, &mut packer)?;
         let counts = packed.iter().all(|p| *p == Packed::Count);
-        layout.weight = (counts && texts > 0).then(|| packer.place(WEIGHT_BITS));
+        // Without texts only where there is room left.
+        let worth = texts > 0 || (!packed.is_empty() && packer.has_room(WEIGHT_BITS));
+        layout.weight = (counts && worth).then(|| packer.place(WEIGHT_BITS));
         layout.stride = packer.0.len();
         layout.partition_bits = PARTITION_BITS[usize::from(layout.width >= WIDE_ROW)];
         (layout.stride <= STRIDE_MAX && layout.width <= STRIDE_MAX).then_some(layout)

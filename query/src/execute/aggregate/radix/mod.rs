@@ -23,12 +23,14 @@ use pumphouse_storage::Column;
 
 pub(super) use self::groups::Groups;
 pub(super) use self::layout::Layout;
+pub(super) use self::slab::prefetch;
 
 use self::fill::{Keeper, TextCoder, copy_key, put_nulls, put_values};
-use self::layout::{KeyPlace, WEIGHT_MAX};
+use self::layout::KeyPlace;
 use self::partitions::Partitions;
 use self::texts::{TextWriter, Texts};
 use super::local::Table;
+use crate::aggregates::packed::Field;
 use crate::error::{Error, Result, codes};
 use crate::execute::key_table::{Codes, coded};
 use crate::execute::row_codec::Shape;
@@ -123,6 +125,8 @@ impl Scatter {
             }
             if layout.aggregates.is_empty() {
                 self.drop_repeats();
+            } else if layout.weight.is_some() {
+                self.join_repeats();
             }
             hash_words(&layout, &self.words, &mut self.hashes, layout.stride);
             self.entries.scatter(&self.words, &self.hashes)?;
@@ -142,19 +146,20 @@ impl Scatter {
         };
         let mut counts = vec![0u32; codes.values.len()];
         codes.codes.iter().for_each(|code| counts[*code as usize] += 1);
+        let word = *word;
         let mut keeper = Keeper { coder, texts: &mut self.texts, numbers: &plan.numbers };
-        let mut counted = counts.iter().enumerate().filter(|(_, count)| **count > 0);
-        loop {
+        let used: Vec<u32> = (0..).zip(&counts).filter(|(_, n)| **n > 0).map(|(i, _)| i).collect();
+        let (mut batch_texts, mut kept) = (vec![], vec![]);
+        for batch in used.chunks(BATCH) {
+            batch_texts.clear();
+            batch_texts.extend(batch.iter().map(|code| codes.values.value(*code as usize)));
+            keeper.keep_all(&batch_texts, &mut kept)?;
             self.words.clear();
-            for (code, count) in counted.by_ref().take(BATCH) {
-                let at = self.words.len();
-                self.words.resize(at + layout.stride, 0);
-                let (hash, place) = keeper.keep(codes.values.value(code))?;
-                (self.words[at + word], self.words[at + word + 1]) = (hash, place);
-                self.words[at + weight.word] |= (*count as u64) << weight.shift;
-            }
-            if self.words.is_empty() {
-                break;
+            self.words.resize(batch.len() * layout.stride, 0);
+            let entries = self.words.chunks_exact_mut(layout.stride);
+            for ((entry, (hash, place)), code) in entries.zip(&kept).zip(batch) {
+                (entry[word], entry[word + 1]) = (*hash, *place);
+                entry[weight.word] |= (counts[*code as usize] as u64) << weight.shift;
             }
             hash_words(&layout, &self.words, &mut self.hashes, layout.stride);
             self.entries.scatter(&self.words, &self.hashes)?;
@@ -288,25 +293,17 @@ impl Scatter {
         Ok(())
     }
 
-    /// Neighbours of equal text become one entry.
+    /// Neighbours of equal key become one entry.
     fn join_repeats(&mut self) {
         let Some(weight) = self.layout.weight else { return };
-        let stride = self.layout.stride;
-        let key = self.layout.key_words();
-        let mut kept = 0;
-        for row in 0..self.words.len() / stride {
-            let at = row * stride;
-            let same = kept > 0
-                && self.words[kept - stride..kept - stride + key] == self.words[at..at + key]
-                && weight.get(&self.words[kept - stride..kept]) < WEIGHT_MAX;
-            if same {
-                self.words[kept - stride + weight.word] += 1 << weight.shift;
-            } else {
-                self.words.copy_within(at..at + stride, kept);
-                kept += stride;
-            }
+        let Scatter { words, layout, .. } = self;
+        match layout.stride {
+            1 => join_in::<1>(words, &layout.masks, weight),
+            2 => join_in::<2>(words, &layout.masks, weight),
+            3 => join_in::<3>(words, &layout.masks, weight),
+            4 => join_in::<4>(words, &layout.masks, weight),
+            _ => {}
         }
-        self.words.truncate(kept);
     }
 
     /// Of neighbours that are equal one stays.
@@ -404,6 +401,29 @@ impl Scatter {
         self.states = Some(states);
         Ok(())
     }
+}
+
+/// Of neighbouring entries with equal keys, the bits of `masks`, one stays, with the rows of all. Their
+/// number fits, as a batch is small.
+fn join_in<const S: usize>(words: &mut Vec<u64>, masks: &[u64], weight: Field) {
+    let rows = words.as_chunks_mut::<S>().0;
+    let mut key = [0u64; S];
+    key.iter_mut().zip(masks).for_each(|(key, mask)| *key = *mask);
+    let mut kept = 0;
+    for row in 0..rows.len() {
+        let new = rows[row];
+        let same = kept > 0 && {
+            let last = rows[kept - 1];
+            (0..S).all(|w| (new[w] ^ last[w]) & key[w] == 0)
+        };
+        if same {
+            rows[kept - 1][weight.word] += new[weight.word] >> weight.shift << weight.shift;
+        } else {
+            rows[kept] = new;
+            kept += 1;
+        }
+    }
+    words.truncate(kept * S);
 }
 
 /// The hashes of the keys of rows or entries.

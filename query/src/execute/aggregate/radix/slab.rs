@@ -193,7 +193,7 @@ pub(super) fn stream_fence() {
 
 /// Asks for the cache line of `words[at]`, if there is one.
 #[inline]
-pub(super) fn prefetch<T>(values: &[T], at: usize) {
+pub(in crate::execute::aggregate) fn prefetch<T>(values: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(value) = values.get(at) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

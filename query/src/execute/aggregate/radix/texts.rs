@@ -101,18 +101,29 @@ impl TextWriter {
         if length(place) != text.len() || text.len() >= LENGTH_ELSEWHERE {
             return false;
         }
-        let number = number(place) as u32;
-        // Numbers rise within a writer, and the newest slab is asked for most.
-        let last = self.slabs.len().wrapping_sub(1);
-        let i = match self.slabs.last() {
-            Some((n, _)) if *n == number => last,
-            _ => match self.slabs.binary_search_by_key(&number, |(n, _)| *n) {
-                Ok(i) => i,
-                Err(_) => return false,
-            },
-        };
+        let Some(slab) = self.slab(number(place) as u32) else { return false };
         let at = place_in_slab(place);
-        as_bytes(&self.slabs[i].1).get(at..at + text.len()) == Some(text)
+        as_bytes(slab).get(at..at + text.len()) == Some(text)
+    }
+
+    /// Asks for the text at `place`, a reference of this writer's.
+    #[inline]
+    pub fn prefetch(&self, place: u64) {
+        if let Some(slab) = self.slab(number(place) as u32) {
+            prefetch_text(slab, place);
+        }
+    }
+
+    #[inline]
+    fn slab(&self, number: u32) -> Option<&Slab> {
+        // Numbers rise within a writer, and the newest slab is asked for most.
+        match self.slabs.last() {
+            Some((n, slab)) if *n == number => Some(slab),
+            _ => {
+                let i = self.slabs.binary_search_by_key(&number, |(n, _)| *n).ok()?;
+                Some(&self.slabs[i].1)
+            }
+        }
     }
 }
 
@@ -182,12 +193,17 @@ impl Texts {
     #[inline]
     pub fn prefetch(&self, reference: u64) {
         if let Some(Some(slab)) = self.slabs.get(number(reference)) {
-            let at = place_in_slab(reference) / 8;
-            prefetch(slab, at);
-            if length(reference) > 48 {
-                prefetch(slab, at + 8);
-            }
+            prefetch_text(slab, reference);
         }
+    }
+}
+
+#[inline]
+fn prefetch_text(slab: &Slab, reference: u64) {
+    let at = place_in_slab(reference) / 8;
+    prefetch(slab, at);
+    if length(reference) > 48 {
+        prefetch(slab, at + 8);
     }
 }
 
