@@ -51,7 +51,7 @@ for compression in (False, "lz4", "zstd"):
         check("code", e.code, 60)
     check("usable after errors", client.execute("SELECT 2"), [(2,)])
     progress = client.execute_with_progress("SELECT count() FROM t")
-    check("with progress", progress.get_result(), [(3005,)])
+    check("with progress", progress.get_result(), [(3008,)])
     check("session", (client.execute("CREATE DATABASE IF NOT EXISTS other"), client.execute("USE other"), client.execute("SELECT currentDatabase()"))[2], [("other",)])
     client.execute("USE default")
     client.execute("SELECT sleepEachRow(0.05) FROM numbers(5) SETTINGS max_block_size = 1")
