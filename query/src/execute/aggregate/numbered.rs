@@ -78,6 +78,11 @@ fn decode(key: Column, texts: Option<&TextNumbers>) -> Result<Column> {
     Ok(Column { data_type: DataType::String, array: Arc::new(array) })
 }
 
+/// One in so many bytes of the memory limit may be a column's numbered strings.
+const MEMORY_SHARE: u64 = 16;
+/// With less than this strings get no numbers.
+const BYTES_LEAST: u64 = 4 << 20;
+
 impl AggregateNode<'_> {
     /// The form of `set` with numbers for strings, if that may pay.
     pub(super) fn numbered(&self, set: &GroupingSet, env: &Env) -> Result<Option<GroupingSet>> {
@@ -85,12 +90,17 @@ impl AggregateNode<'_> {
         if set.keys.len() < 2 && set.radix.is_none() {
             return Ok(None);
         }
+        // What has a number stays in memory when groups go to disk: no more than a small share of it.
+        let most = env.ctx.memory.limit_bytes().unwrap_or(u64::MAX) / MEMORY_SHARE;
+        if most < BYTES_LEAST {
+            return Ok(None);
+        }
         let mut texts = vec![];
         for data_type in &set.types {
             texts.push(match data_type {
                 DataType::String => {
                     let memory = env.ctx.memory.reserve(0)?;
-                    Some(Arc::new(TextNumbers::new(memory)))
+                    Some(Arc::new(TextNumbers::new(memory, most)))
                 }
                 _ => None,
             });

@@ -37,6 +37,7 @@ pub(super) struct TextNumbers {
     bytes: AtomicUsize,
     closed: AtomicBool,
     memory: Mutex<MemoryGuard>,
+    bytes_max: usize,
 }
 
 /// One thread's memory between blocks.
@@ -53,7 +54,8 @@ pub(super) struct Lookup {
 }
 
 impl TextNumbers {
-    pub fn new(memory: MemoryGuard) -> TextNumbers {
+    /// At most `bytes_max` bytes, and what one block adds.
+    pub fn new(memory: MemoryGuard, bytes_max: u64) -> TextNumbers {
         TextNumbers {
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect(),
             lookups: AtomicUsize::new(0),
@@ -61,6 +63,7 @@ impl TextNumbers {
             bytes: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             memory: Mutex::new(memory),
+            bytes_max: BYTES_MAX.min(usize::try_from(bytes_max).unwrap_or(usize::MAX)),
         }
     }
 
@@ -132,7 +135,7 @@ impl TextNumbers {
             memory.grow_to(bytes)?;
         }
         let all_new = texts >= JUDGED_FROM && texts * 2 > lookups;
-        if all_new || texts >= TEXTS_MAX || bytes >= BYTES_MAX {
+        if all_new || texts >= TEXTS_MAX || bytes >= self.bytes_max {
             self.closed.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -351,7 +354,7 @@ mod tests {
     use crate::context::MemoryTracker;
 
     fn numbers() -> TextNumbers {
-        TextNumbers::new(MemoryTracker::new(0).reserve(0).unwrap())
+        TextNumbers::new(MemoryTracker::new(0).reserve(0).unwrap(), u64::MAX)
     }
 
     fn column(texts: &[String]) -> Column {
