@@ -136,3 +136,34 @@ fn binary_formats_go_round() {
     assert!(!shown.contains("registry-secret") && shown.contains("user:[HIDDEN]@"), "{shown}");
     assert!(!server.log_text().contains("registry-secret"));
 }
+
+#[test]
+fn json_columns_go_round() {
+    let broker = match Broker::start() {
+        Ok(broker) => broker,
+        Err(why) => return skipped("json_columns_go_round", &why),
+    };
+    let server = Server::start("json_columns");
+    broker.create_topic("docs", 1);
+    server.sql(
+        "CREATE TABLE to_docs (id UInt64, doc JSON, any Dynamic) ENGINE = MergeTree ORDER BY id",
+    );
+    server.sql(&format!(
+        "CREATE TABLE docs (id UInt64, doc JSON, any Dynamic) ENGINE = Kafka('{}', 'docs', 'g', 'JSONEachRow') \
+         SETTINGS kafka_handle_error_mode = 'dead_letter_queue'",
+        broker.address()
+    ));
+    server.sql("CREATE MATERIALIZED VIEW v_docs TO to_docs AS SELECT * FROM docs");
+    server.sql(
+        "INSERT INTO docs SELECT number, concat('{\"n\":', toString(number), ',\"deep\":{\"s\":\"t', \
+         toString(number), '\"},\"list\":[1,', toString(number), ']}')::JSON, \
+         if(number % 2 = 0, number::Dynamic, concat('x', toString(number))::Dynamic) FROM numbers(100)",
+    );
+    server.until(
+        "SELECT count(), sum(doc.n::UInt64), uniqExact(doc.deep.s::String), \
+         sum(doc.list::Array(UInt64)[2]), countIf(dynamicType(any) = 'String') FROM to_docs",
+        "100\t4950\t100\t4950\t50",
+        WAIT,
+    );
+    assert_eq!(server.sql("SELECT count() FROM system.dead_letter_queue"), "0");
+}

@@ -11,6 +11,7 @@ use pumphouse_storage::DataType;
 use pumphouse_storage::types::{TimeZone, TupleElement, parse_data_type};
 
 use super::arrow::{self, Container};
+use super::avro;
 use super::bson;
 use super::capn_proto;
 use super::geo_json;
@@ -43,6 +44,7 @@ pub fn infer(format: &str, bytes: &[u8], options: &FormatOptions) -> Result<Vec<
         "Arrow" => return arrow::infer(Container::File, bytes),
         "ArrowStream" => return arrow::infer(Container::Stream, bytes),
         "Parquet" => return arrow::infer(Container::Parquet, bytes),
+        "Avro" => return avro::infer(bytes),
         "CapnProto" => return capn_proto::infer(options),
         "GeoJSON" => return Ok(geo_json::infer()),
         "Npy" => return npy::infer(bytes),

@@ -43,6 +43,21 @@ impl MsgPackWriter {
     fn value(&self, data_type: &DataType, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         use DataType as T;
         match (data_type.inner(), value) {
+            (
+                T::Interval(_)
+                | T::Time
+                | T::Time64(_)
+                | T::BFloat16
+                | T::Variant(_)
+                | T::Dynamic { .. }
+                | T::Json(_),
+                _,
+            ) => {
+                return Err(Error::new(
+                    ILLEGAL_COLUMN,
+                    format!("Type {data_type} is not supported for MsgPack output format."),
+                ));
+            }
             (_, Value::Null) => out.push(0xc0),
             (T::Float32, Value::Float(v)) => {
                 out.push(0xca);
@@ -58,12 +73,6 @@ impl MsgPackWriter {
             }
             (T::Int256 | T::UInt256, v) => binary(&wide(v).to_le_bytes(), out),
             (T::Decimal { precision: 39.., .. }, v) => binary(&wide(v).to_le_bytes(), out),
-            (T::Interval(_), _) => {
-                return Err(Error::new(
-                    ILLEGAL_COLUMN,
-                    format!("Type {data_type} is not supported for MsgPack output format."),
-                ));
-            }
             (T::Decimal { precision: 19.., .. }, Value::Decimal(n, _)) => {
                 binary(&n.to_le_bytes(), out);
             }

@@ -6,6 +6,7 @@
 use arrow_array::Array;
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_query::text::write::{bytes_at, list_range};
+use pumphouse_query::text::{TextError, TextResult};
 use pumphouse_storage::{Block, DataType, Value};
 
 use super::columns::{BUFFERED_BYTES_MAX, ColumnBuilder, RowBuilder, Values};
@@ -16,6 +17,7 @@ use super::{FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, 
 const MAGIC: &[u8] = b"\x93NUMPY";
 const ILLEGAL_COLUMN: u32 = 44;
 const UNKNOWN_TYPE: u32 = 50;
+const TOO_LARGE_STRING_SIZE: u32 = 131;
 /// The head is filled up to a multiple of this.
 const HEAD_ALIGNMENT: usize = 64;
 /// Bytes of a head, and dimensions of a shape, at most.
@@ -400,7 +402,7 @@ impl Head {
         builder: &mut ColumnBuilder,
         bytes: &mut &[u8],
         dimensions: &[u64],
-    ) -> pumphouse_query::text::TextResult<()> {
+    ) -> TextResult<()> {
         if let ([length, rest @ ..], Values::Array(list)) = (dimensions, &mut builder.values) {
             for _ in 0..*length {
                 self.push(&mut list.children[0], bytes, rest)?;
@@ -411,7 +413,14 @@ impl Head {
         }
         let (item, rest) = bytes.split_at_checked(self.width).unwrap_or_default();
         *bytes = rest;
-        builder.push_value(&self.value(item))
+        let value = self.value(item);
+        if let (Values::FixedString(_, width), Value::String(text)) = (&builder.values, &value)
+            && text.len() > *width
+        {
+            let message = "Too large string for FixedString column";
+            return Err(TextError::new(TOO_LARGE_STRING_SIZE, message));
+        }
+        builder.push_value(&value)
     }
 
     fn value(&self, item: &[u8]) -> Value {

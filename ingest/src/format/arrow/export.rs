@@ -12,7 +12,13 @@ use arrow_array::{
 use arrow_buffer::{Buffer, NullBuffer};
 use arrow_schema::{ArrowError, DataType as ArrowType, Field, Fields, Schema, TimeUnit};
 use pumphouse_query::error::{Error, Result, codes};
+use pumphouse_query::text::calendar::SECONDS_PER_DAY;
+use pumphouse_query::text::json::{JsonOptions, write_json};
+use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
+
+/// VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+const OUT_OF_RANGE: u32 = 321;
 
 /// The schema of a result.
 pub fn schema(columns: &[(String, DataType)]) -> Result<Schema> {
@@ -20,12 +26,12 @@ pub fn schema(columns: &[(String, DataType)]) -> Result<Schema> {
     Ok(Schema::new(fields))
 }
 
-/// A block as a batch of `schema`, which was made from its types.
-pub fn batch(block: &Block, schema: &Arc<Schema>) -> Result<RecordBatch> {
+/// A block as a batch of `schema`, which was made from its types; `zone` serves times in JSON.
+pub fn batch(block: &Block, schema: &Arc<Schema>, zone: TimeZone) -> Result<RecordBatch> {
     let arrays = block
         .columns
         .iter()
-        .map(|c| array(&c.data_type, c.array.as_ref()))
+        .map(|c| array(&c.data_type, c.array.as_ref(), zone))
         .collect::<Result<Vec<_>>>()?;
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(block.rows()));
     RecordBatch::try_new_with_options(schema.clone(), arrays, &options).map_err(layout)
@@ -37,13 +43,15 @@ pub fn layout(e: ArrowError) -> Error {
 
 fn field(name: &str, data_type: &DataType) -> Result<Field> {
     let field = Field::new(name, arrow_type(data_type)?, data_type.is_nullable());
-    Ok(match data_type.inner() {
-        DataType::Uuid => field.with_metadata(HashMap::from(
-            [("ARROW:extension:name", "arrow.uuid"), ("ARROW:extension:metadata", "")]
-                .map(|(k, v)| (k.to_string(), v.to_string())),
-        )),
-        _ => field,
-    })
+    let extension = match data_type.inner() {
+        DataType::Uuid => "arrow.uuid",
+        DataType::Json(_) | DataType::Dynamic { .. } => "arrow.json",
+        _ => return Ok(field),
+    };
+    Ok(field.with_metadata(HashMap::from(
+        [("ARROW:extension:name", extension), ("ARROW:extension:metadata", "")]
+            .map(|(k, v)| (k.to_string(), v.to_string())),
+    )))
 }
 
 fn arrow_type(data_type: &DataType) -> Result<ArrowType> {
@@ -90,7 +98,16 @@ fn arrow_type(data_type: &DataType) -> Result<ArrowType> {
                 })
                 .collect::<Result<Fields>>()?,
         ),
-        T::AggregateFunction { .. } | T::Variant(_) | T::Dynamic { .. } | T::Json(_) => {
+        T::Json(_) | T::Dynamic { .. } => ArrowType::Utf8,
+        T::BFloat16 => ArrowType::Binary,
+        T::Time => ArrowType::Time32(TimeUnit::Second),
+        T::Time64(precision) => match precision {
+            0 => ArrowType::Time32(TimeUnit::Second),
+            1..=3 => ArrowType::Time32(TimeUnit::Millisecond),
+            4..=6 => ArrowType::Time64(TimeUnit::Microsecond),
+            _ => ArrowType::Time64(TimeUnit::Nanosecond),
+        },
+        T::AggregateFunction { .. } | T::Variant(_) => {
             return Err(Error::new(
                 codes::UNKNOWN_TYPE,
                 format!("The type {data_type} is not supported for conversion to Arrow"),
@@ -101,7 +118,7 @@ fn arrow_type(data_type: &DataType) -> Result<ArrowType> {
 }
 
 /// The array of a column under its logical type.
-fn array(data_type: &DataType, array: &dyn Array) -> Result<ArrayRef> {
+fn array(data_type: &DataType, array: &dyn Array, zone: TimeZone) -> Result<ArrayRef> {
     use DataType as T;
     let nulls = array.nulls().cloned();
     Ok(match data_type.inner() {
@@ -111,6 +128,13 @@ fn array(data_type: &DataType, array: &dyn Array) -> Result<ArrayRef> {
             Arc::new(BooleanArray::new(values.collect(), nulls))
         }
         T::String => strings(array.as_binary::<i32>()),
+        T::Json(_) | T::Dynamic { .. } => json_texts(data_type, array, zone),
+        T::BFloat16 => {
+            let half = |v: f32| ((v.to_bits() >> 16) as u16).to_le_bytes();
+            let values = array.as_primitive::<Float32Type>().iter().map(|v| v.map(half));
+            Arc::new(values.collect::<BinaryArray>())
+        }
+        T::Time | T::Time64(_) => times(data_type, array)?,
         T::Date => {
             let days = array.as_primitive::<UInt16Type>().values().iter().map(|d| *d as i32);
             Arc::new(PrimitiveArray::<Date32Type>::new(days.collect(), nulls))
@@ -136,7 +160,7 @@ fn array(data_type: &DataType, array: &dyn Array) -> Result<ArrayRef> {
         }
         T::Array(item) => {
             let list = array.as_list::<i32>();
-            let items = self::array(item, list.values().as_ref())?;
+            let items = self::array(item, list.values().as_ref(), zone)?;
             let ArrowType::List(field) = arrow_type(data_type)? else {
                 return Err(layout(ArrowError::SchemaError("list".into())));
             };
@@ -147,8 +171,8 @@ fn array(data_type: &DataType, array: &dyn Array) -> Result<ArrayRef> {
             let list = array.as_list::<i32>();
             let entries = list.values().as_struct();
             let columns = vec![
-                self::array(key, entries.column(0).as_ref())?,
-                self::array(value, entries.column(1).as_ref())?,
+                self::array(key, entries.column(0).as_ref(), zone)?,
+                self::array(value, entries.column(1).as_ref(), zone)?,
             ];
             let ArrowType::Map(field, _) = arrow_type(data_type)? else {
                 return Err(layout(ArrowError::SchemaError("map".into())));
@@ -165,7 +189,7 @@ fn array(data_type: &DataType, array: &dyn Array) -> Result<ArrayRef> {
             let columns = elements
                 .iter()
                 .enumerate()
-                .map(|(i, e)| self::array(&e.data_type, tuple.column(i).as_ref()))
+                .map(|(i, e)| self::array(&e.data_type, tuple.column(i).as_ref(), zone))
                 .collect::<Result<Vec<_>>>()?;
             let ArrowType::Struct(fields) = arrow_type(data_type)? else {
                 return Err(layout(ArrowError::SchemaError("tuple".into())));
@@ -190,6 +214,48 @@ fn strings(array: &BinaryArray) -> ArrayRef {
         Err(_) => {
             Arc::new(array.iter().map(|b| b.map(String::from_utf8_lossy)).collect::<StringArray>())
         }
+    }
+}
+
+/// Values that carry their type as JSON.
+fn json_texts(data_type: &DataType, array: &dyn Array, zone: TimeZone) -> ArrayRef {
+    let options = JsonOptions { escape_forward_slashes: false, ..JsonOptions::default() };
+    let text = |row: usize| {
+        let mut text = vec![];
+        write_json(data_type, array, row, zone, &options, &mut text);
+        array.is_valid(row).then(|| String::from_utf8_lossy(&text).into_owned())
+    };
+    Arc::new((0..array.len()).map(text).collect::<StringArray>())
+}
+
+/// Times of a day, which Arrow's are: others are refused.
+fn times(data_type: &DataType, array: &dyn Array) -> Result<ArrayRef> {
+    let nulls = array.nulls().cloned();
+    let precision = match data_type.inner() {
+        DataType::Time64(precision) => *precision,
+        _ => 0,
+    };
+    let ticks: Vec<i64> = match data_type.inner() {
+        DataType::Time64(_) => array.as_primitive::<Int64Type>().values().to_vec(),
+        _ => array.as_primitive::<Int32Type>().values().iter().map(|v| *v as i64).collect(),
+    };
+    let day = SECONDS_PER_DAY * 10i64.pow(precision.min(9) as u32);
+    let outside = |(row, tick): (usize, &i64)| array.is_valid(row) && !(0..day).contains(tick);
+    if ticks.iter().enumerate().any(outside) {
+        let message = format!(
+            "Cannot convert a value of {data_type} to Arrow's time: it is outside of a day"
+        );
+        return Err(Error::new(OUT_OF_RANGE, message));
+    }
+    let exponent = [0, 2, 1, 0, 2, 1, 0, 2, 1, 0][precision.min(9) as usize];
+    let ticks = ticks.iter().map(|t| t.wrapping_mul(10i64.pow(exponent)));
+    let to = arrow_type(data_type)?;
+    match to {
+        ArrowType::Time32(_) => {
+            let ticks = ticks.map(|t| t as i32).collect();
+            retyped(&PrimitiveArray::<Int32Type>::new(ticks, nulls), to)
+        }
+        _ => retyped(&PrimitiveArray::<Int64Type>::new(ticks.collect(), nulls), to),
     }
 }
 

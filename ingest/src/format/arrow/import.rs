@@ -73,6 +73,7 @@ pub fn data_type(field: &Field, hint: Option<&DataType>, depth: usize) -> Import
         },
         A::FixedSizeBinary(n) if *n > 0 => T::FixedString(*n as usize),
         A::Date32 => T::Date32,
+        A::Time32(unit) | A::Time64(unit) => T::Time64(precision(unit)),
         A::Date64 => T::DateTime64(3, Some(TimeZone::UTC)),
         A::Timestamp(unit, zone) => {
             let zone = zone.as_deref().and_then(TimeZone::parse);
@@ -207,6 +208,16 @@ fn values(data_type: &DataType, array: &ArrayRef) -> Import<ArrayRef> {
             }
         }
         A::Date32 => retyped::<Date32Type, Int32Type>(array),
+        A::Time32(unit) => {
+            let wide = |v: &i32| *v as i64;
+            let ticks = match unit {
+                TimeUnit::Second => array.as_primitive::<Time32SecondType>().values(),
+                _ => array.as_primitive::<Time32MillisecondType>().values(),
+            };
+            Arc::new(PrimitiveArray::<Int64Type>::new(ticks.iter().map(wide).collect(), nulls))
+        }
+        A::Time64(TimeUnit::Microsecond) => retyped::<Time64MicrosecondType, Int64Type>(array),
+        A::Time64(_) => retyped::<Time64NanosecondType, Int64Type>(array),
         A::Date64 => retyped::<Date64Type, Int64Type>(array),
         A::Timestamp(unit, _) => match unit {
             TimeUnit::Second => retyped::<TimestampSecondType, Int64Type>(array),

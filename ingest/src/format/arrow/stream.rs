@@ -87,26 +87,37 @@ impl ArrowWriter {
     }
 }
 
-/// Parquet has no plain seconds and no enums: milliseconds and texts stand for them.
-fn parquet_type(data_type: &DataType) -> DataType {
+/// Parquet has no plain seconds and no enums: milliseconds and texts stand for them. Times of a day and
+/// values that carry their type are refused, as ClickHouse does.
+fn parquet_type(data_type: &DataType) -> Result<DataType> {
     use DataType as T;
-    match data_type {
+    Ok(match data_type {
         T::DateTime(_) => T::DateTime64(3, Some(TimeZone::UTC)),
         T::Enum8(_) | T::Enum16(_) => T::String,
-        T::Nullable(t) => T::nullable(parquet_type(t)),
-        T::LowCardinality(t) => parquet_type(t),
+        T::Nullable(t) => T::nullable(parquet_type(t)?),
+        T::LowCardinality(t) => parquet_type(t)?,
         T::SimpleAggregateFunction { argument, .. } | T::Named { argument, .. } => {
-            parquet_type(argument)
+            parquet_type(argument)?
         }
-        T::Array(t) => T::array(parquet_type(t)),
-        T::Map(k, v) => T::Map(Box::new(parquet_type(k)), Box::new(parquet_type(v))),
+        T::Array(t) => T::array(parquet_type(t)?),
+        T::Map(k, v) => T::Map(Box::new(parquet_type(k)?), Box::new(parquet_type(v)?)),
         T::Tuple(elements) => {
             let mut elements = elements.clone();
-            elements.iter_mut().for_each(|e| e.data_type = parquet_type(&e.data_type));
+            for e in &mut elements {
+                e.data_type = parquet_type(&e.data_type)?;
+            }
             T::Tuple(elements)
         }
+        T::Time | T::Time64(_) | T::BFloat16 | T::Variant(_) | T::Dynamic { .. } => {
+            return Err(Error::new(
+                codes::UNKNOWN_TYPE,
+                format!(
+                    "Internal type '{data_type}' is not supported for conversion into Parquet data format"
+                ),
+            ));
+        }
         other => other.clone(),
-    }
+    })
 }
 
 fn failed(e: impl std::fmt::Display) -> Error {
@@ -116,8 +127,11 @@ fn failed(e: impl std::fmt::Display) -> Error {
 impl FormatWriter for ArrowWriter {
     fn prefix(&mut self, schema: &[(String, DataType)], out: &mut Vec<u8>) -> Result<()> {
         let parquet = self.container == Container::Parquet;
-        self.types =
-            schema.iter().map(|(_, t)| if parquet { parquet_type(t) } else { t.clone() }).collect();
+        let own = |(_, t): &(String, DataType)| match parquet {
+            true => parquet_type(t),
+            false => Ok(t.clone()),
+        };
+        self.types = schema.iter().map(own).collect::<Result<_>>()?;
         let names = schema.iter().map(|(n, _)| n.clone());
         let columns: Vec<(String, DataType)> = names.zip(self.types.iter().cloned()).collect();
         self.schema = Arc::new(export::schema(&columns)?);
@@ -159,7 +173,7 @@ impl FormatWriter for ArrowWriter {
             };
             converted.push(name.as_str(), column);
         }
-        let batch = export::batch(&converted, &self.schema)?;
+        let batch = export::batch(&converted, &self.schema, self.context.time_zone)?;
         match &mut self.sink {
             Some(Sink::File(w)) => w.write(&batch).map_err(failed)?,
             Some(Sink::Stream(w)) => w.write(&batch).map_err(failed)?,

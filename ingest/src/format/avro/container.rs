@@ -151,34 +151,7 @@ impl AvroReader {
     }
 
     fn read_head(&self, cursor: &mut Cursor<'_>) -> std::result::Result<Head, ParseError> {
-        if cursor.take(MAGIC.len())? != MAGIC {
-            return Err(broken("Invalid data file. Magic does not match"));
-        }
-        let (mut schema, mut codec) = (None, Codec::Null);
-        loop {
-            let count = cursor.long()?;
-            if count == 0 {
-                break;
-            }
-            if count < 0 {
-                cursor.long()?;
-            }
-            for _ in 0..count.unsigned_abs() {
-                let key = cursor.sized()?;
-                let value = cursor.sized()?;
-                match key {
-                    b"avro.schema" => schema = Some(Schema::parse(value)?),
-                    b"avro.codec" => {
-                        codec = Codec::named(value).ok_or_else(|| {
-                            let name = String::from_utf8_lossy(value);
-                            broken(format!("Unknown codec in data file: {name}"))
-                        })?;
-                    }
-                    _ => {}
-                }
-            }
-        }
-        let schema = schema.ok_or_else(|| broken("No schema in metadata"))?;
+        let (schema, codec) = read_schema_and_codec(cursor)?;
         let mut sync = [0; SYNC_BYTES];
         sync.copy_from_slice(cursor.take(SYNC_BYTES)?);
         Ok(Head { plan: Plan::new(schema, &self.rows, &self.options)?, codec, sync })
@@ -224,6 +197,44 @@ impl AvroReader {
         }
         Ok(used)
     }
+}
+
+/// The schema of the file that begins with `bytes`.
+pub fn read_schema(bytes: &[u8]) -> std::result::Result<Schema, ParseError> {
+    read_schema_and_codec(&mut Cursor::new(bytes)).map(|(schema, _)| schema)
+}
+
+fn read_schema_and_codec(
+    cursor: &mut Cursor<'_>,
+) -> std::result::Result<(Schema, Codec), ParseError> {
+    if cursor.take(MAGIC.len())? != MAGIC {
+        return Err(broken("Invalid data file. Magic does not match"));
+    }
+    let (mut schema, mut codec) = (None, Codec::Null);
+    loop {
+        let count = cursor.long()?;
+        if count == 0 {
+            break;
+        }
+        if count < 0 {
+            cursor.long()?;
+        }
+        for _ in 0..count.unsigned_abs() {
+            let key = cursor.sized()?;
+            let value = cursor.sized()?;
+            match key {
+                b"avro.schema" => schema = Some(Schema::parse(value)?),
+                b"avro.codec" => {
+                    codec = Codec::named(value).ok_or_else(|| {
+                        let name = String::from_utf8_lossy(value);
+                        broken(format!("Unknown codec in data file: {name}"))
+                    })?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok((schema.ok_or_else(|| broken("No schema in metadata"))?, codec))
 }
 
 /// The next block: its number of rows and its bytes as they are in the file.

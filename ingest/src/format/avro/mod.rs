@@ -9,11 +9,13 @@ mod confluent;
 mod container;
 mod decode;
 mod encode;
+mod infer;
 mod plan;
 mod schema;
 
 pub use confluent::{ConfluentReader, ConfluentWriter};
 pub use container::{AvroReader, AvroWriter};
+pub use infer::infer;
 
 use super::ParseError;
 

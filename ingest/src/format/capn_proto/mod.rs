@@ -65,3 +65,6 @@ fn planned(columns: &[(String, DataType)], options: &FormatOptions) -> Result<pl
     }
     plan::Plan::new(schema::Schema::of_columns(columns)?, columns, EnumsBy::Names)
 }
+
+#[cfg(test)]
+mod tests;

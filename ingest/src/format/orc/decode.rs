@@ -17,6 +17,8 @@ use arrow_buffer::{
     BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer, i256,
 };
 use arrow_schema::DataType as ArrowType;
+use pumphouse_query::context::QueryContext;
+use pumphouse_query::functions::cast::cast_column;
 use pumphouse_query::run_time;
 use pumphouse_query::text::calendar::{SECONDS_PER_DAY, days_from_civil, local_to_utc, to_local};
 use pumphouse_storage::types::{TimeZone, TupleElement};
@@ -26,7 +28,7 @@ use super::budget::Budget;
 use super::bytes::{read_bits, read_bytes};
 use super::directory::{Content, Directory, Kind, StripeEnd};
 use super::integers::{self, Version};
-use super::types::{plain, variant_of_types};
+use super::types::{is_kind, plain, variant_of_types};
 use super::wire::varint;
 use super::{Read, bad};
 
@@ -154,7 +156,7 @@ impl<'a> Columns<'a> {
             Kind::List => self.list(id, &mask, hint),
             Kind::Map => self.map(id, &mask, hint),
             Kind::Struct => self.structure(id, &mask, hint),
-            Kind::Union => self.union(id, &mask),
+            Kind::Union => self.union(id, &mask, hint),
             _ => {
                 let (data_type, array) = self.values(id, &mask, hint)?;
                 Ok((DataType::nullable(data_type), array))
@@ -410,7 +412,16 @@ impl<'a> Columns<'a> {
     }
 
     /// A union is a Variant: each row says which child has its value.
-    fn union(&mut self, id: usize, mask: &Mask) -> Read<(DataType, ArrayRef)> {
+    fn union(
+        &mut self,
+        id: usize,
+        mask: &Mask,
+        hint: Option<&DataType>,
+    ) -> Read<(DataType, ArrayRef)> {
+        let wanted = match hint {
+            Some(DataType::Variant(types)) => types.as_slice(),
+            _ => &[],
+        };
         let children = &self.directory.types[id].children;
         let stream = self.data(id, Content::Data)?;
         let tags = read_bytes(&stream, mask.count())?;
@@ -423,8 +434,20 @@ impl<'a> Columns<'a> {
         }
         let mut columns = vec![];
         for (child, own) in children.iter().zip(&rows) {
-            let (data_type, array) = self.column(*child, &Mask::all(own.len()), None)?;
-            columns.push(Column::new(data_type, array));
+            // Numbers without sign and short ones have no kind of their own.
+            let kind = self.directory.types[*child].kind;
+            let hint = wanted.iter().find(|t| is_kind(t, kind));
+            let (data_type, array) = self.column(*child, &Mask::all(own.len()), hint)?;
+            let column = Column::new(data_type, array);
+            columns.push(match hint {
+                None => column,
+                Some(to) => {
+                    let context = QueryContext::new("format", 0, 0);
+                    let to = DataType::nullable(to.clone());
+                    let to = if column.array.null_count() > 0 { to } else { to.without_nullable() };
+                    cast_column(&column, &to, &context).map_err(bad)?
+                }
+            });
         }
         let types = columns.iter().map(|c| c.data_type.without_nullable()).collect();
         let data_type = variant_of_types(types)?;

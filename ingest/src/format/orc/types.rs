@@ -108,6 +108,15 @@ pub fn append(data_type: &DataType, texts: Kind, types: &mut Vec<Type>) -> Resul
     Ok(id)
 }
 
+/// Whether values of a type are written as this kind.
+pub fn is_kind(data_type: &DataType, kind: Kind) -> bool {
+    match (kind_of(data_type, Kind::String), kind) {
+        (Ok(Kind::String | Kind::Binary), Kind::String | Kind::Binary) => true,
+        (Ok(own), kind) => own == kind,
+        (Err(_), _) => false,
+    }
+}
+
 fn kind_of(data_type: &DataType, texts: Kind) -> Result<Kind> {
     use DataType as T;
     Ok(match data_type.inner() {

@@ -7,7 +7,7 @@ use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::DataType;
 
 use super::super::schema_files::{self, Place, SchemaSource};
-use super::{CANNOT_PARSE_SCHEMA, INCOMPATIBLE, proto_file};
+use super::{CANNOT_PARSE_SCHEMA, proto_file};
 
 /// What a field holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +193,7 @@ impl Schema {
             T::UInt8 | T::UInt16 | T::UInt32 | T::Date | T::DateTime(_) | T::Ipv4 => Kind::UInt32,
             T::UInt64 | T::DateTime64(..) => Kind::UInt64,
             T::Int8 | T::Int16 | T::Int32 | T::Date32 => Kind::Int32,
-            T::Int64 | T::Interval(_) => Kind::Int64,
+            T::Int64 => Kind::Int64,
             T::Float32 => Kind::Float,
             T::Float64 => Kind::Double,
             T::Bool => Kind::Bool,
@@ -212,9 +212,9 @@ impl Schema {
             }
             other => {
                 let message = format!(
-                    "Type {other} of column '{name}' is not compatible with protobuf output"
+                    "Type {other} is not supported for conversion into Protobuf schema: column '{name}'"
                 );
-                return Err(Error::new(INCOMPATIBLE, message));
+                return Err(Error::new(codes::BAD_ARGUMENTS, message));
             }
         })
     }
