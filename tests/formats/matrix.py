@@ -3,7 +3,7 @@
     matrix.py PORT SHARE
 
 Output: the same query in the same format. Input: what ClickHouse wrote is read by both with `format(…)` and
-must give the same rows or the same error code; of containers also what we wrote. Of all pairs of shape and format every SHARE-th is compared
+must give the same rows or the same error code. Of all pairs of shape and format every SHARE-th is compared
 (1 = all). Ends with 1 and prints the differences if there are any.
 """
 
@@ -35,9 +35,6 @@ OUTPUT = BOTH_WAYS + PROGRESS + [
     "PrettyCompactMonoBlock", "PrettyCompactNoEscapes", "PrettyJSONEachRow", "PrettyMonoBlock",
     "PrettyNoEscapes", "PrettySpace", "Npy", "GeoJSON", "PrettySpaceNoEscapes", "SQLInsert", "TabSeparatedRawWithNames",
     "TabSeparatedRawWithNamesAndTypes", "Vertical", "XML"]
-# Containers have many ways to say the same: what ClickHouse wrote is read by both.
-CONTAINERS = ["ORC", "Avro", "ArrowStream"]
-
 oracle = session.Session()
 oracle.query("SET output_format_write_statistics = 0, output_format_pretty_color = 0, session_timezone = 'UTC'")
 
@@ -119,18 +116,6 @@ def main():
                 rows = readings(sql, form, theirs)
                 if rows:
                     compare(f"reading {form}", sql, *rows)
-        for place, form in enumerate(CONTAINERS):
-            if (number + place) % SHARE:
-                continue
-            theirs = clickhouse(sql, form)
-            ours = pumphouse(sql, form)
-            if isinstance(theirs, str) or isinstance(ours, str):
-                compare(form, sql, ours if isinstance(ours, str) else "bytes", theirs if isinstance(theirs, str) else "bytes")
-            elif len(theirs) < 100_000:
-                for who, data in ("ClickHouse's", theirs), ("Pumphouse's", ours):
-                    rows = readings(sql, form, data)
-                    if rows:
-                        compare(f"reading {who} {form}", sql, *rows)
     print(f"{compared} comparisons over {len(shapes)} shapes and {len(OUTPUT)} formats, {len(differing)} differ")
     for difference in differing:
         print(difference)

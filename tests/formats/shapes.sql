@@ -202,7 +202,6 @@ SELECT number AS n, -toInt32(number) AS m FROM numbers(5) ORDER BY m LIMIT 2 SET
 SELECT toFixedString('a\0b', 4) AS f, [toFixedString('xy', 2)] AS a, toNullable(toFixedString('q', 2)) AS n
 SELECT (1, 2.5)::Point AS geometry, 'x' AS id, 1 AS a, [1, 2] AS b
 SELECT [[(0, 0), (1, 0), (1, 1), (0, 0)]]::Polygon AS p, 7 AS id, map('k', 1) AS properties
-SELECT arrayJoin([(1, 2)::Point::Geometry, [(0, 0), (1, 1)]::LineString::Geometry, NULL]) AS g, 18446744073709551615 AS id
 SELECT [[[(0, 0), (1, 0), (1, 1), (0, 0)]], [[(5, 5), (6, 5), (6, 6), (5, 5)]]]::MultiPolygon AS p, 'a"b' AS `c"d`
 SELECT number::UInt16 AS n FROM numbers(5)
 SELECT [number, number + 1]::Array(Float32) AS n FROM numbers(3)
