@@ -1,7 +1,6 @@
 -- Virtual columns of stored tables, and the lists of SHOW.
 SELECT cutWWW('http://www.x.de/a'), cutWWW('//www.x.de'), cutWWW('https://x.www.de'), cutWWW('www.x.de'), cutWWW('');
-CREATE TABLE vc_o (id UInt32, b Nullable(String) DEFAULT 'x' COMMENT 'cc', a UInt8 ALIAS id + 1, m UInt8 MATERIALIZED 5, INDEX ix (id, m) TYPE minmax GRANULARITY 2, INDEX bf lower(b) TYPE bloom_filter) ENGINE = MergeTree ORDER BY (id, m) PRIMARY KEY id SETTINGS allow_nullable_key = 1, index_granularity = 2;
-SYSTEM STOP MERGES vc_o;
+CREATE TABLE vc_o (id UInt32, b Nullable(String) DEFAULT 'x' COMMENT 'cc', a UInt8 ALIAS id + 1, m UInt8 MATERIALIZED 5, INDEX ix (id, m) TYPE minmax GRANULARITY 2, INDEX bf lower(b) TYPE bloom_filter) ENGINE = MergeTree ORDER BY (id, m) PRIMARY KEY id SETTINGS allow_nullable_key = 1, index_granularity = 2, max_bytes_to_merge_at_max_space_in_pool = 1;
 INSERT INTO vc_o (id, b) VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e');
 INSERT INTO vc_o (id, b) VALUES (6, 'a'), (7, 'b');
 SELECT * FROM vc_o ORDER BY id;

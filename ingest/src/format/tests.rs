@@ -366,8 +366,27 @@ fn random_input_never_panics() {
         let object = name == "JSONAsObject";
         let data_type = parse_data_type(if object { "JSON" } else { "String" }).unwrap();
         let one = [InputColumn { name: "s".into(), data_type }];
-        let columns = if fits || object { &one[..] } else { &columns[..] };
+        // Formats that take certain columns only.
+        let own = match name {
+            "GeoJSON" => schema("geometry Geometry"),
+            "Npy" => schema("array Int64"),
+            _ => vec![],
+        };
+        let columns = match own.is_empty() {
+            _ if fits || object => &one[..],
+            true => &columns[..],
+            false => &own[..],
+        };
         let valid = match name {
+            "GeoJSON" => br#"{"type": "FeatureCollection", "features": [{"type": "Feature", "id": "a",
+                "geometry": {"type": "Point", "coordinates": [1, 2.5]}, "properties": {"k": [1, null]}},
+                {"type": "Feature", "geometry": {"type": "LineString", "coordinates": [[1, 2], [3, 4]]}}]}"#
+                .to_vec(),
+            _ if !own.is_empty() => {
+                let column = |c: &InputColumn| Column::default_values(c.data_type.clone(), 3);
+                let columns = own.iter().map(|c| (c.name.clone(), column(c)));
+                write(name, &Block::new(columns.collect()))
+            }
             "JSONAsString" | "JSONAsObject" => write("JSONEachRow", &block),
             "ProtobufSingle" => write(name, &block.slice(0, 1)),
             _ if lookup(name).unwrap().writer.is_none() => write("RowBinary", &block),
