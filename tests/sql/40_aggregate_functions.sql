@@ -49,7 +49,7 @@ SELECT quantileDD(0.01, 0.5)(number), quantilesDD(0.01, 0.5, 0.9)(number), quant
 SELECT quantileDD(0)(number) FROM numbers(10);
 SELECT quantileDD(number) FROM numbers(10);
 SELECT quantileGK(100, 0.5)(number), toTypeName(quantileGK(100, 0.5)(number)), quantilesGK(10, 0.1, 0.9)(number), quantileGK(1)(number), quantileGK(10, 0.5)(number * 7919 % 10007) FROM numbers(10000);
-SELECT quantilesGK(1000, 0.01, 0.25, 0.5, 0.99)(number * 7919 % 100003) FROM numbers(100000);
+SELECT quantilesGK(1000, 0.01, 0.25, 0.5, 0.99)(number * 7919 % 100003) FROM numbers(100000) SETTINGS max_threads = 1;
 SELECT quantileGK(number) FROM numbers(10);
 SELECT quantileBFloat16(0.5)(number), quantilesBFloat16(0.1, 0.9)(number), quantileBFloat16(0.3)(number / 7), quantileBFloat16Weighted(0.5)(number, number), medianBFloat16(number) FROM numbers(1000);
 SELECT largestTriangleThreeBuckets(4)(number, number * number % 7), lttb(3)(toDateTime(number, 'UTC'), number % 3) FROM numbers(20);

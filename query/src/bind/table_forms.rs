@@ -98,7 +98,17 @@ impl Binder<'_> {
             }
             _ => return Err(wrong()),
         };
-        let Source { plan, .. } = self.from(&inner, scope)?;
+        let Source { mut plan, tables, .. } = self.from(&inner, scope)?;
+        // Virtual columns are the table's own, not the loop's.
+        let columns = tables.iter().flat_map(|t| &t.columns);
+        let virtuals: Vec<&str> = columns
+            .filter(|c| c.hidden && c.name.starts_with('_'))
+            .map(|c| c.name.as_str())
+            .collect();
+        if let PlanNode::Scan { columns, .. } = &mut plan.node {
+            columns.retain(|name| !virtuals.contains(&name.as_str()));
+            plan.schema.retain(|(name, _)| !virtuals.contains(&name.as_str()));
+        }
         Ok(LoopSource::new(plan, self.ctx))
     }
 

@@ -81,7 +81,7 @@ impl SipStream {
         for b in bytes {
             self.waiting |= (*b as u64) << (8 * (self.count % 8));
             self.count += 1;
-            if self.count % 8 == 0 {
+            if self.count.is_multiple_of(8) {
                 absorb(&mut self.v, std::mem::take(&mut self.waiting));
             }
         }

@@ -418,6 +418,7 @@ fn own_settings(statement: &Statement) -> &[Setting] {
             _ => &insert.settings,
         },
         Statement::Explain(explain) => own_settings(&explain.statement),
+        Statement::Describe { settings, .. } => settings,
         _ => &[],
     }
 }

@@ -202,6 +202,17 @@ pub fn detached_parts(server: &Server, state: &State, rows: &mut Rows) -> Result
     Ok(())
 }
 
+/// An index's expressions without the parentheses around several.
+fn listed(expression: &str) -> String {
+    use pumphouse_query::sql::{self, ast::ExprKind, format};
+    match sql::parse_expression(expression).map(|e| e.kind) {
+        Ok(ExprKind::Call(call)) if call.name == "tuple" => {
+            call.arguments.iter().map(format::expr).collect::<Vec<_>>().join(", ")
+        }
+        _ => expression.into(),
+    }
+}
+
 pub fn data_skipping_indices(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
     for table in attached(state) {
         let d = &table.definition;
@@ -213,7 +224,7 @@ pub fn data_skipping_indices(_: &Server, state: &State, rows: &mut Rows) -> Resu
                 ("name", text(&index.name)),
                 ("type", text(name)),
                 ("type_full", text(&index.index_type)),
-                ("expr", text(&index.expression)),
+                ("expr", text(&listed(&index.expression))),
                 ("granularity", number(index.granularity)),
             ]);
         }

@@ -89,7 +89,7 @@ fn block() -> Block {
             "Tuple(a UInt8, b String)",
             Box::new(move |n| Value::Tuple(vec![Value::UInt(n), text(n)])),
         ),
-        ("z.x", "UInt16", Box::new(|n| Value::UInt(n))),
+        ("z.x", "UInt16", Box::new(Value::UInt)),
         ("z.y_w", "String", Box::new(text)),
         ("z.y_v", "UUID", Box::new(|n| Value::String(vec![n as u8 + 1; 16]))),
     ];

@@ -151,11 +151,11 @@ impl GeoJsonLayout {
         let mut at = skip_spaces(bytes, expect(bytes, at, b'{')?);
         while bytes.get(at) != Some(&b'}') {
             let (name, start) = member(bytes, at)?;
-            if let Some(i) = NAMES.iter().position(|n| *n == name) {
-                if found[i].replace(start).is_some() {
-                    let name = String::from_utf8_lossy(&name).into_owned();
-                    return Err(wrong(at, format!("duplicate '{name}' field in a feature")));
-                }
+            if let Some(i) = NAMES.iter().position(|n| *n == name)
+                && found[i].replace(start).is_some()
+            {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                return Err(wrong(at, format!("duplicate '{name}' field in a feature")));
             }
             at = skip_spaces(bytes, skip_value(bytes, start)?);
             if bytes.get(at) != Some(&b'}') {
@@ -402,14 +402,14 @@ fn value_of(shape: &Shape) -> Value {
     }
 }
 
-fn located(failure: Box<Failure>, place: String) -> ParseError {
+fn located(failure: Failure, place: String) -> ParseError {
     ParseError { code: failure.code, message: format!("{}: ({place})", failure.message) }
 }
 
 impl RowLayout for GeoJsonLayout {
     fn begin(&mut self, _rows: &RowBuilder, bytes: &[u8], _last: bool) -> Parsed<Option<usize>> {
         (self.typed, self.any) = (false, false);
-        self.head(bytes).map(Some).map_err(|f| located(f, "while reading header".into()))
+        self.head(bytes).map(Some).map_err(|f| located(*f, "while reading header".into()))
     }
 
     fn row(
@@ -420,7 +420,7 @@ impl RowLayout for GeoJsonLayout {
         row: usize,
         last: bool,
     ) -> Parsed<Option<usize>> {
-        let place = |f| located(f, format!("at row {}", row + 1));
+        let place = |f: Box<Failure>| located(*f, format!("at row {}", row + 1));
         let mut at = skip_spaces(bytes, at);
         if bytes.get(at) == Some(&b']') {
             let typed = self.typed;

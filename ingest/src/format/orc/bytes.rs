@@ -70,7 +70,7 @@ pub fn write_bits(bits: impl Iterator<Item = bool>, out: &mut Vec<u8>) {
     let mut packed = vec![];
     let mut count = 0usize;
     for bit in bits {
-        if count % 8 == 0 {
+        if count.is_multiple_of(8) {
             packed.push(0);
         }
         if let (true, Some(last)) = (bit, packed.last_mut()) {

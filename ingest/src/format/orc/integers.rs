@@ -182,7 +182,7 @@ pub fn code_of(width: u32) -> u8 {
 /// `count` numbers of `width` bits, the highest first, up to the next whole byte.
 fn unpack(bytes: &mut &[u8], width: u32, count: usize, out: &mut Vec<i64>) -> Read<()> {
     let packed = take(bytes, (count * width as usize).div_ceil(8))?;
-    if width % 8 == 0 {
+    if width.is_multiple_of(8) {
         out.extend(packed.chunks_exact(width as usize / 8).map(|b| big_endian(b) as i64));
         return Ok(());
     }

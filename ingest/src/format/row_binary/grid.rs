@@ -242,8 +242,8 @@ mod tests {
         out.push(n as u8);
         string(n * 13 % 300, out);
         out.extend_from_slice(&(n as i64 - 500).to_le_bytes());
-        out.push((n % 3 == 0) as u8);
-        if n % 3 != 0 {
+        out.push(n.is_multiple_of(3) as u8);
+        if !n.is_multiple_of(3) {
             out.extend_from_slice(&(n as u32).to_le_bytes());
         }
         out.extend_from_slice(&(n as u16).to_le_bytes());

@@ -393,8 +393,10 @@ mod tests {
             assert!(texts.iter().zip(back.iter()).all(|(t, b)| Some(t.as_bytes()) == b));
             let mut once = given.number(&coded, true, &mut lookup).unwrap().unwrap();
             let mut every = of_codes;
-            (once.sort_unstable(), every.sort_unstable());
-            (once.dedup(), every.dedup());
+            for numbers in [&mut once, &mut every] {
+                numbers.sort_unstable();
+                numbers.dedup();
+            }
             assert_eq!(once, every);
         }
         let distinct: std::collections::HashSet<u32> = known.values().copied().collect();

@@ -81,7 +81,7 @@ mod tests {
             let (mut by_row, mut by_run) = (function.accumulator(), vec![function.accumulator()]);
             by_row.resize(3);
             by_row.update(&groups, &arguments).unwrap();
-            let runs = of(&groups, &[arguments.clone()]).unwrap();
+            let runs = of(&groups, std::slice::from_ref(&arguments)).unwrap();
             assert_eq!(runs.len(), 5);
             update(&runs, &mut by_run, &[arguments], 3).unwrap();
             let (by_row, by_run) = (by_row.finish().unwrap(), by_run[0].finish().unwrap());
