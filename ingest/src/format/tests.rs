@@ -370,6 +370,7 @@ fn random_input_never_panics() {
         let own = match name {
             "GeoJSON" => schema("geometry Geometry"),
             "Npy" => schema("array Int64"),
+            "ORC" => schema("n Int64, s String, l Array(Int32), d Decimal(10, 2), f Float64"),
             _ => vec![],
         };
         let columns = match own.is_empty() {
