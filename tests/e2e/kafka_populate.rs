@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::kafka::Broker;
 use crate::harness::producer::Producer;
@@ -204,8 +204,19 @@ fn views_and_targets_are_exchanged_under_load() {
         ));
     }
     let load = Load::start(broker.address(), "exchange");
+    let rows = || -> u64 {
+        let both = server.sql("SELECT count() FROM (SELECT * FROM a UNION ALL SELECT * FROM b)");
+        both.parse().expect("a count")
+    };
     for round in 0..12 {
-        std::thread::sleep(Duration::from_millis(250));
+        // However slow the machine is, blocks begin and end between the changes: both tables take part.
+        for _ in 0..2 {
+            let (before, deadline) = (rows(), Instant::now() + WAIT);
+            while rows() == before {
+                assert!(Instant::now() < deadline, "round {round}: no row came");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
         match round % 3 {
             0 => server.sql("EXCHANGE TABLES a_mv AND b_mv"),
             1 => server.sql("EXCHANGE TABLES a AND b"),

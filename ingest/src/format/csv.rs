@@ -150,14 +150,14 @@ pub fn write_double_quoted(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Names and types of the fields that a column is spread over.
 fn spread(name: &str, dt: &DataType, into: &mut Vec<(String, String)>) {
-    match dt {
-        DataType::Tuple(elements) => {
+    match dt.inner() {
+        DataType::Tuple(elements) if !elements.is_empty() => {
             for (i, e) in elements.iter().enumerate() {
                 let element = e.name.clone().unwrap_or_else(|| (i + 1).to_string());
                 spread(&format!("{name}.{element}"), &e.data_type, into);
             }
         }
-        dt => into.push((name.to_string(), dt.to_string())),
+        _ => into.push((name.to_string(), dt.to_string())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Markdown tables.
 
 use pumphouse_query::error::Result;
+use pumphouse_query::text::write::write_escaped;
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
 
@@ -21,7 +22,9 @@ impl MarkdownWriter {
 impl FormatWriter for MarkdownWriter {
     fn prefix(&mut self, schema: &[(String, DataType)], out: &mut Vec<u8>) -> Result<()> {
         for (name, _) in schema {
-            out.extend_from_slice(format!("| {name} ").as_bytes());
+            out.extend_from_slice(b"| ");
+            write_escaped(name.as_bytes(), out);
+            out.push(b' ');
         }
         out.extend_from_slice(b"|\n|");
         for (_, dt) in schema {

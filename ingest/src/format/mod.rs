@@ -99,6 +99,13 @@ pub struct ParseError {
     pub message: String,
 }
 
+impl ParseError {
+    /// Why row `row` (from 0), which begins at byte `at`, could not be read.
+    pub(super) fn at_row(code: u32, message: &str, row: usize, at: usize) -> ParseError {
+        ParseError { code, message: format!("{message}: (at row {}, byte {at})", row + 1) }
+    }
+}
+
 /// Evaluates an expression that stands where a literal was expected (Values): its text and the type
 /// wanted.
 pub type Evaluator =

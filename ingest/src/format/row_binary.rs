@@ -538,7 +538,7 @@ pub(super) fn binary_error(stop: Stop, at: usize, row: usize, what: &str) -> Par
         ),
         Stop::Bad(code, message) => (code, message),
     };
-    ParseError { code, message: format!("{message}: (at row {}, byte {at})", row + 1) }
+    ParseError::at_row(code, &message, row, at)
 }
 
 impl FormatReader for RowBinaryReader {

@@ -14,6 +14,8 @@ pub struct VerticalWriter {
     zone: TimeZone,
     rows: u64,
     rows_max: u64,
+    /// Totals or extremes were written: an empty line more stands before the first of them.
+    tailed: bool,
     /// Names with a colon, padded to one width.
     labels: Vec<String>,
 }
@@ -24,11 +26,15 @@ impl VerticalWriter {
             zone: options.time_zone,
             rows: 0,
             rows_max: options.settings.u64("output_format_pretty_max_rows", 1000),
+            tailed: false,
             labels: vec![],
         }))
     }
 
-    fn titled(&self, title: &str, block: &Block, row: usize, out: &mut Vec<u8>) {
+    fn titled(&mut self, title: &str, block: &Block, row: usize, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.tailed, true) {
+            out.push(b'\n');
+        }
         out.push(b'\n');
         write_title(title, out);
         write_rows(block, row, &self.labels, self.zone, false, out);
@@ -111,7 +117,6 @@ impl FormatWriter for VerticalWriter {
 
     fn totals(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
         if block.rows() > 0 {
-            out.push(b'\n');
             self.titled("Totals:", block, 0, out);
         }
         Ok(())

@@ -54,7 +54,7 @@ impl KeyTable {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use arrow_array::types::UInt32Type;
@@ -63,7 +63,8 @@ mod tests {
 
     use super::*;
 
-    fn dictionary(codes: &[u32], texts: &[&str]) -> Column {
+    /// Texts by their codes.
+    pub(in crate::execute) fn dictionary(codes: &[u32], texts: &[&str]) -> Column {
         let values = BinaryArray::from_iter_values(texts.iter().map(|t| t.as_bytes()));
         let keys = UInt32Array::from(codes.to_vec());
         let array = DictionaryArray::<UInt32Type>::new(keys, Arc::new(values));

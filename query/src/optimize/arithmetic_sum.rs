@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use pumphouse_storage::{DataType, Value};
 
-use crate::functions::{self, ArgumentType};
+use crate::functions;
 use crate::plan::{BoundAggregate, BoundExpr, Plan, PlanNode};
 
 use super::bottom_up;
-use super::shape::*;
+use super::computed_aggregates::{Aggregates, call, computed};
 
 /// Rewriting pays from this many sums of one column on.
 const SUMS_MIN: usize = 2;
@@ -29,7 +29,7 @@ struct Shifted {
 }
 
 fn rewrite(plan: Plan) -> Result<Plan, Box<Plan>> {
-    let PlanNode::Aggregate { keys, aggregates, .. } = &plan.node else {
+    let PlanNode::Aggregate { aggregates, .. } = &plan.node else {
         return Err(Box::new(plan));
     };
     let shifted: Vec<Option<Shifted>> = aggregates.iter().map(shifted).collect();
@@ -37,48 +37,10 @@ fn rewrite(plan: Plan) -> Result<Plan, Box<Plan>> {
         return Err(Box::new(plan));
     }
     let Some(names) = Functions::find() else { return Err(Box::new(plan)) };
-    let mut new: Vec<BoundAggregate> = vec![];
-    let mut exprs = all_columns(&plan.schema[..keys.len()]);
-    for (i, (aggregate, shifted)) in aggregates.iter().zip(&shifted).enumerate() {
-        let want = &plan.schema[keys.len() + i].1;
-        let expr = match shifted {
-            None => {
-                let at = add(&mut new, aggregate.clone());
-                Some(column(keys.len() + at, want))
-            }
-            Some(shifted) => names.rebuilt(aggregate, shifted, keys.len(), &mut new, want),
-        };
-        match expr {
-            Some(expr) => exprs.push(expr),
-            None => return Err(Box::new(plan)),
-        }
-    }
-    let Plan { node, schema } = plan;
-    let PlanNode::Aggregate {
-        input,
-        keys,
-        grouping_sets,
-        rows_of_nothing,
-        with_totals,
-        groups_max,
-        ..
-    } = node
-    else {
-        return Err(Box::new(Plan { node, schema }));
-    };
-    let mut below: Vec<(String, DataType)> = schema[..keys.len()].to_vec();
-    below.extend(new.iter().map(|a| (a.function.name(), a.function.return_type())));
-    let node = PlanNode::Aggregate {
-        input,
-        keys,
-        aggregates: new,
-        grouping_sets,
-        rows_of_nothing,
-        with_totals,
-        groups_max,
-    };
-    let input = Box::new(Plan { node, schema: below });
-    Ok(Plan { node: PlanNode::Project { input, exprs }, schema })
+    computed(plan, |i, aggregate, wanted, new| match &shifted[i] {
+        None => Some(new.result_of(aggregate.clone())),
+        Some(shifted) => names.rebuilt(aggregate, shifted, new, wanted),
+    })
 }
 
 fn shifted(aggregate: &BoundAggregate) -> Option<Shifted> {
@@ -114,22 +76,6 @@ fn shifted(aggregate: &BoundAggregate) -> Option<Shifted> {
     })
 }
 
-/// The place of an equal aggregate, added if it is new.
-pub(super) fn add(aggregates: &mut Vec<BoundAggregate>, aggregate: BoundAggregate) -> usize {
-    let same = |other: &BoundAggregate| {
-        other.function.name() == aggregate.function.name()
-            && other.arguments.len() == aggregate.arguments.len()
-            && other.arguments.iter().zip(&aggregate.arguments).all(|(a, b)| key(a) == key(b))
-    };
-    match aggregates.iter().position(same) {
-        Some(at) => at,
-        None => {
-            aggregates.push(aggregate);
-            aggregates.len() - 1
-        }
-    }
-}
-
 struct Functions {
     plus: Arc<dyn functions::ScalarFunction>,
     minus: Arc<dyn functions::ScalarFunction>,
@@ -150,19 +96,12 @@ impl Functions {
         &self,
         aggregate: &BoundAggregate,
         shifted: &Shifted,
-        keys: usize,
-        new: &mut Vec<BoundAggregate>,
+        new: &mut Aggregates,
         want: &DataType,
     ) -> Option<BoundExpr> {
         let own = aggregate.arguments[0].data_type();
-        let sum_type = shifted.column.data_type();
-        let sum = crate::aggregates::lookup("sum", &[], std::slice::from_ref(&sum_type)).ok()?;
-        let count = crate::aggregates::lookup("count", &[], &[]).ok()?;
-        let (sum_result, count_result) = (sum.return_type(), count.return_type());
-        let sum = BoundAggregate { function: sum, arguments: vec![shifted.column.clone()] };
-        let sum = column(keys + add(new, sum), &sum_result);
-        let count = BoundAggregate { function: count, arguments: vec![] };
-        let count = column(keys + add(new, count), &count_result);
+        let sum = new.result("sum", vec![shifted.column.clone()])?;
+        let count = new.result("count", vec![])?;
         let constant = BoundExpr::Constant {
             value: shifted.constant.clone(),
             data_type: shifted.constant_type.clone(),
@@ -177,25 +116,6 @@ impl Functions {
         }
         cast(result, want)
     }
-}
-
-pub(super) fn call(
-    function: &Arc<dyn functions::ScalarFunction>,
-    arguments: Vec<BoundExpr>,
-) -> Option<BoundExpr> {
-    let types: Vec<ArgumentType> = arguments
-        .iter()
-        .map(|a| ArgumentType {
-            data_type: a.data_type(),
-            constant: match a {
-                BoundExpr::Constant { value, .. } => Some(value.clone()),
-                _ => None,
-            },
-            lambda_arity: None,
-        })
-        .collect();
-    let data_type = functions::resolve(function, &types).ok()?;
-    Some(BoundExpr::Call { function: function.clone(), arguments, data_type })
 }
 
 fn cast(expr: BoundExpr, want: &DataType) -> Option<BoundExpr> {

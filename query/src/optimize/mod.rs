@@ -10,6 +10,7 @@ mod average_sum;
 mod cardinality;
 mod column_pruning;
 mod common_subexpressions;
+mod computed_aggregates;
 mod constant_filter;
 mod filter_push_down;
 mod group_keys;

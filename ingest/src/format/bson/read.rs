@@ -376,10 +376,7 @@ impl RowLayout for BsonLayout {
         row: usize,
         _last: bool,
     ) -> Parsed<Option<usize>> {
-        let located = |e: TextError| ParseError {
-            code: e.code,
-            message: format!("{}: (at row {}, byte {at})", e.message, row + 1),
-        };
+        let located = |e: TextError| ParseError::at_row(e.code, &e.message, row, at);
         let Some(fields) = document(bytes, at).map_err(located)? else { return Ok(None) };
         self.document(rows, fields).map_err(located)?;
         Ok(Some(at + fields.len() + DOCUMENT_BYTES_MIN))

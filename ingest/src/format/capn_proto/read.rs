@@ -261,10 +261,7 @@ impl RowLayout for CapnProtoLayout {
         row: usize,
         _last: bool,
     ) -> Parsed<Option<usize>> {
-        let located = |e: TextError| ParseError {
-            code: e.code,
-            message: format!("{}: (at row {}, byte {at})", e.message, row + 1),
-        };
+        let located = |e: TextError| ParseError::at_row(e.code, &e.message, row, at);
         let opened = Message::open(&bytes[at..], self.message_bytes_max).map_err(located)?;
         let Some((message, length)) = opened else { return Ok(None) };
         let root = message.root().map_err(located)?;

@@ -220,16 +220,8 @@ impl Distinct {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::BinaryArray;
-
     use super::*;
-
-    fn dictionary(codes: &[u32], texts: &[&str]) -> Column {
-        let values = BinaryArray::from_iter_values(texts.iter().map(|t| t.as_bytes()));
-        let keys = UInt32Array::from(codes.to_vec());
-        let array = DictionaryArray::<UInt32Type>::new(keys, Arc::new(values));
-        Column { data_type: DataType::String, array: Arc::new(array) }
-    }
+    use crate::execute::key_codes::tests::dictionary;
 
     #[test]
     fn strings_that_nobody_refers_to_are_left_out() {
