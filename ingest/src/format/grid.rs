@@ -33,7 +33,8 @@ pub struct Shape {
 /// Marks of some rows; kept by a reader for the next.
 #[derive(Default)]
 pub struct Grid {
-    /// Where each field begins, row by row, and one more: a field ends a byte before the next begins.
+    /// Where each field begins, row by row, and one more: a field ends a byte before the next begins. What is
+    /// behind them is of no use.
     starts: Vec<u32>,
     /// Quotes in the whole rows.
     quotes: u32,
@@ -79,9 +80,10 @@ impl Grid {
 
     /// Marks the fields; how many whole rows there are, or None if they are not as they mostly are.
     fn mark(&mut self, bytes: &[u8], width: usize, shape: Shape) -> Option<usize> {
-        self.starts.clear();
-        self.starts.push(0);
+        // One for every byte, and a step more.
+        self.starts.resize(PIECE_BYTES + STEP + 1, 0);
         self.quotes = 0;
+        let mut marked = 1;
         let (mut row_end, mut quotes, mut quoted) = (width, 0, 0);
         let special = if shape.quotes { b'"' } else { b'\\' };
         let piece = &bytes[..bytes.len().min(PIECE_BYTES)];
@@ -101,7 +103,7 @@ impl Grid {
             let mut rest = lines;
             while rest != 0 {
                 let below = (rest & rest.wrapping_neg()) - 1;
-                if self.starts.len() + (ends & below).count_ones() as usize != row_end {
+                if marked + (ends & below).count_ones() as usize != row_end {
                     return None;
                 }
                 row_end += width;
@@ -109,11 +111,8 @@ impl Grid {
                 rest &= rest - 1;
             }
             quotes += specials.count_ones();
-            let base = (i * STEP) as u32 + 1;
-            while ends != 0 {
-                self.starts.push(base + ends.trailing_zeros());
-                ends &= ends - 1;
-            }
+            let slots = self.starts.get_mut(marked..)?.first_chunk_mut::<STEP>()?;
+            marked += put_places(ends, (i * STEP) as u32 + 1, slots);
         }
         // `row_end` is where the row that is not whole yet would end.
         Some(row_end / width - 1)
@@ -146,6 +145,25 @@ impl Grid {
     }
 }
 
+/// Puts the places of the set bits, counted from `base`, into `slots`; their number. Several are put without a
+/// look whether there are so many.
+#[inline(always)]
+fn put_places(mut bits: u64, base: u32, slots: &mut [u32; STEP]) -> usize {
+    const AT_ONCE: usize = 4;
+    let mut count = 0;
+    for slots in slots.as_chunks_mut::<AT_ONCE>().0 {
+        if bits == 0 {
+            break;
+        }
+        for slot in slots {
+            *slot = base + bits.trailing_zeros();
+            count += (bits != 0) as usize;
+            bits &= bits.wrapping_sub(1);
+        }
+    }
+    count
+}
+
 /// One bit per byte from each opening quote to before its closing one.
 #[inline(always)]
 fn within_quotes(quotes: u64) -> u64 {
@@ -167,11 +185,28 @@ impl Places<'_> {
     #[inline(always)]
     fn iter(&self) -> impl Iterator<Item = (usize, usize)> {
         let trim = self.last && self.quotes;
-        self.starts.windows(2).step_by(self.width).map(move |s| {
-            let (from, to) = (s[0] as usize, s[1] as usize - 1);
+        self.extents().map(move |(from, to)| {
             let returns = trim && to > from && self.bytes[to - 1] == b'\r';
             (from, to - returns as usize)
         })
+    }
+
+    /// The same, with a carriage return at a line's end.
+    #[inline(always)]
+    fn extents(&self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.count()).map(|row| {
+            let at = row * self.width;
+            (self.starts[at] as usize, self.starts[at + 1] as usize - 1)
+        })
+    }
+
+    fn count(&self) -> usize {
+        (self.starts.len() - 1).div_ceil(self.width)
+    }
+
+    /// Whether each field is one byte.
+    fn is_single(&self) -> bool {
+        self.extents().fold(true, |all, (from, to)| all & (to == from + 1))
     }
 
     /// The extent of a string or a time, and whether it stood in quotes; None if it is not plain.
@@ -195,19 +230,34 @@ impl Places<'_> {
 /// Appends a column's fields; how many stood in quotes, or None if one is not plain.
 fn read_column(builder: &mut ColumnBuilder, places: &Places<'_>, zone: TimeZone) -> Option<u32> {
     let bytes = places.bytes;
+    macro_rules! slots {
+        ($v:expr) => {{
+            let before = $v.len();
+            $v.resize(before + places.count(), Default::default());
+            $v[before..].iter_mut()
+        }};
+    }
     macro_rules! unsigned {
         ($v:expr, $t:ty) => {
-            for (from, to) in places.iter() {
-                $v.push(digits_of(bytes, from, to)? as $t);
+            if places.is_single() {
+                single_digits(places, slots!($v).map(|slot| move |digit| *slot = digit as $t))?;
+            } else {
+                for ((from, to), slot) in places.iter().zip(slots!($v)) {
+                    *slot = digits_of(bytes, from, to)? as $t;
+                }
             }
         };
     }
     macro_rules! signed {
         ($v:expr, $t:ty) => {
-            for (from, to) in places.iter() {
-                let negative = bytes[from] == b'-';
-                let value = digits_of(bytes, from + negative as usize, to)? as $t;
-                $v.push(if negative { value.wrapping_neg() } else { value });
+            if places.is_single() {
+                single_digits(places, slots!($v).map(|slot| move |digit| *slot = digit as $t))?;
+            } else {
+                for ((from, to), slot) in places.iter().zip(slots!($v)) {
+                    let negative = bytes[from] == b'-';
+                    let value = digits_of(bytes, from + negative as usize, to)? as $t;
+                    *slot = if negative { value.wrapping_neg() } else { value };
+                }
             }
         };
     }
@@ -255,12 +305,31 @@ fn read_column(builder: &mut ColumnBuilder, places: &Places<'_>, zone: TimeZone)
     Some(quoted)
 }
 
+/// Fields of one byte each, which are digits.
+#[inline(always)]
+fn single_digits(places: &Places<'_>, slots: impl Iterator<Item = impl FnOnce(u8)>) -> Option<()> {
+    let mut all = true;
+    for ((from, _), put) in places.extents().zip(slots) {
+        let digit = places.bytes[from].wrapping_sub(b'0');
+        all &= digit < 10;
+        put(digit);
+    }
+    all.then_some(())
+}
+
 /// Bytes that a short string is copied with, whatever its length.
 const SHORT: usize = 32;
 
 fn strings(to: &mut Bytes, places: &Places<'_>) -> Option<u32> {
     let bytes = places.bytes;
     let mut quoted = 0;
+    let total: usize = places.extents().map(|(from, end)| end - from).sum();
+    if total == 0 && !places.quotes {
+        to.offsets.resize(to.offsets.len() + places.count(), to.data.len() as i32);
+        return Some(0);
+    }
+    to.data.reserve(total + SHORT);
+    to.offsets.reserve(places.count());
     for (from, end) in places.iter() {
         let (from, end, in_quotes) = places.text(from, end)?;
         quoted += in_quotes as u32;

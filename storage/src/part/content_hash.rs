@@ -15,10 +15,21 @@ use super::word::{Word, with_word};
 const NULL_HASH: u64 = 0x7C15_9E37_4A7F_79B9;
 
 #[inline(always)]
-fn spread(word: u64) -> u64 {
+const fn spread(word: u64) -> u64 {
     let h = (word ^ 0x2545_F491_4F6C_DD1D).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (h ^ (h >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93)
 }
+
+/// What [`spread`] makes of each byte.
+static BYTES_SPREAD: [u64; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = spread(byte as u64);
+        byte += 1;
+    }
+    table
+};
 
 /// Appends one hash per row.
 pub(crate) fn row_hashes(layout: &Layout, array: &dyn Array, out: &mut Vec<u64>) {
@@ -84,6 +95,9 @@ pub(crate) fn number_hash(layout: &Layout, array: &dyn Array) -> Option<(u64, bo
         let same = !words.is_empty() && bytes[..bytes.len() - width] == bytes[*width..];
         match same {
             true => (spread(words[0].fold()).wrapping_mul(words.len() as u64), true),
+            false if *width == 1 => {
+                (bytes.iter().fold(0, |sum, b| BYTES_SPREAD[*b as usize].wrapping_add(sum)), false)
+            }
             false => (words.iter().fold(0, |sum, v| spread(v.fold()).wrapping_add(sum)), false),
         }
     }))

@@ -32,6 +32,9 @@ use crate::types::DataType;
 
 /// Encoded bytes that gather before a write.
 const GROUP_BYTES: usize = 32 << 20;
+/// Encoded bytes of columns picked one after the other that are written at once: few enough to be in the cache
+/// still, and memory that is used again for the next.
+const READY_BYTES: usize = 1 << 20;
 /// Decoded bytes after which a granule ends early.
 const GRANULE_BYTES_MAX: usize = 16 << 20;
 
@@ -252,7 +255,7 @@ impl PartWriter {
 
     /// The same for the rows that `order` picks from `columns`, which `key_at` counts as they stand in
     /// `order`. Column by column: one is in the cache while its rows are gathered from all over it, and
-    /// no more than one gathered column is held. Only if [`PartWriter::takes_picks`] says so.
+    /// no more than one gathered granule is held. Only if [`PartWriter::takes_picks`] says so.
     pub(crate) fn push_picked(
         &mut self,
         columns: &[Column],
@@ -262,13 +265,25 @@ impl PartWriter {
     ) -> Result<()> {
         let ends = self.granule_ends(columns, order, granule_rows_max.max(1));
         let indices = UInt32Array::from(order.to_vec());
+        // Columns are written as they become ready; what is left stays at the front of the group.
+        let mut ready = match self.group.iter().all(Vec::is_empty) {
+            true => self.group.first_mut().map(std::mem::take),
+            false => None,
+        };
         for (i, column) in columns.iter().enumerate() {
-            let taken = gather(column, &indices);
             let mut from = 0;
             for to in &ends {
-                self.push_column(i, taken.array.slice(from, to - from).as_ref())?;
+                let granule = gather(column, &indices.slice(from, to - from));
+                match &mut ready {
+                    Some(ready) => self.push_ready(i, granule.array.as_ref(), ready)?,
+                    None => self.push_column(i, granule.array.as_ref())?,
+                }
                 from = *to;
             }
+        }
+        let is_placed = ready.is_some();
+        if let (Some(ready), Some(first)) = (ready, self.group.first_mut()) {
+            *first = ready;
         }
         let mut from = 0;
         for to in ends {
@@ -279,7 +294,27 @@ impl PartWriter {
         if from > 0 {
             self.push_index(self.granule_rows.len(), key_at(from - 1)?);
         }
+        if is_placed {
+            self.group_first = self.granule_rows.len();
+        }
         self.write_full_group()
+    }
+
+    /// Puts a column's granule behind the `ready` ones, which go to the file next, and there if they are many.
+    fn push_ready(&mut self, i: usize, array: &dyn Array, ready: &mut Vec<u8>) -> Result<()> {
+        std::mem::swap(&mut self.group[i], ready);
+        let pushed = self.push_column(i, array);
+        std::mem::swap(&mut self.group[i], ready);
+        pushed?;
+        let base = self.file_offset + self.header().len() as u64;
+        if let Some(mark) = self.columns[i].marks.last_mut() {
+            mark.file_offset += base;
+        }
+        if ready.len() >= READY_BYTES {
+            self.append(&[ready])?;
+            ready.clear();
+        }
+        Ok(())
     }
 
     /// Where the granules of the picked rows end, by the same rule as [`granule_end`].
@@ -412,18 +447,25 @@ impl PartWriter {
 
     /// Writes the placed group and `more` behind it, without gathering them first.
     fn write_group(&mut self, more: &[u8]) -> Result<()> {
+        let group = std::mem::take(&mut self.group);
+        let mut pieces: Vec<&[u8]> = group.iter().map(Vec::as_slice).collect();
+        pieces.push(more);
+        let written = self.append(&pieces);
+        self.group = group;
+        self.group.iter_mut().for_each(Vec::clear);
+        written
+    }
+
+    /// Writes the pieces to the end of the file, the header in front if they are the first.
+    fn append(&mut self, pieces: &[&[u8]]) -> Result<()> {
         let header = self.header();
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(self.disk.create(&part_path(self.identity.id))?),
         };
-        let mut pieces = Vec::with_capacity(self.group.len() + 2);
-        pieces.push(header);
-        pieces.extend(self.group.iter().map(Vec::as_slice));
-        pieces.push(more);
-        file.append_all(&pieces)?;
-        self.file_offset += pieces.iter().map(|p| p.len() as u64).sum::<u64>();
-        self.group.iter_mut().for_each(Vec::clear);
+        let all: Vec<&[u8]> = std::iter::once(header).chain(pieces.iter().copied()).collect();
+        file.append_all(&all)?;
+        self.file_offset += all.iter().map(|p| p.len() as u64).sum::<u64>();
         Ok(())
     }
 
