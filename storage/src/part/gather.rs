@@ -1,7 +1,8 @@
 //! Rows of a column in another order.
 //!
 //! Strings, which most bytes are, are copied into memory of the right size at once, short ones in one move of
-//! a fixed length; all else is Arrow's `take`.
+//! a fixed length; all else is Arrow's `take`. The one `unsafe` block is a hint to the processor; the tests hold
+//! the result against `take`.
 
 use std::sync::Arc;
 
@@ -14,8 +15,8 @@ use crate::block::Column;
 
 /// Bytes that a short string is copied with, whatever its length.
 const SHORT: usize = 32;
-/// Rows whose strings are fetched before they are copied.
-const AHEAD: usize = 32;
+/// So many rows before a string is copied it is fetched.
+const AHEAD: usize = 24;
 
 /// The rows of `column` that `order` names.
 pub(crate) fn gather(column: &Column, order: &UInt32Array) -> Column {
@@ -38,37 +39,46 @@ fn gather_strings(strings: &BinaryArray, order: &[u32]) -> Option<BinaryArray> {
         let row = *row as usize;
         (offsets[row] as usize, offsets[row + 1] as usize)
     };
-    let total: usize = order.iter().map(extent).map(|(from, to)| to - from).sum();
-    if total > i32::MAX as usize {
-        return None;
-    }
-    let mut gathered: Vec<u8> = Vec::with_capacity(total + SHORT);
+    let average = (offsets[strings.len()] - offsets[0]) as usize / strings.len().max(1);
+    let mut gathered: Vec<u8> = Vec::with_capacity((average + 1) * order.len() + SHORT);
     let mut ends: Vec<i32> = Vec::with_capacity(order.len() + 1);
     ends.push(0);
-    let mut extents = [(0, 0); AHEAD];
-    for rows in order.chunks(AHEAD) {
-        // All over the column: the first bytes of several are fetched at once, not one after the other.
-        let mut touched = 0;
-        for (slot, row) in extents.iter_mut().zip(rows) {
-            *slot = extent(row);
-            touched ^= data.get(slot.0).copied().unwrap_or(0);
+    for (i, row) in order.iter().enumerate() {
+        // They lie all over the column: where they are, and then both their ends, is asked for long before.
+        if let Some(row) = order.get(i + 2 * AHEAD) {
+            fetch(offsets, *row as usize);
         }
-        std::hint::black_box(touched);
-        for (from, to) in extents.iter().take(rows.len()) {
-            let (from, to) = (*from, *to);
-            match data.get(from..from + SHORT).and_then(|d| d.first_chunk::<SHORT>()) {
-                Some(wide) if to - from <= SHORT => {
-                    let end = gathered.len() + to - from;
-                    gathered.extend_from_slice(wide);
-                    gathered.truncate(end);
-                }
-                _ => gathered.extend_from_slice(&data[from..to]),
+        if let Some(row) = order.get(i + AHEAD) {
+            let (from, to) = extent(row);
+            fetch(data, from);
+            fetch(data, to.wrapping_sub(1));
+        }
+        let (from, to) = extent(row);
+        match data.get(from..from + SHORT).and_then(|d| d.first_chunk::<SHORT>()) {
+            Some(wide) if to - from <= SHORT => {
+                let end = gathered.len() + to - from;
+                gathered.extend_from_slice(wide);
+                gathered.truncate(end);
             }
-            ends.push(gathered.len() as i32);
+            _ => gathered.extend_from_slice(&data[from..to]),
         }
+        ends.push(i32::try_from(gathered.len()).ok()?);
     }
     let ends = OffsetBuffer::new(ScalarBuffer::from(ends));
     BinaryArray::try_new(ends, Buffer::from_vec(gathered), None).ok()
+}
+
+/// Asks for the memory of a value that is read soon, if there is such a value.
+#[inline(always)]
+fn fetch<T>(values: &[T], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(value) = values.get(at) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint of the baseline's instruction set, which reads nothing; the value is there anyway.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, at);
 }
 
 #[cfg(test)]

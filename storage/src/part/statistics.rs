@@ -188,12 +188,24 @@ fn range_of_rows<'a>(
     }
 }
 
-/// Most strings are told apart by their first eight bytes, as one number.
+/// The first eight bytes as one number, as if zeros followed.
+#[inline(always)]
+fn head(s: &[u8]) -> u64 {
+    if let Some(whole) = s.first_chunk() {
+        return u64::from_be_bytes(*whole);
+    }
+    match (s.first_chunk(), s.last_chunk()) {
+        (Some(first), Some(last)) => {
+            let (first, last) = (u32::from_be_bytes(*first), u32::from_be_bytes(*last));
+            // What both have lies in the same place.
+            (first as u64) << 32 | (last as u64) << (64 - 8 * s.len())
+        }
+        _ => s.iter().rev().fold(0, |head, b| head >> 8 | (*b as u64) << 56),
+    }
+}
+
+/// Most strings are told apart by their first eight bytes.
 fn range_of<'a>(mut strings: impl Iterator<Item = &'a [u8]>) -> (&'a [u8], &'a [u8]) {
-    let head = |s: &[u8]| match s.first_chunk() {
-        Some(whole) => u64::from_be_bytes(*whole),
-        None => s.iter().rev().fold(0, |head, b| head >> 8 | (*b as u64) << 56),
-    };
     let Some(first) = strings.next() else { return (b"", b"") };
     let (mut low, mut low_head) = (first, head(first));
     let (mut high, mut high_head) = (low, low_head);

@@ -7,6 +7,7 @@ pub mod key;
 pub(crate) mod order;
 pub(crate) mod projection;
 pub(crate) mod projection_build;
+mod sort;
 
 #[cfg(test)]
 mod projection_tests;

@@ -9,6 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, BinaryArray};
 use arrow_buffer::NullBuffer;
 
+use super::sort::sort_rows;
 use crate::block::Column;
 use crate::part::{Layout, Order, Word, number_buffer, with_word};
 
@@ -115,22 +116,11 @@ impl SortKeys {
         let rows = rows.unwrap_or_else(|| (0..self.len() as u32).collect());
         Some(match self {
             SortKeys::None(_) => rows,
-            SortKeys::Words(words) => {
-                by_word(rows.iter().map(|row| (words[*row as usize], *row)).collect())
-            }
-            SortKeys::Wide(words) => {
-                by_key(rows.iter().map(|row| (words[*row as usize], *row)).collect())
-            }
+            SortKeys::Words(words) => sort_rows(&rows, |row| words[row as usize] as u128, None),
+            SortKeys::Wide(words) => sort_rows(&rows, |row| words[row as usize], None),
             SortKeys::Bytes { .. } => {
-                let mut keyed: Vec<(u128, u32)> =
-                    rows.iter().map(|row| (self.prefix(*row as usize), *row)).collect();
-                // Most keys differ within the prefix, which is compared without a look elsewhere.
-                keyed.sort_unstable_by(|a, b| {
-                    a.0.cmp(&b.0)
-                        .then_with(|| self.bytes(a.1 as usize).cmp(self.bytes(b.1 as usize)))
-                        .then(a.1.cmp(&b.1))
-                });
-                keyed.into_iter().map(|(_, row)| row).collect()
+                let rest = |a: u32, b: u32| self.bytes(a as usize).cmp(self.bytes(b as usize));
+                sort_rows(&rows, |row| self.prefix(row as usize), Some(&rest))
             }
         })
     }
@@ -169,45 +159,6 @@ impl SortKeys {
 
 /// Bytes of a long key that are compared first.
 const PREFIX_BYTES: usize = 16;
-/// Bits sorted by in one pass of [`by_word`], and the most passes that beat comparing.
-const DIGIT_BITS: u32 = 11;
-const PASSES_MAX: u32 = 3;
-const RADIX_ROWS_MIN: usize = 4096;
-
-/// Rows by key, equal keys in the order given: by digits from the lowest if the keys span few bits,
-/// else by comparing.
-fn by_word(mut keyed: Vec<(u64, u32)>) -> Vec<u32> {
-    let (low, high) =
-        keyed.iter().fold((u64::MAX, 0), |(low, high), (key, _)| (low.min(*key), high.max(*key)));
-    let passes = (64 - high.saturating_sub(low).leading_zeros()).div_ceil(DIGIT_BITS);
-    if passes > PASSES_MAX || keyed.len() < RADIX_ROWS_MIN {
-        return by_key(keyed);
-    }
-    let mut sorted = vec![(0u64, 0u32); keyed.len()];
-    for pass in 0..passes {
-        let digit =
-            |key: u64| ((key - low) >> (pass * DIGIT_BITS)) as usize & ((1 << DIGIT_BITS) - 1);
-        let mut ends = [0u32; 1 << DIGIT_BITS];
-        keyed.iter().for_each(|(key, _)| ends[digit(*key)] += 1);
-        let mut position = 0;
-        for end in &mut ends {
-            position += std::mem::replace(end, position);
-        }
-        for entry in &keyed {
-            let slot = &mut ends[digit(entry.0)];
-            sorted[*slot as usize] = *entry;
-            *slot += 1;
-        }
-        std::mem::swap(&mut keyed, &mut sorted);
-    }
-    keyed.into_iter().map(|(_, row)| row).collect()
-}
-
-fn by_key<K: Ord + Copy>(mut keyed: Vec<(K, u32)>) -> Vec<u32> {
-    keyed.sort_unstable();
-    keyed.into_iter().map(|(_, row)| row).collect()
-}
-
 /// Bits of the column's encoding if that is fixed and at most 129.
 fn key_bits(column: &Column) -> Option<usize> {
     let bits = match Layout::of(&column.data_type) {

@@ -124,6 +124,21 @@ impl Encoder {
     }
 }
 
+/// Short strings, which most are, are compared without a call.
+#[inline(always)]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        (Some(a_first), Some(b_first), Some(a_last), Some(b_last)) if a.len() <= 16 => {
+            (a_first == b_first) & (a_last == b_last)
+        }
+        (None, None, None, None) => a.iter().zip(b).all(|(a, b)| a == b),
+        _ => a == b,
+    }
+}
+
 /// Fills `scratch.rows` and `scratch.codes`; false if a dictionary would not save a fifth.
 fn find_repeats(slices: &Slices<'_>, hashes: &[u64], scratch: &mut DictionaryScratch) -> bool {
     let rows = slices.len();
@@ -141,6 +156,11 @@ fn find_repeats(slices: &Slices<'_>, hashes: &[u64], scratch: &mut DictionaryScr
             return false;
         }
         let (string, hash) = (slices.get(row), hashes[row]);
+        // Sorted rows often repeat the one before.
+        if row > 0 && hashes[row - 1] == hash && is_same(slices.get(row - 1), string) {
+            scratch.codes.push(scratch.codes[row - 1]);
+            continue;
+        }
         let mut slot = hash as usize & (slots - 1);
         let code = loop {
             match scratch.table[slot] {
@@ -152,7 +172,7 @@ fn find_repeats(slices: &Slices<'_>, hashes: &[u64], scratch: &mut DictionaryScr
                 }
                 c => {
                     let other = scratch.rows[c as usize - 1] as usize;
-                    if hashes[other] == hash && slices.get(other) == string {
+                    if hashes[other] == hash && is_same(slices.get(other), string) {
                         break c - 1;
                     }
                     slot = (slot + 1) & (slots - 1);
