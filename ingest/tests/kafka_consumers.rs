@@ -28,6 +28,9 @@ use pumphouse_storage::store::StoreOptions;
 use pumphouse_storage::{Column, DataType, Store, Value};
 use uuid::Uuid;
 
+#[path = "kafka_consumers/errors.rs"]
+mod errors;
+
 /// One UInt64 per line.
 #[derive(Default)]
 struct Lines {

@@ -36,8 +36,9 @@ use crate::system_tables::SystemTables;
 
 /// How long a dropped table can be taken back (`database_atomic_delay_before_drop_table_sec`).
 const DROPPED_TABLES_KEPT: Duration = Duration::from_secs(480);
-/// How long shutdown waits for blocks in flight and running queries.
-const SHUTDOWN_WAIT: Duration = Duration::from_secs(20);
+/// How long a stop waits for streams: what they have not committed by then is read again. A broker that is gone
+/// would hold them up much longer.
+const STREAMS_WAIT: Duration = Duration::from_secs(8);
 
 /// Rest between two rounds of the check of all parts.
 const SCRUB_PAUSE: Duration = Duration::from_secs(3600);
@@ -199,7 +200,7 @@ impl Server {
         // Their clients wait for a commit, not for an error.
         self.async_inserts.close();
         self.processes.kill_all();
-        self.kafka.shutdown(SHUTDOWN_WAIT);
+        self.kafka.shutdown(STREAMS_WAIT);
         self.refreshes.cancel_all();
         self.backups.cancel_all();
         self.scrub.stop();

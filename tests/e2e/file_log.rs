@@ -119,6 +119,37 @@ fn headers_patterns_and_error_modes() {
     server.until(letter, "lettered\tnonsense\tx.json\t9", WAIT);
 }
 
+#[test]
+fn lines_are_selected_without_views() {
+    let server = Server::start("file-log-direct");
+    let folder = folder_of(&server, "direct");
+    append(&folder.join("a.csv"), "1,ada\n2,bob\n");
+    append(&folder.join("b.csv"), "3,cyd\n");
+    server.sql("CREATE TABLE f (id UInt64, name String) ENGINE = FileLog('direct', 'CSV')");
+    assert_eq!(server.error("SELECT * FROM f").0, 620, "not without the setting");
+    let direct = "SETTINGS stream_like_engine_allow_direct_select = 1";
+    let all = format!("SELECT id, name, _filename, _offset FROM f ORDER BY id {direct}");
+    assert_eq!(server.sql(&all), "1\tada\ta.csv\t0\n2\tbob\ta.csv\t6\n3\tcyd\tb.csv\t0");
+    assert_eq!(server.sql(&all), "", "taken");
+    append(&folder.join("a.csv"), "4,dan\n");
+    fs::rename(folder.join("b.csv"), folder.join("c.csv")).expect("renamed");
+    append(&folder.join("c.csv"), "5,eve\nx,bad\n6,fay\n");
+    let (code, text) = server.error(&all);
+    assert!(code == 27 && text.contains("c.csv at byte 12"), "{code} {text}");
+    // Nothing of it was taken.
+    fs::write(folder.join("c.csv"), "3,cyd\n5,eve\n6,fay\n").expect("written");
+    assert_eq!(server.sql(&format!("SELECT id FROM f ORDER BY id {direct}")), "4\n5\n6");
+    server.sql("DETACH TABLE f");
+    server.sql("ATTACH TABLE f");
+    assert_eq!(server.sql(&all), "");
+    // A view goes on where the SELECT stood, and then the lines are its own.
+    append(&folder.join("a.csv"), "7,gus\n");
+    server.sql("CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id");
+    server.sql("CREATE MATERIALIZED VIEW mv TO t AS SELECT id FROM f");
+    server.until("SELECT groupArray(id) FROM t", "[7]", WAIT);
+    assert_eq!(server.error(&all).0, 620);
+}
+
 /// Appends lines to three files, now and then in halves, and rotates them.
 struct Writer {
     folder: PathBuf,

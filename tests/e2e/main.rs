@@ -36,6 +36,7 @@ mod kafka_populate;
 mod kafka_registry;
 mod kafka_rest;
 mod kafka_secure;
+mod kafka_storms;
 mod kill_ddl;
 mod kill_loop;
 mod oracle_sql;

@@ -49,39 +49,48 @@ const GONE_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Follower {
-    config: Arc<FileLogConfig>,
-    table: Arc<Table>,
+    pub(super) config: Arc<FileLogConfig>,
+    pub(super) table: Arc<Table>,
     status: Arc<Mutex<FileLogTable>>,
     signal: Arc<Signal>,
 }
 
 /// A file that waits at a line.
-struct Blocked {
+pub(super) struct Blocked {
     at: u64,
     until: Instant,
     backoff: Backoff,
-    reason: String,
+    pub(super) reason: String,
     retry_us: u64,
 }
 
 /// What one life of the follower works with.
-struct Session {
-    settings: FileLogSettings,
+pub(super) struct Session {
+    pub(super) settings: FileLogSettings,
     folder: PathBuf,
     pattern: Option<String>,
     columns: Vec<(String, DataType)>,
-    all_virtuals: Vec<Virtual>,
+    pub(super) all_virtuals: Vec<Virtual>,
     virtuals: Vec<Virtual>,
-    source_columns: Vec<SourceColumn>,
+    pub(super) source_columns: Vec<SourceColumn>,
     builder: BlockBuilder,
-    blocked: BTreeMap<String, Blocked>,
+    pub(super) blocked: BTreeMap<String, Blocked>,
     /// Files whose head was compared, as they were then.
     verified: BTreeMap<String, Found>,
     next_forget: Instant,
 }
 
+/// What one look at the folder gave.
+pub(super) enum Gathered {
+    /// Nothing new; not the table's to work for any more.
+    Nothing,
+    /// Positions were moved to other names: look again.
+    Again,
+    Lines(BuiltBlock, Vec<Taken>),
+}
+
 /// What a block takes of one file.
-struct Taken {
+pub(super) struct Taken {
     name: Arc<str>,
     expected: Option<i64>,
     next: u64,
@@ -178,7 +187,7 @@ impl Follower {
         Ok(())
     }
 
-    fn begin(&self) -> Result<Session> {
+    pub(super) fn begin(&self) -> Result<Session> {
         let definition = &self.table.definition;
         let settings = FileLogSettings::from_settings(&definition.settings)?;
         if settings.error_mode != ErrorMode::Default {
@@ -246,20 +255,35 @@ impl Follower {
     /// One look at the folder and one block at most; whether anything was committed.
     fn round(&self, session: &mut Session) -> Result<bool> {
         let virtuals = self.wanted_virtuals(&session.all_virtuals);
+        self.use_virtuals(session, virtuals)?;
+        match self.gather(session)? {
+            Gathered::Nothing => Ok(false),
+            // On to the round that knows the new names.
+            Gathered::Again => Ok(true),
+            Gathered::Lines(built, taken) => self.commit(session, built, &taken),
+        }
+    }
+
+    /// From now on blocks have these virtual columns.
+    pub(super) fn use_virtuals(&self, session: &mut Session, virtuals: Vec<Virtual>) -> Result<()> {
         if virtuals != session.virtuals {
             session.builder = self.builder(&session.settings, &session.columns, &virtuals)?;
             session.virtuals = virtuals;
         }
+        Ok(())
+    }
+
+    /// One look at the folder, and lines of one block at most.
+    pub(super) fn gather(&self, session: &mut Session) -> Result<Gathered> {
         let state = self.config.store.snapshot();
-        let Some(known) = self.known(&state) else { return Ok(false) };
+        let Some(known) = self.known(&state) else { return Ok(Gathered::Nothing) };
         let found = folder::scan(&session.folder, session.pattern.as_deref()).map_err(|e| {
             let place = session.folder.display();
             Error::new(codes::CANNOT_OPEN_FILE, format!("cannot read the folder {place}: {e}"))
         })?;
         let choices = choose(session, &found, &known);
         if self.follow_renames(&choices, &known)? {
-            // On to the round that knows the new names.
-            return Ok(true);
+            return Ok(Gathered::Again);
         }
         self.show(session, &choices);
         let mut taken = vec![];
@@ -286,9 +310,9 @@ impl Follower {
         let built = session.builder.take()?;
         if taken.is_empty() {
             self.forget_gone(session, &state, &found)?;
-            return Ok(false);
+            return Ok(Gathered::Nothing);
         }
-        self.commit(session, built, &taken)
+        Ok(Gathered::Lines(built, taken))
     }
 
     /// What the log remembers, by name; None if the table is not ours to work for any more.
@@ -493,19 +517,22 @@ impl Follower {
         session.blocked.insert(name.to_string(), Blocked { at, until, backoff, reason, retry_us });
     }
 
+    /// What a block takes, as the log has it.
+    pub(super) fn ranges(&self, taken: &[Taken]) -> Vec<OffsetRange> {
+        let range = |t: &Taken| OffsetRange {
+            topic: t.name.clone(),
+            kafka_partition: 0,
+            expected: t.expected,
+            next: t.next as i64,
+            messages: t.lines,
+        };
+        taken.iter().map(range).collect()
+    }
+
     fn commit(&self, session: &Session, built: BuiltBlock, taken: &[Taken]) -> Result<bool> {
         let definition = &self.table.definition;
         room(&self.config.store, definition, &self.signal)?;
-        let offsets: Vec<OffsetRange> = taken
-            .iter()
-            .map(|t| OffsetRange {
-                topic: t.name.clone(),
-                kafka_partition: 0,
-                expected: t.expected,
-                next: t.next as i64,
-                messages: t.lines,
-            })
-            .collect();
+        let offsets = self.ranges(taken);
         let mut edits = vec![];
         for t in taken {
             edits.extend(self.identity(session, t));
@@ -550,7 +577,7 @@ impl Follower {
     }
 
     /// What the file is, if the log does not know it as well yet.
-    fn identity(&self, session: &Session, taken: &Taken) -> Option<Edit> {
+    pub(super) fn identity(&self, session: &Session, taken: &Taken) -> Option<Edit> {
         let wanted = taken.next.min(HEAD_BYTES);
         if taken.id.is_some_and(|id| u64::from(id.head) >= wanted && id.inode == taken.inode) {
             return None;

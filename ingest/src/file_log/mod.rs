@@ -4,9 +4,11 @@
 //! Takes the place of a topic: a file is a partition, its bytes are the offsets, and a block commits
 //! with a compare-and-swap on them like a Kafka block does ([`crate::insert::StreamInput`]). `folder`
 //! says which files are there and which of them they were before, `settings` what the table asks for,
-//! `follower` is the thread. What a file was is remembered in the log too, so that a rotated file is
+//! `follower` is the thread,
+//! `direct` a SELECT without views. What a file was is remembered in the log too, so that a rotated file is
 //! never read twice and a truncated one is read anew.
 
+mod direct;
 mod folder;
 mod follower;
 mod settings;
@@ -18,12 +20,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use pumphouse_query::catalog::SourceColumn;
 use pumphouse_query::context::{MemoryTracker, Settings};
 use pumphouse_query::error::Result;
-use pumphouse_storage::Store;
 use pumphouse_storage::clock::Clock;
 use pumphouse_storage::log::{State, Table};
 use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::{Block, Store};
 
 use crate::kafka::{Events, StreamSink};
 use crate::table_threads::{Start, TableThreads};
@@ -113,6 +116,15 @@ impl FileLogs {
             self.threads.wake(&definition.uuid);
         }
         Ok(true)
+    }
+
+    /// Takes what waits in the table's files.
+    pub(crate) fn read_direct(
+        &self,
+        table: &Arc<Table>,
+    ) -> Result<(Vec<SourceColumn>, Vec<Block>)> {
+        let status = Arc::new(Mutex::new(FileLogTable::default()));
+        Follower::new(self.config.clone(), table.clone(), status, Arc::default()).read_direct()
     }
 
     pub(crate) fn statuses(&self) -> Vec<FileLogTable> {

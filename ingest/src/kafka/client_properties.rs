@@ -79,7 +79,7 @@ fn bounds(queue_kbytes: u64, clients: u64) -> [(&'static str, u64); 3] {
     [
         ("queued.max.messages.kbytes", share),
         ("fetch.max.bytes", fetch.clamp(1 << 20, 16 << 20)),
-        ("fetch.message.max.bytes", (fetch / 4).clamp(256 << 10, 4 << 20)),
+        ("fetch.message.max.bytes", (fetch / 4).clamp(256 << 10, 1 << 20)),
     ]
 }
 
@@ -88,7 +88,8 @@ const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
     // A server that is gone for good is given up after this long, not after librdkafka's 45 s.
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "2000"),
-    ("queued.min.messages", "100000"),
+    // Each message read ahead costs several hundred bytes, however small it is.
+    ("queued.min.messages", "20000"),
     ("fetch.queue.backoff.ms", "20"),
     ("fetch.error.backoff.ms", "200"),
     ("topic.metadata.refresh.interval.ms", "30000"),
@@ -268,8 +269,8 @@ mod tests {
     #[test]
     fn clients_share_what_there_is_where_memory_is_short() {
         let of = |kbytes, clients| bounds(kbytes, clients).map(|(_, value)| value);
-        assert_eq!(of(65_536, 100), [65_536, 16 << 20, 4 << 20]);
-        assert_eq!(of(12_800, 1), [12_800, 6_553_600, 1_638_400]);
+        assert_eq!(of(65_536, 100), [65_536, 16 << 20, 1 << 20]);
+        assert_eq!(of(12_800, 1), [12_800, 6_553_600, 1 << 20]);
         assert_eq!(of(12_800, 4), [3_200, 1_638_400, 409_600]);
         assert_eq!(of(12_800, 100), [1024, 1 << 20, 256 << 10]);
         let before = CLIENTS.load(Ordering::Relaxed);

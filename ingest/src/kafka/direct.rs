@@ -39,8 +39,15 @@ struct Span {
 type Spans = BTreeMap<(Arc<str>, i32), Span>;
 
 impl KafkaEngine {
-    /// The messages that wait for the table, as rows of `columns`.
-    pub fn read_direct(&self, table: &Arc<Table>) -> Result<(Vec<SourceColumn>, Block)> {
+    /// What waits for the table, as rows of these columns.
+    pub fn read_direct(&self, table: &Arc<Table>) -> Result<(Vec<SourceColumn>, Vec<Block>)> {
+        match table.definition.engine.as_str() {
+            "FileLog" => self.file_logs.read_direct(table),
+            _ => self.read_topics(table).map(|(columns, block)| (columns, vec![block])),
+        }
+    }
+
+    fn read_topics(&self, table: &Arc<Table>) -> Result<(Vec<SourceColumn>, Block)> {
         let plan = self.plan(table)?;
         let built = read(&plan)?;
         if plan.settings.commit_on_select && !built.offsets.is_empty() {

@@ -10,7 +10,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode, RDKafkaRespErr};
 
 /// How long the broker waits for more members before it forms a group.
 const GROUP_DELAY_MS: i32 = 100;
@@ -83,6 +83,24 @@ impl EmbeddedBroker {
             Some(cluster) => cluster.broker_down(1),
             None => Err(KafkaError::MockCluster(RDKafkaErrorCode::Fail)),
         }
+    }
+
+    /// Answers the next requests of a kind with these errors, one each.
+    pub fn fail_requests(&self, kind: RDKafkaApiKey, errors: &[RDKafkaRespErr]) -> KafkaResult<()> {
+        match self.producer.client().mock_cluster() {
+            Some(cluster) => cluster.request_errors(kind, errors),
+            None => return Err(KafkaError::MockCluster(RDKafkaErrorCode::Fail)),
+        }
+        Ok(())
+    }
+
+    /// Forgets the errors that were not met.
+    pub fn pass_requests(&self, kind: RDKafkaApiKey) -> KafkaResult<()> {
+        match self.producer.client().mock_cluster() {
+            Some(cluster) => cluster.clear_request_errors(kind),
+            None => return Err(KafkaError::MockCluster(RDKafkaErrorCode::Fail)),
+        }
+        Ok(())
     }
 
     /// Queues a message; waits while the producer's queue is full.

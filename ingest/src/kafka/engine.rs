@@ -46,7 +46,7 @@ pub struct KafkaEngine {
     slots: Arc<Slots>,
     lookouts: Arc<Lookouts>,
     outputs: Outputs,
-    file_logs: FileLogs,
+    pub(super) file_logs: FileLogs,
     /// Views that are being filled, by id.
     replays: Mutex<BTreeMap<Uuid, (Arc<Table>, Arc<Table>, Running)>>,
     /// Held while threads are stopped and started; `tables` only to look and to change entries, so
@@ -331,11 +331,19 @@ impl KafkaEngine {
         tables.closed = true;
         let entries = std::mem::take(&mut tables.entries);
         drop(tables);
-        stop(entries.into_values().filter_map(|e| e.running).collect(), deadline);
         let replays = std::mem::take(&mut *self.replays.lock());
-        stop(replays.into_values().map(|(_, _, r)| r).collect(), STOP_WAIT);
-        self.file_logs.shutdown(STOP_WAIT);
-        self.outputs.shutdown(STOP_WAIT);
+        // Side by side: a broker that is gone holds each of them up for as long as it may.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let filling = replays.into_values().map(|(_, _, r)| r);
+                stop(
+                    entries.into_values().filter_map(|e| e.running).chain(filling).collect(),
+                    deadline,
+                );
+            });
+            scope.spawn(|| self.file_logs.shutdown(deadline));
+            scope.spawn(|| self.outputs.shutdown(deadline));
+        });
         self.lookouts.shutdown();
     }
 

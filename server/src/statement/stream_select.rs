@@ -1,5 +1,5 @@
-//! SELECT from a stream itself, under `stream_like_engine_allow_direct_select`: its Kafka tables then
-//! give the messages that wait for them, as long as no view does.
+//! SELECT from a stream itself, under `stream_like_engine_allow_direct_select`: Kafka and FileLog tables then
+//! give the messages and lines that wait for them, as long as no view reads them.
 
 use std::sync::Arc;
 
@@ -42,12 +42,14 @@ impl ExtraTables for DirectStreams {
         name: &str,
     ) -> Option<Arc<dyn TableSource>> {
         match state.table(database, name) {
-            Some(table) if table.definition.engine == "Kafka" => Some(Arc::new(DirectStream {
-                columns: stream_source(&table.definition).columns().to_vec(),
-                has_views: !state.views_of(database, name).is_empty(),
-                table: table.clone(),
-                kafka: self.kafka.clone(),
-            })),
+            Some(table) if matches!(table.definition.engine.as_str(), "Kafka" | "FileLog") => {
+                Some(Arc::new(DirectStream {
+                    columns: stream_source(&table.definition).columns().to_vec(),
+                    has_views: !state.views_of(database, name).is_empty(),
+                    table: table.clone(),
+                    kafka: self.kafka.clone(),
+                }))
+            }
             _ => self.inner.as_ref()?.table(state, database, name),
         }
     }
@@ -90,11 +92,14 @@ impl TableSource for DirectStream {
         if self.has_views {
             return Err(Error::new(
                 codes::QUERY_NOT_ALLOWED,
-                "Cannot read from StorageKafka with attached materialized views",
+                format!(
+                    "Cannot read from Storage{} with attached materialized views",
+                    self.engine()
+                ),
             ));
         }
-        let (schema, block) = self.kafka.read_direct(&self.table)?;
-        BlockSource::new(self.name(), schema, vec![block]).scan(columns, conditions)
+        let (schema, blocks) = self.kafka.read_direct(&self.table)?;
+        BlockSource::new(self.name(), schema, blocks).scan(columns, conditions)
     }
 
     fn name(&self) -> String {
@@ -102,6 +107,6 @@ impl TableSource for DirectStream {
     }
 
     fn engine(&self) -> String {
-        "Kafka".into()
+        self.table.definition.engine.clone()
     }
 }

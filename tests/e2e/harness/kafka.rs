@@ -11,7 +11,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::{TestFolder, eventually, free_port};
+use super::{TestFolder, eventually, free_port, signal};
 
 const KAFKA_VERSION: &str = "3.9.1";
 
@@ -21,6 +21,8 @@ pub struct Broker {
     pub port: u16,
     /// Of the listener with SSL and SASL; 0: there is none.
     pub secure_port: u16,
+    /// Of the listener behind a proxy; 0: there is none.
+    pub inner_port: u16,
     libs: PathBuf,
     folder: TestFolder,
 }
@@ -28,16 +30,22 @@ pub struct Broker {
 impl Broker {
     /// Starts a broker, or says why none can be had.
     pub fn start() -> Result<Broker, String> {
-        Broker::start_with(false)
+        Broker::start_with(false, None)
+    }
+
+    /// One that clients reach by way of `proxy`, a port that passes on to [`Broker::inner_port`]; the
+    /// usual address goes past it.
+    pub fn start_behind(proxy: u16) -> Result<Broker, String> {
+        Broker::start_with(false, Some(proxy))
     }
 
     /// One that also listens with SSL and SASL: user `alice`, password [`PASSWORD`], by SCRAM and PLAIN; its
     /// certificate is [`Broker::certificate`].
     pub fn start_secure() -> Result<Broker, String> {
-        Broker::start_with(true)
+        Broker::start_with(true, None)
     }
 
-    fn start_with(secure: bool) -> Result<Broker, String> {
+    fn start_with(secure: bool, proxy: Option<u16>) -> Result<Broker, String> {
         let libs = libs()?;
         let folder = TestFolder::new("kafka");
         let (port, controller) = (free_port(), free_port());
@@ -49,11 +57,19 @@ impl Broker {
             ),
             false => Default::default(),
         };
+        let inner_port = if proxy.is_some() { free_port() } else { 0 };
+        let (listener, advertised) = match proxy {
+            Some(proxy) => (
+                format!("{listener},PROXIED://127.0.0.1:{inner_port}"),
+                format!("{advertised},PROXIED://127.0.0.1:{proxy}"),
+            ),
+            None => (listener, advertised),
+        };
         let mut properties = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
              listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listener}\n\
              advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}\ncontroller.listener.names=CONTROLLER\n\
-             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL\nlog.dirs={}\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,SASL_SSL:SASL_SSL\nlog.dirs={}\n\
              offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
              transaction.state.log.min.isr=1\noffsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n\
              message.max.bytes=16777216\nreplica.fetch.max.bytes=16777216\nauto.create.topics.enable=false\n\
@@ -78,7 +94,7 @@ impl Broker {
             return Err(format!("storage format: {}", String::from_utf8_lossy(&format.stderr)));
         }
         let child = spawn(&libs, &folder.0);
-        let broker = Broker { child, port, secure_port, libs, folder };
+        let broker = Broker { child, port, secure_port, inner_port, libs, folder };
         broker.wait_ready();
         Ok(broker)
     }
@@ -118,6 +134,16 @@ impl Broker {
         for result in created {
             result.unwrap_or_else(|(name, e)| panic!("topic {name}: {e}"));
         }
+    }
+
+    /// SIGSTOP: connections stay, nothing is answered.
+    pub fn freeze(&self) {
+        signal(self.child.id(), "-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        signal(self.child.id(), "-CONT");
     }
 
     /// SIGKILL and start again on the same files.

@@ -4,6 +4,7 @@ pub mod http;
 pub mod kafka;
 pub mod oracle;
 pub mod producer;
+pub mod proxy;
 pub mod server;
 
 use std::path::PathBuf;
@@ -60,6 +61,12 @@ pub fn free_port() -> u16 {
         .and_then(|l| l.local_addr())
         .expect("loopback has a free port")
         .port()
+}
+
+/// Sends a signal (`-STOP`, `-CONT`, …) to a process of ours.
+pub fn signal(pid: u32, which: &str) {
+    let sent = std::process::Command::new("kill").args([which, &pid.to_string()]).status();
+    assert!(sent.is_ok_and(|s| s.success()), "{which} for {pid}");
 }
 
 /// A number from the environment, for longer runs than the default.

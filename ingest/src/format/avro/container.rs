@@ -25,6 +25,8 @@ const MAGIC: &[u8] = b"Obj\x01";
 const SYNC_BYTES: usize = 16;
 /// Rows without bytes that a block may hold.
 const EMPTY_ROWS_MAX: usize = 1 << 20;
+/// A larger buffer is not kept for the next block.
+const SCRATCH_KEPT_MAX: usize = 4 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Codec {
@@ -54,18 +56,25 @@ impl Codec {
         }
     }
 
-    fn decompress(self, bytes: &[u8]) -> std::result::Result<Vec<u8>, ParseError> {
+    /// The bytes of a block; `out` is where they go if they are not in `bytes` as they are.
+    fn decompress<'a>(
+        self,
+        bytes: &'a [u8],
+        out: &'a mut Vec<u8>,
+    ) -> std::result::Result<&'a [u8], ParseError> {
         let limit = BUFFERED_BYTES_MAX as u64;
-        let mut out = vec![];
         match self {
-            Codec::Null => out.extend_from_slice(bytes),
+            Codec::Null if bytes.len() as u64 > limit => return Err(too_large()),
+            Codec::Null => return Ok(bytes),
             Codec::Deflate => {
+                out.clear();
                 let mut reader = flate2::read::DeflateDecoder::new(bytes).take(limit + 1);
-                reader.read_to_end(&mut out).map_err(|e| broken(format!("deflate: {e}")))?;
+                reader.read_to_end(out).map_err(|e| broken(format!("deflate: {e}")))?;
             }
             Codec::Zstandard => {
+                out.clear();
                 let reader = zstd::Decoder::new(bytes).map_err(|e| broken(e.to_string()))?;
-                let read = reader.take(limit + 1).read_to_end(&mut out);
+                let read = reader.take(limit + 1).read_to_end(out);
                 read.map_err(|e| broken(format!("zstandard: {e}")))?;
             }
             Codec::Snappy => {
@@ -77,10 +86,12 @@ impl Codec {
                 if size as u64 > limit {
                     return Err(too_large());
                 }
-                out = snap::raw::Decoder::new()
-                    .decompress_vec(body)
+                out.resize(size, 0);
+                let used = snap::raw::Decoder::new()
+                    .decompress(body, out)
                     .map_err(|e| broken(format!("Snappy Compression reported an error: {e}")))?;
-                if crc32(&out) != u32::from_be_bytes(*sum) {
+                out.truncate(used);
+                if crc32(out) != u32::from_be_bytes(*sum) {
                     return Err(broken("Checksum did not match"));
                 }
             }
@@ -127,12 +138,18 @@ struct Head {
     plan: Plan,
     codec: Codec,
     sync: [u8; SYNC_BYTES],
+    /// Its bytes, without the mark.
+    bytes: Vec<u8>,
 }
 
 pub struct AvroReader {
     rows: RowBuilder,
     options: FormatOptions,
     head: Option<Head>,
+    /// The head of the message before: the next is mostly the same.
+    last_head: Option<Head>,
+    /// A block's rows, decompressed.
+    scratch: Vec<u8>,
     /// A part shorter than this was seen to hold no whole block.
     retry_bytes: usize,
 }
@@ -146,15 +163,25 @@ impl AvroReader {
             rows: RowBuilder::new(columns, options.time_zone),
             options: options.clone(),
             head: None,
+            last_head: None,
+            scratch: vec![],
             retry_bytes: 0,
         }))
     }
 
-    fn read_head(&self, cursor: &mut Cursor<'_>) -> std::result::Result<Head, ParseError> {
+    fn read_head(&mut self, cursor: &mut Cursor<'_>) -> std::result::Result<Head, ParseError> {
+        if let Some(mut head) = self.last_head.take()
+            && cursor.bytes.starts_with(&head.bytes)
+        {
+            cursor.take(head.bytes.len())?;
+            head.sync.copy_from_slice(cursor.take(SYNC_BYTES)?);
+            return Ok(head);
+        }
         let (schema, codec) = read_schema_and_codec(cursor)?;
+        let bytes = cursor.bytes[..cursor.at].to_vec();
         let mut sync = [0; SYNC_BYTES];
         sync.copy_from_slice(cursor.take(SYNC_BYTES)?);
-        Ok(Head { plan: Plan::new(schema, &self.rows, &self.options)?, codec, sync })
+        Ok(Head { plan: Plan::new(schema, &self.rows, &self.options)?, codec, sync, bytes })
     }
 
     /// Reads whole blocks; gives how much of `input` they were.
@@ -185,10 +212,13 @@ impl AvroReader {
             }
             match whole_block(&mut cursor, &head.sync) {
                 Ok((count, bytes)) => {
-                    let bytes = head.codec.decompress(bytes)?;
+                    let bytes = head.codec.decompress(bytes, &mut self.scratch)?;
                     check_room(&self.rows, bytes.len())?;
-                    rows_of(&head.plan, &bytes, count, &mut self.rows)?;
+                    rows_of(&head.plan, bytes, count, &mut self.rows)?;
                     self.rows.add_bytes(bytes.len());
+                    if self.scratch.capacity() > SCRATCH_KEPT_MAX {
+                        self.scratch = vec![];
+                    }
                     used = cursor.at;
                 }
                 Err(e) if last => return Err(e),
@@ -257,6 +287,13 @@ fn rows_of(
     rows: &mut RowBuilder,
 ) -> std::result::Result<(), ParseError> {
     let mut cursor = Cursor::new(bytes);
+    if plan.is_whole(rows) {
+        plan.whole_rows(&mut cursor, rows, count)?;
+        return match cursor.is_at_end() {
+            true => Ok(()),
+            false => Err(broken("a block is longer than its rows")),
+        };
+    }
     let mut empty = 0;
     for _ in 0..count {
         let before = cursor.at;
@@ -275,7 +312,9 @@ fn rows_of(
 impl FormatReader for AvroReader {
     fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError> {
         let before = self.rows.rows();
-        self.head = None;
+        if let Some(head) = self.head.take() {
+            self.last_head = Some(head);
+        }
         match self.blocks(message, true, usize::MAX) {
             Ok(_) => Ok(self.rows.rows() - before),
             Err(e) => {

@@ -51,16 +51,48 @@ impl<'a> Cursor<'a> {
     /// A number in zigzag.
     #[inline]
     pub fn long(&mut self) -> Read<i64> {
+        match self.quick_long() {
+            Some(n) => Ok(n),
+            None => self.cut_long(),
+        }
+    }
+
+    /// The next number, if it is a whole one; only then it is passed.
+    #[inline]
+    fn quick_long(&mut self) -> Option<i64> {
+        let rest = self.bytes.get(self.at..)?;
         let mut n = 0u64;
-        for shift in (0..70).step_by(7) {
-            let byte = *self.bytes.get(self.at).ok_or_else(cut)?;
-            self.at += 1;
-            n |= ((byte & 0x7f) as u64).checked_shl(shift).unwrap_or(0);
-            if byte & 0x80 == 0 {
-                return Ok((n >> 1) as i64 ^ -((n & 1) as i64));
+        for (i, byte) in rest.iter().enumerate().take(10) {
+            n |= u64::from(byte & 0x7f) << (7 * i);
+            if *byte < 0x80 {
+                self.at += i + 1;
+                return Some((n >> 1) as i64 ^ -((n & 1) as i64));
             }
         }
-        Err(broken("a number of more than 64 bits"))
+        None
+    }
+
+    /// Why it is no number; `at` stands behind what was read of it.
+    #[cold]
+    fn cut_long(&mut self) -> Read<i64> {
+        let left = self.bytes.len().saturating_sub(self.at);
+        self.at += left.min(10);
+        Err(if left < 10 { cut() } else { broken("a number of more than 64 bits") })
+    }
+
+    #[inline]
+    fn quick_sized(&mut self) -> Option<&'a [u8]> {
+        let size = usize::try_from(self.quick_long()?).ok()?;
+        let taken = self.bytes.get(self.at..self.at.checked_add(size)?)?;
+        self.at += size;
+        Some(taken)
+    }
+
+    #[inline]
+    fn quick_chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let taken = *self.bytes.get(self.at..)?.first_chunk::<N>()?;
+        self.at += N;
+        Some(taken)
     }
 
     fn float(&mut self) -> Read<f32> {
@@ -154,7 +186,64 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The value of a usual pair of step and column; None if it is another pair or the bytes are cut: then nothing is
+/// appended, and `cursor` is to be set back.
+#[inline]
+fn quick_value(step: &Step, cursor: &mut Cursor<'_>, to: &mut Values) -> Option<()> {
+    match (step, to) {
+        (Step::Long | Step::Int(1), Values::UInt64(v)) => v.push(cursor.quick_long()? as u64),
+        (Step::Long | Step::Int(1), Values::Int64(v)) => v.push(cursor.quick_long()?),
+        (Step::Long | Step::Int(1), Values::UInt32(v)) => v.push(cursor.quick_long()? as u32),
+        (Step::Long | Step::Int(1), Values::Int32(v)) => v.push(cursor.quick_long()? as i32),
+        (Step::Text, Values::String(v)) => v.push(cursor.quick_sized()?),
+        (Step::Double, Values::Float64(v)) => {
+            v.push(f64::from_le_bytes(cursor.quick_chunk::<8>()?));
+        }
+        (Step::Float, Values::Float32(v)) => {
+            v.push(f32::from_le_bytes(cursor.quick_chunk::<4>()?));
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
 impl Plan {
+    /// Whether rows are nothing but the columns, each with a value of its own.
+    pub fn is_whole(&self, rows: &RowBuilder) -> bool {
+        let plain = |f: &Field| match f {
+            Field::Column(_, step) => !step.may_be_absent(),
+            _ => false,
+        };
+        self.fields.len() == rows.slots.len() && self.fields.iter().all(plain)
+    }
+
+    /// Reads `count` rows of a plan that is whole; the number of those that had no bytes is in `empty`.
+    pub fn whole_rows(
+        &self,
+        cursor: &mut Cursor<'_>,
+        rows: &mut RowBuilder,
+        count: usize,
+    ) -> Read<()> {
+        let mut empty = 0;
+        for _ in 0..count {
+            let before = cursor.at;
+            for field in &self.fields {
+                let Field::Column(slot, step) = field else { continue };
+                let (builder, from) = (&mut rows.slots[*slot].builder, cursor.at);
+                if quick_value(step, cursor, &mut builder.values).is_none() {
+                    cursor.at = from;
+                    self.value(step, cursor, builder)?;
+                }
+            }
+            empty += (cursor.at == before) as usize;
+            if empty > EMPTY_ITEMS_MAX {
+                return Err(broken("too many rows without bytes"));
+            }
+        }
+        rows.end_rows(count);
+        Ok(())
+    }
+
     /// Reads one row.
     pub fn row(&self, cursor: &mut Cursor<'_>, rows: &mut RowBuilder) -> Read<()> {
         let filled = rows.rows() + 1;

@@ -39,6 +39,17 @@ pub enum Step {
     Union(Vec<Step>),
 }
 
+impl Step {
+    /// Whether a value may be a null that the column cannot hold.
+    pub fn may_be_absent(&self) -> bool {
+        match self {
+            Step::Null => true,
+            Step::Union(steps) => steps.iter().any(Step::may_be_absent),
+            _ => false,
+        }
+    }
+}
+
 /// What to do with a field of the outermost record, or of a record that columns look into.
 #[derive(Debug)]
 pub enum Field {

@@ -9,6 +9,7 @@ use pumphouse_storage::types::TimeZone;
 use super::super::ParseError;
 use super::super::columns::{ColumnBuilder, RowBuilder, Slot, Values};
 use super::bad_cast;
+use super::flat::Flat;
 use super::plan::{Action, Entry, Finish, Level};
 use super::schema::{EnumType, Kind};
 
@@ -148,6 +149,8 @@ fn item_of(builder: &mut ColumnBuilder) -> &mut ColumnBuilder {
 
 pub struct Decoder {
     pub level: Level,
+    /// For rows of plain columns.
+    pub(super) flat: Option<Flat>,
     pub zone: TimeZone,
     /// Lengths of columns when the messages being read began.
     began: Vec<usize>,
@@ -156,12 +159,21 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    pub fn new(level: Level, zone: TimeZone) -> Decoder {
-        Decoder { level, zone, began: vec![], seen: vec![] }
+    pub fn new(level: Level, zone: TimeZone, rows: &RowBuilder) -> Decoder {
+        let flat = Flat::of(&level, rows);
+        Decoder { level, flat, zone, began: vec![], seen: vec![] }
     }
 
     /// Reads one row.
+    #[inline]
     pub fn row(&mut self, bytes: &[u8], rows: &mut RowBuilder) -> Read<()> {
+        match &self.flat {
+            Some(flat) if flat.row(bytes, rows) => Ok(()),
+            _ => self.any_row(bytes, rows),
+        }
+    }
+
+    fn any_row(&mut self, bytes: &[u8], rows: &mut RowBuilder) -> Read<()> {
         let level = std::mem::take(&mut self.level);
         self.began.clear();
         self.seen.clear();

@@ -69,8 +69,8 @@ impl ProtobufReader {
         let named: Vec<(String, DataType)> =
             columns.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect();
         let (level, envelope_field) = planned(&named, options, framing)?;
-        let decoder = Decoder::new(level, options.time_zone);
         let rows = RowBuilder::new(columns, options.time_zone);
+        let decoder = Decoder::new(level, options.time_zone, &rows);
         let layout = ProtobufReader { framing, decoder, envelope_field };
         match framing {
             // A message without bytes is a row, too.

@@ -2,11 +2,13 @@
 //! and `ProtobufList` (rows are the repeated field of an envelope).
 //!
 //! `proto_file` reads `.proto` texts into the descriptors of `schema`, which are made from the columns when
-//! there is no `format_schema`; `plan` matches fields and columns; `decode` and `encode` are the two ways;
+//! there is no `format_schema`; `plan` matches fields and columns; `decode` and `encode` are the two ways, `flat` is a
+//! quick one for plain columns;
 //! `framing` the three framings. Left out: groups, extensions, flattened wrappers (refused).
 
 mod decode;
 mod encode;
+mod flat;
 mod framing;
 mod plan;
 mod proto_file;
