@@ -270,7 +270,7 @@ impl Rig {
     }
 
     fn wait_for(&self, what: &str, mut done: impl FnMut() -> bool) {
-        let end = Instant::now() + Duration::from_secs(40);
+        let end = Instant::now() + Duration::from_secs(120);
         while !done() {
             assert!(Instant::now() < end, "in vain waited for {what}");
             std::thread::sleep(Duration::from_millis(10));
