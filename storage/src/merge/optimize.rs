@@ -11,16 +11,20 @@ use super::worker::{MergeOptions, Progress, merge_with};
 use crate::error::{Error, Result};
 use crate::log::{PartId, PartMeta, Rejection, Table, TableDefinition, TtlRuleAction};
 use crate::store::Store;
+use crate::table::index_granularity;
 
-/// Sources of one step; more parts are merged in several steps.
-const PARTS_PER_STEP: usize = 32;
+/// Sources of one step, at least and at most; more parts are merged in several steps.
+const PARTS_PER_STEP: std::ops::RangeInclusive<usize> = 32..=1024;
+/// Decoded granules of the sources of one step, about.
+const STEP_BYTES_MAX: u64 = 512 << 20;
 /// How long to wait for background merges that hold the parts.
 const WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// What OPTIMIZE is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Optimize {
-    /// Until every partition is one part, instead of one merge of what is most worth it.
+    /// Until every partition is one part (background merges of some of its parts are called off),
+    /// instead of one merge of what is most worth it.
     pub final_: bool,
     /// Only this partition, by its id.
     pub partition: Option<String>,
@@ -47,12 +51,18 @@ pub fn optimize_with(
     // What is inserted after the call does not have to be merged.
     let upto = current(store, database, table)?.next_block;
     let mut done: HashSet<PartId> = HashSet::new();
+    let mut reserved = None;
     loop {
         let current = current(store, database, table)?;
         let choice = choose(store, &current, options, upto, &done);
         let Some((parts, whole)) = choice else { return Ok(()) };
         // A lone part waits for a mutation to bring its neighbours to its version.
         let waits = options.final_ && parts.len() == 1 && !whole;
+        if options.final_ && !waits {
+            // Held until the next are chosen, so that the rest of the partition is left to us, too.
+            let partition = partition_of(&current, &parts);
+            reserved.replace(Claim::reserve(store, &partition, &partition));
+        }
         let claim = if waits { None } else { Claim::take(store, &parts) };
         let Some(_claim) = claim else {
             if Instant::now() > deadline {
@@ -132,6 +142,27 @@ fn current(store: &Arc<Store>, database: &str, table: &str) -> Result<Arc<Table>
         .ok_or_else(|| Error::Rejected(Rejection::UnknownTable(format!("{database}.{table}"))))
 }
 
+/// How many parts a step may take: as many as can lie decoded side by side, a granule of each.
+fn step_parts(parts: &[&PartMeta], granularity: usize) -> usize {
+    let granule = |p: &&PartMeta| p.bytes_uncompressed / p.rows.max(1) * granularity as u64;
+    let largest = parts.iter().map(granule).max().unwrap_or(0).max(1);
+    let fitting = (STEP_BYTES_MAX / largest) as usize;
+    fitting.clamp(*PARTS_PER_STEP.start(), *PARTS_PER_STEP.end())
+}
+
+/// All parts, or the `most` neighbours with the fewest bytes: what steps wrote is taken up last.
+fn cheapest<'a, 'b>(parts: &'b [&'a PartMeta], most: usize) -> &'b [&'a PartMeta] {
+    let windows = parts.windows(most.min(parts.len()).max(1));
+    windows.min_by_key(|w| w.iter().map(|p| p.bytes).sum::<u64>()).unwrap_or(parts)
+}
+
+/// All parts of the partition that `parts` are of.
+fn partition_of(table: &Table, parts: &[PartId]) -> Vec<PartId> {
+    let partition = table.parts.iter().find(|p| Some(&p.id) == parts.first());
+    let Some(partition) = partition.map(|p| &p.partition_id) else { return vec![] };
+    table.parts.iter().filter(|p| p.partition_id == *partition).map(|p| p.id).collect()
+}
+
 /// Parts that a merge of `sources` left: they cover the same blocks.
 fn written(
     store: &Arc<Store>,
@@ -196,9 +227,10 @@ fn choose(
         let parts = &parts_of[partition];
         if parts.len() > 1 || alone(parts[0]) {
             let alike = parts.iter().take_while(|p| p.data_version == parts[0].data_version);
-            let ids: Vec<PartId> = alike.take(PARTS_PER_STEP).map(|p| p.id).collect();
-            let whole = ids.len() == parts.len();
-            return Some((ids, whole));
+            let alike = &parts[..alike.count()];
+            let step = cheapest(alike, step_parts(alike, index_granularity(&table.definition)));
+            let whole = step.len() == parts.len();
+            return Some((step.iter().map(|p| p.id).collect(), whole));
         }
     }
     None

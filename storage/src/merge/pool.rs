@@ -87,6 +87,7 @@ struct Job {
     table: Arc<Table>,
     parts: Vec<PartId>,
     kind: JobKind,
+    progress: Arc<Progress>,
     _claim: Claim,
 }
 
@@ -250,13 +251,21 @@ impl Shared {
             }
             if table.parts.len() > 1
                 && let Some(parts) = pick(&table.parts, &limits, &busy)
-                && let Some(claim) = Claim::take(&self.store, &parts)
+                && let Some(job) = self.claim(table, parts, JobKind::Merge)
             {
-                let kind = JobKind::Merge;
-                return Some(Job { table: table.clone(), parts, kind, _claim: claim });
+                return Some(job);
             }
         }
         None
+    }
+
+    /// The job, if its parts can be had.
+    fn claim(&self, table: &Arc<Table>, parts: Vec<PartId>, kind: JobKind) -> Option<Job> {
+        let progress = Arc::new(Progress::default());
+        let merged = table.parts.iter().filter(|p| parts.contains(&p.id));
+        let rows = merged.map(|p| p.rows).sum();
+        let claim = Claim::take_yielding(&self.store, &parts, rows, &progress)?;
+        Some(Job { table: table.clone(), parts, kind, progress, _claim: claim })
     }
 
     /// What of a table has run out and is due.
@@ -282,17 +291,17 @@ impl Shared {
             TtlWork::Drop(parts) => (parts, JobKind::Drop),
             TtlWork::Rewrite(part) => (vec![part], JobKind::Expire),
         };
-        let claim = Claim::take(&self.store, &parts)?;
+        let job = self.claim(table, parts, kind)?;
         if kind == JobKind::Expire {
             let mut work = self.work.lock();
             if work.expired.len() >= EXPIRED_MAX {
                 work.expired.retain(|_, at| now < *at + timeout);
             }
-            for part in table.parts.iter().filter(|p| parts.contains(&p.id)) {
+            for part in table.parts.iter().filter(|p| job.parts.contains(&p.id)) {
                 work.expired.insert((uuid, part.partition_id.clone()), now);
             }
         }
-        Some(Job { table: table.clone(), parts, kind, _claim: claim })
+        Some(job)
     }
 
     /// What fits beside its sources on the disk.
@@ -312,7 +321,7 @@ impl Shared {
     }
 
     fn carry_out(&self, job: Job) {
-        let progress = Arc::new(Progress::default());
+        let progress = job.progress.clone();
         let id = {
             let mut work = self.work.lock();
             if work.stopping {
@@ -340,7 +349,7 @@ impl Shared {
             }
             // Someone changed or dropped the table meanwhile: no fault, look again.
             Err(Error::Rejected(_)) => {}
-            Err(_) if work.stopping => {}
+            Err(_) if work.stopping || progress.yields.load(Ordering::Relaxed) => {}
             Err(e) => {
                 let length = work
                     .resting

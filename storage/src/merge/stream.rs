@@ -10,14 +10,13 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, make_array};
-use arrow_data::ArrayData;
-use arrow_data::transform::MutableArrayData;
+use arrow_array::BooleanArray;
 
 use super::combine::Groups;
 use crate::block::{Block, Column};
 use crate::error::{Error, Result};
 use crate::log::ColumnDefinition;
+use crate::part::splice::{Piece, splice};
 use crate::scan::OpenPart;
 use crate::table::column_reader::ColumnReader;
 use crate::table::key::{TableKeys, evaluate};
@@ -25,8 +24,6 @@ use crate::table::order::SortKeys;
 
 /// Estimated bytes after which an output ends before it is full.
 const OUTPUT_BYTES_MAX: usize = 16 << 20;
-/// Runs shorter than this on average are copied row by row.
-const ROWS_PER_RUN_MIN: usize = 16;
 
 /// An output that ends where a key does may be longer by this factor.
 const GROUP_FACTOR: usize = 4;
@@ -401,41 +398,19 @@ fn join(runs: &[Run], rows: usize) -> Result<Vec<Column>> {
             })
         })
         .collect();
-    let row_by_row = rows < runs.len() * ROWS_PER_RUN_MIN;
-    let picks: Vec<(usize, usize)> = if row_by_row {
-        runs.iter()
-            .zip(&places)
-            .flat_map(|(run, place)| (run.from..run.to).map(|row| (*place, row)))
-            .collect()
-    } else {
-        vec![]
-    };
+    let pieces: Vec<Piece> = runs
+        .iter()
+        .zip(&places)
+        .map(|(run, place)| Piece {
+            place: *place as u32,
+            from: run.from as u32,
+            to: run.to as u32,
+        })
+        .collect();
     (0..width)
         .map(|i| {
-            let arrays: Vec<&dyn Array> =
-                batches.iter().map(|b| b.columns[i].array.as_ref()).collect();
-            let array = if row_by_row {
-                arrow_select::interleave::interleave(&arrays, &picks)
-                    .map_err(|e| Error::Column(format!("cannot merge rows: {e}")))?
-            } else {
-                copy_runs(&arrays, runs, &places, rows)?
-            };
-            Ok(Column { data_type: batches[0].columns[i].data_type.clone(), array })
+            let columns: Vec<&Column> = batches.iter().map(|b| &b.columns[i]).collect();
+            splice(&columns, &pieces, rows)
         })
         .collect()
-}
-
-fn copy_runs(
-    arrays: &[&dyn Array],
-    runs: &[Run],
-    places: &[usize],
-    rows: usize,
-) -> Result<ArrayRef> {
-    let data: Vec<ArrayData> = arrays.iter().map(|a| a.to_data()).collect();
-    let mut out = MutableArrayData::new(data.iter().collect(), false, rows);
-    for (run, place) in runs.iter().zip(places) {
-        out.try_extend(*place, run.from, run.to)
-            .map_err(|e| Error::Column(format!("cannot merge rows: {e}")))?;
-    }
-    Ok(make_array(out.freeze()))
 }

@@ -29,6 +29,14 @@ const ON_MERGE: &str = "materialize_projections_on_merge";
 pub struct Progress {
     pub rows_done: AtomicU64,
     pub cancel: AtomicBool,
+    /// The same, since somebody waits for its parts: no fault.
+    pub(super) yields: AtomicBool,
+}
+
+impl Progress {
+    fn is_over(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed) || self.yields.load(Ordering::Relaxed)
+    }
 }
 
 /// What a merge does besides merging.
@@ -126,7 +134,7 @@ pub(super) fn merge_with(
         whole.add(rows, &mut |rows| push_rows(&mut writer, &columns, rows, &keys, granularity))
     };
     while let Some(outputs) = stream.next()? {
-        if progress.cancel.load(Ordering::Relaxed) {
+        if progress.is_over() {
             return Err(Error::Closed("the merge was cancelled".into()));
         }
         for rows in outputs {

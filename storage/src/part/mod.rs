@@ -26,6 +26,7 @@ mod reader;
 mod skip_index;
 mod skip_index_read;
 mod skip_index_write;
+pub(crate) mod splice;
 mod statistics;
 #[cfg(test)]
 pub(crate) mod tests;
