@@ -4,7 +4,7 @@
 //! that it shrinks to.
 
 use super::combine::{Combiner, Groups};
-use super::stream::MergeStream;
+use super::stream::{MergeStream, WholeGranule};
 use crate::block::Column;
 use crate::error::Result;
 
@@ -23,6 +23,21 @@ impl<'a> CombinedStream<'a> {
         combiner: Option<Box<dyn Combiner>>,
     ) -> CombinedStream<'a> {
         CombinedStream { stream, combiner, held: None, rows_read: 0 }
+    }
+
+    /// Whether a granule comes next that [`CombinedStream::take_whole`] gives.
+    pub(crate) fn next_is_whole(&self) -> bool {
+        self.combiner.is_none() && self.stream.next_is_whole()
+    }
+
+    /// A granule that comes next as it is, if the sources allow it and no rule looks at rows.
+    pub(crate) fn take_whole(&mut self) -> Result<Option<WholeGranule>> {
+        if !self.next_is_whole() {
+            return Ok(None);
+        }
+        let whole = self.stream.take_whole()?;
+        self.rows_read += whole.as_ref().map_or(0, |w| w.rows as u64);
+        Ok(whole)
     }
 
     /// The next rows (there may be none in an output); None at the end.

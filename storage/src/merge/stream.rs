@@ -3,8 +3,10 @@
 //! Holds one decoded granule per source. Rows move as runs: as long as one source's rows stay below
 //! all others', they are one run, found by galloping. Equal keys come in the order of the sources.
 //! For engines that combine rows of equal keys an output can end where a key does, and say where
-//! keys begin. A read of part of a table takes some granules, and of those the rows between two keys.
+//! keys begin. A granule that comes next with all its rows, nothing between them, can be had without
+//! being decoded. A read of part of a table takes some granules, and of those the rows between two keys.
 
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::rc::Rc;
@@ -16,10 +18,12 @@ use super::combine::Groups;
 use crate::block::{Block, Column};
 use crate::error::{Error, Result};
 use crate::log::ColumnDefinition;
+use crate::part::PartReader;
 use crate::part::splice::{Piece, splice};
 use crate::scan::OpenPart;
 use crate::table::column_reader::ColumnReader;
-use crate::table::key::{TableKeys, evaluate};
+use crate::table::insert::one_row;
+use crate::table::key::{KeyExpression, TableKeys, evaluate};
 use crate::table::order::SortKeys;
 
 /// Estimated bytes after which an output ends before it is full.
@@ -28,12 +32,36 @@ const OUTPUT_BYTES_MAX: usize = 16 << 20;
 /// An output that ends where a key does may be longer by this factor.
 const GROUP_FACTOR: usize = 4;
 
-/// A decoded granule of one source; only rows before `end` count.
+/// A granule of one source; only rows before `end` count.
 struct Batch {
-    columns: Vec<Column>,
+    /// Decoded when the first row is wanted.
+    columns: OnceCell<Vec<Column>>,
+    /// Those of them that are decoded already, and what the others are decoded from, of a granule that
+    /// may be handed over whole.
+    whole: Option<Undecoded>,
     keys: SortKeys,
     end: usize,
     bytes_per_row: usize,
+}
+
+/// A granule of which only the columns of the key are decoded.
+struct Undecoded {
+    part: Arc<PartReader>,
+    granule: usize,
+    decoded: Vec<Option<Column>>,
+    primary: Vec<Column>,
+}
+
+/// A granule that comes next with all its rows.
+pub(crate) struct WholeGranule {
+    /// Which of the sources has it, and which of its granules it is.
+    pub(crate) source: usize,
+    pub(crate) granule: usize,
+    pub(crate) part: Arc<PartReader>,
+    /// The primary key at its first and at its last row.
+    pub(crate) first: Vec<Column>,
+    pub(crate) last: Vec<Column>,
+    pub(crate) rows: usize,
 }
 
 /// A value of the primary key: row `row` of `keys`, which encode the key's expressions.
@@ -63,6 +91,8 @@ impl SourceRange {
 
 struct Source {
     range: SourceRange,
+    /// Where its part has the columns, if its granules may be handed over whole.
+    whole: Option<Vec<usize>>,
     next_granule: usize,
     batch: Option<Rc<Batch>>,
     /// The next row of the batch.
@@ -106,9 +136,31 @@ impl<'a> MergeStream<'a> {
         output_rows: usize,
         filter: Option<RowFilter<'a>>,
     ) -> Result<MergeStream<'a>> {
+        let whole = ranges.iter().map(|_| None).collect();
+        MergeStream::copying(ranges, whole, reader, columns, keys, output_rows, filter)
+    }
+
+    /// The same; of sources that say in `whole` where their parts have the columns, granules of
+    /// `output_rows` rows that come next as they are can be had by [`MergeStream::take_whole`].
+    pub(crate) fn copying(
+        ranges: Vec<SourceRange>,
+        whole: Vec<Option<Vec<usize>>>,
+        reader: Arc<ColumnReader>,
+        columns: &'a [&'a ColumnDefinition],
+        keys: &'a TableKeys,
+        output_rows: usize,
+        filter: Option<RowFilter<'a>>,
+    ) -> Result<MergeStream<'a>> {
         let sources = ranges
             .into_iter()
-            .map(|range| Source { next_granule: range.granules.start, range, batch: None, row: 0 })
+            .zip(whole)
+            .map(|(range, whole)| Source {
+                next_granule: range.granules.start,
+                range,
+                whole,
+                batch: None,
+                row: 0,
+            })
             .collect::<Vec<_>>();
         let mut stream =
             MergeStream { columns, reader, keys, sources, heap: vec![], output_rows, filter };
@@ -124,7 +176,7 @@ impl<'a> MergeStream<'a> {
     /// The next rows in order, in the order of the columns; None at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Vec<Column>>> {
         let (runs, rows) = self.runs()?;
-        if runs.is_empty() { Ok(None) } else { Ok(Some(join(&runs, rows)?)) }
+        if runs.is_empty() { Ok(None) } else { Ok(Some(self.join(&runs, rows)?)) }
     }
 
     /// The same in whole groups of equal keys, unless one is very long.
@@ -143,7 +195,35 @@ impl<'a> MergeStream<'a> {
             runs.push(run);
         }
         let groups = groups_of(&runs, rows);
-        Ok(Some(Merged { columns: join(&runs, rows)?, groups, open }))
+        Ok(Some(Merged { columns: self.join(&runs, rows)?, groups, open }))
+    }
+
+    /// Whether a granule that may be handed over whole comes next.
+    pub(crate) fn next_is_whole(&self) -> bool {
+        let Some(top) = self.heap.first() else { return false };
+        let source = &self.sources[*top];
+        let Some(batch) = &source.batch else { return false };
+        if source.row > 0 || batch.whole.is_none() || batch.columns.get().is_some() {
+            return false;
+        }
+        self.runner_up().is_none_or(|other| self.is_before(batch, batch.end - 1, *top, other))
+    }
+
+    /// That granule; then its rows are not part of any output.
+    pub(crate) fn take_whole(&mut self) -> Result<Option<WholeGranule>> {
+        if !self.next_is_whole() {
+            return Ok(None);
+        }
+        let source = self.heap[0];
+        let run = self.next_run(self.output_rows)?;
+        let rows = run.to - run.from;
+        let Some(whole) = run.batch.whole.as_ref().filter(|_| rows == run.batch.end) else {
+            return Err(Error::Column("a granule of a merge is not whole".into()));
+        };
+        let key_at = |row| whole.primary.iter().map(|c| one_row(c, row)).collect();
+        let (first, last) = (key_at(0), key_at(rows - 1));
+        let (part, granule) = (whole.part.clone(), whole.granule);
+        Ok(Some(WholeGranule { source, granule, part, first, last, rows }))
     }
 
     /// How many of the rows that come next, of one source, have the key of row `at`; None for none.
@@ -158,6 +238,9 @@ impl<'a> MergeStream<'a> {
     fn runs(&mut self) -> Result<(Vec<Run>, usize)> {
         let (mut runs, mut rows, mut bytes) = (vec![], 0, 0);
         while rows < self.output_rows && bytes < OUTPUT_BYTES_MAX && !self.heap.is_empty() {
+            if rows > 0 && self.next_is_whole() {
+                break;
+            }
             let run = self.next_run(self.output_rows - rows)?;
             rows += run.to - run.from;
             bytes += (run.to - run.from) * run.batch.bytes_per_row;
@@ -191,13 +274,7 @@ impl<'a> MergeStream<'a> {
 
     /// Where the rows of source `top` stop coming before the next row of `other`.
     fn run_end(&self, batch: &Batch, from: usize, limit: usize, top: usize, other: usize) -> usize {
-        let rival = &self.sources[other];
-        let Some(rival_batch) = &rival.batch else { return limit };
-        let before = |row: usize| match batch.keys.compare(row, &rival_batch.keys, rival.row) {
-            Ordering::Less => true,
-            Ordering::Equal => top < other,
-            Ordering::Greater => false,
-        };
+        let before = |row: usize| self.is_before(batch, row, top, other);
         // The first row is known to come next; double the step while rows still do.
         let (mut low, mut step) = (from, 1);
         let mut high = loop {
@@ -216,6 +293,17 @@ impl<'a> MergeStream<'a> {
             if before(middle) { low = middle } else { high = middle }
         }
         high
+    }
+
+    /// Whether a row of source `top` comes before the next row of `other`.
+    fn is_before(&self, batch: &Batch, row: usize, top: usize, other: usize) -> bool {
+        let rival = &self.sources[other];
+        let Some(rival_batch) = &rival.batch else { return true };
+        match batch.keys.compare(row, &rival_batch.keys, rival.row) {
+            Ordering::Less => true,
+            Ordering::Equal => top < other,
+            Ordering::Greater => false,
+        }
     }
 
     /// The source whose next row is the least but one.
@@ -282,10 +370,16 @@ impl<'a> MergeStream<'a> {
         source.batch = None;
         let granule = source.next_granule;
         source.next_granule += 1;
-        let part = &source.range.part;
+        let part = source.range.part.clone();
         let live = part.live(granule);
         if live.as_ref().is_some_and(|live| live.true_count() == 0) {
             return Ok(false);
+        }
+        if live.is_none()
+            && let Some(places) = source.whole.clone()
+            && part.reader.granule_rows(granule) == self.output_rows
+        {
+            return self.load_keys(i, part.reader, granule, &places);
         }
         let columns = self
             .columns
@@ -306,24 +400,108 @@ impl<'a> MergeStream<'a> {
         }
         let columns = block.columns.clone();
         let bytes: usize = columns.iter().map(Column::memory_bytes).sum();
-        let key_columns = evaluate(&self.keys.sorting, &block)?;
-        let keys = SortKeys::encode(&key_columns, rows);
-        if !keys.is_sorted() {
-            return Err(Error::Column(format!("part {} is not in key order", part.reader.id())));
-        }
+        let (key_columns, keys) = self.sort_keys(&block, &part.reader)?;
         let primary = &key_columns[..self.keys.primary_length];
+        let source = &mut self.sources[i];
         let within = source.range.rows_within(granule, primary, rows);
         source.row = within.start;
         if within.is_empty() {
             return Ok(false);
         }
         source.batch = Some(Rc::new(Batch {
-            columns,
+            columns: OnceCell::from(columns),
+            whole: None,
             keys,
             end: within.end,
             bytes_per_row: bytes.div_ceil(rows.max(1)),
         }));
         Ok(true)
+    }
+
+    /// The key of the rows of `block`, a granule of `part`, checked to be in order.
+    fn sort_keys(&self, block: &Block, part: &PartReader) -> Result<(Vec<Column>, SortKeys)> {
+        let key_columns = evaluate(&self.keys.sorting, block)?;
+        let keys = SortKeys::encode(&key_columns, block.rows());
+        if !keys.is_sorted() {
+            return Err(Error::Column(format!("part {} is not in key order", part.id())));
+        }
+        Ok((key_columns, keys))
+    }
+
+    /// Loads a granule of which nothing but the key may ever be looked at.
+    fn load_keys(
+        &mut self,
+        i: usize,
+        part: Arc<PartReader>,
+        granule: usize,
+        places: &[usize],
+    ) -> Result<bool> {
+        let rows = part.granule_rows(granule);
+        let mut block = Block::of_rows(rows);
+        let mut decoded = Vec::with_capacity(self.columns.len());
+        for definition in self.columns {
+            let is_key = |e: &KeyExpression| e.inputs().contains(&definition.name);
+            decoded.push(match self.keys.sorting.iter().any(is_key) {
+                false => None,
+                true => {
+                    let column = self.reader.read(&part, definition, &[granule])?;
+                    block.push(definition.name.clone(), column.clone());
+                    Some(column)
+                }
+            });
+        }
+        let (mut primary, keys) = self.sort_keys(&block, &part)?;
+        primary.truncate(self.keys.primary_length);
+        let bytes_per_row = part.decoded_bytes(places, granule).div_ceil(rows.max(1));
+        let whole = Some(Undecoded { part, granule, decoded, primary });
+        let columns = OnceCell::new();
+        let source = &mut self.sources[i];
+        source.row = 0;
+        source.batch = Some(Rc::new(Batch { columns, whole, keys, end: rows, bytes_per_row }));
+        Ok(true)
+    }
+
+    /// The columns of a batch, decoded now if they were not before.
+    fn columns_of<'b>(&self, batch: &'b Batch) -> Result<&'b [Column]> {
+        if let Some(columns) = batch.columns.get() {
+            return Ok(columns);
+        }
+        let whole = batch.whole.as_ref().ok_or_else(drained)?;
+        let read = |(definition, decoded): (&&ColumnDefinition, &Option<Column>)| match decoded {
+            Some(column) => Ok(column.clone()),
+            None => self.reader.read(&whole.part, definition, &[whole.granule]),
+        };
+        let columns =
+            self.columns.iter().zip(&whole.decoded).map(read).collect::<Result<Vec<_>>>()?;
+        Ok(batch.columns.get_or_init(|| columns))
+    }
+
+    /// The rows of `runs` one after the other.
+    fn join(&self, runs: &[Run], rows: usize) -> Result<Vec<Column>> {
+        if let [run] = runs {
+            let columns = self.columns_of(&run.batch)?;
+            return Ok(columns.iter().map(|c| c.slice(run.from, rows)).collect());
+        }
+        // The batches that occur, and each run's place among them.
+        let mut batches: Vec<&Rc<Batch>> = vec![];
+        let mut pieces: Vec<Piece> = Vec::with_capacity(runs.len());
+        for run in runs {
+            let known = batches.iter().position(|b| Rc::ptr_eq(b, &run.batch));
+            let place = known.unwrap_or_else(|| {
+                batches.push(&run.batch);
+                batches.len() - 1
+            });
+            let (from, to) = (run.from as u32, run.to as u32);
+            pieces.push(Piece { place: place as u32, from, to });
+        }
+        let sources: Vec<&[Column]> =
+            batches.iter().map(|b| self.columns_of(b)).collect::<Result<_>>()?;
+        (0..sources[0].len())
+            .map(|i| {
+                let columns: Vec<&Column> = sources.iter().map(|columns| &columns[i]).collect();
+                splice(&columns, &pieces, rows)
+            })
+            .collect()
     }
 }
 
@@ -379,38 +557,4 @@ fn groups_of(runs: &[Run], rows: usize) -> Groups {
 
 fn drained() -> Error {
     Error::Column("a source of a merge has no rows left".into())
-}
-
-/// The rows of `runs` one after the other.
-fn join(runs: &[Run], rows: usize) -> Result<Vec<Column>> {
-    let width = runs[0].batch.columns.len();
-    if let [run] = runs {
-        return Ok(run.batch.columns.iter().map(|c| c.slice(run.from, rows)).collect());
-    }
-    // The batches that occur, and each run's place among them.
-    let mut batches: Vec<&Rc<Batch>> = vec![];
-    let places: Vec<usize> = runs
-        .iter()
-        .map(|run| {
-            batches.iter().position(|b| Rc::ptr_eq(b, &run.batch)).unwrap_or_else(|| {
-                batches.push(&run.batch);
-                batches.len() - 1
-            })
-        })
-        .collect();
-    let pieces: Vec<Piece> = runs
-        .iter()
-        .zip(&places)
-        .map(|(run, place)| Piece {
-            place: *place as u32,
-            from: run.from as u32,
-            to: run.to as u32,
-        })
-        .collect();
-    (0..width)
-        .map(|i| {
-            let columns: Vec<&Column> = batches.iter().map(|b| &b.columns[i]).collect();
-            splice(&columns, &pieces, rows)
-        })
-        .collect()
 }

@@ -307,13 +307,89 @@ fn the_pool_merges_in_the_background_and_stops() {
     assert!(table.parts.iter().any(|p| p.level > 0));
 }
 
+/// Parts that follow each other: their full granules are copied, and stay what they were.
+#[test]
+fn granules_that_come_next_whole_are_copied() {
+    let types = ["UInt32", "Nullable(String)", "Array(UInt8)", "Float64", "String", "Int16"];
+    let names = ["k", "s", "l", "f", "c", "n"];
+    let columns: Vec<(&str, &str)> = names.into_iter().zip(types).collect();
+    let mut d = definition(&columns, &["k"], &[]);
+    d.settings.insert("index_granularity".into(), "16".into());
+    let store = store_with(d.clone());
+    let mut random = Random(77);
+    let mut model = vec![];
+    // As many rows, and of which key the first is: two overlap.
+    for (count, first) in [(196u64, 0u64), (196, 1000), (33, 2000), (150, 2020), (196, 3000)] {
+        let rows: Vec<Vec<Value>> = (0..count)
+            .map(|i| {
+                let null = random.below(4) == 0;
+                let text = Value::string(format!("text {}", random.below(1000)));
+                vec![
+                    Value::UInt(first + i),
+                    if null { Value::Null } else { text },
+                    Value::Array((0..random.below(4)).map(Value::UInt).collect()),
+                    Value::Float(random.below(1000) as f64 / 8.0),
+                    Value::string("always"),
+                    Value::Int(random.below(50) as i64 - 25),
+                ]
+            })
+            .collect();
+        insert(&store, &block(&d, &rows));
+        model.extend(rows);
+    }
+    let hashes_before = hashes(&store);
+    let table = table_of(&store.snapshot());
+    let first: Vec<PartId> = table.parts[..2].iter().map(|p| p.id).collect();
+    merge(&store, &table, &first).unwrap();
+    check_against(&store, &model);
+    let part = store.part(&table_of(&store.snapshot()).parts[0]).unwrap();
+    // Twelve full ones and four rows of each, and not four rows that move all that follow.
+    assert_eq!(part.granules(), 26);
+    assert_eq!((part.granule_rows(12), part.granule_rows(13)), (4, 16));
+    optimize(&store, "default", "t", true).unwrap();
+    check_against(&store, &model);
+    check_sorted_by(&store, &["k"]);
+    assert_eq!(hashes(&store), hashes_before);
+    let table = table_of(&store.snapshot());
+    let part = store.part(&table.parts[0]).unwrap();
+    part.verify_all().unwrap();
+    assert!(part.rows() * 10 >= part.granules() as u64 * 16 * 9, "{}", part.granules());
+    for granule in 0..part.granules() {
+        let (low, high) = part.range(0, granule).unwrap();
+        let keys = part.read_column(0, &[granule]).unwrap();
+        assert_eq!((low, high), (keys.value(0), Some(keys.value(keys.len() - 1))));
+        let index = &part.primary_index()[0].column;
+        assert_eq!(index.value(granule), keys.value(0));
+    }
+}
+
+/// Each column's content over all parts.
+fn hashes(store: &Arc<crate::Store>) -> Vec<u64> {
+    let table = table_of(&store.snapshot());
+    let part = |p: &Arc<PartMeta>| store.part(p).unwrap();
+    let parts: Vec<_> = table.parts.iter().map(part).collect();
+    let add = |sum: u64, hash: u64| sum.wrapping_add(hash);
+    (0..6).map(|i| parts.iter().map(|p| p.content_hash(i)).fold(0, add)).collect()
+}
+
 /// A disk that fails at any one operation of a write and a merge: the error comes back, no row is
 /// lost or doubled, and at most the file whose removal failed stays behind.
 #[test]
 fn a_failing_disk_loses_nothing() {
-    let definition = definition(&[("k", "UInt32"), ("s", "String")], &["k"], &[]);
+    fails_without_loss("8192", |i| i * 7 % 31);
+}
+
+/// The same where granules are copied.
+#[test]
+fn a_failing_disk_loses_nothing_of_copies() {
+    fails_without_loss("8", |i| i);
+}
+
+fn fails_without_loss(granularity: &str, key: fn(u64) -> u64) {
+    let mut definition = definition(&[("k", "UInt32"), ("s", "String")], &["k"], &[]);
+    definition.settings.insert("index_granularity".into(), granularity.into());
     let rows = |from: u64| -> Vec<Vec<Value>> {
-        (from..from + 30).map(|i| vec![Value::UInt(i * 7 % 31), Value::string("x")]).collect()
+        (from..from + 30).map(|i| vec![Value::UInt(key(i)), Value::string("x")]).collect()
     };
     let (mut failed, mut closed) = (0, 0);
     for step in 0..200 {

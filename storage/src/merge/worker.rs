@@ -7,17 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::combine::{Purpose, combiner};
 use super::combined::CombinedStream;
 use super::deduplicate::Deduplicating;
+use super::output::Output;
 use super::stream::{MergeStream, SourceRange};
 use super::ttl::Together;
-use crate::block::{Block, Column};
+use crate::block::Column;
 use crate::error::{Error, Result};
 use crate::log::{self, ColumnDefinition, Commit, Edit, PartId, PartMeta, Precondition};
 use crate::part::{Layout, PartIdentity, PartWriter, row_hashes, sum_hashes};
 use crate::scan::OpenPart;
 use crate::store::Store;
 use crate::table::column_reader::ColumnReader;
-use crate::table::insert::{part_writer_with, push_rows};
-use crate::table::key::{TableKeys, evaluate};
+use crate::table::insert::part_writer_with;
+use crate::table::key::TableKeys;
 use crate::table::projection::in_some_part;
 use crate::table::{default_codec, index_granularity, stored_columns};
 
@@ -104,8 +105,6 @@ pub(super) fn merge_with(
     };
     writer.retain_projections(&|name| kept.iter().any(|k| k == name));
     let granularity = index_granularity(&table.definition);
-    let ranges = opened.iter().map(|part| SourceRange::whole(part.clone())).collect();
-    let stream = MergeStream::new(ranges, reader.clone(), &columns, &keys, granularity, None)?;
     let purpose = if options.cleanup { Purpose::Cleanup } else { Purpose::Merge };
     let compiler = store.compiler().as_ref();
     let mut rule = combiner(&table.definition, &keys, &columns, compiler, purpose)?;
@@ -116,38 +115,59 @@ pub(super) fn merge_with(
     let expires = sources.iter().any(|p| p.ttl_seconds.is_some_and(|(first, _)| first <= now))
         || options.every_ttl;
     let conserves = rule.is_none() && !(expires && !ttl.is_empty());
-    let mut seconds: Option<Option<(i64, i64)>> = None;
-    let mut together = Together::new(&keys);
+    let copies = rule.is_none() && ttl.is_empty();
+    let places: Vec<Option<Vec<usize>>> = opened
+        .iter()
+        .map(|p| writer.copies_from(&p.reader).filter(|_| copies && p.mask.is_none()))
+        .collect();
+    let ranges = opened.iter().map(|part| SourceRange::whole(part.clone())).collect();
+    let stream = MergeStream::copying(
+        ranges,
+        places.clone(),
+        reader.clone(),
+        &columns,
+        &keys,
+        granularity,
+        None,
+    )?;
     let mut stream = CombinedStream::new(stream, rule);
-    let mut whole = WholeGranules::new(granularity);
-    let mut write = |mut rows: Vec<Column>| -> Result<()> {
-        if !ttl.is_empty() && rows.first().is_some_and(|c| !c.is_empty()) {
-            if expires {
-                let sorting = |block: &Block| evaluate(&keys.sorting, block);
-                rows = ttl.apply(&columns, rows, &sorting, now)?;
-            }
-            let range = ttl.seconds(&block_of(&columns, &rows), Some(now))?;
-            if rows.first().is_some_and(|c| !c.is_empty()) {
-                seconds = Some(seconds.map_or(range, |before| later_of(before, range)));
-            }
-        }
-        whole.add(rows, &mut |rows| push_rows(&mut writer, &columns, rows, &keys, granularity))
+    let mut together = Together::new(&keys);
+    let mut output = Output {
+        writer,
+        columns: &columns,
+        keys: &keys,
+        granularity,
+        gathering: WholeGranules::new(granularity),
+        now,
+        expires,
+        seconds: None,
+        copied: vec![vec![]; opened.len()],
     };
-    while let Some(outputs) = stream.next()? {
+    loop {
         if progress.is_over() {
             return Err(Error::Closed("the merge was cancelled".into()));
         }
-        for rows in outputs {
-            if let Some(rows) = together.add(&columns, rows)? {
-                write(rows)?;
+        if stream.next_is_whole() && output.may_copy() {
+            if let Some(granule) = stream.take_whole()? {
+                let places = places[granule.source].as_deref().unwrap_or_default();
+                output.copy(granule, places)?;
+            }
+        } else {
+            let Some(outputs) = stream.next()? else { break };
+            for rows in outputs {
+                if let Some(rows) = together.add(&columns, rows)? {
+                    output.write(rows)?;
+                }
             }
         }
         progress.rows_done.store(stream.rows_read, Ordering::Relaxed);
     }
     if let Some(rows) = together.rest()? {
-        write(rows)?;
+        output.write(rows)?;
     }
-    whole.finish(&mut |rows| push_rows(&mut writer, &columns, rows, &keys, granularity))?;
+    output.flush()?;
+    let Output { mut writer, seconds, copied, .. } = output;
+    count_copied(&opened, &copied, &reader, &columns, &mut writer)?;
     check_rows(&opened, stream.rows_read, &writer)?;
     if conserves {
         check_conserved(&opened, &reader, &columns, &writer)?;
@@ -224,19 +244,6 @@ fn live(table: &log::Table, parts: &[PartId]) -> Result<Vec<Arc<PartMeta>>> {
     Ok(found)
 }
 
-fn block_of(columns: &[&ColumnDefinition], rows: &[Column]) -> Block {
-    let names = columns.iter().map(|c| c.name.clone());
-    Block::new(names.zip(rows.iter().cloned()).collect())
-}
-
-/// The range of two sets of rows together; None if no row of a set runs out.
-fn later_of(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
-        (a, b) => a.or(b).map(|(first, _)| (first, i64::MAX)),
-    }
-}
-
 /// Rows gather until they are whole granules, so that those of the new part are full.
 pub(crate) struct WholeGranules {
     granularity: usize,
@@ -247,6 +254,11 @@ pub(crate) struct WholeGranules {
 impl WholeGranules {
     pub(crate) fn new(granularity: usize) -> WholeGranules {
         WholeGranules { granularity, rows: vec![], count: 0 }
+    }
+
+    /// Rows that have gathered.
+    pub(super) fn rows(&self) -> usize {
+        self.count
     }
 
     pub(crate) fn add(
@@ -347,10 +359,20 @@ fn content_hash(
     {
         return Ok(part.reader.content_hash(index));
     }
+    granules_hash(part, reader, definition, 0..part.reader.granules())
+}
+
+/// Hash of the values that are left in some granules of a column, counted anew.
+fn granules_hash(
+    part: &OpenPart,
+    reader: &ColumnReader,
+    definition: &ColumnDefinition,
+    granules: impl Iterator<Item = usize>,
+) -> Result<u64> {
     let layout = Layout::of(&definition.data_type);
     let mut sum = 0u64;
     let mut hashes = vec![];
-    for granule in 0..part.reader.granules() {
+    for granule in granules {
         let mut column = reader.read(&part.reader, definition, &[granule])?;
         if let Some(live) = part.live(granule) {
             column = column.filter(&live);
@@ -360,4 +382,31 @@ fn content_hash(
         sum = sum.wrapping_add(sum_hashes(&hashes));
     }
     Ok(sum)
+}
+
+/// Counts the content of the granules that were `copied`, by looking at them or at the others of their
+/// part, whichever are fewer: bytes that are the same hold the same values.
+fn count_copied(
+    parts: &[OpenPart],
+    copied: &[Vec<usize>],
+    reader: &ColumnReader,
+    columns: &[&ColumnDefinition],
+    writer: &mut PartWriter,
+) -> Result<()> {
+    for (part, copied) in parts.iter().zip(copied).filter(|(_, copied)| !copied.is_empty()) {
+        let granules = part.reader.granules();
+        let is_copied = |granule: &usize| copied.binary_search(granule).is_ok();
+        for (i, definition) in columns.iter().enumerate() {
+            let count = |wanted: bool| {
+                let granules = (0..granules).filter(|granule| is_copied(granule) == wanted);
+                granules_hash(part, reader, definition, granules)
+            };
+            let hash = match copied.len() * 2 <= granules {
+                true => count(true)?,
+                false => content_hash(part, reader, definition)?.wrapping_sub(count(false)?),
+            };
+            writer.add_content(i, hash);
+        }
+    }
+    Ok(())
 }

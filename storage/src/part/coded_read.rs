@@ -222,21 +222,32 @@ impl PartReader {
             Aspect::Values => granules.iter().map(|g| entry.mark(*g).length as u64 * 2).sum(),
         };
         let reserved = if matches!(layout, Layout::Strings) { rows } else { 0 };
-        let mut sink = Sink::new(&layout, reserved, bytes as usize);
         let mut pieces =
             Pieces { bytes: std::mem::take(buffer), nodes: vec![], coded: vec![], firsts: vec![] };
-        pieces.nodes = self.read_nodes(index, granules, &mut pieces.bytes)?;
-        for (granule, node) in granules.iter().zip(&pieces.nodes) {
-            let mark = entry.mark(*granule);
-            let node = &pieces.bytes[node.clone()];
+        if aspect == Aspect::Values
+            && let Some(words) = self.plain_words(index, granules)?
+        {
+            let mut first = 0;
+            for granule in granules {
+                pieces.firsts.push(first);
+                pieces.coded.push(Coded::plain(self.granule_rows(*granule)));
+                pieces.nodes.push(0..0);
+                first += self.granule_rows(*granule);
+            }
+            return Ok((pieces, Column { array: words.finish(&data_type.arrow())?, data_type }));
+        }
+        let mut sink = Sink::new(&layout, reserved, bytes as usize);
+        let Pieces { bytes, nodes, coded, firsts } = &mut pieces;
+        *nodes = self.read_nodes(index, granules, bytes, |granule, node| {
+            let mark = entry.mark(granule);
             self.check(node, mark)?;
             scratch.allow(mark.decoded as usize);
-            pieces.firsts.push(sink.len());
-            let coded = sink
-                .append_coded(aspect, node, self.granule_rows(*granule), few, scratch)
-                .map_err(|e| self.damaged(mark, e.0))?;
-            pieces.coded.push(coded);
-        }
+            firsts.push(sink.len());
+            let rows = self.granule_rows(granule);
+            let appended = sink.append_coded(aspect, node, rows, few, scratch);
+            coded.push(appended.map_err(|e| self.damaged(mark, e.0))?);
+            Ok(())
+        })?;
         let array = sink.finish(&data_type.arrow())?;
         Ok((pieces, Column { data_type, array }))
     }

@@ -40,6 +40,9 @@ pub(crate) mod section {
     /// The codec of each column as its text.
     pub(crate) const CODECS: u32 = 1;
 
+    /// The codec of columns that name none: a byte for which, and its level.
+    pub(crate) const DEFAULT_CODEC: u32 = 2;
+
     /// Skip indexes: see `skip_index`.
     pub(crate) const SKIP_INDEXES: u32 = 10;
 
@@ -47,7 +50,7 @@ pub(crate) mod section {
     pub(crate) const PROJECTIONS: u32 = 20;
 
     /// Tags that this version reads; a part with another one that is marked as required is refused.
-    pub(super) const KNOWN: &[u32] = &[CODECS, SKIP_INDEXES, PROJECTIONS];
+    pub(super) const KNOWN: &[u32] = &[CODECS, DEFAULT_CODEC, SKIP_INDEXES, PROJECTIONS];
 }
 
 /// Something in the footer that has its own format.

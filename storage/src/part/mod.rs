@@ -22,6 +22,7 @@ mod nested;
 mod path_read;
 #[cfg(test)]
 mod path_tests;
+mod plain_read;
 mod reader;
 mod skip_index;
 mod skip_index_read;

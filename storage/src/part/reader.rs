@@ -23,8 +23,9 @@ use crate::error::{Error, Result};
 use crate::log::PartId;
 use crate::types::{DataType, Value};
 
-/// Neighbouring granules are read together up to this many bytes.
-const READ_BYTES_MAX: u64 = 8 << 20;
+/// Neighbouring granules are read together up to this many bytes: then they are still in the processor's
+/// cache when they are decoded.
+const READ_BYTES_MAX: u64 = 256 << 10;
 /// A thread's read buffer is given back if it grew past this.
 const BUFFER_BYTES_KEPT: usize = 16 << 20;
 
@@ -397,6 +398,10 @@ impl PartReader {
     /// All rows of `granules` (ascending), of the column at `index`, in one column.
     pub fn read_column(&self, index: usize, granules: &[usize]) -> Result<Column> {
         let entry = &self.footer.columns[index];
+        if let Some(words) = self.plain_words(index, granules)? {
+            let array = words.finish(&entry.data_type.arrow())?;
+            return Ok(Column { data_type: entry.data_type.clone(), array });
+        }
         let rows = granules.iter().map(|g| self.granule_rows(*g)).sum();
         let bytes: u64 = granules
             .iter()
@@ -431,12 +436,14 @@ impl PartReader {
         Ok(Column { data_type: entry.data_type.clone(), array })
     }
 
-    /// Reads the nodes of `granules` (ascending) into `bytes`; where each lies.
+    /// Reads the nodes of `granules` (ascending) into `bytes`, and hands each over as soon as it is
+    /// there; where each lies.
     pub(super) fn read_nodes(
         &self,
         index: usize,
         granules: &[usize],
         bytes: &mut Vec<u8>,
+        mut visit: impl FnMut(usize, &[u8]) -> Result<()>,
     ) -> Result<Vec<std::ops::Range<usize>>> {
         let entry = &self.footer.columns[index];
         let total: usize = granules.iter().map(|g| entry.mark(*g).length as usize).sum();
@@ -445,15 +452,38 @@ impl PartReader {
         while let Some(first) = rest.first() {
             let (now, after) = rest.split_at(self.neighbours(entry, rest));
             rest = after;
-            let begin = at;
+            let (begin, known) = (at, nodes.len());
             for granule in now {
                 let length = entry.mark(*granule).length as usize;
                 nodes.push(at..at + length);
                 at += length;
             }
             self.file.read_at(entry.mark(*first).file_offset, &mut bytes[begin..at])?;
+            for (granule, node) in now.iter().zip(&nodes[known..]) {
+                visit(*granule, &bytes[node.clone()])?;
+            }
         }
         Ok(nodes)
+    }
+
+    /// Appends the verified node of a granule to `out`; its mark.
+    pub(super) fn append_node(
+        &self,
+        index: usize,
+        granule: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<Mark> {
+        let mark = self.footer.columns[index].mark(granule);
+        let at = out.len();
+        out.resize(at + mark.length as usize, 0);
+        self.file.read_at(mark.file_offset, &mut out[at..])?;
+        self.check(&out[at..], mark)?;
+        Ok(mark)
+    }
+
+    /// Bytes that the columns at `indexes` decode to, of a granule.
+    pub(crate) fn decoded_bytes(&self, indexes: &[usize], granule: usize) -> usize {
+        indexes.iter().map(|i| self.footer.columns[*i].mark(granule).decoded as usize).sum()
     }
 
     /// Checks the hash of a node.

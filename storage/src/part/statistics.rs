@@ -78,6 +78,18 @@ impl RangeWriter {
         }
     }
 
+    /// Adds the range of a granule as another part has it; false if that part has none.
+    pub(crate) fn push_copied(&mut self, ranges: &Ranges, granule: usize) -> bool {
+        let Some(raw) = ranges.raw(granule).filter(|_| ranges.kind == self.kind) else {
+            return false;
+        };
+        self.bytes.extend_from_slice(raw);
+        if self.kind == RangeKind::Prefixes {
+            self.offsets.push(self.bytes.len() as u32);
+        }
+        true
+    }
+
     pub(crate) fn finish(&self, out: &mut Vec<u8>) {
         if self.kind == RangeKind::Prefixes {
             for offset in &self.offsets {
@@ -276,6 +288,26 @@ impl Ranges {
         };
         let bytes = cursor.take(length)?.to_vec();
         Ok(Ranges { kind, layout, data_type: data_type.clone(), granules, bytes })
+    }
+
+    pub(crate) fn kind(&self) -> RangeKind {
+        self.kind
+    }
+
+    /// The bytes of a granule's range.
+    fn raw(&self, granule: usize) -> Option<&[u8]> {
+        match (self.kind, &self.layout) {
+            (RangeKind::None, _) => Some(&[]),
+            (RangeKind::Words, Layout::Number { width, .. }) => {
+                self.bytes.get(granule * 2 * width..(granule + 1) * 2 * width)
+            }
+            (RangeKind::Prefixes, _) => {
+                let body = self.bytes.get((self.granules + 1) * 4..)?;
+                let offset = |granule| u32_at(&self.bytes, granule * 4) as usize;
+                body.get(offset(granule)..offset(granule + 1))
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn known(&self) -> bool {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::PendingPart;
-use super::codec::ColumnCodec;
+use super::codec::{ColumnCodec, Generic};
 use super::content_hash::{number_hash, row_hashes, sum};
 use super::encode::{Encoder, decoded_bytes};
 use super::footer::section as section_tag;
@@ -22,6 +22,7 @@ use super::footer::{
 use super::gather::gather;
 use super::layout::Layout;
 use super::nested::{NestedBuilder, NestedHost, NestedMeta, Outlet, put_entry};
+use super::reader::PartReader;
 use super::skip_index_write::{SkipIndex, SkipIndexWriter, finish_indexes};
 use super::wire::{put_bytes, put_u32, put_u64};
 use crate::block::{Block, Column};
@@ -90,6 +91,8 @@ pub(crate) struct PartWriter {
     encoder: Encoder,
     columns: Vec<ColumnWriter>,
     codecs: Vec<ColumnCodec>,
+    /// What columns without a codec are compressed with, if the part is to say so.
+    default_codec: Option<Generic>,
     /// Encoded granules of the group being gathered, per column.
     group: Vec<Vec<u8>>,
     /// First granule of the group.
@@ -122,6 +125,7 @@ impl PartWriter {
             group: vec![vec![]; columns.len()],
             columns: columns.iter().map(|c| ColumnWriter::new(c.id, c.name, c.data_type)).collect(),
             codecs: columns.iter().map(|c| c.codec.clone()).collect(),
+            default_codec: None,
             group_first: 0,
             granule_rows: vec![],
             index_rows: vec![vec![]; keys.primary_key.len()],
@@ -222,6 +226,70 @@ impl PartWriter {
             self.add_section(section_tag::SKIP_INDEXES, false, section);
         }
         Ok(())
+    }
+
+    /// Lets the part say what columns without a codec are compressed with.
+    pub(crate) fn set_default_codec(&mut self, codec: Generic) {
+        self.default_codec = Some(codec);
+    }
+
+    /// Where the columns stand in the part of `reader`, if its granules can be copied as they are: each
+    /// column lies there as it would here, and nothing else is made of the rows.
+    pub(crate) fn copies_from(&self, reader: &PartReader) -> Option<Vec<usize>> {
+        let section = reader.section(section_tag::DEFAULT_CODEC);
+        let same_default = self.default_codec.is_some_and(|c| section == Some(&c.stored()[..]));
+        if !same_default || !self.skip_indexes.is_empty() || !self.projections.is_empty() {
+            return None;
+        }
+        let codecs = reader.codecs();
+        let place = |(column, codec): (&ColumnWriter, &ColumnCodec)| {
+            let index = reader.column_index(column.id)?;
+            let entry = reader.column(index);
+            let alike = entry.data_type == column.data_type
+                && entry.ranges.kind() == column.ranges.kind()
+                && codecs[index] == codec.text;
+            alike.then_some(index)
+        };
+        self.columns.iter().zip(&self.codecs).map(place).collect()
+    }
+
+    /// Adds a granule of another part as it lies there, its bytes verified. `columns` are from
+    /// [`PartWriter::copies_from`], `first` and `last` the primary key of its first and last row. Its
+    /// values are not looked at: [`PartWriter::add_content`] has to count them.
+    pub(crate) fn push_copied(
+        &mut self,
+        reader: &PartReader,
+        granule: usize,
+        columns: &[usize],
+        first: Vec<Column>,
+        last: Vec<Column>,
+    ) -> Result<()> {
+        for ((column, bytes), index) in self.columns.iter_mut().zip(&mut self.group).zip(columns) {
+            let entry = reader.column(*index);
+            let at = bytes.len() as u64;
+            let mark = reader.append_node(*index, granule, bytes)?;
+            column.decoded_bytes += mark.decoded as u64;
+            column.marks.push(Mark { file_offset: at, ..mark });
+            column.nulls.push(entry.nulls(granule));
+            if !column.ranges.push_copied(&entry.ranges, granule) {
+                return Err(reader.damaged(mark, "the range of a granule"));
+            }
+        }
+        self.granule_rows.push(reader.granule_rows(granule) as u32);
+        self.push_index(self.granule_rows.len() - 1, first);
+        self.push_index(self.granule_rows.len(), last);
+        self.write_full_group()
+    }
+
+    /// Counts the content hash of granules that were copied to column number `column`.
+    pub(crate) fn add_content(&mut self, column: usize, hash: u64) {
+        let counted = &mut self.columns[column].content_hash;
+        *counted = counted.wrapping_add(hash);
+    }
+
+    /// Granules so far.
+    pub(crate) fn granules(&self) -> usize {
+        self.granule_rows.len()
     }
 
     /// Content hash per column so far, in the order of the columns.
@@ -561,6 +629,9 @@ impl PartWriter {
             let mut texts = vec![];
             self.codecs.iter().for_each(|c| put_bytes(&mut texts, c.text.as_bytes()));
             self.add_section(section_tag::CODECS, false, texts);
+        }
+        if let Some(codec) = self.default_codec {
+            self.add_section(section_tag::DEFAULT_CODEC, false, codec.stored().to_vec());
         }
         self.encoder.set_codec(&ColumnCodec::default());
         let mut primary_index = vec![];

@@ -313,6 +313,7 @@ pub(crate) fn part_writer_with(
         primary_key: keys.primary().iter().map(|e| (e.text.clone(), e.data_type())).collect(),
     };
     let mut writer = PartWriter::new(disk, identity, part_keys, &columns);
+    writer.set_default_codec(by_default);
     writer.set_skip_indexes(&keys.skip_indexes);
     writer.set_projections(keys.projections.iter().map(ProjectionBuilder::boxed).collect());
     writer

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::log::snapshot::encode_state;
 use crate::log::{
     Change, Commit, Edit, Mutation, MutationAction, MutationCommand, PartMeta, Precondition, State,
-    StreamPartition, TableDefinition, mask_path,
+    StreamPartition, TableClauses, TableDefinition, mask_path,
 };
 use crate::part::{PendingPart, RowMask};
 use crate::store::Store;
@@ -130,7 +130,13 @@ impl<'a> Workload<'a> {
     fn create_tables(&mut self) -> Result<()> {
         let mut all = edits(vec![]);
         for (id, name) in [(STREAM, "stream"), (RAW, "raw"), (COPY, "copy")] {
-            let one = create_table(without_ttl(definition(id, "d", name)));
+            let mut table = without_ttl(definition(id, "d", name));
+            if id == COPY && self.parts == Parts::Real {
+                // Small granules, of which nothing else is made: merges copy some of them.
+                table.clauses = TableClauses::default();
+                table.settings.insert("index_granularity".into(), "4".into());
+            }
+            let one = create_table(table);
             all.preconditions.extend(one.preconditions);
             all.edits.extend(one.edits);
         }

@@ -139,6 +139,18 @@ pub(crate) enum Generic {
     Zstd(i8),
 }
 
+impl Generic {
+    /// As parts record it: which, and its level.
+    pub(crate) fn stored(self) -> [u8; 2] {
+        match self {
+            Generic::Nothing => [0, 0],
+            Generic::Lz4 => [1, 0],
+            Generic::Lz4Hc(level) => [2, level as u8],
+            Generic::Zstd(level) => [3, level as u8],
+        }
+    }
+}
+
 /// The codec of a column as its definition says it.
 #[derive(Clone)]
 pub(crate) struct ColumnCodec {

@@ -44,6 +44,11 @@ pub(crate) struct Coded {
 }
 
 impl Coded {
+    /// Rows that have a value each.
+    pub(crate) fn plain(rows: usize) -> Coded {
+        Coded { rows, values: rows, kind: Kind::Rows, at: 0 }
+    }
+
     /// Whether each row has a value of its own, in order.
     pub(crate) fn is_plain(&self) -> bool {
         self.kind == Kind::Rows

@@ -89,6 +89,23 @@ impl Sink {
         Sink { rows: 0, nulls: None, values }
     }
 
+    /// A sink of words of `width` bytes with room for `bytes`, for [`Sink::words_mut`].
+    pub(crate) fn of_words(width: usize, bytes: usize) -> Sink {
+        let buffer = MutableBuffer::with_capacity(bytes);
+        Sink { rows: 0, nulls: None, values: Values::Number { width, buffer } }
+    }
+
+    /// The place of `rows` more words, to be filled; None if the sink holds no words, or NULLs.
+    pub(crate) fn words_mut(&mut self, rows: usize) -> Option<&mut [u8]> {
+        let (Values::Number { width, buffer }, None) = (&mut self.values, &self.nulls) else {
+            return None;
+        };
+        let (from, to) = (self.rows * *width, (self.rows + rows) * *width);
+        grow(buffer, to);
+        self.rows += rows;
+        Some(&mut buffer.as_slice_mut()[from..to])
+    }
+
     /// Appends a node of `rows` rows.
     pub(crate) fn append(
         &mut self,
