@@ -47,6 +47,9 @@ pub enum Wanted {
     Codes,
 }
 
+/// Of so many rows no more is decoded than leads to them.
+const FEW_ROWS_MAX: usize = 8;
+
 /// The lengths of a column of strings; NULL where it is NULL.
 pub(crate) fn sizes_of(column: &Column) -> Option<Column> {
     let strings = column.array.as_any().downcast_ref::<arrow_array::BinaryArray>()?;
@@ -87,9 +90,58 @@ impl PartReader {
         if !plain || !readable(layout, aspect) {
             return self.choose_whole(index, aspect, granules, keep, test, wanted);
         }
+        if let Some(keep) = keep
+            && test.is_none()
+            && aspect == Aspect::Values
+            && wanted != Wanted::Nothing
+            && keep.true_count() <= FEW_ROWS_MAX
+        {
+            return with_buffers(|buffer, scratch| {
+                self.pick_few(index, granules, keep, buffer, scratch)
+            });
+        }
         with_buffers(|buffer, scratch| {
             self.choose_coded(index, aspect, granules, keep, test, wanted, buffer, scratch)
         })
+    }
+
+    /// The kept rows, which are few.
+    fn pick_few(
+        &self,
+        index: usize,
+        granules: &[usize],
+        keep: &BooleanArray,
+        buffer: &mut Vec<u8>,
+        scratch: &mut Scratch,
+    ) -> Result<Chosen> {
+        let entry = self.column(index);
+        let mut sink = Sink::new(&entry.layout, 0, 0);
+        let mut before = 0;
+        for granule in granules {
+            let (mark, rows) = (entry.mark(*granule), self.granule_rows(*granule));
+            let kept = keep.values().slice(before, rows);
+            before += rows;
+            let picked: Vec<u32> = kept.set_indices().map(|row| row as u32).collect();
+            if picked.is_empty() {
+                continue;
+            }
+            let length = mark.length as usize;
+            buffer.resize(buffer.len().max(length), 0);
+            let node = &mut buffer[..length];
+            self.file().read_at(mark.file_offset, node)?;
+            self.check(node, mark)?;
+            scratch.allow(mark.decoded as usize);
+            let appended = sink.append_few(node, rows, &picked, scratch);
+            if !appended.map_err(|e| self.damaged(mark, e.0))? {
+                return Err(self.damaged(mark, "numbers or strings"));
+            }
+        }
+        let column = Column {
+            data_type: entry.data_type.clone(),
+            array: sink.finish(&entry.data_type.arrow())?,
+        };
+        let mask = (keep.true_count() < before).then(|| keep.clone());
+        Ok(Chosen { rows: before, mask, column: Some(column) })
     }
 
     fn choose_whole(

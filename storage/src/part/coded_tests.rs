@@ -41,7 +41,8 @@ fn check(reader: &PartReader, column: &Column, aspect: Aspect, random: &mut Rand
     let rows: Vec<usize> = (0..column.len()).filter(|r| granules.contains(&(r / 64))).collect();
     let texts = text(column);
     // One row of so many is kept; nine of ten where that is 0.
-    let shares = [(1, 1), (2, 1), (1_000_000_007, 1), (3, 2), (1, 40), (2, 3), (1, 0), (2, 0)];
+    let shares =
+        [(1, 1), (2, 1), (1_000_000_007, 1), (3, 2), (1, 40), (1, 100), (2, 3), (1, 0), (2, 0)];
     for (of, kept_of) in shares {
         let mut kept = || match kept_of {
             0 => random.below(10) > 0,
@@ -147,6 +148,9 @@ fn arbitrary_nodes_do_not_panic_when_rows_are_chosen() {
                 }
                 look(&layout, Aspect::Values, &damaged, false);
                 look(&layout, Aspect::Values, &damaged, true);
+                let (mut sink, mut scratch) = (Sink::new(&layout, 0, 0), Scratch::default());
+                scratch.allow(1 << 20);
+                let _ = sink.append_few(&damaged, 200, &[0, 7, 150, 199], &mut scratch);
                 if readable(&layout, Aspect::Sizes) {
                     let number = Layout::Number { width: 8, order: Order::Unsigned };
                     look(&number, Aspect::Sizes, &damaged, false);

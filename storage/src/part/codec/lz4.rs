@@ -39,6 +39,15 @@ pub(crate) fn decode(stored: &[u8], out: &mut [u8]) -> Decoded<()> {
     if lz4_block::decode(stored, out) { Ok(()) } else { Err(Malformed("an LZ4 block")) }
 }
 
+/// Fills the first `length` bytes of `out` from one LZ4 block that may have more; what is behind them may
+/// be overwritten.
+pub(crate) fn decode_head(stored: &[u8], out: &mut [u8], length: usize) -> Decoded<()> {
+    match lz4_block::decode_head(stored, out, length) {
+        true => Ok(()),
+        false => Err(Malformed("an LZ4 block")),
+    }
+}
+
 /// Appends the `length` bytes of one LZ4 block to `out`.
 pub(crate) fn append(stored: &[u8], out: &mut Vec<u8>, length: usize) -> Decoded<()> {
     if lz4_block::append(stored, out, length) { Ok(()) } else { Err(Malformed("an LZ4 block")) }

@@ -15,7 +15,14 @@ const FAR: usize = 64;
 /// Fills `out` from one block; false if it is not one of this length.
 pub(super) fn decode(stored: &[u8], out: &mut [u8]) -> bool {
     // SAFETY: `out` has as much room as its length.
-    unsafe { run(stored, out.as_mut_ptr(), out.len(), out.len()) }
+    unsafe { run::<false>(stored, out.as_mut_ptr(), out.len(), out.len()) }
+}
+
+/// Fills the first `length` bytes of `out` from one block that has at least as many; false if it has not,
+/// or `out` is shorter. Bytes behind them may be overwritten.
+pub(super) fn decode_head(stored: &[u8], out: &mut [u8], length: usize) -> bool {
+    // SAFETY: `out` has as much room as its length, and `length` is not more.
+    length <= out.len() && unsafe { run::<true>(stored, out.as_mut_ptr(), length, out.len()) }
 }
 
 /// Appends the `length` bytes of one block to `out`; false if it is not one of this length.
@@ -24,7 +31,7 @@ pub(super) fn append(stored: &[u8], out: &mut Vec<u8>, length: usize) -> bool {
     let room = out.spare_capacity_mut();
     let (start, room) = (room.as_mut_ptr().cast::<u8>(), room.len());
     // SAFETY: there is this room behind the bytes of `out`, and `length` is not more.
-    if !unsafe { run(stored, start, length, room) } {
+    if !unsafe { run::<false>(stored, start, length, room) } {
         return false;
     }
     // SAFETY: `run` has written all `length` bytes.
@@ -32,11 +39,12 @@ pub(super) fn append(stored: &[u8], out: &mut Vec<u8>, length: usize) -> bool {
     true
 }
 
-/// Decodes `input` into `length` bytes at `out`. Bytes up to `room` may be overwritten.
+/// Decodes `input` into `length` bytes at `out`; with `HEAD` there may be more, which are left. Bytes up
+/// to `room` may be overwritten.
 ///
 /// # Safety
 /// `out` must have room for `room` bytes, and `length` must not be more.
-unsafe fn run(input: &[u8], out: *mut u8, length: usize, room: usize) -> bool {
+unsafe fn run<const HEAD: bool>(input: &[u8], out: *mut u8, length: usize, room: usize) -> bool {
     let start = input.as_ptr();
     let far_in = input.len().saturating_sub(FAR);
     let far_out = room.saturating_sub(FAR);
@@ -53,6 +61,15 @@ unsafe fn run(input: &[u8], out: *mut u8, length: usize, room: usize) -> bool {
         } else {
             if literals == 15 && !extend(&mut literals, input, &mut at) {
                 return false;
+            }
+            if HEAD && literals <= input.len() - at && literals >= length - done.min(length) {
+                // SAFETY: fewer than the literals are left to be written, and so many are there; none if
+                // `done` is past `length`.
+                unsafe {
+                    let rest = length - done.min(length);
+                    copy_nonoverlapping(start.add(at), out.add(done), rest);
+                }
+                return true;
             }
             if literals > input.len() - at || done > length || literals > length - done {
                 return false;
@@ -84,7 +101,19 @@ unsafe fn run(input: &[u8], out: *mut u8, length: usize, room: usize) -> bool {
             return false;
         }
         // An offset of 0 is no offset.
-        if offset.wrapping_sub(1) >= done || done > length || matched > length - done {
+        if offset.wrapping_sub(1) >= done {
+            return false;
+        }
+        if HEAD && matched >= length - done.min(length) {
+            matched = length - done.min(length);
+            if matched == 0 {
+                return true;
+            }
+            // SAFETY: the match begins at or behind the first byte and ends at `length`.
+            unsafe { repeat_to_end(out, done, offset, matched, room) };
+            return true;
+        }
+        if done > length || matched > length - done {
             return false;
         }
         // SAFETY: the match begins at or behind the first byte; it ends before `length`, and in the
@@ -245,6 +274,23 @@ mod tests {
         let zeros = vec![0; 100_000];
         let stored = lz4_flex::block::compress(&zeros);
         assert!(both(&stored, zeros.len()).is_some_and(|b| b == zeros));
+    }
+
+    #[test]
+    fn heads_are_the_beginning() {
+        let mut random = Random(5);
+        for _ in 0..3000 {
+            let bytes = random.bytes();
+            let stored = lz4_flex::block::compress(&bytes);
+            let (until, room) = (random.below(bytes.len() + 1), random.below(100));
+            let mut guarded = vec![0xA5; 200 + until + room];
+            assert!(decode_head(&stored, &mut guarded[100..100 + until + room], until));
+            assert!(guarded[100..100 + until] == bytes[..until]);
+            assert!(
+                guarded[..100].iter().chain(&guarded[100 + until + room..]).all(|b| *b == 0xA5)
+            );
+            assert!(!decode_head(&stored, &mut vec![0; bytes.len() + 50], bytes.len() + 1));
+        }
     }
 
     #[test]

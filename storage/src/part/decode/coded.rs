@@ -337,13 +337,13 @@ fn string_sizes(
     Ok(lens)
 }
 
-fn skip_payload(cursor: &mut Cursor<'_>) -> Decoded<()> {
+pub(super) fn skip_payload(cursor: &mut Cursor<'_>) -> Decoded<()> {
     cursor.u8()?;
     cursor.bytes().map(|_| ())
 }
 
 /// Passes over a number node, whose bytes were checked as a whole.
-fn skip_words<T: Word>(cursor: &mut Cursor<'_>, depth: u8) -> Decoded<()> {
+pub(super) fn skip_words<T: Word>(cursor: &mut Cursor<'_>, depth: u8) -> Decoded<()> {
     match cursor.u8()? {
         tag::CONSTANT => cursor.take(T::WIDTH).map(|_| ()),
         tag::PLAIN => skip_payload(cursor),

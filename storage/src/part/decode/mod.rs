@@ -4,6 +4,7 @@
 //! make it panic; what the writer would not write is [`Malformed`].
 
 mod coded;
+mod few;
 mod number;
 pub(super) mod objects;
 mod payload;

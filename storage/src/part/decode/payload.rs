@@ -28,6 +28,30 @@ pub(super) fn payload<'s, 'a: 's>(
     }
 }
 
+/// The first `until` bytes of a payload of `length`, decompressed into `scratch` if they must be.
+pub(super) fn payload_head<'s, 'a: 's>(
+    cursor: &mut Cursor<'a>,
+    length: usize,
+    until: usize,
+    scratch: &'s mut Vec<u8>,
+) -> Decoded<&'s [u8]> {
+    let mut ahead = *cursor;
+    if ahead.u8()? != LZ4 || until >= length {
+        let whole = payload(cursor, length, scratch)?;
+        return whole.get(..until).ok_or(Malformed("a payload"));
+    }
+    let stored = ahead.bytes()?;
+    if !plausible(stored, length) {
+        return Err(Malformed("a payload"));
+    }
+    *cursor = ahead;
+    if scratch.len() < until {
+        scratch.resize(until, 0);
+    }
+    lz4::decode_head(stored, scratch, until)?;
+    Ok(&scratch[..until])
+}
+
 /// Fills `out` from a payload.
 pub(super) fn payload_into(cursor: &mut Cursor<'_>, out: &mut [u8]) -> Decoded<()> {
     let method = cursor.u8()?;

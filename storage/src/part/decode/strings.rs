@@ -184,6 +184,12 @@ fn dictionary_strings(
     Ok(sink)
 }
 
+/// Passes over a plain node of strings whose tag was read.
+pub(super) fn skip_plain(cursor: &mut Cursor<'_>) -> Decoded<()> {
+    super::coded::skip_words::<u32>(cursor, 0)?;
+    super::coded::skip_payload(cursor)
+}
+
 /// Fixed bytes of `width`, `rows` times.
 pub(super) fn fixed(
     tag: u8,
