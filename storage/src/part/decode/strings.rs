@@ -6,8 +6,11 @@ use super::super::word::Word;
 use super::payload::{payload_append, payload_into};
 use super::{Scratch, number};
 
-/// Bytes that are copied at a stride; both ends of a copy have this much room behind.
-const STRIDE: usize = 16;
+/// Bytes that a string of a dictionary is copied with, if it is no longer; both ends of a copy have this
+/// much room behind.
+const STRIDE: usize = 64;
+/// The same for short ones.
+const SHORT_STRIDE: usize = 16;
 
 /// Strings being decoded.
 pub(super) struct StringSink {
@@ -132,22 +135,21 @@ impl StringSink {
         if first + total > i32::MAX as usize {
             return Err(Malformed("less than 2 GiB of strings"));
         }
-        self.bytes.resize(first + total + STRIDE, 0);
-        let mut at = first;
+        self.bytes.reserve(total + STRIDE);
         for code in codes {
             let (from, length) = (spans[code].0 as usize, spans[code].1 as usize);
+            let end = self.bytes.len() + length;
             // A copy of fixed size needs no call; what it writes too much is overwritten next.
-            if length <= STRIDE {
-                let source: &[u8; STRIDE] =
-                    dictionary.bytes[from..from + STRIDE].try_into().expect("a stride");
-                self.bytes[at..at + STRIDE].copy_from_slice(source);
+            if length <= SHORT_STRIDE {
+                self.bytes.extend_from_slice(&dictionary.bytes[from..from + SHORT_STRIDE]);
+            } else if length <= STRIDE {
+                self.bytes.extend_from_slice(&dictionary.bytes[from..from + STRIDE]);
             } else {
-                self.bytes[at..at + length].copy_from_slice(&dictionary.bytes[from..from + length]);
+                self.bytes.extend_from_slice(&dictionary.bytes[from..from + length]);
             }
-            at += length;
-            self.offsets.push(at as i32);
+            self.bytes.truncate(end);
+            self.offsets.push(end as i32);
         }
-        self.bytes.truncate(first + total);
         Ok(())
     }
 }
