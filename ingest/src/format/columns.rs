@@ -201,6 +201,32 @@ impl ColumnBuilder {
         self.len() == 0
     }
 
+    /// Makes room for `times` what is there, if it is a plain number or a string.
+    fn reserve_times(&mut self, times: usize) {
+        fn more<T>(values: &mut Vec<T>, times: usize) {
+            values.reserve_exact(values.len().saturating_mul(times - 1));
+        }
+        use Values::*;
+        match &mut self.values {
+            UInt8(v) | Bool(v) => more(v, times),
+            UInt16(v) | Date(v) => more(v, times),
+            UInt32(v) | DateTime(v, _) | Ipv4(v) => more(v, times),
+            UInt64(v) => more(v, times),
+            Int8(v) | Enum8(v, _) => more(v, times),
+            Int16(v) | Enum16(v, _) => more(v, times),
+            Int32(v) | Date32(v) => more(v, times),
+            Int64(v) | DateTime64(v, ..) => more(v, times),
+            Float32(v) => more(v, times),
+            Float64(v) => more(v, times),
+            FixedString(v, _) => more(v, times),
+            String(bytes) => {
+                more(&mut bytes.data, times);
+                more(&mut bytes.offsets, times);
+            }
+            _ => {}
+        }
+    }
+
     /// Forgets the values from `rows` on.
     pub fn truncate(&mut self, rows: usize) {
         use Values::*;
@@ -558,6 +584,8 @@ pub struct RowBuilder {
     bytes: usize,
     /// Bytes of fixed strings in each row.
     fixed_width: usize,
+    /// Bytes that will come, if that was said and no room was made for them yet.
+    expected: usize,
 }
 
 impl RowBuilder {
@@ -572,7 +600,7 @@ impl RowBuilder {
             })
             .collect::<Vec<Slot>>();
         let fixed_width = slots.iter().map(|s| s.builder.fixed_width()).sum();
-        RowBuilder { slots, rows: 0, bytes: 0, fixed_width }
+        RowBuilder { slots, rows: 0, bytes: 0, fixed_width, expected: 0 }
     }
 
     #[inline]
@@ -588,6 +616,25 @@ impl RowBuilder {
     #[inline]
     pub fn is_full(&self) -> bool {
         self.bytes() > BUFFERED_BYTES_MAX
+    }
+
+    /// About so many bytes will come.
+    pub fn announce(&mut self, bytes: usize) {
+        self.expected = bytes;
+    }
+
+    /// Makes room for what was expected, if the rows that are there are enough to guess from: once, and for at
+    /// most `rows_max` rows. `used` are bytes of rows that were not counted yet.
+    pub fn make_room(&mut self, used: usize, rows_max: usize) {
+        const ROWS_MIN: usize = 4000;
+        let (rows, used) = (self.rows, (self.bytes + used).max(1));
+        if rows < ROWS_MIN || self.expected == 0 {
+            return;
+        }
+        // A little more, as rows differ; but neither memory nor rows have room for more than the limits.
+        let expected = std::mem::take(&mut self.expected).min(BUFFERED_BYTES_MAX) / 16 * 17;
+        let times = (expected / used).min(rows_max / rows) + 1;
+        self.slots.iter_mut().for_each(|slot| slot.builder.reserve_times(times));
     }
 
     /// Counts input bytes that became rows.

@@ -492,6 +492,7 @@ impl CsvReader {
             }
         }
         self.fields = Some(fields);
+        self.rows.make_room(at, rows_max);
         result.map(|()| at)
     }
 }
@@ -604,6 +605,10 @@ impl FormatReader for CsvReader {
                 Err(e)
             }
         }
+    }
+
+    fn announce(&mut self, bytes: usize) {
+        self.rows.announce(bytes);
     }
 
     fn rows(&self) -> usize {

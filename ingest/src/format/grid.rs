@@ -3,7 +3,8 @@
 //!
 //! Rules: only for lines that are as they mostly are, with as many fields as there are columns, no escapes,
 //! and quotes around whole fields only; whatever else stands there, or does not parse, is left to the reader of
-//! single rows, which knows all cases and all errors. Nothing is appended then.
+//! single rows, which knows all cases and all errors. Nothing is appended then. The one `unsafe` block calls the
+//! form compiled for newer processors, behind the check that this is one.
 
 use pumphouse_query::text::calendar::local_to_utc;
 use pumphouse_query::text::time::{read_date, read_plain};
@@ -54,12 +55,7 @@ impl Grid {
         zone: TimeZone,
     ) -> Option<usize> {
         let before = rows.rows();
-        // Quotes are counted over all rows that were marked, so those must be read.
-        let found = self.mark(bytes, fields.len(), shape).filter(|count| *count <= rows_max);
-        let read = found.filter(|count| {
-            *count > 0 && self.columns(rows, bytes, *count, fields, shape, zone).is_some()
-        });
-        match read {
+        match self.read_any(rows, bytes, rows_max, fields, shape, zone) {
             Some(count) => {
                 self.misses = 0;
                 rows.end_rows(count);
@@ -73,12 +69,63 @@ impl Grid {
         }
     }
 
+    /// Marks and reads with the instructions that the processor has: the same code compiled twice.
+    fn read_any(
+        &mut self,
+        rows: &mut RowBuilder,
+        bytes: &[u8],
+        rows_max: usize,
+        fields: &FieldColumns,
+        shape: Shape,
+        zone: TimeZone,
+    ) -> Option<usize> {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("bmi1")
+            && std::arch::is_x86_feature_detected!("bmi2")
+            && std::arch::is_x86_feature_detected!("popcnt")
+        {
+            #[target_feature(enable = "bmi1,bmi2,popcnt")]
+            fn with_bits(
+                grid: &mut Grid,
+                rows: &mut RowBuilder,
+                bytes: &[u8],
+                rows_max: usize,
+                fields: &FieldColumns,
+                shape: Shape,
+                zone: TimeZone,
+            ) -> Option<usize> {
+                grid.read_marked(rows, bytes, rows_max, fields, shape, zone)
+            }
+            // SAFETY: the processor has what the function was compiled for.
+            return unsafe { with_bits(self, rows, bytes, rows_max, fields, shape, zone) };
+        }
+        self.read_marked(rows, bytes, rows_max, fields, shape, zone)
+    }
+
+    /// How many rows were appended; if None, parts of some may have been.
+    #[inline(always)]
+    fn read_marked(
+        &mut self,
+        rows: &mut RowBuilder,
+        bytes: &[u8],
+        rows_max: usize,
+        fields: &FieldColumns,
+        shape: Shape,
+        zone: TimeZone,
+    ) -> Option<usize> {
+        // Quotes are counted over all rows that were marked, so those must be read.
+        let count = self.mark(bytes, fields.len(), shape).filter(|count| *count <= rows_max)?;
+        (count > 0 && self.columns(rows, bytes, count, fields, shape, zone).is_some())
+            .then_some(count)
+    }
+
     /// Bytes that are not tried again after a miss; the more, the more misses there were.
     pub fn pause_bytes(&self) -> usize {
         PIECE_BYTES << self.misses
     }
 
     /// Marks the fields; how many whole rows there are, or None if they are not as they mostly are.
+    #[inline(always)]
     fn mark(&mut self, bytes: &[u8], width: usize, shape: Shape) -> Option<usize> {
         // One for every byte, and a step more.
         self.starts.resize(PIECE_BYTES + STEP + 1, 0);
@@ -118,6 +165,7 @@ impl Grid {
         Some(row_end / width - 1)
     }
 
+    #[inline(always)]
     fn columns(
         &self,
         rows: &mut RowBuilder,
@@ -200,11 +248,13 @@ impl Places<'_> {
         })
     }
 
+    #[inline(always)]
     fn count(&self) -> usize {
         (self.starts.len() - 1).div_ceil(self.width)
     }
 
     /// Whether each field is one byte.
+    #[inline(always)]
     fn is_single(&self) -> bool {
         self.extents().fold(true, |all, (from, to)| all & (to == from + 1))
     }
@@ -228,6 +278,7 @@ impl Places<'_> {
 }
 
 /// Appends a column's fields; how many stood in quotes, or None if one is not plain.
+#[inline(always)]
 fn read_column(builder: &mut ColumnBuilder, places: &Places<'_>, zone: TimeZone) -> Option<u32> {
     let bytes = places.bytes;
     macro_rules! slots {
@@ -320,6 +371,7 @@ fn single_digits(places: &Places<'_>, slots: impl Iterator<Item = impl FnOnce(u8
 /// Bytes that a short string is copied with, whatever its length.
 const SHORT: usize = 32;
 
+#[inline(always)]
 fn strings(to: &mut Bytes, places: &Places<'_>) -> Option<u32> {
     let bytes = places.bytes;
     let mut quoted = 0;
@@ -349,6 +401,7 @@ fn strings(to: &mut Bytes, places: &Places<'_>) -> Option<u32> {
 /// What no field is.
 const NO_DATE: &[u8; 10] = b"\n\n\n\n\n\n\n\n\n\n";
 
+#[inline(always)]
 fn dates(to: &mut Vec<u16>, places: &Places<'_>) -> Option<u32> {
     let (mut known, mut days, mut quoted) = (*NO_DATE, 0, 0);
     for (from, end) in places.iter() {
@@ -367,6 +420,7 @@ fn dates(to: &mut Vec<u16>, places: &Places<'_>) -> Option<u32> {
     Some(quoted)
 }
 
+#[inline(always)]
 fn times(to: &mut Vec<u32>, zone: TimeZone, places: &Places<'_>) -> Option<u32> {
     // Local seconds at the beginning of the day that was read last.
     let (mut known, mut midnight, mut quoted) = (*NO_DATE, 0, 0);

@@ -127,6 +127,9 @@ pub trait FormatReader: Send {
         rows_max: usize,
     ) -> std::result::Result<usize, ParseError>;
 
+    /// About so many bytes will come: a reader may make room for what it has not read yet, but believes nothing.
+    fn announce(&mut self, _bytes: usize) {}
+
     /// Sets what evaluates expressions, for the formats that have them.
     fn set_evaluator(&mut self, _evaluator: Evaluator) {}
 

@@ -409,6 +409,7 @@ impl TabSeparatedReader {
             }
         }
         self.fields = Some(fields);
+        self.rows.make_room(at, rows_max);
         result.map(|()| at)
     }
 }
@@ -490,6 +491,10 @@ impl FormatReader for TabSeparatedReader {
                 Err(e)
             }
         }
+    }
+
+    fn announce(&mut self, bytes: usize) {
+        self.rows.announce(bytes);
     }
 
     fn rows(&self) -> usize {

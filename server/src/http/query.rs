@@ -91,6 +91,9 @@ async fn run(
     let body = Box::new(BodyReader::start(body, patience));
     let encoding = header_text(headers, "content-encoding").map(str::to_string);
     let frames = parameters.flag("decompress");
+    let is_plain = encoding.is_none() && !frames && form.is_none();
+    let announced = header_text(headers, "content-length").filter(|_| is_plain);
+    let announced = announced.and_then(|length| length.parse().ok());
     let check =
         !request.settings.bool("http_native_compression_disable_checksumming_on_decompress", false);
     let packer = packer(headers, parameters, &request.settings)?;
@@ -107,6 +110,7 @@ async fn run(
         let outcome =
             compression::unpacked(body, encoding.as_deref(), frames, check).and_then(|reader| {
                 let (request, query, reader) = with_form(form, request, query, reader)?;
+                let reader = (reader, announced);
                 run_statement(&server, request, session, query, reader, &mut output, &context)
             });
         output.finish(outcome);
@@ -137,7 +141,7 @@ fn run_statement(
     request: Request,
     session: Option<SessionWish>,
     query: Option<String>,
-    mut reader: Box<dyn Read + Send>,
+    (mut reader, announced): (Box<dyn Read + Send>, Option<u64>),
     output: &mut HttpOutput,
     context: &Arc<OnceLock<Arc<pumphouse_query::context::QueryContext>>>,
 ) -> Result<()> {
@@ -155,7 +159,7 @@ fn run_statement(
     let own = request.settings.get("max_query_size").is_some();
     let bytes_max = query_bytes_max(if own { &request.settings } else { &state.settings });
     let text = statement_text(query, &mut reader, bytes_max)?;
-    let input = Input { text, rest: reader };
+    let input = Input { text, rest: reader, announced };
     statement::execute(server, request, state, input, output, |started| {
         let _ = context.set(started.clone());
     })

@@ -203,7 +203,11 @@ impl Connection {
                 ..Request::default()
             },
             session: std::mem::take(&mut self.session),
-            input: Input { text: query.text.into_bytes(), rest: Box::new(FeedReader::new(fed)) },
+            input: Input {
+                text: query.text.into_bytes(),
+                rest: Box::new(FeedReader::new(fed)),
+                announced: None,
+            },
             output,
             context: context.clone(),
         };

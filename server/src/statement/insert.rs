@@ -211,15 +211,21 @@ impl Run<'_> {
         }
         let mut reader = format::reader(format_name, columns, &self.format_options())?;
         reader.set_evaluator(evaluator(self.context.clone()));
+        if let Some(bytes) = input.announced {
+            reader.announce(bytes.min(BLOCK_BYTES_MAX as u64) as usize);
+        }
         let rows_max = self.context.settings.u64("max_insert_block_size", BLOCK_ROWS_MAX) as usize;
         let mut buffer = input.text.split_off(data_offset.min(input.text.len()));
         let mut blocks = Blocks::of_data(self, definition, format_name);
+        // What of the buffer was read; it is let go when little has to be moved then.
+        let mut at = 0;
         loop {
             self.context.check()?;
             let used = reader
-                .read_stream(&buffer, ended, rows_max.max(1))
+                .read_stream(&buffer[at..], ended, rows_max.max(1))
                 .map_err(|e| parse_error(e, format_name))?;
-            let unread = buffer.len() - used;
+            at += used;
+            let unread = buffer.len() - at;
             let last = ended && (unread == 0 || used == 0);
             if reader.rows() >= rows_max || reader.bytes() >= BLOCK_BYTES_MAX || last {
                 blocks.push(columns, reader.take()?)?;
@@ -227,7 +233,10 @@ impl Run<'_> {
             if last {
                 return blocks.finish();
             }
-            buffer.drain(..used);
+            if at >= unread {
+                buffer.drain(..at);
+                at = 0;
+            }
             if !ended && used < CHUNK_BYTES {
                 ended = !read_chunk(&mut input.rest, &mut buffer)?;
             }

@@ -117,6 +117,8 @@ pub struct Input {
     pub text: Vec<u8>,
     /// The rest of the request, read when an INSERT wants it.
     pub rest: Box<dyn Read + Send>,
+    /// How many bytes that is, if somebody said so.
+    pub announced: Option<u64>,
 }
 
 /// Takes a result. `begin` comes once before the first `write`, and only if there is a result.
@@ -226,7 +228,7 @@ pub(crate) fn internal(server: &Arc<Server>, text: &str) -> Result<()> {
         Request { query_id: format!("internal-{}", Uuid::new_v4()), ..Request::default() };
     let mut session = SessionState::default();
     let (parsed, context) = begin(server, &request, &mut session, text, text.len())?;
-    let input = Input { text: vec![], rest: Box::new(std::io::empty()) };
+    let input = Input { text: vec![], rest: Box::new(std::io::empty()), announced: None };
     let (session, output) = (&mut session, &mut NoOutput);
     let mut run = Run { server, request: &request, session, context: &context, output };
     run.statement(parsed, input)

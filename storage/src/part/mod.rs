@@ -31,6 +31,7 @@ pub(crate) mod splice;
 mod statistics;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wide;
 mod wire;
 mod word;
 mod writer;

@@ -8,6 +8,7 @@ use arrow_array::cast::AsArray;
 
 use super::encode::{fill_nulls, number_buffer};
 use super::layout::{Layout, Order};
+use super::wide::extent;
 use super::wire::{Cursor, Decoded, Malformed, put_u32, u32_at};
 use super::word::{Word, with_word};
 use crate::types::{DataType, Value};
@@ -135,12 +136,7 @@ fn push_number_range(width: usize, order: Order, array: &dyn Array, out: &mut Ve
             }
             None => words,
         };
-        let (mut low, mut high) = (words[0].rank(order), words[0].rank(order));
-        for word in words {
-            let rank = word.rank(order);
-            low = low.min(rank);
-            high = high.max(rank);
-        }
+        let (low, high) = extent(words, order);
         low.rank(order).put(out);
         high.rank(order).put(out);
     });

@@ -55,7 +55,7 @@ impl Lz4Compressor {
         }
         out.reserve(worst(bytes.len()));
         // SAFETY: as many bytes as `worst` says were reserved.
-        let written = unsafe { self.run(bytes, most, out.as_mut_ptr()) };
+        let written = unsafe { self.run_any(bytes, most, out.as_mut_ptr()) };
         self.base += bytes.len() as u32;
         let Some(length) = written.filter(|length| *length <= most) else { return false };
         // SAFETY: `run` has written that many bytes of what was reserved.
@@ -75,10 +75,37 @@ impl Lz4Compressor {
         near.then(|| (before - self.base) as usize)
     }
 
+    /// [`Self::run`] with the instructions that the processor has.
+    ///
+    /// # Safety
+    /// As of `run`.
+    unsafe fn run_any(&mut self, bytes: &[u8], most: usize, to: *mut u8) -> Option<usize> {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("bmi1")
+            && std::arch::is_x86_feature_detected!("bmi2")
+        {
+            #[target_feature(enable = "bmi1,bmi2")]
+            unsafe fn with_bits(
+                compressor: &mut Lz4Compressor,
+                bytes: &[u8],
+                most: usize,
+                to: *mut u8,
+            ) -> Option<usize> {
+                // SAFETY: as the caller promises.
+                unsafe { compressor.run(bytes, most, to) }
+            }
+            // SAFETY: the processor has what the function was compiled for; the rest as the caller promises.
+            return unsafe { with_bits(self, bytes, most, to) };
+        }
+        // SAFETY: as the caller promises.
+        unsafe { self.run(bytes, most, to) }
+    }
+
     /// Writes a block to `to` and gives its length; None if it became more than `most` on the way.
     ///
     /// # Safety
     /// There is room for `worst(bytes.len())` bytes at `to`.
+    #[inline(always)]
     unsafe fn run(&mut self, bytes: &[u8], most: usize, to: *mut u8) -> Option<usize> {
         let (mut at, mut anchor, mut done) = (0, 0, 0);
         // Where a match may begin and eight bytes are left; `checked_sub` as shorter blocks have none.
@@ -267,6 +294,12 @@ mod tests {
 
     fn round_trip(compressor: &mut Lz4Compressor, bytes: &[u8], out: &mut Vec<u8>) {
         assert!(compressor.compress(bytes, usize::MAX, out));
+        let (mut plain, mut room) = (Lz4Compressor::default(), vec![0; worst(bytes.len())]);
+        // SAFETY: there is as much room as `worst` says.
+        let written = unsafe { plain.run(bytes, usize::MAX, room.as_mut_ptr()) };
+        assert!(
+            lz4_flex::block::decompress(&room[..written.unwrap()], bytes.len()).unwrap() == bytes
+        );
         assert!(out.len() + 2 * STEP <= worst(bytes.len()));
         let back = lz4_flex::block::decompress(out, bytes.len()).unwrap();
         assert!(back == bytes, "{} bytes", bytes.len());

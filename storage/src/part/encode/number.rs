@@ -4,6 +4,7 @@ use arrow_buffer::ToByteSlice;
 
 use super::super::layout::Order;
 use super::super::wire::put_u32;
+use super::super::wide::{count_runs, extent};
 use super::super::word::Word;
 use super::{Encoder, tag};
 
@@ -22,7 +23,7 @@ impl Encoder {
             out.push(tag::EMPTY);
             return;
         }
-        let runs = 1 + values.iter().zip(&values[1..]).filter(|(a, b)| a != b).count();
+        let runs = count_runs(values);
         if runs > 1 && runs * ROWS_PER_RUN_MIN < values.len() {
             self.runs(values, order, runs, out);
             return;
@@ -164,12 +165,7 @@ fn narrow_width<T: Word>(values: &[T], order: Order) -> (T, usize) {
     if order == Order::Float || !T::NARROWS {
         return (values[0], T::WIDTH);
     }
-    let (mut low, mut high) = (values[0].rank(order), values[0].rank(order));
-    for value in values {
-        let rank = value.rank(order);
-        low = low.min(rank);
-        high = high.max(rank);
-    }
+    let (low, high) = extent(values, order);
     (low.rank(order), bytes_for(high.span(low)))
 }
 
