@@ -16,6 +16,7 @@ use crate::error::{Error, Result, codes};
 use crate::functions::{self, ScalarFunction};
 use crate::sql;
 use crate::sql::ast::{Call, Expr, ExprKind, NullsAction};
+use crate::sql::dialect::DIVISION;
 
 /// Window functions that are no aggregate functions.
 pub const RANKING: &[&str] = &[
@@ -76,6 +77,11 @@ impl Binder<'_> {
             }
             "formatrow" | "formatrownonewline" if call.name.starts_with("formatRow") => {
                 return self.format_row(call, scope).map_err(|e| with_scope(e, scope));
+            }
+            "__integerorrealdivision" if call.name == DIVISION => {
+                let arguments = self.arguments(&call.arguments, scope)?;
+                let integers = arguments.iter().all(|a| a.data_type.inner().is_integer());
+                return self.make_call(if integers { "intDiv" } else { "divide" }, arguments);
             }
             "casewithexpression" => return self.case_with_expression(call, scope),
             "grouping" => {
