@@ -12,7 +12,7 @@ use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 
 use crate::counters::Counters;
-use crate::logs::{Log, Origin, QueryEnd, SystemLogs, is_logged, query_row};
+use crate::logs::{Log, Origin, QueryEnd, SystemLogs, is_logged, query_row, query_spans};
 
 /// Longer query texts are cut in lists and logs.
 const QUERY_TEXT_BYTES_MAX: usize = 16 << 10;
@@ -179,6 +179,15 @@ impl Processes {
         };
         self.counters.count(&entry);
         self.log(QueryEnd::FailedBeforeStart, &entry, origin, context);
+        self.trace(&entry, origin, context);
+    }
+
+    /// Leaves the query's spans, if it is in a trace.
+    fn trace(&self, entry: &QueryLogEntry, origin: &Origin, context: &QueryContext) {
+        if self.logs.keeps(Log::OpenTelemetrySpan) {
+            let spans = query_spans(entry, origin, &context.settings);
+            spans.into_iter().for_each(|row| self.logs.push(Log::OpenTelemetrySpan, row));
+        }
     }
 
     fn log(&self, end: QueryEnd, entry: &QueryLogEntry, origin: &Origin, context: &QueryContext) {
@@ -228,6 +237,7 @@ impl ProcessGuard {
         }
         self.processes.counters.count(&entry);
         self.processes.log(end, &entry, &process.origin, context);
+        self.processes.trace(&entry, &process.origin, context);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::harness::http::request;
 use crate::harness::server::Server;
 use crate::harness::{TestFolder, free_port};
 
@@ -57,4 +58,32 @@ fn an_idle_server_rests() {
     };
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(commits(), 0);
+}
+
+#[test]
+fn a_query_is_a_span_of_its_clients_trace() {
+    let server = Server::start("spans");
+    let sent = |parent: &str, sql: &str| {
+        let headers = [("traceparent", parent), ("tracestate", "v=1")];
+        request(server.port, "POST", "/", &headers, sql.as_bytes()).unwrap().status
+    };
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    assert_eq!(sent(&format!("00-{trace}-b7ad6b7169203331-01"), "SELECT 1"), 200);
+    assert_eq!(sent(&format!("00-{trace}-b7ad6b7169203331-00"), "SELECT 2"), 200);
+    assert_eq!(sent("nonsense", "SELECT 3"), 200);
+    assert_eq!(sent(&format!("00-{trace}-b7ad6b7169203331-01"), "SELECT nothing"), 404);
+    server.sql("SELECT 4 SETTINGS opentelemetry_start_trace_probability = 1");
+    server.sql("SYSTEM FLUSH LOGS");
+    let statements = "SELECT groupArray((attribute['db.statement'], attribute['clickhouse.query_status'])) FROM \
+                      (SELECT * FROM system.opentelemetry_span_log WHERE operation_name = 'query' \
+                      AND trace_id = '0af76519-16cd-43dd-8448-eb211c80319c' ORDER BY start_time_us)";
+    assert_eq!(
+        server.sql(statements),
+        "[('SELECT 1','QueryFinish'),('SELECT nothing','ExceptionWhileProcessing')]"
+    );
+    let joined = "SELECT count(), uniqExact(h.trace_id), countIf(h.parent_span_id = 13235353014750950193) \
+                  FROM system.opentelemetry_span_log AS q JOIN system.opentelemetry_span_log AS h \
+                  ON q.parent_span_id = h.span_id AND q.trace_id = h.trace_id \
+                  WHERE q.operation_name = 'query' AND h.operation_name = 'HTTPHandler'";
+    assert_eq!(server.sql(joined), "3\t2\t2");
 }

@@ -25,7 +25,7 @@ use super::compression::{self, Packer};
 use super::error_text::{error_line, status_of};
 use super::output::{Begin, HttpOutput, ResultHead};
 use super::parameters::Parameters;
-use crate::logs::Origin;
+use crate::logs::{Origin, TraceContext};
 use crate::server::Server;
 use crate::session::{SESSION_TIMEOUT_SECONDS_DEFAULT, SESSION_TIMEOUT_SECONDS_MAX, SessionState};
 use crate::statement::{self, FollowWish, Input, Request, query_bytes_max};
@@ -244,6 +244,9 @@ fn request(
             http_method: if parts.method == Method::POST { 2 } else { 1 },
             http_user_agent: header("user-agent").unwrap_or_default(),
             client_name: String::new(),
+            trace: header("traceparent").and_then(|parent| {
+                TraceContext::parse(&parent, &header("tracestate").unwrap_or_default())
+            }),
         },
     })
 }

@@ -11,6 +11,7 @@ mod flush;
 mod gather;
 mod query_rows;
 mod schema;
+mod spans;
 pub mod text;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use self::gather::Seen;
 pub use self::flush::{logs_named, start};
 pub use self::query_rows::{Origin, QueryEnd, is_logged, query_row};
 pub use self::schema::{columns_of, parse_list};
+pub use self::spans::{TraceContext, query_spans};
 
 /// Rows that wait in one queue.
 const ROWS_MAX: usize = 20_000;
@@ -46,10 +48,11 @@ pub enum Log {
     Error,
     AsynchronousInsert,
     Backup,
+    OpenTelemetrySpan,
 }
 
 /// All of them; a log's place here is its queue's.
-pub const LOGS: [Log; 10] = [
+pub const LOGS: [Log; 11] = [
     Log::Query,
     Log::QueryThread,
     Log::QueryViews,
@@ -60,6 +63,7 @@ pub const LOGS: [Log; 10] = [
     Log::Error,
     Log::AsynchronousInsert,
     Log::Backup,
+    Log::OpenTelemetrySpan,
 ];
 
 impl Log {
@@ -76,6 +80,7 @@ impl Log {
             Log::Error => "error_log",
             Log::AsynchronousInsert => "asynchronous_insert_log",
             Log::Backup => "backup_log",
+            Log::OpenTelemetrySpan => "opentelemetry_span_log",
         }
     }
 

@@ -13,7 +13,7 @@ use pumphouse_storage::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::gather::time_columns;
-use super::{Log, LogRow, SystemLogs};
+use super::{Log, LogRow, SystemLogs, TraceContext};
 use crate::process::QueryLogEntry;
 use crate::server::Server;
 use crate::system_tables::rows::{flag, micros, number, seconds, text, texts};
@@ -27,6 +27,8 @@ pub struct Origin {
     pub http_method: i64,
     pub http_user_agent: String,
     pub client_name: String,
+    /// The trace that the query is part of.
+    pub trace: Option<TraceContext>,
 }
 
 /// What a row tells of; the numbers are those of the column `type`.

@@ -55,18 +55,19 @@ pub(super) fn create_text(server: &Server, log: Log) -> String {
         lines.push(format!("    `{map}.Names` Array(String) ALIAS mapKeys({map})"));
         lines.push(format!("    `{map}.Values` Array({values}) ALIAS mapValues({map})"));
     }
+    let (date, time) = match log {
+        Log::Backup => ("event_date", "event_time_microseconds"),
+        Log::OpenTelemetrySpan => ("finish_date", "finish_time_us"),
+        _ => ("event_date", "event_time"),
+    };
     let days = server.config.system_logs_keep_days;
     let ttl = match days {
         0 => String::new(),
-        days => format!("\nTTL event_date + INTERVAL {days} DAY DELETE"),
-    };
-    let time = match log {
-        Log::Backup => "event_time_microseconds",
-        _ => "event_time",
+        days => format!("\nTTL {date} + INTERVAL {days} DAY DELETE"),
     };
     format!(
         "CREATE TABLE IF NOT EXISTS system.{} (\n{}\n)\nENGINE = MergeTree\nPARTITION BY \
-         toYYYYMM(event_date)\nORDER BY (event_date, {time}){ttl}",
+         toYYYYMM({date})\nORDER BY ({date}, {time}){ttl}",
         log.name(),
         lines.join(",\n")
     )

@@ -199,7 +199,7 @@ impl Connection {
                 settings: query.settings,
                 parameters: query.parameters,
                 external_tables: external.blocks()?,
-                origin: Origin { interface: 1, ..Origin::default() },
+                origin: Origin { interface: 1, trace: query.trace, ..Origin::default() },
                 ..Request::default()
             },
             session: std::mem::take(&mut self.session),

@@ -11,6 +11,7 @@ use super::REVISION;
 use super::wire::{Reader, nonsense, put_block, put_text, put_varint};
 use crate::CLICKHOUSE_VERSION;
 use crate::http::compression::frames::Method;
+use crate::logs::TraceContext;
 use crate::system_tables::setting_type;
 
 /// What a client's packet begins with.
@@ -107,6 +108,8 @@ pub struct Query {
     /// Whether blocks go in frames, both ways.
     pub compressed: bool,
     pub text: String,
+    /// The trace that the query is part of.
+    pub trace: Option<TraceContext>,
 }
 
 impl Query {
@@ -122,7 +125,7 @@ impl Query {
 
 pub fn read_query(reader: &mut Reader, revision: u64) -> Result<Query> {
     let mut query = Query { id: reader.text()?, ..Query::default() };
-    skip_client_info(reader, revision)?;
+    query.trace = client_info(reader, revision)?;
     read_settings(reader, revision, &mut query.settings)?;
     if revision >= SECRET {
         reader.text()?;
@@ -147,10 +150,11 @@ pub fn read_query(reader: &mut Reader, revision: u64) -> Result<Query> {
     Ok(query)
 }
 
-/// Who the client says it is: read, not believed.
-fn skip_client_info(reader: &mut Reader, revision: u64) -> Result<()> {
+/// Who the client says it is: read, not believed. The trace that it is in, if any.
+fn client_info(reader: &mut Reader, revision: u64) -> Result<Option<TraceContext>> {
+    let mut trace = None;
     if reader.u8()? == 0 {
-        return Ok(());
+        return Ok(trace);
     }
     let (_user, _query_id, _address) = (reader.text()?, reader.text()?, reader.text()?);
     if revision >= START_TIME {
@@ -172,16 +176,23 @@ fn skip_client_info(reader: &mut Reader, revision: u64) -> Result<()> {
         reader.varint()?;
     }
     if revision >= TRACE && reader.u8()? == 1 {
-        reader.bytes(24)?;
-        reader.text()?;
-        reader.u8()?;
+        // Three words; the trace's id is its upper and its lower one.
+        let mut word = || -> Result<u64> {
+            let bytes = reader.bytes(8)?;
+            Ok(bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+        };
+        let (upper, lower, parent) = (word()?, word()?, word()?);
+        let trace_id = u128::from(upper) << 64 | u128::from(lower);
+        let (state, flags) = (reader.text()?, reader.u8()?);
+        let context = TraceContext { trace_id, parent, sampled: flags & 1 == 1, state };
+        trace = Some(context).filter(|t| t.trace_id != 0);
     }
     if revision >= PARALLEL_REPLICAS {
         for _ in 0..3 {
             reader.varint()?;
         }
     }
-    Ok(())
+    Ok(trace)
 }
 
 fn read_settings(reader: &mut Reader, revision: u64, settings: &mut Settings) -> Result<()> {
