@@ -27,9 +27,28 @@ use super::{
 
 pub struct CsvWriter {
     header: Header,
-    delimiter: u8,
+    fields: CsvFields,
     crlf: bool,
-    zone: TimeZone,
+}
+
+/// How values become fields.
+#[derive(Debug, Clone, Copy)]
+pub struct CsvFields {
+    pub delimiter: u8,
+    /// A tuple is several fields, not the text of one.
+    pub spread_tuples: bool,
+    pub zone: TimeZone,
+}
+
+impl CsvFields {
+    pub fn of(options: &FormatOptions) -> CsvFields {
+        let spread = "output_format_csv_serialize_tuple_into_separate_columns";
+        CsvFields {
+            delimiter: delimiter(options),
+            spread_tuples: options.settings.bool(spread, true),
+            zone: options.time_zone,
+        }
+    }
 }
 
 fn delimiter(options: &FormatOptions) -> u8 {
@@ -43,9 +62,8 @@ impl CsvWriter {
     pub fn boxed(options: &FormatOptions, header: Header) -> Result<Box<dyn FormatWriter>> {
         Ok(Box::new(CsvWriter {
             header,
-            delimiter: delimiter(options),
+            fields: CsvFields::of(options),
             crlf: options.settings.bool("output_format_csv_crlf_end_of_line", false),
-            zone: options.time_zone,
         }))
     }
 
@@ -54,18 +72,18 @@ impl CsvWriter {
     }
 
     fn rows(&self, block: &Block, out: &mut Vec<u8>) {
-        let mut columns = cells::of_block(block, self.zone);
+        let mut columns = cells::of_block(block, self.fields.zone);
         for row in 0..block.rows() {
             for (i, cells) in columns.iter_mut().enumerate() {
                 if i > 0 {
-                    out.push(self.delimiter);
+                    out.push(self.fields.delimiter);
                 }
                 if cells.is_null(row) {
                     out.extend_from_slice(b"\\N");
                 } else if !cells.plain(row, Some(b'"'), out) {
                     let Column { data_type, array } = cells.column;
                     let array = array.as_ref();
-                    write_csv_value(data_type, array, row, self.delimiter, self.zone, out);
+                    write_csv_value(data_type, array, row, &self.fields, out);
                 }
             }
             self.end_line(out);
@@ -75,7 +93,7 @@ impl CsvWriter {
     fn line(&self, texts: &[String], out: &mut Vec<u8>) {
         for (i, text) in texts.iter().enumerate() {
             if i > 0 {
-                out.push(self.delimiter);
+                out.push(self.fields.delimiter);
             }
             write_double_quoted(text.as_bytes(), out);
         }
@@ -88,8 +106,7 @@ pub fn write_csv_value(
     dt: &DataType,
     array: &dyn Array,
     row: usize,
-    delimiter: u8,
-    zone: TimeZone,
+    how: &CsvFields,
     out: &mut Vec<u8>,
 ) {
     if array.is_null(row) {
@@ -100,7 +117,7 @@ pub fn write_csv_value(
             match pumphouse_query::run_time::own_value(dt, array, row) {
                 Some(own) => {
                     let array = own.array.as_ref();
-                    write_csv_value(&own.data_type, array, 0, delimiter, zone, out)
+                    write_csv_value(&own.data_type, array, 0, how, out)
                 }
                 None => out.extend_from_slice(b"\\N"),
             }
@@ -108,31 +125,32 @@ pub fn write_csv_value(
         dt @ (DataType::String | DataType::FixedString(_)) => {
             write_double_quoted(bytes_at(dt, array, row), out)
         }
-        DataType::Tuple(elements) => {
+        DataType::Tuple(elements) if how.spread_tuples => {
             let fields = array.as_struct();
             for (i, e) in elements.iter().enumerate() {
                 if i > 0 {
-                    out.push(delimiter);
+                    out.push(how.delimiter);
                 }
-                write_csv_value(&e.data_type, fields.column(i).as_ref(), row, delimiter, zone, out);
+                write_csv_value(&e.data_type, fields.column(i).as_ref(), row, how, out);
             }
         }
         dt @ (DataType::Array(_)
+        | DataType::Tuple(_)
         | DataType::Map(..)
         | DataType::Enum8(_)
         | DataType::Enum16(_)
         | DataType::Json(_)
         | DataType::AggregateFunction { .. }) => {
             let mut text = vec![];
-            write_text(dt, array, row, zone, &mut text);
+            write_text(dt, array, row, how.zone, &mut text);
             write_double_quoted(&text, out);
         }
         dt if is_quoted(dt) => {
             out.push(b'"');
-            write_plain(dt, array, row, zone, out);
+            write_plain(dt, array, row, how.zone, out);
             out.push(b'"');
         }
-        dt => write_plain(dt, array, row, zone, out),
+        dt => write_plain(dt, array, row, how.zone, out),
     }
 }
 
@@ -164,7 +182,12 @@ fn spread(name: &str, dt: &DataType, into: &mut Vec<(String, String)>) {
 impl FormatWriter for CsvWriter {
     fn prefix(&mut self, schema: &[(String, DataType)], out: &mut Vec<u8>) -> Result<()> {
         let mut fields = vec![];
-        schema.iter().for_each(|(name, dt)| spread(name, dt, &mut fields));
+        for (name, dt) in schema {
+            match self.fields.spread_tuples {
+                true => spread(name, dt, &mut fields),
+                false => fields.push((name.clone(), dt.to_string())),
+            }
+        }
         let (names, types): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
         if self.header >= Header::Names {
             self.line(&names, out);
@@ -206,6 +229,8 @@ pub struct CsvReader {
     rows: RowBuilder,
     header: Header,
     delimiter: u8,
+    /// A tuple is several fields, not the text of one.
+    spread_tuples: bool,
     options: FormatOptions,
     fields: Option<FieldColumns>,
     scratch: Vec<u8>,
@@ -233,6 +258,9 @@ impl CsvReader {
             rows: RowBuilder::new(columns, options.time_zone),
             header,
             delimiter: delimiter(options),
+            spread_tuples: options
+                .settings
+                .bool("input_format_csv_deserialize_separate_columns_into_tuple", true),
             options: options.clone(),
             fields: None,
             scratch: vec![],
@@ -387,6 +415,7 @@ impl CsvReader {
             let mut reading = FieldReading {
                 bytes,
                 delimiter: self.delimiter,
+                spread_tuples: self.spread_tuples,
                 scratch: &mut self.scratch,
                 zone: self.options.time_zone,
                 absent: false,
@@ -512,6 +541,7 @@ fn line_end(bytes: &[u8], at: usize) -> Option<usize> {
 struct FieldReading<'a, 'b> {
     bytes: &'a [u8],
     delimiter: u8,
+    spread_tuples: bool,
     scratch: &'b mut Vec<u8>,
     zone: TimeZone,
     /// The field was empty, or NULL for a type that has none.
@@ -535,7 +565,9 @@ impl FieldReading<'_, '_> {
         builder: &mut ColumnBuilder,
         at: usize,
     ) -> std::result::Result<Option<usize>, (pumphouse_query::text::TextError, usize)> {
-        if let Values::Tuple(children, rows) = &mut builder.values {
+        if self.spread_tuples
+            && let Values::Tuple(children, rows) = &mut builder.values
+        {
             let mut at = at;
             for (i, child) in children.iter_mut().enumerate() {
                 if i > 0 {

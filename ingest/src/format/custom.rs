@@ -55,7 +55,7 @@ pub struct CustomWriter {
 impl CustomWriter {
     pub fn boxed(options: &FormatOptions, header: Header) -> Result<Box<dyn FormatWriter>> {
         let (delimiters, mut rules) = (Delimiters::new(options)?, Rules::new(options));
-        rules.csv_delimiter = b',';
+        rules.csv.delimiter = b',';
         Ok(Box::new(CustomWriter { header, delimiters, rules, rows: 0 }))
     }
 

@@ -83,40 +83,67 @@ struct Expected {
     /// The key as it stood, from its quote to its colon.
     pattern: Pattern,
     /// None: the key is of no column.
-    column: Option<usize>,
+    target: Option<Target>,
+}
+
+/// Where the value of a key goes.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Column(usize),
+    /// An object whose members are columns `key.member` (`input_format_import_nested_json`), by its place in
+    /// the reader's list.
+    Members(usize),
 }
 
 /// The columns by name, and the order that keys came in.
 struct Keys {
     order: Vec<Expected>,
-    exact: HashMap<Box<[u8]>, usize>,
-    any_case: HashMap<Box<[u8]>, Option<usize>>,
+    exact: HashMap<Box<[u8]>, Target>,
+    any_case: HashMap<Box<[u8]>, Option<Target>>,
     order_max: usize,
 }
 
 impl Keys {
-    fn new(columns: &[InputColumn]) -> Keys {
+    fn new<'n>(names: impl Iterator<Item = (&'n str, Target)>) -> Keys {
         let mut exact = HashMap::new();
         let mut any_case = HashMap::new();
-        for (i, c) in columns.iter().enumerate() {
-            exact.entry(c.name.as_bytes().into()).or_insert(i);
+        let mut count = 0;
+        for (name, target) in names {
+            exact.entry(name.as_bytes().into()).or_insert(target);
             // Two names that differ in case only are told apart by it.
             any_case
-                .entry(c.name.to_ascii_lowercase().into_bytes().into_boxed_slice())
+                .entry(name.to_ascii_lowercase().into_bytes().into_boxed_slice())
                 .and_modify(|found| *found = None)
-                .or_insert(Some(i));
+                .or_insert(Some(target));
+            count += 1;
         }
-        Keys { order: vec![], exact, any_case, order_max: columns.len() * 2 + EXTRA_KEYS_MAX }
+        Keys { order: vec![], exact, any_case, order_max: count * 2 + EXTRA_KEYS_MAX }
     }
 
-    fn lookup(&self, name: &[u8]) -> Option<usize> {
+    /// The keys of rows, and with `nested` those of the objects in them, a list per object.
+    fn of_columns(columns: &[InputColumn], nested: bool) -> (Keys, Vec<Keys>) {
+        let names = columns.iter().enumerate().map(|(i, c)| (c.name.as_str(), Target::Column(i)));
+        let mut objects: Vec<(&str, Vec<(&str, Target)>)> = vec![];
+        for (name, target) in names.clone().filter(|_| nested) {
+            let Some((object, member)) = name.split_once('.') else { continue };
+            match objects.iter_mut().find(|(found, _)| *found == object) {
+                Some((_, members)) => members.push((member, target)),
+                None => objects.push((object, vec![(member, target)])),
+            }
+        }
+        let of_rows = objects.iter().enumerate().map(|(i, (name, _))| (*name, Target::Members(i)));
+        let keys = Keys::new(names.chain(of_rows));
+        (keys, objects.into_iter().map(|(_, members)| Keys::new(members.into_iter())).collect())
+    }
+
+    fn lookup(&self, name: &[u8]) -> Option<Target> {
         match self.exact.get(name) {
-            Some(i) => Some(*i),
+            Some(target) => Some(*target),
             None => self.any_case.get(&*name.to_ascii_lowercase()).copied().flatten(),
         }
     }
 
-    /// The key that stands at `at` although another was expected at `place`: its column, the position
+    /// The key that stands at `at` although another was expected at `place`: its target, the position
     /// behind its colon, and the place expected next.
     #[cold]
     fn surprise(
@@ -124,7 +151,7 @@ impl Keys {
         bytes: &[u8],
         at: usize,
         place: usize,
-    ) -> Result<(Option<usize>, usize, usize), Box<Failure>> {
+    ) -> Result<(Option<Target>, usize, usize), Box<Failure>> {
         if bytes.get(at) != Some(&b'"') {
             return Err(fail(
                 codes::CANNOT_PARSE_QUOTED_STRING,
@@ -137,18 +164,18 @@ impl Keys {
         let end = expect(bytes, end, b':')?;
         let raw = &bytes[at..end];
         if let Some(i) = self.order.iter().skip(place).position(|e| e.pattern.bytes() == raw) {
-            return Ok((self.order[place + i].column, end, place + i + 1));
+            return Ok((self.order[place + i].target, end, place + i + 1));
         }
-        let column = self.lookup(&name);
+        let target = self.lookup(&name);
         if self.order.len() >= self.order_max {
             self.order.clear();
         }
         let place = place.min(self.order.len());
         let long = raw.len() > 1024;
         if !long {
-            self.order.insert(place, Expected { pattern: Pattern::new(raw.to_vec()), column });
+            self.order.insert(place, Expected { pattern: Pattern::new(raw.to_vec()), target });
         }
-        Ok((column, end, place + usize::from(!long)))
+        Ok((target, end, place + usize::from(!long)))
     }
 }
 
@@ -156,6 +183,8 @@ impl Keys {
 pub struct JsonEachRowReader {
     rows: RowBuilder,
     keys: Keys,
+    /// The keys of objects whose members are columns.
+    members: Vec<Keys>,
     skip_unknown: bool,
     /// Every value is a string that holds its text; times in that zone.
     texts: Option<TimeZone>,
@@ -171,9 +200,12 @@ impl JsonEachRowReader {
         options: &FormatOptions,
         texts: bool,
     ) -> error::Result<Box<dyn FormatReader>> {
+        let nested = options.settings.bool("input_format_import_nested_json", false);
+        let (keys, members) = Keys::of_columns(columns, nested);
         Ok(Box::new(JsonEachRowReader {
             rows: RowBuilder::new(columns, options.time_zone),
-            keys: Keys::new(columns),
+            keys,
+            members,
             skip_unknown: options.settings.bool("input_format_skip_unknown_fields", true),
             texts: texts.then_some(options.time_zone),
             framing: Framing::default(),
@@ -183,20 +215,47 @@ impl JsonEachRowReader {
 
     /// One object; `at` is its brace.
     fn read_row(&mut self, bytes: &[u8], at: usize) -> Step {
-        let row = self.rows.rows();
+        let (row, mut seen) = (self.rows.rows(), 0);
+        let end = self.read_fields(bytes, at, row, &mut seen)?;
+        self.rows.end_row(seen);
+        Ok(end)
+    }
+
+    /// An object whose members are columns; `at` is where its value begins.
+    #[cold]
+    fn read_members(
+        &mut self,
+        of: usize,
+        bytes: &[u8],
+        at: usize,
+        row: usize,
+        seen: &mut usize,
+    ) -> Step {
+        if bytes[at..].starts_with(b"null") {
+            return skip_value(bytes, at);
+        }
+        expect(bytes, at, b'{')?;
+        std::mem::swap(&mut self.keys, &mut self.members[of]);
+        let end = self.read_fields(bytes, at, row, seen);
+        std::mem::swap(&mut self.keys, &mut self.members[of]);
+        end
+    }
+
+    /// The fields of an object, into `row`; `at` is its brace. Counts the columns that were `seen`.
+    #[inline(always)]
+    fn read_fields(&mut self, bytes: &[u8], at: usize, row: usize, seen: &mut usize) -> Step {
         let columns = self.rows.slots.len();
-        let (mut seen, mut place) = (0, 0);
+        let mut place = 0;
         let mut at = skip_spaces(bytes, at + 1);
         if bytes.get(at) == Some(&b'}') {
-            self.rows.end_row(0);
             return Ok(at + 1);
         }
         loop {
             let hit =
                 self.keys.order.get(place).and_then(|e| {
-                    e.pattern.matches(bytes, at).map(|end| (e.column, end, place + 1))
+                    e.pattern.matches(bytes, at).map(|end| (e.target, end, place + 1))
                 });
-            let (column, end, next) = match hit {
+            let (target, end, next) = match hit {
                 Some(hit) => hit,
                 None => {
                     let found = self.keys.surprise(bytes, at, place);
@@ -205,12 +264,12 @@ impl JsonEachRowReader {
             };
             place = next;
             at = skip_spaces(bytes, end);
-            at = match column {
-                Some(c) => {
+            at = match target {
+                Some(Target::Column(c)) => {
                     let slot = &mut self.rows.slots[c];
                     if slot.filled != row {
                         // Once all columns are there, the rest of the object is of no interest.
-                        if seen != columns {
+                        if *seen != columns {
                             return Err(duplicate(&slot.name, at));
                         }
                         skip_value(bytes, at)?
@@ -222,13 +281,14 @@ impl JsonEachRowReader {
                         }
                         .map_err(|e| in_column(e, &slot.name))?;
                         slot.filled = row + 1;
-                        seen += 1;
+                        *seen += 1;
                         if null && !slot.builder.nullable {
                             self.rows.mark_absent(c);
                         }
                         end
                     }
                 }
+                Some(Target::Members(of)) => self.read_members(of, bytes, at, row, seen)?,
                 None => {
                     if !self.skip_unknown {
                         return Err(self.unknown(bytes, end));
@@ -239,10 +299,7 @@ impl JsonEachRowReader {
             at = skip_spaces(bytes, at);
             match bytes.get(at) {
                 Some(b',') => at = skip_spaces(bytes, at + 1),
-                Some(b'}') => {
-                    self.rows.end_row(seen);
-                    return Ok(at + 1);
-                }
+                Some(b'}') => return Ok(at + 1),
                 Some(_) => return Err(expected(bytes, at, ",")),
                 None => return Err(unexpected_end(bytes, expected(bytes, at, ","))),
             }

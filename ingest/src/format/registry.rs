@@ -142,6 +142,7 @@ static FORMATS: &[Format] = formats! {
     "TabSeparatedWithNames": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::Names, false)), Some(|o| TabSeparatedWriter::boxed(o, Header::Names, false));
     "TabSeparatedWithNamesAndTypes": Some(|c, o| TabSeparatedReader::boxed(c, o, Header::NamesAndTypes, false)), Some(|o| TabSeparatedWriter::boxed(o, Header::NamesAndTypes, false));
     "Template": Some(TemplateLayout::boxed), Some(TemplateWriter::boxed);
+    "TemplateIgnoreSpaces": Some(TemplateLayout::without_spaces), None;
     "Values": Some(ValuesReader::boxed), Some(ValuesWriter::boxed);
     "Vertical": None, Some(VerticalWriter::boxed);
     "XML": None, Some(XmlWriter::boxed);

@@ -14,7 +14,7 @@ use pumphouse_storage::types::TimeZone;
 
 use super::FormatOptions;
 use super::columns::{ColumnBuilder, Values};
-use super::csv::{write_csv_value, write_double_quoted};
+use super::csv::{CsvFields, write_csv_value, write_double_quoted};
 use super::fields::push_text;
 use super::json_rows::json_options;
 use super::json_value::read_value;
@@ -63,7 +63,7 @@ impl Rule {
 pub struct Rules {
     pub json: JsonOptions,
     pub zone: TimeZone,
-    pub csv_delimiter: u8,
+    pub csv: CsvFields,
 }
 
 /// Where a read value ended, and whether it was a real one (not an empty or NULL for a type without).
@@ -74,18 +74,15 @@ pub struct Read {
 
 impl Rules {
     pub fn new(options: &FormatOptions) -> Rules {
-        let csv_delimiter = match options.settings.get("format_csv_delimiter").map(str::as_bytes) {
-            Some([b]) => *b,
-            _ => b',',
-        };
-        Rules { json: json_options(options), zone: options.time_zone, csv_delimiter }
+        let csv = CsvFields::of(options);
+        Rules { json: json_options(options), zone: options.time_zone, csv }
     }
 
     pub fn write(&self, rule: Rule, column: &Column, row: usize, out: &mut Vec<u8>) {
         let (dt, array) = (&column.data_type, column.array.as_ref());
         match rule {
             Rule::None => {}
-            Rule::Csv => write_csv_value(dt, array, row, self.csv_delimiter, self.zone, out),
+            Rule::Csv => write_csv_value(dt, array, row, &self.csv, out),
             Rule::Escaped => write_tab_value(column, row, false, self.zone, out),
             Rule::Raw => write_tab_value(column, row, true, self.zone, out),
             Rule::Quoted if column.is_null(row) => out.extend_from_slice(b"NULL"),

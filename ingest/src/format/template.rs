@@ -1,8 +1,8 @@
 //! Template: rows and the result around them in texts with places, `${column:Rule}`.
 //!
-//! The texts stand in `format_template_row_format` and `format_template_resultset_format`. Reading takes
-//! the row's text and `${data}` in the result's. Left out: texts in files (`format_template_row`,
-//! `format_template_resultset`; refused), and `TemplateIgnoreSpaces`.
+//! The texts stand in `format_template_row_format` and `format_template_resultset_format`, or in files below the
+//! folder of schemas that `format_template_row` and `format_template_resultset` name. Reading takes the row's text
+//! and `${data}` in the result's; TemplateIgnoreSpaces passes over space before each text and each value.
 
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::{Block, DataType};
@@ -12,6 +12,7 @@ use super::fields::{field_error, row_error};
 use super::header::find_column;
 use super::row_layout::{LayoutReader, Parsed, RowLayout};
 use super::rules::{Rule, Rules, write_number};
+use super::schema_files;
 use super::{FormatOptions, FormatReader, FormatWriter, InputColumn, WriterStatistics};
 
 const INVALID_TEMPLATE_FORMAT: u32 = 474;
@@ -62,9 +63,7 @@ impl Template {
     }
 
     fn of_row(options: &FormatOptions) -> Result<Template> {
-        refuse_files(options)?;
-        let text = options.settings.get("format_template_row_format").unwrap_or("");
-        let template = Template::parse(text)?;
+        let template = Template::parse(&text_of(options, "format_template_row")?)?;
         if template.places.is_empty() {
             return Err(invalid("No columns specified"));
         }
@@ -75,8 +74,8 @@ impl Template {
     }
 
     fn of_result(options: &FormatOptions) -> Result<Template> {
-        let text = options.settings.get("format_template_resultset_format").unwrap_or("");
-        let template = Template::parse(if text.is_empty() { "${data}" } else { text })?;
+        let text = text_of(options, "format_template_resultset")?;
+        let template = Template::parse(if text.is_empty() { "${data}" } else { &text })?;
         if !matches!(template.places.first(), Some((name, Rule::None)) if name == "data") {
             return Err(invalid("${data} must be the first output part"));
         }
@@ -98,16 +97,14 @@ impl Template {
     }
 }
 
-fn refuse_files(options: &FormatOptions) -> Result<()> {
-    for name in ["format_template_row", "format_template_resultset"] {
-        if options.settings.get(name).is_some_and(|f| !f.is_empty()) {
-            return Err(Error::new(
-                codes::NOT_IMPLEMENTED,
-                format!("Templates in files are not supported, give the text in {name}_format"),
-            ));
-        }
+/// The text of the file that the setting `name` names, else what `<name>_format` says.
+fn text_of(options: &FormatOptions, name: &str) -> Result<String> {
+    match options.settings.get(name).filter(|file| !file.is_empty()) {
+        Some(file) => schema_files::read(file, "").map_err(|why| {
+            Error::new(codes::BAD_ARGUMENTS, format!("Cannot read the template '{file}': {why}"))
+        }),
+        None => Ok(options.settings.get(&format!("{name}_format")).unwrap_or("").to_string()),
     }
-    Ok(())
 }
 
 fn between(options: &FormatOptions) -> Vec<u8> {
@@ -230,12 +227,30 @@ pub struct TemplateLayout {
     columns: Vec<Option<usize>>,
     rows_seen: u64,
     nobody: ColumnBuilder,
+    /// Space before texts and values does not count.
+    spaces: bool,
 }
 
 impl TemplateLayout {
     pub fn boxed(
         columns: &[InputColumn],
         options: &FormatOptions,
+    ) -> Result<Box<dyn FormatReader>> {
+        TemplateLayout::reader(columns, options, false)
+    }
+
+    /// TemplateIgnoreSpaces.
+    pub fn without_spaces(
+        columns: &[InputColumn],
+        options: &FormatOptions,
+    ) -> Result<Box<dyn FormatReader>> {
+        TemplateLayout::reader(columns, options, true)
+    }
+
+    fn reader(
+        columns: &[InputColumn],
+        options: &FormatOptions,
+        spaces: bool,
     ) -> Result<Box<dyn FormatReader>> {
         let rows = RowBuilder::new(columns, options.time_zone);
         let (row, result) = (Template::of_row(options)?, Template::of_result(options)?);
@@ -258,8 +273,22 @@ impl TemplateLayout {
             rules: Rules::new(options),
             rows_seen: 0,
             nobody: ColumnBuilder::new(&DataType::String, options.time_zone),
+            spaces,
         };
         Ok(Box::new(LayoutReader::new(rows, layout)))
+    }
+
+    /// Where what counts begins, from `at` on.
+    fn start(&self, bytes: &[u8], at: usize) -> usize {
+        let rest = bytes.get(at..).unwrap_or(&[]);
+        match self.spaces {
+            true => at + (rest.len() - rest.trim_ascii_start().len()),
+            false => at,
+        }
+    }
+
+    fn pass(&self, text: &[u8], bytes: &[u8], at: usize, row: usize) -> Parsed<Option<usize>> {
+        pass(text, bytes, self.start(bytes, at), row)
     }
 }
 
@@ -280,7 +309,7 @@ fn pass(text: &[u8], bytes: &[u8], at: usize, row: usize) -> Parsed<Option<usize
 impl RowLayout for TemplateLayout {
     fn begin(&mut self, _rows: &RowBuilder, bytes: &[u8], _last: bool) -> Parsed<Option<usize>> {
         self.rows_seen = 0;
-        pass(&self.before, bytes, 0, 0)
+        self.pass(&self.before, bytes, 0, 0)
     }
 
     fn row(
@@ -293,22 +322,22 @@ impl RowLayout for TemplateLayout {
     ) -> Parsed<Option<usize>> {
         // The end: the result's last text, and nothing but space behind it.
         if last
-            && let Some(rest) = bytes[at..].strip_prefix(&self.after[..])
+            && let Some(rest) = bytes[self.start(bytes, at)..].strip_prefix(&self.after[..])
             && rest.trim_ascii().is_empty()
         {
             return Ok(Some(bytes.len()));
         }
         let mut at = at;
         if self.rows_seen > 0 {
-            match pass(&self.between, bytes, at, row)? {
+            match self.pass(&self.between, bytes, at, row)? {
                 Some(end) => at = end,
                 None => return Ok(None),
             }
         }
         let mut seen = 0;
         for (i, c) in self.columns.iter().enumerate() {
-            match pass(&self.row.texts[i], bytes, at, row)? {
-                Some(end) => at = end,
+            match self.pass(&self.row.texts[i], bytes, at, row)? {
+                Some(end) => at = self.start(bytes, end),
                 None => return Ok(None),
             }
             let behind = &self.row.texts[i + 1];
@@ -345,7 +374,7 @@ impl RowLayout for TemplateLayout {
                 None => self.nobody.truncate(0),
             }
         }
-        match pass(&self.row.texts[self.columns.len()], bytes, at, row)? {
+        match self.pass(&self.row.texts[self.columns.len()], bytes, at, row)? {
             Some(end) => at = end,
             None => return Ok(None),
         }
