@@ -200,6 +200,26 @@ def serve(page):
     page.append("")
 
 
+def events(page):
+    record = last("events", lambda r: "10_clients" in r)
+    if record is None:
+        return
+    page += ["## events: dashboards over HTTP", "",
+             f"{record['rows']:,} events, {record['queries']} queries with services and times drawn anew, {record['threads']} threads a query; ClickHouse (chdb) behind a threaded HTTP "
+             f"server. Commit `{record.get('commit', '')}`; the clients run on the same two cores.", "",
+             "| clients | queries/s | ClickHouse | ratio | p50 ms | ClickHouse | p99 ms | ClickHouse |", "|---|---|---|---|---|---|---|---|"]
+    runs = {key.split("_")[0]: value for key, value in record.items() if key.endswith("_clients")}
+    for clients, run in runs.items():
+        ours, peer = run["pumphouse"], run["chdb"]
+        page.append(f"| {clients} | {ours['queries_per_second']} | {peer['queries_per_second']} | {run['queries_per_second_vs_chdb']} | {ours['p50_ms']} | {peer['p50_ms']} "
+                    f"| {ours['p99_ms']} | {peer['p99_ms']} |")
+    if "1" in runs:
+        page += ["", "| query, one client | p50 ms | ClickHouse |", "|---|---|---|"]
+        peer = runs["1"]["chdb"]["by_query_p50_ms"]
+        page += [f"| {name} | {ms} | {peer.get(name, '')} |" for name, ms in runs["1"]["pumphouse"]["by_query_p50_ms"].items()]
+    page.append("")
+
+
 def course(page):
     steps = history("hits", "geomean_vs_best", lambda r: r["queries"] == 43 and not r.get("other_shape"))
     if len(steps) > 1:
@@ -211,7 +231,7 @@ def main():
     os.makedirs(PICTURES, exist_ok=True)
     page = ["# Benchmarks", "", "Written by `benches/report.py` from `benches/results/*.jsonl`; what each bench does stands in `benches/README.md`.",
             "All on one machine of two shared, noisy cores: look at ratios, not at milliseconds.", ""]
-    for section in (hits, joins, kafka, load, steady, serve, course):
+    for section in (hits, joins, kafka, load, events, steady, serve, course):
         section(page)
     open(os.path.join(ROOT, "docs", "benchmarks.md"), "w").write("\n".join(page).rstrip() + "\n")
 

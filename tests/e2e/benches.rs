@@ -1,5 +1,5 @@
-//! The joins bench at a tiny scale: every query of TPC-H and of the Star Schema Benchmark runs and answers
-//! as ClickHouse and DuckDB do. Times say nothing here.
+//! Benches at a tiny scale: every query of TPC-H, of the Star Schema Benchmark and of the dashboards over events
+//! runs and answers as ClickHouse (and DuckDB) do. Times say nothing here.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,25 +39,45 @@ fn environment() -> Result<PathBuf, String> {
     Ok(home)
 }
 
+/// Runs a bench at a tiny size; what it printed.
+fn bench(environment: &Path, script: &str, arguments: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let output = Command::new("python3")
+        .env("PATH", path_of(environment))
+        .arg(root.join("benches").join(script))
+        .args(arguments)
+        .arg("--no-record")
+        .env("PUMPHOUSE_BINARY", crate::harness::server::binary())
+        .output()
+        .expect("python3");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    text
+}
+
 #[test]
 fn joins_bench_answers_as_its_peers() {
     let environment = match environment() {
         Ok(environment) => environment,
         Err(why) => return skipped("joins_bench_answers_as_its_peers", &why),
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folder = std::env::temp_dir().join(format!("pumphouse-joins-{}", std::process::id()));
-    let output = Command::new("python3")
-        .env("PATH", path_of(&environment))
-        .arg(root.join("benches/joins/run.py"))
-        .args(["--scale", "0.01", "--tries", "1", "--no-record", "--data"])
-        .arg(&folder)
-        .env("PUMPHOUSE_BINARY", crate::harness::server::binary())
-        .output()
-        .expect("python3");
+    let data = folder.display().to_string();
+    let arguments = ["--scale", "0.01", "--tries", "1", "--data", data.as_str()];
+    let text = bench(&environment, "joins/run.py", &arguments);
     let _ = std::fs::remove_dir_all(&folder);
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}\n{errors}");
     assert_eq!(text.matches("\"answer\": \"equal\"").count(), 35, "{text}");
+}
+
+#[test]
+fn events_bench_answers_as_its_peer() {
+    let environment = match environment() {
+        Ok(environment) => environment,
+        Err(why) => return skipped("events_bench_answers_as_its_peer", &why),
+    };
+    // It fails where answers differ.
+    let arguments = ["--rows", "50000", "--seconds", "2", "--clients", "1", "4"];
+    let text = bench(&environment, "events/run.py", &arguments);
+    assert_eq!(text.matches("queries_per_second_vs_chdb").count(), 2, "{text}");
 }
