@@ -15,6 +15,7 @@ pub mod coverage;
 pub mod dictionary;
 pub mod error;
 pub mod execute;
+pub mod explained;
 pub mod functions;
 pub mod optimize;
 pub mod plan;

@@ -17,6 +17,7 @@ use crate::error::{Error, Result, codes};
 use crate::plan::{Plan, PlanNode};
 use crate::sql;
 use crate::sql::ast::*;
+use crate::sql::format::VIEW_EXPLAIN;
 
 /// A bound table expression.
 pub(super) struct Source {
@@ -357,6 +358,12 @@ impl Binder<'_> {
             && let [Expr { kind: ExprKind::Subquery(query), .. }] = arguments
         {
             let plan = self.query(query, Some(scope))?;
+            return Ok(self.source_of_plan(plan, label(name), &[]));
+        }
+        if name == VIEW_EXPLAIN {
+            let block = self.view_explain(arguments)?;
+            let schema = block.schema();
+            let plan = Plan { node: PlanNode::Blocks(vec![block]), schema };
             return Ok(self.source_of_plan(plan, label(name), &[]));
         }
         if name == "loop" {

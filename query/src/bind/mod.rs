@@ -52,6 +52,7 @@ pub use call::RANKING as WINDOW_FUNCTIONS;
 pub(crate) use compiled::to_storage;
 pub use compiled::{SqlExpressions, bind_expression};
 pub use from::unknown_table_function;
+pub use scope::subcolumns_of;
 
 use crate::catalog::Catalog;
 use crate::context::QueryContext;

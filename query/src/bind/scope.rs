@@ -187,7 +187,7 @@ impl<'s> Scope<'s> {
 }
 
 /// The subcolumns that a type offers by name, and the function that yields them: `t.x` of a named
-/// tuple, `m.keys`, `a.size0`, `n.null`.
+/// tuple, `m.keys`, `a.size0`, `n.null`, `s.size`.
 pub enum Subcolumn {
     TupleElement(String),
     Function(&'static str),
@@ -198,7 +198,13 @@ pub fn subcolumn(data_type: &DataType, name: &str) -> Option<Subcolumn> {
         (DataType::Named { argument, .. }, _) => subcolumn(argument, name),
         (DataType::Nullable(_), "null") => Some(Subcolumn::Function("isNull")),
         (DataType::Nullable(t), _) if matches!(**t, DataType::Tuple(_)) => subcolumn(t, name),
-        (DataType::Array(_), "size0") => Some(Subcolumn::Function("length")),
+        (DataType::Nullable(t), "size") if **t == DataType::String => {
+            Some(Subcolumn::Function("length"))
+        }
+        (DataType::String, "size") if *data_type == DataType::String => {
+            Some(Subcolumn::Function("length"))
+        }
+        (DataType::Array(_) | DataType::Map(..), "size0") => Some(Subcolumn::Function("length")),
         (DataType::Map(..), "keys") => Some(Subcolumn::Function("mapKeys")),
         (DataType::Map(..), "values") => Some(Subcolumn::Function("mapValues")),
         (DataType::Tuple(elements), _) => {
@@ -208,4 +214,38 @@ pub fn subcolumn(data_type: &DataType, name: &str) -> Option<Subcolumn> {
         }
         _ => None,
     }
+}
+
+/// Names and types of all subcolumns of a column, in the order that DESCRIBE shows them; those of a column's
+/// array elements are left out.
+pub fn subcolumns_of(data_type: &DataType) -> Vec<(String, DataType)> {
+    let mut found = vec![];
+    let mut below = |name: &str, of: &DataType| {
+        found.push((name.to_string(), of.clone()));
+        let inner = subcolumns_of(of).into_iter();
+        found.extend(inner.map(|(inner, t)| (format!("{name}.{inner}"), t)));
+    };
+    match data_type {
+        DataType::Nullable(inner) => {
+            below("null", &DataType::UInt8);
+            if **inner == DataType::String {
+                found.push(("size".into(), DataType::nullable(DataType::UInt64)));
+            }
+        }
+        DataType::String => below("size", &DataType::UInt64),
+        DataType::Array(_) => below("size0", &DataType::UInt64),
+        DataType::Map(key, value) => {
+            below("size0", &DataType::UInt64);
+            found.push(("keys".into(), DataType::array((**key).clone())));
+            found.push(("values".into(), DataType::array((**value).clone())));
+        }
+        DataType::Tuple(elements) => {
+            for (i, element) in elements.iter().enumerate() {
+                let number = (i + 1).to_string();
+                below(element.name.as_deref().unwrap_or(&number), &element.data_type);
+            }
+        }
+        _ => {}
+    }
+    found
 }

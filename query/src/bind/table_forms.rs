@@ -1,7 +1,7 @@
 //! Forms of FROM and of calls that mean a table: parameterized views, `loop`, tables of the engine Join
 //! as the right side of a join and in `joinGet`.
 
-use pumphouse_storage::Value;
+use pumphouse_storage::{Block, Value};
 
 use super::Binder;
 use super::expression::literal;
@@ -10,6 +10,7 @@ use super::scope::Scope;
 use super::tree::{Kind, Tree};
 use crate::catalog::{JoinRule, LoopSource};
 use crate::error::{Error, Result, codes};
+use crate::explained;
 use crate::functions;
 use crate::plan::{Plan, PlanNode};
 use crate::sql::ast::*;
@@ -55,6 +56,28 @@ impl Binder<'_> {
         }
         let query = sql::parse_query_with(&format::query(query, false), &parameters)?;
         self.query(&query, None).map(Some)
+    }
+
+    /// `viewExplain('EXPLAIN …', 'settings', (SELECT …))`: the answer of that EXPLAIN.
+    pub(super) fn view_explain(&self, arguments: &[Expr]) -> Result<Block> {
+        let text = |e: &Expr| match &e.kind {
+            ExprKind::Literal { value: Value::String(text), .. } => {
+                Some(String::from_utf8_lossy(text).into_owned())
+            }
+            _ => None,
+        };
+        if let [kind, settings, Expr { kind: ExprKind::Subquery(query), .. }] = arguments
+            && let (Some(kind), Some(settings)) = (text(kind), text(settings))
+        {
+            let statement = format!("{kind} {settings} {}", format::query(query, false));
+            if let Statement::Explain(explain) = sql::parse_statement(&statement)?.statement {
+                return explained::explain(&explain, None, self.catalog, self.ctx);
+            }
+        }
+        Err(Error::new(
+            codes::BAD_ARGUMENTS,
+            "Table function 'viewExplain' requires a kind, settings and a query",
+        ))
     }
 
     /// `loop(table)`, `loop(database, table)`, `loop(function(…))`.

@@ -186,6 +186,10 @@ impl MorselSource for Shaped {
         self.inner.rows_hint(index)
     }
 
+    fn estimate(&self) -> Option<[u64; 3]> {
+        self.inner.estimate()
+    }
+
     fn explain(&self) -> Vec<String> {
         self.inner.explain()
     }
@@ -276,6 +280,10 @@ impl MorselSource for Chained {
 
     fn projection(&self) -> Option<&str> {
         self.stored.projection()
+    }
+
+    fn estimate(&self) -> Option<[u64; 3]> {
+        self.stored.estimate()
     }
 
     fn explain(&self) -> Vec<String> {

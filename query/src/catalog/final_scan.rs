@@ -55,6 +55,10 @@ impl MorselSource for StoredFinalScan {
         Some(self.scan.range_rows(index))
     }
 
+    fn estimate(&self) -> Option<[u64; 3]> {
+        Some(super::store::estimate(&self.scan.report))
+    }
+
     fn explain(&self) -> Vec<String> {
         super::store::pruning_lines(&self.scan.report)
     }

@@ -294,6 +294,10 @@ pub trait MorselSource: Send + Sync {
     fn projection(&self) -> Option<&str> {
         None
     }
+    /// Parts, rows and granules (marks) that are read, of a MergeTree table.
+    fn estimate(&self) -> Option<[u64; 3]> {
+        None
+    }
     /// Lines for `EXPLAIN indexes = 1`: parts and granules read, then what each test kept.
     fn explain(&self) -> Vec<String> {
         vec![]

@@ -8,7 +8,7 @@ use pumphouse_storage::log::{State, Table};
 use pumphouse_storage::scan::{self, ColumnCondition, Predicate, ProjectionScan};
 use pumphouse_storage::{Block, Store};
 
-use super::store::pruning_lines;
+use super::store::{estimate, pruning_lines};
 use super::{MorselSource, SourceColumn, TableSource};
 use crate::context::Settings;
 use crate::error::{Error, Result, codes};
@@ -116,6 +116,10 @@ impl MorselSource for GroupScan {
 
     fn projection(&self) -> Option<&str> {
         self.scan.report.projection.as_deref()
+    }
+
+    fn estimate(&self) -> Option<[u64; 3]> {
+        Some(estimate(&self.scan.report))
     }
 
     fn explain(&self) -> Vec<String> {

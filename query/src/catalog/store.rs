@@ -664,12 +664,21 @@ impl MorselSource for StoredScan {
         self.scan.report.projection.as_deref()
     }
 
+    fn estimate(&self) -> Option<[u64; 3]> {
+        Some(estimate(&self.scan.report))
+    }
+
     fn explain(&self) -> Vec<String> {
         pruning_lines(&self.scan.report)
     }
 }
 
 /// What pruning did, for EXPLAIN: parts and granules read, then what each test kept.
+/// Parts, rows and granules that are left to read.
+pub(super) fn estimate(report: &PruningReport) -> [u64; 3] {
+    [report.parts_selected as u64, report.rows_selected, report.granules_selected as u64]
+}
+
 pub(super) fn pruning_lines(report: &PruningReport) -> Vec<String> {
     let (parts, granules) = (report.parts_selected, report.granules_selected);
     let mut lines = vec![format!("Parts: {parts} | Granules: {granules}")];

@@ -10,6 +10,7 @@ use pumphouse_storage::DataType;
 use crate::catalog::PROJECTION_ENGINE;
 use crate::context::{QueryContext, Settings};
 use crate::optimize::read_in_order::{FirstGroups, GroupOrder, InOrder};
+use crate::text::json::JsonOptions;
 
 use super::{BoundExpr, Plan, PlanNode, SetSource, SortKey, WindowKind};
 use crate::sql::ast::{JoinKind, JoinStrictness};
@@ -21,24 +22,78 @@ struct Step<'p> {
     inputs: Vec<&'p Plan>,
 }
 
+/// What EXPLAIN shows besides the steps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PlanOptions {
+    /// What pruning kept of tables.
+    pub indexes: bool,
+    /// Names and types of what each step yields.
+    pub header: bool,
+}
+
 /// `EXPLAIN [PLAN]`: the output columns, then the steps. `indexes` adds what pruning kept.
 pub fn plan_lines(plan: &Plan, indexes: bool) -> Vec<String> {
-    plan_lines_in(plan, indexes, &QueryContext::new("", 0, 0))
+    let options = PlanOptions { indexes, header: false };
+    plan_lines_in(plan, options, &QueryContext::new("", 0, 0))
 }
 
 /// As [`plan_lines`], under the settings of `ctx`.
-pub fn plan_lines_in(plan: &Plan, indexes: bool, ctx: &QueryContext) -> Vec<String> {
+pub fn plan_lines_in(plan: &Plan, options: PlanOptions, ctx: &QueryContext) -> Vec<String> {
     let names: Vec<&str> = plan.schema.iter().map(|(n, _)| n.as_str()).collect();
     let mut lines = vec![format!("Output: {}", names.join(", ")), String::new()];
-    let above = Above { indexes, ..Above::default_in(ctx) };
+    let above = Above { options, ..Above::default_in(ctx) };
     tree_lines(plan, &above, ["", ""], &mut lines);
     lines
+}
+
+/// `EXPLAIN json = 1`: the steps as one JSON document, `[{"Plan": {"Node Type": …, "Plans": […]}}]`.
+pub fn plan_json(plan: &Plan, options: PlanOptions, ctx: &QueryContext) -> String {
+    let above = Above { options, ..Above::default_in(ctx) };
+    let mut out = String::from("[\n  {\n    \"Plan\": ");
+    json_step(plan, &above, 2, &mut out);
+    out.push_str("\n  }\n]");
+    out
+}
+
+fn json_step(plan: &Plan, above: &Above<'_>, depth: usize, out: &mut String) {
+    let plan = visible(plan);
+    let step = step(plan, above);
+    let under = above.below(plan);
+    let indent = "  ".repeat(depth + 1);
+    let (kind, description) = match step.title.split_once(" (") {
+        Some((kind, rest)) => (kind, rest.strip_suffix(')')),
+        None => (step.title.as_str(), None),
+    };
+    *out += &format!("{{\n{indent}\"Node Type\": {}", json_text(kind));
+    if let Some(description) = description {
+        *out += &format!(",\n{indent}\"Description\": {}", json_text(description));
+    }
+    if !step.properties.is_empty() {
+        let lines: Vec<String> = step.properties.iter().map(|p| json_text(p)).collect();
+        *out += &format!(",\n{indent}\"Properties\": [{}]", lines.join(", "));
+    }
+    if !step.inputs.is_empty() {
+        *out += &format!(",\n{indent}\"Plans\": [");
+        for (i, input) in step.inputs.iter().enumerate() {
+            *out += if i > 0 { ",\n" } else { "\n" };
+            *out += &"  ".repeat(depth + 2);
+            json_step(input, &under, depth + 2, out);
+        }
+        *out += &format!("\n{indent}]");
+    }
+    *out += &format!("\n{}}}", "  ".repeat(depth));
+}
+
+fn json_text(text: &str) -> String {
+    let mut out = vec![];
+    crate::text::json::write_json_string(text.as_bytes(), &JsonOptions::default(), &mut out);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// What the steps above say about those below.
 #[derive(Clone)]
 struct Above<'c> {
-    indexes: bool,
+    options: PlanOptions,
     ctx: &'c QueryContext,
     /// How a scan right below the steps so far is read.
     read_type: &'static str,
@@ -50,11 +105,12 @@ struct Above<'c> {
 
 impl<'c> Above<'c> {
     fn default_in(ctx: &'c QueryContext) -> Above<'c> {
-        Above { indexes: false, ctx, read_type: "Default", first: None, limit_by: false }
+        let options = PlanOptions::default();
+        Above { options, ctx, read_type: "Default", first: None, limit_by: false }
     }
 
     fn below(&self, plan: &Plan) -> Above<'c> {
-        let none = Above { indexes: self.indexes, ..Above::default_in(self.ctx) };
+        let none = Above { options: self.options, ..Above::default_in(self.ctx) };
         let reading = |order: Option<bool>| match order {
             Some(true) => "InReverseOrder",
             Some(false) => "InOrder",
@@ -88,7 +144,7 @@ impl<'c> Above<'c> {
 /// `indent`: of the first line, of others.
 fn tree_lines(plan: &Plan, above: &Above<'_>, [first, rest]: [&str; 2], lines: &mut Vec<String>) {
     let plan = visible(plan);
-    let mut step = step(plan, above.indexes, above.read_type);
+    let mut step = step(plan, above);
     if let Some(order) = GroupOrder::of_aggregate(plan, above.first.as_ref(), above.ctx)
         && let PlanNode::Aggregate { input, keys, .. } = &plan.node
     {
@@ -117,7 +173,19 @@ fn visible(plan: &Plan) -> &Plan {
     }
 }
 
-fn step<'p>(plan: &'p Plan, indexes: bool, read_type: &str) -> Step<'p> {
+/// The step with its header before its properties, if that is wanted.
+fn step<'p>(plan: &'p Plan, above: &Above<'_>) -> Step<'p> {
+    let mut step = step_itself(plan, above.options.indexes, above.read_type);
+    if above.options.header {
+        let columns = plan.schema.iter().enumerate();
+        let lead = |i| if i == 0 { "Header: " } else { "        " };
+        let lines = columns.map(|(i, (name, data_type))| format!("{}{name} {data_type}", lead(i)));
+        step.properties.splice(0..0, lines);
+    }
+    step
+}
+
+fn step_itself<'p>(plan: &'p Plan, indexes: bool, read_type: &str) -> Step<'p> {
     use PlanNode::*;
     let one = |title: &str, properties: Vec<String>, input| Step {
         title: title.to_string(),

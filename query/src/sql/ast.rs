@@ -710,6 +710,8 @@ pub enum ExplainKind {
     QueryTree,
     Pipeline,
     Estimate,
+    /// `CURRENT TRANSACTION`: no statement behind it.
+    Transaction,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -6,6 +6,7 @@
 
 pub mod ast;
 mod column_name;
+pub mod dialect;
 pub mod format;
 pub mod lexer;
 mod parameter;
@@ -13,6 +14,7 @@ mod parser;
 mod shared_with;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tree;
 mod visit;
 
 pub use column_name::column_name;

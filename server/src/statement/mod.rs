@@ -203,6 +203,13 @@ fn begin(
     let mut settings = session.settings.clone();
     settings.values.extend(request.settings.values.clone());
     let bytes_max = query_bytes_max(&settings);
+    let dialect = settings.get("dialect").unwrap_or_default().to_string();
+    let text = &*sql::dialect::to_clickhouse(text, &dialect)?;
+    if matches!(sql::dialect::is_own(&dialect), Ok(false)) {
+        for (name, value) in sql::dialect::SETTINGS {
+            settings.values.entry(name.to_string()).or_insert_with(|| value.to_string());
+        }
+    }
     let mut parsed = match sql::parse_statement_with(text, &parameters) {
         // A view may keep parameters, to be given when it is read.
         Err(e) if e.code() == codes::UNKNOWN_QUERY_PARAMETER => match sql::parse_statement(text) {

@@ -4,13 +4,12 @@ use std::sync::atomic::Ordering;
 
 use pumphouse_ingest::format::{self, FormatWriter, WriterStatistics};
 use pumphouse_query::context::QueryContext;
-use pumphouse_query::error::codes;
 use pumphouse_query::execute::{self, ResultSink};
-use pumphouse_query::plan::explain;
+use pumphouse_query::explained;
 use pumphouse_query::plan::{Plan, PlanNode};
-use pumphouse_query::sql::ast::{Explain, ExplainKind, Query, Statement};
-use pumphouse_query::{Error, Result, prepare, sql};
-use pumphouse_storage::{Block, Column, DataType, Value};
+use pumphouse_query::sql::ast::{Explain, ExplainKind, Query};
+use pumphouse_query::{Result, prepare};
+use pumphouse_storage::Block;
 
 use super::cached::{Keeping, Kept};
 use super::extremes::Extremes;
@@ -104,36 +103,12 @@ impl Run<'_> {
     }
 
     pub(super) fn explain(&mut self, explain: &Explain, format: Option<&str>) -> Result<()> {
-        let indexes =
-            explain.settings.iter().any(|s| s.name == "indexes" && s.value.as_u64() == Some(1));
-        let lines = match (&explain.kind, &explain.statement) {
-            (ExplainKind::Syntax, statement) => {
-                text_lines(&sql::format::statement(statement, true))
-            }
-            (ExplainKind::Ast, statement) => text_lines(&format!("{statement:#?}")),
-            (kind, Statement::Query(query)) => {
-                let catalog = self.select_catalog();
-                let plan = prepare(query, &catalog, self.context)?;
-                match kind {
-                    ExplainKind::Pipeline => explain::pipeline_lines(&plan),
-                    _ => explain::plan_lines_in(&plan, indexes, self.context),
-                }
-            }
-            _ => {
-                return Err(Error::new(
-                    codes::INCORRECT_QUERY,
-                    "Only SELECT is supported for EXPLAIN query",
-                ));
-            }
-        };
-        let values: Vec<Value> = lines.into_iter().map(Value::string).collect();
-        let column = Column::from_values(DataType::String, &values)?;
-        self.write_block(&Block::new(vec![("explain".into(), column)]), format)
+        let catalog = self.select_catalog();
+        let block = explained::explain(explain, format, &catalog, self.context)?;
+        // FORMAT behind a statement whose text is shown is part of that text.
+        let format = format.filter(|_| explain.kind != ExplainKind::Ast);
+        self.write_block(&block, format)
     }
-}
-
-fn text_lines(text: &str) -> Vec<String> {
-    text.lines().map(str::to_string).collect()
 }
 
 /// A gatherer if the query has `extremes = 1`.

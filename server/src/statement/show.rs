@@ -1,6 +1,6 @@
 //! SHOW, DESCRIBE and EXISTS. Lists are queries over system tables.
 
-use pumphouse_query::bind::analyze_query;
+use pumphouse_query::bind::{analyze_query, subcolumns_of};
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::ast::{
     Expr, ObjectKind, Query, QueryBody, Select, Show, ShowFilter, TableExpr, TableName,
@@ -97,11 +97,11 @@ impl Run<'_> {
     ) -> Result<()> {
         let state = self.server.store.snapshot();
         let text = if kind == ObjectKind::Database {
-            let Some(database) = state.databases.get(&name.name) else {
-                return self.require_database(&name.name);
-            };
+            self.require_database(&name.name)?;
+            // Those that nobody made are views over what is in memory.
+            let engine = state.databases.get(&name.name).map_or("Memory", |d| &d.engine);
             let name = pumphouse_storage::types::back_quote_if_needed(&name.name);
-            format!("CREATE DATABASE {name}\nENGINE = {}", database.engine)
+            format!("CREATE DATABASE {name}\nENGINE = {engine}")
         } else {
             let database = self.database(&name.database).to_string();
             if let Some(table) = self.temporary(name) {
@@ -164,30 +164,32 @@ impl Run<'_> {
             }
             other => self.described_query(other)?,
         };
-        let names = [
-            "name",
-            "type",
-            "default_type",
-            "default_expression",
-            "comment",
-            "codec_expression",
-            "ttl_expression",
-        ];
-        let compact = self.context.settings.bool("describe_compact_output", false);
-        let shown = if compact { 2 } else { names.len() };
-        let columns = names[..shown]
+        let settings = &self.context.settings;
+        let below = match settings.bool("describe_include_subcolumns", false) {
+            true => rows.iter().flat_map(Described::subcolumns).collect(),
+            false => vec![],
+        };
+        let shown = if settings.bool("describe_compact_output", false) { 2 } else { 7 };
+        let mut columns = DESCRIBED[..shown]
             .iter()
             .enumerate()
             .map(|(i, name)| {
-                let values: Vec<Value> = rows.iter().map(|r| Value::string(r[i].clone())).collect();
+                let texts = rows.iter().chain(&below).map(|r| r.texts[i].clone());
+                let values: Vec<Value> = texts.map(Value::string).collect();
                 Ok((name.to_string(), Column::from_values(DataType::String, &values)?))
             })
             .collect::<Result<Vec<_>>>()?;
+        if settings.bool("describe_include_subcolumns", false) {
+            let flags = [(rows.len(), 0), (below.len(), 1)];
+            let flags = flags.iter().flat_map(|(n, v)| vec![Value::UInt(*v); *n]);
+            let flags = Column::from_values(DataType::UInt8, &flags.collect::<Vec<_>>())?;
+            columns.push(("is_subcolumn".into(), flags));
+        }
         self.write_block(&Block::new(columns), format)
     }
 
     /// The columns that `SELECT * FROM table` would give.
-    fn described_query(&self, table: &TableExpr) -> Result<Vec<[String; 7]>> {
+    fn described_query(&self, table: &TableExpr) -> Result<Vec<Described>> {
         let select = Select {
             items: sql::parse_query("SELECT *")
                 .ok()
@@ -201,26 +203,45 @@ impl Run<'_> {
         };
         let query = Query::new(QueryBody::Select(Box::new(select)));
         let plan = analyze_query(&query, &self.server.catalog(), self.context)?;
-        Ok(plan
-            .schema
-            .iter()
-            .map(|(name, data_type)| {
-                let empty = String::new;
-                [
-                    name.clone(),
-                    pumphouse_query::text::pretty_type_name(data_type),
-                    empty(),
-                    empty(),
-                    empty(),
-                    empty(),
-                    empty(),
-                ]
-            })
-            .collect())
+        Ok(plan.schema.iter().map(|(name, t)| Described::plain(name, t)).collect())
     }
 }
 
-fn described(columns: &[pumphouse_storage::log::ColumnDefinition]) -> Vec<[String; 7]> {
+/// The columns of DESCRIBE.
+const DESCRIBED: [&str; 7] = [
+    "name",
+    "type",
+    "default_type",
+    "default_expression",
+    "comment",
+    "codec_expression",
+    "ttl_expression",
+];
+
+/// A row of DESCRIBE.
+struct Described {
+    data_type: DataType,
+    texts: [String; 7],
+}
+
+impl Described {
+    /// A column of which only name and type are known.
+    fn plain(name: &str, data_type: &DataType) -> Described {
+        let mut texts: [String; 7] = Default::default();
+        texts[0] = name.to_string();
+        texts[1] = pumphouse_query::text::pretty_type_name(data_type);
+        Described { data_type: data_type.clone(), texts }
+    }
+
+    fn subcolumns(&self) -> Vec<Described> {
+        let below = |(name, t): (String, DataType)| {
+            Described::plain(&format!("{}.{name}", self.texts[0]), &t)
+        };
+        subcolumns_of(&self.data_type).into_iter().map(below).collect()
+    }
+}
+
+fn described(columns: &[pumphouse_storage::log::ColumnDefinition]) -> Vec<Described> {
     columns
         .iter()
         .map(|c| {
@@ -229,15 +250,11 @@ fn described(columns: &[pumphouse_storage::log::ColumnDefinition]) -> Vec<[Strin
                 None => (String::new(), String::new()),
             };
             let codec = c.codec.strip_prefix("CODEC(").and_then(|t| t.strip_suffix(')'));
-            [
-                c.name.clone(),
-                pumphouse_query::text::pretty_type_name(&c.data_type),
-                kind,
-                expression,
-                c.comment.clone(),
-                codec.unwrap_or_default().to_string(),
-                c.ttl.clone(),
-            ]
+            let mut described = Described::plain(&c.name, &c.data_type);
+            let codec = codec.unwrap_or_default().to_string();
+            let more = [kind, expression, c.comment.clone(), codec, c.ttl.clone()];
+            described.texts[2..].clone_from_slice(&more);
+            described
         })
         .collect()
 }

@@ -93,26 +93,12 @@ const VIEWS: &[View] = &[
                 ("column_default", TEXT, "default_expression"),
                 ("is_nullable", TEXT, "toString(type LIKE 'Nullable(%)')"),
                 ("data_type", TEXT, "type"),
-                ("character_maximum_length", NULL_NUMBER, FIXED_LENGTH),
-                ("character_octet_length", NULL_NUMBER, FIXED_LENGTH),
-                ("numeric_precision", NULL_NUMBER, PRECISION),
-                (
-                    "numeric_precision_radix",
-                    NULL_NUMBER,
-                    "multiIf(match(type, 'Decimal'), 10, match(type, '^(Nullable\\\\()?(U?Int|Float)'), 2, NULL)",
-                ),
-                (
-                    "numeric_scale",
-                    NULL_NUMBER,
-                    "multiIf(match(type, '^(Nullable\\\\()?Decimal'), toUInt64OrNull(extract(type, ', (\\\\d+)')), \
-                     match(type, '^(Nullable\\\\()?U?Int'), 0, NULL)",
-                ),
-                (
-                    "datetime_precision",
-                    NULL_NUMBER,
-                    "multiIf(match(type, '^(Nullable\\\\()?DateTime64'), toUInt64OrNull(extract(type, '\\\\((\\\\d+)')), \
-                     match(type, '^(Nullable\\\\()?DateTime'), 0, NULL)",
-                ),
+                ("character_maximum_length", NULL_NUMBER, "character_octet_length"),
+                ("character_octet_length", NULL_NUMBER, "character_octet_length"),
+                ("numeric_precision", NULL_NUMBER, "numeric_precision"),
+                ("numeric_precision_radix", NULL_NUMBER, "numeric_precision_radix"),
+                ("numeric_scale", NULL_NUMBER, "numeric_scale"),
+                ("datetime_precision", NULL_NUMBER, "datetime_precision"),
                 ("character_set_catalog", NULL_TEXT, "NULL"),
                 ("character_set_schema", NULL_TEXT, "NULL"),
                 ("character_set_name", NULL_TEXT, "NULL"),
@@ -217,12 +203,6 @@ const VIEWS: &[View] = &[
         tail: "WHERE 0",
     },
 ];
-
-const FIXED_LENGTH: &str = "if(match(type, '^(Nullable\\\\()?FixedString'), toUInt64OrNull(extract(type, '\\\\((\\\\d+)')), NULL)";
-const PRECISION: &str = "multiIf(match(type, '^(Nullable\\\\()?Decimal'), \
-    toUInt64OrNull(extract(type, 'Decimal\\\\((\\\\d+)')), match(type, '^(Nullable\\\\()?(U?Int|Float)'), \
-    toUInt64OrNull(extract(type, '(\\\\d+)')), NULL)";
-
 /// Both names of the database.
 pub(super) fn is_database(name: &str) -> bool {
     name == "INFORMATION_SCHEMA" || name == "information_schema"

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pumphouse_query::Result;
-use pumphouse_storage::Value;
+use pumphouse_query::{Result, sql};
 use pumphouse_storage::log::{State, Table, TableDefinition};
+use pumphouse_storage::{DataType, Value};
 
 use super::rows::{Rows, flag, number, text, texts};
 use super::storage;
@@ -123,16 +123,60 @@ fn table_column_bytes(server: &Server, table: &Table) -> BTreeMap<u32, (u64, u64
     sums
 }
 
+/// The columns that a key's expressions read.
+fn names_of(key: &[String]) -> Vec<String> {
+    let parsed = key.iter().filter_map(|text| sql::parse_expression(text).ok());
+    parsed.flat_map(|e| sql::names_in(&e)).collect()
+}
+
+/// Length, precision and scale of a type, as far as it has them.
+fn precisions(data_type: &DataType) -> Vec<(&'static str, Value)> {
+    let inner = match data_type {
+        DataType::Nullable(inner) => inner,
+        plain => plain,
+    };
+    let bits = |n: u64| {
+        vec![
+            ("numeric_precision", number(n)),
+            ("numeric_precision_radix", number(2)),
+            ("numeric_scale", number(0)),
+        ]
+    };
+    match inner {
+        DataType::Bool | DataType::UInt8 | DataType::Int8 => bits(8),
+        DataType::UInt16 | DataType::Int16 => bits(16),
+        DataType::UInt32 | DataType::Int32 => bits(32),
+        DataType::UInt64 | DataType::Int64 => bits(64),
+        DataType::UInt128 | DataType::Int128 => bits(128),
+        DataType::UInt256 | DataType::Int256 => bits(256),
+        DataType::Decimal { precision, scale } => vec![
+            ("numeric_precision", number(u64::from(*precision))),
+            ("numeric_precision_radix", number(10)),
+            ("numeric_scale", number(u64::from(*scale))),
+        ],
+        DataType::FixedString(n) => vec![("character_octet_length", number(*n as u64))],
+        DataType::Date | DataType::Date32 | DataType::DateTime(_) => {
+            vec![("datetime_precision", number(0))]
+        }
+        DataType::DateTime64(precision, _) => {
+            vec![("datetime_precision", number(u64::from(*precision)))]
+        }
+        _ => vec![],
+    }
+}
+
 pub fn columns(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
     for table in attached(state) {
         let d = &table.definition;
         let bytes = table_column_bytes(server, table);
+        let [partition, sorting, primary] =
+            [&d.partition_key, &d.sorting_key, &d.primary_key].map(|key| names_of(key));
         for (i, column) in d.columns.iter().enumerate() {
             let (kind, expression) = match &column.default {
                 Some(default) => (default_kind_name(default.kind), default.expression.as_str()),
                 None => ("", ""),
             };
-            rows.push(&[
+            let mut row = vec![
                 ("database", text(&d.database)),
                 ("table", text(&d.name)),
                 ("name", text(&column.name)),
@@ -144,21 +188,25 @@ pub fn columns(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
                 ("default_expression", text(expression)),
                 ("comment", text(&column.comment)),
                 ("compression_codec", text(&column.codec)),
-                ("is_in_partition_key", flag(d.partition_key.contains(&column.name))),
-                ("is_in_sorting_key", flag(d.sorting_key.contains(&column.name))),
-                ("is_in_primary_key", flag(d.primary_key.contains(&column.name))),
-            ]);
+                ("is_in_partition_key", flag(partition.contains(&column.name))),
+                ("is_in_sorting_key", flag(sorting.contains(&column.name))),
+                ("is_in_primary_key", flag(primary.contains(&column.name))),
+            ];
+            row.extend(precisions(&column.data_type));
+            rows.push(&row);
         }
     }
     for table in super::virtual_names(state) {
         for (i, (name, data_type)) in super::schema_of(table).into_iter().enumerate() {
-            rows.push(&[
+            let mut row = vec![
                 ("database", text("system")),
                 ("table", text(table)),
                 ("name", text(name)),
                 ("type", text(data_type.to_string())),
                 ("position", number(i as u64 + 1)),
-            ]);
+            ];
+            row.extend(precisions(&data_type));
+            rows.push(&row);
         }
     }
     Ok(())

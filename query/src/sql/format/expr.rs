@@ -590,7 +590,7 @@ fn push_decimal(unscaled: i128, scale: u8, out: &mut String) {
 }
 
 /// The shortest text that reads back as the same float; whole numbers end with a point.
-fn float_text(value: f64) -> String {
+pub(in crate::sql) fn float_text(value: f64) -> String {
     if value.is_nan() {
         return "nan".into();
     }

@@ -15,8 +15,11 @@ mod statement;
 use super::ast::{AlterCommand, Expr, IndexDecl, Query, Statement, WindowSpec};
 use super::parser::ParsedStatement;
 
+pub(super) use expr::float_text;
 pub use expr::literal_value;
 pub use quote::{always_quoted, quote_name, quote_string};
+pub(in crate::sql) use statement::view_explain;
+pub use statement::{VIEW_EXPLAIN, explain_words};
 
 /// A statement without FORMAT and SETTINGS behind it.
 pub fn statement(statement: &Statement, pretty: bool) -> String {

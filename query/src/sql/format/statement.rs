@@ -1,11 +1,12 @@
 //! All other statements, and what stands behind any statement.
 
-use super::Printer;
+use super::{Printer, quote};
 use crate::sql::ast::{
-    Explain, ExplainKind, Insert, InsertSource, ObjectKind, Show, ShowFilter, Statement,
-    SystemCommand, TableExpr,
+    Explain, ExplainKind, Expr, ExprKind, Insert, InsertSource, ObjectKind, Query, Setting, Show,
+    ShowFilter, Statement, SystemCommand, TableExpr,
 };
 use crate::sql::parser::{ParsedStatement, kept};
+use pumphouse_storage::Value;
 
 /// The words of a command as ClickHouse prints them.
 fn canonical_system(command: &SystemCommand) -> Option<String> {
@@ -257,15 +258,10 @@ impl Printer {
     }
 
     fn explain(&mut self, explain: &Explain) {
-        self.word("EXPLAIN");
-        self.word(match explain.kind {
-            ExplainKind::Plan => "",
-            ExplainKind::Ast => " AST",
-            ExplainKind::Syntax => " SYNTAX",
-            ExplainKind::QueryTree => " QUERY TREE",
-            ExplainKind::Pipeline => " PIPELINE",
-            ExplainKind::Estimate => " ESTIMATE",
-        });
+        self.word(explain_words(explain.kind));
+        if explain.kind == ExplainKind::Transaction {
+            return;
+        }
         if !explain.settings.is_empty() {
             self.word(" ");
             self.settings(&explain.settings);
@@ -355,4 +351,37 @@ impl Printer {
             self.expr(limit);
         }
     }
+}
+
+/// How a kind of EXPLAIN is written.
+pub fn explain_words(kind: ExplainKind) -> &'static str {
+    match kind {
+        ExplainKind::Plan => "EXPLAIN",
+        ExplainKind::Ast => "EXPLAIN AST",
+        ExplainKind::Syntax => "EXPLAIN SYNTAX",
+        ExplainKind::QueryTree => "EXPLAIN QUERY TREE",
+        ExplainKind::Pipeline => "EXPLAIN PIPELINE",
+        ExplainKind::Estimate => "EXPLAIN ESTIMATE",
+        ExplainKind::Transaction => "EXPLAIN CURRENT TRANSACTION",
+    }
+}
+
+/// The table function that `FROM (EXPLAIN …)` is.
+pub const VIEW_EXPLAIN: &str = "viewExplain";
+
+/// Its arguments: the words, the settings as text, the query.
+pub(in crate::sql) fn view_explain(
+    kind: ExplainKind,
+    settings: &[Setting],
+    query: Box<Query>,
+) -> Vec<Expr> {
+    let text = |text: String| {
+        let value = Value::string(text.clone());
+        Expr::new(ExprKind::Literal { value, text: quote::quote_string(text.as_bytes()) })
+    };
+    let mut printer = Printer::new(false);
+    printer.settings(settings);
+    let settings = text(printer.out);
+    let query = Expr { parenthesized: true, ..Expr::new(ExprKind::Subquery(query)) };
+    vec![text(explain_words(kind).into()), settings, query]
 }

@@ -5,7 +5,11 @@
 
 use super::Parser;
 use crate::error::Result;
-use crate::sql::ast::{ArrayJoin, Expr, Join, JoinConstraint, JoinKind, JoinStrictness, TableExpr};
+use crate::sql::ast::{
+    ArrayJoin, Explain, Expr, ExprKind, Join, JoinConstraint, JoinKind, JoinStrictness, Query,
+    QueryBody, Select, Statement, TableExpr,
+};
+use crate::sql::format::{self, VIEW_EXPLAIN};
 use crate::sql::lexer::TokenKind;
 
 impl Parser<'_> {
@@ -177,12 +181,15 @@ impl Parser<'_> {
         }
         let start = self.token().start;
         let query = self.query()?;
-        let kind = crate::sql::ast::ExprKind::Subquery(Box::new(query));
+        let kind = ExprKind::Subquery(Box::new(query));
         Ok(Expr { span: self.span_from(start), ..Expr::new(kind) })
     }
 
     fn subquery_table(&mut self) -> Result<TableExpr> {
         self.expect_symbol("(")?;
+        if self.take_keyword("EXPLAIN") {
+            return self.explained_table();
+        }
         let query = Box::new(self.query()?);
         self.expect_symbol(")")?;
         self.grow()?;
@@ -191,6 +198,26 @@ impl Parser<'_> {
         let final_ = self.take_keyword("FINAL");
         self.sample()?;
         Ok(TableExpr::Subquery { query, alias, columns, final_ })
+    }
+
+    /// `(EXPLAIN kind settings SELECT …)`: all of the table function that ClickHouse makes of it.
+    fn explained_table(&mut self) -> Result<TableExpr> {
+        let Explain { kind, settings, statement } = self.explain()?;
+        let Statement::Query(query) = statement else {
+            self.want("SELECT query");
+            return Err(self.unexpected());
+        };
+        self.expect_symbol(")")?;
+        self.grow()?;
+        let alias = self.table_alias()?;
+        let arguments = format::view_explain(kind, &settings, query);
+        let name = VIEW_EXPLAIN.to_string();
+        let (settings, final_) = (vec![], false);
+        let function = TableExpr::Function { name, arguments, settings, alias: None, final_ };
+        let items = vec![Expr::new(ExprKind::Asterisk(vec![]))];
+        let select = Select { items, from: Some(function), ..Select::default() };
+        let query = Box::new(Query::new(QueryBody::Select(Box::new(select))));
+        Ok(TableExpr::Subquery { query, alias, columns: vec![], final_ })
     }
 
     /// `(a, b)` behind an alias; a table has its own names and keeps them.

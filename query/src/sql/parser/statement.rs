@@ -125,7 +125,7 @@ impl Parser<'_> {
             }
             "DESCRIBE" | "DESC" => self.describe(),
             "EXISTS" => self.exists_statement(),
-            "EXPLAIN" => self.explain(),
+            "EXPLAIN" => Ok(Statement::Explain(Box::new(self.explain()?))),
             "SHOW" => self.show(),
             "SYSTEM" => self.system(),
             "KILL" => self.kill(),
@@ -195,14 +195,20 @@ impl Parser<'_> {
         Ok(Statement::Set(self.settings()?))
     }
 
-    fn explain(&mut self) -> Result<Statement> {
-        let kinds = ["AST", "SYNTAX", "QUERY TREE", "PLAN", "PIPELINE", "ESTIMATE"];
+    /// What follows EXPLAIN, up to the end of the explained statement.
+    pub(super) fn explain(&mut self) -> Result<Explain> {
+        let kinds =
+            ["AST", "SYNTAX", "QUERY TREE", "PLAN", "PIPELINE", "ESTIMATE", "CURRENT TRANSACTION"];
         let kind = match self.take_any_keyword(&kinds) {
             Some("AST") => ExplainKind::Ast,
             Some("SYNTAX") => ExplainKind::Syntax,
             Some("QUERY TREE") => ExplainKind::QueryTree,
             Some("PIPELINE") => ExplainKind::Pipeline,
             Some("ESTIMATE") => ExplainKind::Estimate,
+            Some("CURRENT TRANSACTION") => {
+                let (kind, statement) = (ExplainKind::Transaction, Statement::Other(String::new()));
+                return Ok(Explain { kind, settings: vec![], statement });
+            }
             _ => ExplainKind::Plan,
         };
         let mut settings = Vec::new();
@@ -210,12 +216,12 @@ impl Parser<'_> {
             settings = self.settings()?;
         }
         self.enter(20)?;
-        if self.keyword_ahead(0, "EXPLAIN") {
+        if kind != ExplainKind::Ast && self.keyword_ahead(0, "EXPLAIN") {
             return Err(self.unexpected());
         }
         let statement = self.statement()?;
         self.leave(20);
-        Ok(Statement::Explain(Box::new(Explain { kind, settings, statement })))
+        Ok(Explain { kind, settings, statement })
     }
 
     /// `a = 1, b = 'x'`.
@@ -303,5 +309,11 @@ fn literal_value(expr: crate::sql::ast::Expr) -> Value {
 
 /// Whether data follows the statement, which must not be read as SQL.
 fn carries_data(statement: &Statement) -> bool {
-    matches!(statement, Statement::Insert(insert) if insert.input.is_some() || !matches!(insert.source, InsertSource::Query(_)))
+    match statement {
+        Statement::Insert(insert) => {
+            insert.input.is_some() || !matches!(insert.source, InsertSource::Query(_))
+        }
+        Statement::Explain(explain) => carries_data(&explain.statement),
+        _ => false,
+    }
 }
