@@ -119,6 +119,18 @@ fn dbt() {
 }
 
 #[test]
+fn senders() {
+    let python = match oracle::python() {
+        Ok(python) => python,
+        Err(why) => return skipped("senders", &why),
+    };
+    let (server, _, _folder) = server("senders");
+    let port = server.port.to_string();
+    run(Command::new(python).arg(script("senders_test.py")).arg(port))
+        .unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[test]
 fn java_jdbc() {
     let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("client-jdbc");
     let libs = home.join("lib/*").to_string_lossy().into_owned();
@@ -236,4 +248,17 @@ fn debian_clickhouse_client() {
     ask("INSERT INTO t FORMAT CSV", "7,\"x\"\n8,\"y\"\n");
     assert_eq!(ask("SELECT * FROM t ORDER BY a", ""), "7\tx\n8\ty\n");
     assert_eq!(ask("SELECT count() FROM numbers(1000000)", ""), "1000000\n");
+}
+
+#[test]
+fn other_dialects_answer_as_their_databases() {
+    let python = match python(&["duckdb==2.0.1"]) {
+        Ok(python) => python,
+        Err(why) => return skipped("other_dialects_answer_as_their_databases", &why),
+    };
+    let (server, _, _folder) = server("dialects");
+    let compare = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/dialects/compare.py");
+    let port = server.port.to_string();
+    let text = run(Command::new(python).arg(compare).arg(port));
+    eprintln!("{}", text.unwrap_or_else(|e| panic!("{e}")));
 }

@@ -3,8 +3,8 @@
 use arrow_buffer::ToByteSlice;
 
 use super::super::layout::Order;
-use super::super::wire::put_u32;
 use super::super::wide::{count_runs, extent};
+use super::super::wire::put_u32;
 use super::super::word::Word;
 use super::{Encoder, tag};
 
