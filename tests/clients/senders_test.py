@@ -66,7 +66,7 @@ OTEL = [
         INDEX idx_log_attr_value mapValues(LogAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
         INDEX idx_body Body TYPE tokenbf_v1(32768, 3, 0) GRANULARITY 8
     ) ENGINE = MergeTree() PARTITION BY toDate(TimestampTime) PRIMARY KEY (ServiceName, TimestampTime)
-    ORDER BY (ServiceName, TimestampTime, Timestamp) TTL TimestampTime + toIntervalDay(36500)
+    ORDER BY (ServiceName, TimestampTime, Timestamp) TTL TimestampTime + toIntervalDay(20000)
     SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1""",
     """CREATE TABLE IF NOT EXISTS "otel"."otel_traces" (
         Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)), TraceId String CODEC(ZSTD(1)), SpanId String CODEC(ZSTD(1)),

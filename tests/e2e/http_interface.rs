@@ -213,3 +213,33 @@ fn show_describe_exists() {
     server.sql("DROP DATABASE d");
     assert_eq!(server.error("SELECT * FROM d.t2").0, 81);
 }
+
+#[test]
+fn headers_roles_and_databases_that_requests_ask_for() {
+    let server = Server::start("asked");
+    let ask = |target: &str, headers: &[(&str, &str)]| {
+        request(server.port, "POST", target, headers, b"SELECT 1").unwrap()
+    };
+    let code = |target: &str| {
+        let answer = ask(target, &[]);
+        (answer.status, answer.header("x-clickhouse-exception-code").unwrap_or("").to_string())
+    };
+    assert_eq!(code("/?role=reader"), (404, "511".into()));
+    assert_eq!(code("/?role="), (200, "".into()));
+    assert_eq!(code("/?database=nowhere"), (404, "81".into()));
+    assert_eq!(code("/?database=INFORMATION_SCHEMA"), (200, "".into()));
+    assert_eq!(code("/?http_response_headers=7"), (400, "36".into()));
+    let wanted = encode("{'X-Mine': 'yes', 'Cache-Control': 'max-age=5'}");
+    let answer = ask(&format!("/?http_response_headers={wanted}"), &[]);
+    assert_eq!((answer.header("x-mine"), answer.text()), (Some("yes"), "1\n".to_string()));
+    assert_eq!(answer.header("cache-control"), Some("max-age=5"));
+    let origin = [("Origin", "http://other.example")];
+    let allowed = |target: &str, headers: &[(&str, &str)]| {
+        ask(target, headers).header("access-control-allow-origin").map(str::to_string)
+    };
+    assert_eq!(allowed("/?add_http_cors_header=1", &origin), Some("*".into()));
+    assert_eq!(allowed("/?add_http_cors_header=1", &[]), None);
+    assert_eq!(allowed("/", &origin), None);
+    let options = request(server.port, "OPTIONS", "/", &origin, b"").unwrap();
+    assert_eq!((options.status, options.header("access-control-max-age")), (204, Some("86400")));
+}

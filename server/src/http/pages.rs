@@ -39,8 +39,23 @@ pub fn ok() -> Response<Body> {
     respond(StatusCode::OK, "text/html; charset=UTF-8", "Ok.\n".into())
 }
 
+/// What browsers ask before they send a query from another origin: as ClickHouse ships it. The answer of the query
+/// itself carries its header only if it asks for that (`add_http_cors_header`).
 pub fn options() -> Response<Body> {
-    respond(StatusCode::NO_CONTENT, "text/plain; charset=UTF-8", String::new())
+    let mut response = respond(StatusCode::NO_CONTENT, "text/plain; charset=UTF-8", String::new());
+    for (name, value) in [
+        ("access-control-allow-origin", "*"),
+        (
+            "access-control-allow-headers",
+            "origin, x-requested-with, x-clickhouse-format, x-clickhouse-user, x-clickhouse-key, Authorization",
+        ),
+        ("access-control-allow-methods", "POST, GET, OPTIONS"),
+        ("access-control-max-age", "86400"),
+    ] {
+        let value = header::HeaderValue::from_static(value);
+        response.headers_mut().insert(header::HeaderName::from_static(name), value);
+    }
+    response
 }
 
 pub async fn play() -> Response<Body> {

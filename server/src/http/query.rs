@@ -9,11 +9,13 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use bytes::Bytes;
 use pumphouse_query::context::Settings;
 use pumphouse_query::error::codes;
+use pumphouse_query::sql::ast::{Setting, Statement};
 use pumphouse_query::{Error, Result};
+use pumphouse_storage::Value;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -30,6 +32,8 @@ use crate::server::Server;
 use crate::session::{SESSION_TIMEOUT_SECONDS_DEFAULT, SESSION_TIMEOUT_SECONDS_MAX, SessionState};
 use crate::statement::{self, FollowWish, Input, Request, query_bytes_max};
 
+/// No roles are kept, so none is known.
+const UNKNOWN_ROLE: u32 = 511;
 /// Pieces of a response between the statement's thread and the socket.
 const PIECES_MAX: usize = 4;
 const EXPOSED_HEADERS: &str = "X-ClickHouse-Query-Id,X-ClickHouse-Summary,X-ClickHouse-Server-Display-Name,X-ClickHouse-Format,X-ClickHouse-Timezone,X-ClickHouse-Exception-Code,X-ClickHouse-Exception-Tag";
@@ -58,7 +62,13 @@ pub async fn handle(
         .filter(|id| !id.is_empty())
         .map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
     let tag = exception_tag();
-    let head = ResponseHead { query_id: query_id.clone(), tag: tag.clone() };
+    let more = match more_headers(&parts, &parameters) {
+        Ok(more) => more,
+        Err(e) => {
+            return ResponseHead { query_id, tag, more: vec![] }.failed(&e);
+        }
+    };
+    let head = ResponseHead { query_id: query_id.clone(), tag: tag.clone(), more };
     match run(&server, peer, &parts, &parameters, body, query_id, tag).await {
         Ok((begin, rest)) => head.respond(begin, rest),
         Err(e) => head.failed(&e),
@@ -221,6 +231,10 @@ fn request(
     if let Some(revision) = parameters.get("client_protocol_version") {
         settings.set("client_protocol_version", revision);
     }
+    if let Some(role) = parameters.get("role").filter(|role| !role.is_empty()) {
+        let message = format!("There is no role `{role}` in user directories");
+        return Err(Error::new(UNKNOWN_ROLE, message));
+    }
     let header = |name: &str| header_text(&parts.headers, name).map(str::to_string);
     Ok(Request {
         query_id,
@@ -315,6 +329,39 @@ fn exception_tag() -> String {
 struct ResponseHead {
     query_id: String,
     tag: String,
+    /// What the request asks for besides.
+    more: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// `http_response_headers` (a map), and leave for scripts of other origins (`add_http_cors_header`).
+fn more_headers(parts: &Parts, parameters: &Parameters) -> Result<Vec<(HeaderName, HeaderValue)>> {
+    let mut more = vec![];
+    let of_other_origin = parts.headers.contains_key(header::ORIGIN);
+    if of_other_origin && parameters.flag("add_http_cors_header") {
+        more.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
+    }
+    let Some(wanted) = parameters.get("http_response_headers").filter(|t| !t.is_empty()) else {
+        return Ok(more);
+    };
+    let bad = |why: &str| {
+        let message = format!("Invalid value of http_response_headers: {why}");
+        Error::new(codes::BAD_ARGUMENTS, message)
+    };
+    let statement = format!("SET x = {wanted}");
+    let parsed = pumphouse_query::sql::parse_statement(&statement).map(|p| p.statement);
+    let Ok(Statement::Set(settings)) = parsed else { return Err(bad("a map is wanted")) };
+    let [Setting { value: Value::Map(entries), .. }] = settings.as_slice() else {
+        return Err(bad("a map is wanted"));
+    };
+    for (name, value) in entries {
+        let (Value::String(name), Value::String(value)) = (name, value) else {
+            return Err(bad("names and values are strings"));
+        };
+        let name = HeaderName::from_bytes(name).map_err(|e| bad(&e.to_string()))?;
+        let value = HeaderValue::from_bytes(value).map_err(|e| bad(&e.to_string()))?;
+        more.push((name, value));
+    }
+    Ok(more)
 }
 
 impl ResponseHead {
@@ -331,6 +378,9 @@ impl ResponseHead {
             .header("Keep-Alive", "timeout=10, max=9999");
         if let Some(summary) = summary {
             builder = builder.header("X-ClickHouse-Summary", summary);
+        }
+        for (name, value) in &self.more {
+            builder = builder.header(name, value);
         }
         builder
     }

@@ -374,12 +374,17 @@ impl Run<'_> {
     }
 
     fn require_database(&self, database: &str) -> Result<()> {
-        let known = self.server.store.snapshot().databases.contains_key(database);
-        if known || crate::system_tables::is_virtual_database(database) {
-            return Ok(());
-        }
-        Err(Error::new(codes::UNKNOWN_DATABASE, format!("Database {database} does not exist")))
+        known_database(self.server, database)
     }
+}
+
+/// Error 81 if there is no such database.
+fn known_database(server: &Server, database: &str) -> Result<()> {
+    let known = server.store.snapshot().databases.contains_key(database);
+    if known || crate::system_tables::is_virtual_database(database) {
+        return Ok(());
+    }
+    Err(Error::new(codes::UNKNOWN_DATABASE, format!("Database {database} does not exist")))
 }
 
 /// How long a statement waits while as many run as may. Only what works on data waits: KILL, SHOW and
@@ -489,6 +494,9 @@ fn query_context(
         .clone()
         .or_else(|| session.database.clone())
         .unwrap_or_else(|| "default".into());
+    if request.database.is_some() {
+        known_database(server, &context.database)?;
+    }
     context.parameters = session.parameters.clone();
     context.parameters.extend(request.parameters.clone());
     if let Some(zone) = settings.get("session_timezone").filter(|z| !z.is_empty()) {
