@@ -224,7 +224,7 @@ pub fn data_skipping_indices(_: &Server, state: &State, rows: &mut Rows) -> Resu
                 ("name", text(&index.name)),
                 ("type", text(name)),
                 ("type_full", text(&index.index_type)),
-                ("expr", text(&listed(&index.expression))),
+                ("expr", text(listed(&index.expression))),
                 ("granularity", number(index.granularity)),
             ]);
         }
