@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::Run;
 use super::alter_draft::Draft;
 use super::alter_words::{self, Kept};
+use super::mutation::materialize_actions;
 
 /// Tries on ever new versions of the table before giving up.
 const ATTEMPTS_MAX: usize = 20;
@@ -135,6 +136,20 @@ impl Run<'_> {
                     partition_id: None,
                     text: effects.text,
                 });
+            }
+            if self.context.settings.bool("materialize_ttl_after_modify", true)
+                && !table.parts.is_empty()
+                && has_new_ttl(&table.definition, &definition)
+            {
+                // The parts are older than the rules; like ClickHouse we wait for them.
+                wait = true;
+                let text = "(MATERIALIZE TTL)".to_string();
+                let actions = materialize_actions(&definition, "TTL", None)?.into_iter();
+                mutations.extend(actions.map(|action| MutationCommand {
+                    action,
+                    partition_id: None,
+                    text: text.clone(),
+                }));
             }
             commit.edits.push(Edit::AlterTable { definition });
         }
@@ -265,4 +280,13 @@ pub(super) fn not_supported(command: &str, engine: &str) -> Error {
         codes::NOT_IMPLEMENTED,
         format!("Alter of type '{command}' is not supported by storage {engine}"),
     )
+}
+
+/// Whether `new` has a rule of when rows or values run out that `old` has not.
+fn has_new_ttl(old: &TableDefinition, new: &TableDefinition) -> bool {
+    let of_column = |definition: &TableDefinition, id| {
+        definition.columns.iter().find(|c| c.id == id).map(|c| c.ttl.clone()).unwrap_or_default()
+    };
+    let of_table = new.clauses.ttl != old.clauses.ttl && !new.clauses.ttl.is_empty();
+    of_table || new.columns.iter().any(|c| !c.ttl.is_empty() && c.ttl != of_column(old, c.id))
 }

@@ -514,7 +514,8 @@ fn computed_from(
     }
 }
 
-fn materialize_actions(
+/// What a MATERIALIZE clause does; also of rules that ALTER has changed.
+pub(super) fn materialize_actions(
     definition: &TableDefinition,
     kind: &str,
     name: Option<&str>,
@@ -555,9 +556,10 @@ fn materialize_actions(
     let computed = column
         .and_then(|c| c.default.as_ref())
         .is_some_and(|d| d.kind == DefaultKind::Materialized);
-    Ok(vec![match kind == "COLUMN" && computed {
-        true => MutationAction::SetDefault { columns: vec![name.to_string()] },
+    Ok(vec![match kind {
+        "TTL" => MutationAction::Ttl,
+        "COLUMN" if computed => MutationAction::SetDefault { columns: vec![name.to_string()] },
         // Written by the definition of the time, with what the part lacked.
-        false => MutationAction::Rewrite,
+        _ => MutationAction::Rewrite,
     }])
 }

@@ -99,6 +99,8 @@ pub enum MutationAction {
     },
     /// The part is written anew, by the definition of the time (MATERIALIZE, conversions).
     Rewrite,
+    /// Of the part's rows and values what has run out goes (MATERIALIZE TTL): the rules may be younger than it.
+    Ttl,
     /// The part is written anew with the projection of that name, or without it.
     Projection {
         name: String,

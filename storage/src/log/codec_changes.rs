@@ -107,6 +107,7 @@ fn write_mutation(w: &mut Writer, mutation: &Mutation) {
                 w.text(name);
                 w.bool(*keep);
             }
+            MutationAction::Ttl => w.u8(5),
         }
     });
 }
@@ -128,6 +129,7 @@ fn read_command(r: &mut Reader) -> WireResult<MutationCommand> {
         2 => MutationAction::SetDefault { columns: r.list(Reader::text)? },
         3 => MutationAction::Rewrite,
         4 => MutationAction::Projection { name: r.text()?, keep: r.bool()? },
+        5 => MutationAction::Ttl,
         other => return r.error(format!("unknown mutation command {other}")),
     };
     Ok(MutationCommand { action, partition_id, text })

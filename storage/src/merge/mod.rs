@@ -15,7 +15,7 @@ pub(crate) mod combine;
 pub(crate) mod combined;
 mod deduplicate;
 mod optimize;
-mod output;
+pub(crate) mod output;
 pub mod picker;
 mod pool;
 pub(crate) mod stream;
@@ -26,6 +26,6 @@ pub mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use optimize::{Optimize, materialize_ttl, optimize, optimize_with};
+pub use optimize::{Optimize, optimize, optimize_with};
 pub use picker::MergeLimits;
 pub use pool::{MergePool, RunningMerge};

@@ -94,46 +94,6 @@ pub fn optimize_with(
     }
 }
 
-/// Applies the table's TTL to every part (of one partition if given), each in a commit of its own: for
-/// rules that are younger than the parts.
-pub fn materialize_ttl(
-    store: &Arc<Store>,
-    database: &str,
-    table: &str,
-    partition: Option<&str>,
-) -> Result<()> {
-    let deadline = Instant::now() + WAIT_MAX;
-    let upto = current(store, database, table)?.next_block;
-    let mut done_blocks: HashSet<(String, u64)> = HashSet::new();
-    loop {
-        let current = current(store, database, table)?;
-        let next = current.parts.iter().find(|p| {
-            partition.is_none_or(|id| id == p.partition_id)
-                && p.min_block < upto
-                && !done_blocks.contains(&(p.partition_id.clone(), p.min_block))
-        });
-        let Some(part) = next else { return Ok(()) };
-        let Some(_claim) = Claim::take(store, &[part.id]) else {
-            if Instant::now() > deadline {
-                return Err(Error::LimitExceeded(
-                    "background merges held the parts for too long".into(),
-                ));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-            continue;
-        };
-        let options = MergeOptions { every_ttl: true, ..MergeOptions::default() };
-        match merge_with(store, &current, &[part.id], &options, &Progress::default()) {
-            Ok(_) => {
-                done_blocks.insert((part.partition_id.clone(), part.min_block));
-            }
-            Err(Error::Rejected(Rejection::PartGone(_) | Rejection::DefinitionChanged(_)))
-                if Instant::now() < deadline => {}
-            Err(e) => return Err(e),
-        }
-    }
-}
-
 fn current(store: &Arc<Store>, database: &str, table: &str) -> Result<Arc<Table>> {
     store
         .snapshot()

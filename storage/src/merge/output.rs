@@ -1,4 +1,4 @@
-//! What a merge writes: rows that gather to whole granules, and granules of its sources as they are.
+//! What a merge writes, and a mutation: rows that gather to whole granules, and granules of its sources as they are.
 //!
 //! A granule is copied where all its rows come next and nothing looks at rows; its bytes are verified, not
 //! decoded. Rows that have gathered before it become a short granule, but only as long as those of the
@@ -17,32 +17,48 @@ use crate::table::key::{TableKeys, evaluate};
 /// How full granules are on average, at least, where short ones come from copying.
 const FULL_PERCENT_MIN: u64 = 90;
 
-/// The part that a merge writes.
-pub(super) struct Output<'a> {
-    pub(super) writer: PartWriter,
-    pub(super) columns: &'a [&'a ColumnDefinition],
-    pub(super) keys: &'a TableKeys,
-    pub(super) granularity: usize,
-    pub(super) gathering: WholeGranules,
+/// The part that a merge or a mutation writes.
+pub(crate) struct Output<'a> {
+    pub(crate) writer: PartWriter,
+    columns: &'a [&'a ColumnDefinition],
+    keys: &'a TableKeys,
+    granularity: usize,
+    gathering: WholeGranules,
     /// Now, and whether rows may have run out by then.
-    pub(super) now: i64,
-    pub(super) expires: bool,
+    now: i64,
+    expires: bool,
     /// When the first and the last row run out, once there are any.
-    pub(super) seconds: Option<Option<(i64, i64)>>,
+    pub(crate) seconds: Option<Option<(i64, i64)>>,
     /// The granules that were copied, of each source.
     pub(super) copied: Vec<Vec<usize>>,
 }
 
-impl Output<'_> {
+impl<'a> Output<'a> {
+    /// `expires`: what has run out by `now` goes.
+    pub(crate) fn new(
+        writer: PartWriter,
+        columns: &'a [&'a ColumnDefinition],
+        keys: &'a TableKeys,
+        granularity: usize,
+        now: i64,
+        expires: bool,
+    ) -> Output<'a> {
+        let gathering = WholeGranules::new(granularity);
+        let (seconds, copied) = (None, vec![]);
+        Output { writer, columns, keys, granularity, gathering, now, expires, seconds, copied }
+    }
+
     /// Adds rows, of which the table's TTL may leave fewer.
-    pub(super) fn write(&mut self, mut rows: Vec<Column>) -> Result<()> {
+    pub(crate) fn write(&mut self, mut rows: Vec<Column>) -> Result<()> {
         let ttl: &TtlRules = &self.keys.ttl;
         if !ttl.is_empty() && rows.first().is_some_and(|c| !c.is_empty()) {
             if self.expires {
                 let sorting = |block: &Block| evaluate(&self.keys.sorting, block);
                 rows = ttl.apply(self.columns, rows, &sorting, self.now)?;
             }
-            let range = ttl.seconds(&block_of(self.columns, &rows), Some(self.now))?;
+            // What was not applied is still to come.
+            let applied = self.expires.then_some(self.now);
+            let range = ttl.seconds(&block_of(self.columns, &rows), applied)?;
             if rows.first().is_some_and(|c| !c.is_empty()) {
                 self.seconds = Some(self.seconds.map_or(range, |before| later_of(before, range)));
             }
@@ -53,7 +69,7 @@ impl Output<'_> {
     }
 
     /// Writes what has gathered, as a granule that may be short.
-    pub(super) fn flush(&mut self) -> Result<()> {
+    pub(crate) fn flush(&mut self) -> Result<()> {
         let (writer, columns, keys) = (&mut self.writer, self.columns, self.keys);
         let granularity = self.granularity;
         self.gathering.finish(&mut |rows| push_rows(writer, columns, rows, keys, granularity))

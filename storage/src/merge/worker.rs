@@ -112,9 +112,10 @@ pub(super) fn merge_with(
         rule = Some(Box::new(Deduplicating::new(rule, &columns, names)));
     }
     let ttl = &keys.ttl;
-    let expires = sources.iter().any(|p| p.ttl_seconds.is_some_and(|(first, _)| first <= now))
-        || options.every_ttl;
-    let conserves = rule.is_none() && !(expires && !ttl.is_empty());
+    // A part without a range may be older than the rules.
+    let due = |p: &&Arc<PartMeta>| p.ttl_seconds.is_none_or(|(first, _)| first <= now);
+    let expires = !ttl.is_empty() && (options.every_ttl || sources.iter().any(|p| due(&p)));
+    let conserves = rule.is_none() && !expires;
     let copies = rule.is_none() && ttl.is_empty();
     let places: Vec<Option<Vec<usize>>> = opened
         .iter()
@@ -132,17 +133,8 @@ pub(super) fn merge_with(
     )?;
     let mut stream = CombinedStream::new(stream, rule);
     let mut together = Together::new(&keys);
-    let mut output = Output {
-        writer,
-        columns: &columns,
-        keys: &keys,
-        granularity,
-        gathering: WholeGranules::new(granularity),
-        now,
-        expires,
-        seconds: None,
-        copied: vec![vec![]; opened.len()],
-    };
+    let mut output = Output::new(writer, &columns, &keys, granularity, now, expires);
+    output.copied = vec![vec![]; opened.len()];
     loop {
         if progress.is_over() {
             return Err(Error::Closed("the merge was cancelled".into()));

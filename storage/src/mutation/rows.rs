@@ -30,6 +30,8 @@ enum Step {
         values: Vec<(String, Compiled)>,
     },
     Rewrite,
+    /// What has run out goes.
+    Ttl,
     /// The part gets a projection, or loses it.
     Projection {
         name: String,
@@ -136,12 +138,17 @@ impl Commands {
                         return Ok(true);
                     }
                 }
-                Step::SetDefault { .. } | Step::Rewrite | Step::Projection { .. } => {
+                Step::SetDefault { .. } | Step::Rewrite | Step::Ttl | Step::Projection { .. } => {
                     return Ok(true);
                 }
             }
         }
         Ok(false)
+    }
+
+    /// Whether rows and values that have run out go.
+    pub(super) fn expire(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Ttl))
     }
 
     /// The rows after all commands.
@@ -190,6 +197,7 @@ impl Step {
                     .collect::<Result<_>>()?,
             },
             MutationAction::Rewrite => Step::Rewrite,
+            MutationAction::Ttl => Step::Ttl,
             MutationAction::Projection { name, keep } => {
                 Step::Projection { name: name.clone(), keep: *keep }
             }
@@ -198,7 +206,8 @@ impl Step {
 
     fn apply(&self, mut block: Block) -> Result<Block> {
         match self {
-            Step::Rewrite | Step::Projection { .. } => Ok(block),
+            // The whole part's rows are needed for it: see the worker.
+            Step::Rewrite | Step::Ttl | Step::Projection { .. } => Ok(block),
             Step::Delete { condition } => {
                 let doomed = condition.rows(&block)?;
                 if doomed.true_count() == 0 {

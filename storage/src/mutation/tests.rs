@@ -11,7 +11,7 @@ use super::worker::mutate;
 use crate::disk::{Disk, MemoryDisk};
 use crate::log::{
     Change, Commit, Edit, Mutation, MutationAction, MutationCommand, Precondition, State,
-    TableDefinition,
+    TableDefinition, TtlRule, TtlRuleAction,
 };
 use crate::merge::optimize;
 use crate::merge::worker::Progress;
@@ -223,4 +223,41 @@ fn a_copy_leaves_deleted_rows_behind() {
     assert_eq!(copy.meta.rows, 1);
     store.commit(Commit::default(), vec![copy]).unwrap();
     assert_eq!(rows_at(&store, &store.snapshot()), [[0, 2, 2, 0, 0]; 2]);
+}
+
+/// A rule that is younger than the parts: the mutation applies it, and the parts know from then on when
+/// their rows run out.
+#[test]
+fn a_younger_ttl_is_applied_to_older_parts() {
+    let mut d = definition(&[("k", "UInt32"), ("at", "DateTime")], &["k"], &[]);
+    let store = store_with(d.clone());
+    // One part of both, one that is old throughout, one that is not.
+    const OLD: u64 = 1;
+    const LATER: u64 = 4_000_000_000;
+    for times in [[OLD, LATER], [OLD, OLD], [LATER, LATER + 5]] {
+        let rows: Vec<Vec<Value>> = times
+            .iter()
+            .enumerate()
+            .map(|(k, at)| vec![Value::UInt(k as u64), Value::UInt(*at)])
+            .collect();
+        insert(&store, &block(&d, &rows));
+    }
+    let action = TtlRuleAction::Delete { condition: None };
+    d.clauses.ttl = vec![TtlRule { expression: "at".into(), action }];
+    let edits = vec![Edit::AlterTable { definition: Arc::new(d) }];
+    store.commit(Commit { preconditions: vec![], edits }, vec![]).unwrap();
+    assert!(table_of(&store.snapshot()).parts.iter().all(|p| p.ttl_seconds.is_none()));
+    // Written anew for another reason, rows that have run out stay, and are known.
+    add_mutation(&store, MutationAction::Rewrite, None);
+    work(&store, usize::MAX);
+    let ranges = || -> Vec<_> {
+        let table = table_of(&store.snapshot());
+        table.parts.iter().map(|p| (p.rows, p.ttl_seconds)).collect()
+    };
+    let (old, later) = (OLD as i64, LATER as i64);
+    let known = [(2, Some((old, later))), (2, Some((old, old))), (2, Some((later, later + 5)))];
+    assert_eq!(ranges(), known);
+    add_mutation(&store, MutationAction::Ttl, None);
+    work(&store, usize::MAX);
+    assert_eq!(ranges(), [(1, Some((later, later))), (2, Some((later, later + 5)))]);
 }

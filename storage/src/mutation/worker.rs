@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::rows::Commands;
-use crate::block::{Block, Column};
+use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::log::{self, Change, ColumnDefinition, Commit, Edit, PartMeta, Precondition};
+use crate::merge::output::Output;
+use crate::merge::ttl::Together;
 use crate::merge::worker::Progress;
 use crate::part::{PartIdentity, PartWriter};
 use crate::scan::OpenPart;
 use crate::store::Store;
 use crate::table::column_reader::ColumnReader;
-use crate::table::insert::{part_writer, push_rows};
+use crate::table::insert::part_writer;
 use crate::table::key::TableKeys;
 use crate::table::{index_granularity, stored_columns};
 
@@ -51,13 +53,13 @@ pub fn mutate(
         return store.commit(commit, vec![]);
     }
     let source = Source { part: &part, reader: &reader, table, meta };
-    let writer = source.rewrite(store, &commands, progress)?;
+    let (writer, seconds) = source.rewrite(store, &commands, progress)?;
     commit.edits.push(Edit::RemovePart { table: id, part: meta.id });
     let mut parts = vec![];
     if writer.rows() > 0 {
         let mut part = writer.finish()?;
         part.meta.data_version = version;
-        part.meta.ttl_seconds = part.meta.ttl_seconds.or(meta.ttl_seconds);
+        part.meta.ttl_seconds = seconds;
         parts.push(part);
     }
     store.commit(commit, parts)
@@ -115,13 +117,14 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The part's rows after the commands. They stay in order: key columns cannot be updated.
+    /// The part's rows after the commands, and when the first and the last of them run out. They stay in order: key
+    /// columns cannot be updated.
     fn rewrite(
         &self,
         store: &Arc<Store>,
         commands: &Commands,
         progress: &Progress,
-    ) -> Result<PartWriter> {
+    ) -> Result<(PartWriter, Option<(i64, i64)>)> {
         let definition = &self.table.definition;
         let keys = TableKeys::of(definition, store.compiler().as_ref())?;
         let identity = PartIdentity {
@@ -141,7 +144,11 @@ impl Source<'_> {
         };
         writer.retain_projections(&|name| commands.projection(name).unwrap_or_else(|| had(name)));
         let columns: Vec<&ColumnDefinition> = stored_columns(definition).collect();
-        let granularity = index_granularity(definition);
+        let mut together = Together::new(&keys);
+        let now = (store.clock().now_us() / 1_000_000) as i64;
+        let expires = commands.expire();
+        let mut output =
+            Output::new(writer, &columns, &keys, index_granularity(definition), now, expires);
         for granule in 0..self.part.reader.granules() {
             check(progress)?;
             let block = granule_rows(self.part, self.reader, &columns, granule)?;
@@ -150,9 +157,15 @@ impl Source<'_> {
             if block.is_empty() {
                 continue;
             }
-            let rows: Vec<Column> = block.columns;
-            push_rows(&mut writer, &columns, &rows, &keys, granularity)?;
+            // Rows of one TTL group are looked at together.
+            let rows = match expires {
+                true => together.add(&columns, block.columns)?,
+                false => Some(block.columns),
+            };
+            rows.map_or(Ok(()), |rows| output.write(rows))?;
         }
-        Ok(writer)
+        together.rest()?.map_or(Ok(()), |rows| output.write(rows))?;
+        output.flush()?;
+        Ok((output.writer, output.seconds.flatten()))
     }
 }

@@ -121,6 +121,8 @@ fn mutation() -> Mutation {
             command(MutationAction::Delete { condition: "d".into() }),
             command(MutationAction::SetDefault { columns: vec!["e".into()] }),
             command(MutationAction::Rewrite),
+            command(MutationAction::Projection { name: "p".into(), keep: true }),
+            command(MutationAction::Ttl),
         ],
     }
 }

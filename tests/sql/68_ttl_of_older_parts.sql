@@ -1,0 +1,27 @@
+-- Rules of TTL that are younger than the parts: applied by ALTER itself, by MATERIALIZE TTL, or not (materialize_ttl_after_modify).
+CREATE TABLE ttl_m (k UInt32, d Date, v Int64) ENGINE = SummingMergeTree(v) ORDER BY intDiv(k, 10) SETTINGS index_granularity = 32;
+INSERT INTO ttl_m SELECT number * 11 % 200, toDate('2002-01-10') + number % 70, number FROM numbers(40);
+INSERT INTO ttl_m SELECT number * 13 % 200, toDate('2002-01-10') + number % 70, number FROM numbers(40);
+ALTER TABLE ttl_m MODIFY TTL d + INTERVAL 1 YEAR DELETE WHERE k % 4 = 1;
+SELECT count(), sum(v), sum(k), countIf(k % 4 = 1) FROM ttl_m;
+OPTIMIZE TABLE ttl_m FINAL;
+SELECT * FROM ttl_m ORDER BY ALL;
+CREATE TABLE ttl_n (k UInt32, d Date, v Int64, w String) ENGINE = MergeTree ORDER BY k;
+INSERT INTO ttl_n SELECT number, toDate('2002-01-10') + number % 3 * 20000, number, 'x' FROM numbers(6);
+ALTER TABLE ttl_n MODIFY TTL d + INTERVAL 1 YEAR SETTINGS materialize_ttl_after_modify = 0;
+SELECT * FROM ttl_n ORDER BY k;
+ALTER TABLE ttl_n MODIFY COLUMN w String TTL d + INTERVAL 1 MONTH;
+SELECT * FROM ttl_n ORDER BY k;
+ALTER TABLE ttl_n MODIFY COLUMN w REMOVE TTL;
+ALTER TABLE ttl_n REMOVE TTL;
+INSERT INTO ttl_n SELECT number, toDate('2002-01-10'), number, 'y' FROM numbers(3);
+ALTER TABLE ttl_n ADD COLUMN z String DEFAULT 'zz' TTL d + INTERVAL 1 MONTH;
+SELECT * FROM ttl_n ORDER BY ALL;
+ALTER TABLE ttl_n MODIFY TTL d + INTERVAL 1 MONTH DELETE WHERE w = 'y';
+SELECT * FROM ttl_n ORDER BY ALL;
+CREATE TABLE ttl_g (k UInt32, d Date, v Int64) ENGINE = MergeTree ORDER BY (k % 3, k) SETTINGS index_granularity = 8;
+INSERT INTO ttl_g SELECT number, toDate('2002-01-10'), number FROM numbers(30);
+ALTER TABLE ttl_g MODIFY TTL d + INTERVAL 1 YEAR GROUP BY k % 3 SET v = sum(v) SETTINGS materialize_ttl_after_modify = 0;
+SELECT count(), sum(v) FROM ttl_g;
+ALTER TABLE ttl_g MATERIALIZE TTL SETTINGS mutations_sync = 1;
+SELECT k, v FROM ttl_g ORDER BY k;
