@@ -242,4 +242,6 @@ fn headers_roles_and_databases_that_requests_ask_for() {
     assert_eq!(allowed("/", &origin), None);
     let options = request(server.port, "OPTIONS", "/", &origin, b"").unwrap();
     assert_eq!((options.status, options.header("access-control-max-age")), (204, Some("86400")));
+    let bad = request(server.port, "POST", "/?param_a=x", &[], b"SELECT {a:UInt8}").unwrap();
+    assert_eq!((bad.status, bad.header("x-clickhouse-exception-code")), (500, Some("457")));
 }

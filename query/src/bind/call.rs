@@ -102,7 +102,8 @@ impl Binder<'_> {
             && call.nulls.is_none()
             && let Some(function) = functions::lookup(&call.name)
         {
-            return self.scalar_call(function, call, scope).map_err(|e| with_scope(e, scope));
+            let made = self.scalar_call(function, call, scope);
+            return made.map_err(|e| with_scope(of_parameter(call, e), scope));
         }
         if aggregates::is_aggregate(&aggregate_name(call, &self.count_distinct())) {
             return self.aggregate_tree(expr, call, scope);
@@ -555,5 +556,18 @@ pub(super) fn first_aggregate(tree: &Tree) -> String {
     match found.first().map(|f| &f.kind) {
         Some(Kind::Aggregate { text, .. }) => text.clone(),
         _ => String::new(),
+    }
+}
+
+/// The parser makes `_CAST('text', 'Type')` of a query parameter: what cannot be read is its fault.
+fn of_parameter(call: &Call, error: Error) -> Error {
+    match call.arguments.as_slice() {
+        [Expr { kind: ExprKind::Literal { text, .. }, .. }, data_type] if call.name == "_CAST" => {
+            let data_type = sql::format::expr(data_type);
+            let data_type = data_type.trim_matches('\'');
+            let message = format!("Value {text} cannot be parsed as {data_type}: {error}");
+            Error::new(codes::BAD_QUERY_PARAMETER, message)
+        }
+        _ => error,
     }
 }

@@ -32,8 +32,6 @@ use crate::server::Server;
 use crate::session::{SESSION_TIMEOUT_SECONDS_DEFAULT, SESSION_TIMEOUT_SECONDS_MAX, SessionState};
 use crate::statement::{self, FollowWish, Input, Request, query_bytes_max};
 
-/// No roles are kept, so none is known.
-const UNKNOWN_ROLE: u32 = 511;
 /// Pieces of a response between the statement's thread and the socket.
 const PIECES_MAX: usize = 4;
 const EXPOSED_HEADERS: &str = "X-ClickHouse-Query-Id,X-ClickHouse-Summary,X-ClickHouse-Server-Display-Name,X-ClickHouse-Format,X-ClickHouse-Timezone,X-ClickHouse-Exception-Code,X-ClickHouse-Exception-Tag";
@@ -231,9 +229,10 @@ fn request(
     if let Some(revision) = parameters.get("client_protocol_version") {
         settings.set("client_protocol_version", revision);
     }
+    // No roles are kept, so none is known.
     if let Some(role) = parameters.get("role").filter(|role| !role.is_empty()) {
         let message = format!("There is no role `{role}` in user directories");
-        return Err(Error::new(UNKNOWN_ROLE, message));
+        return Err(Error::new(codes::UNKNOWN_ROLE, message));
     }
     let header = |name: &str| header_text(&parts.headers, name).map(str::to_string);
     Ok(Request {
