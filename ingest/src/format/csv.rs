@@ -502,7 +502,8 @@ impl CsvReader {
             if at >= grid_from && bytes.len() - at >= grid::INPUT_BYTES_MIN {
                 let (rest, rows_max) = (&bytes[at..], rows_max - (before - first));
                 let (rows, zone) = (&mut self.rows, self.options.time_zone);
-                if let Some(used) = self.grid.read(rows, rest, rows_max, &fields, shape, zone) {
+                let input = grid::Input { bytes: rest, rows_max, fields: &fields, shape, zone };
+                if let Some(used) = self.grid.read(rows, input) {
                     at += used;
                     continue;
                 }

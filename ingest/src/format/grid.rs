@@ -31,6 +31,17 @@ pub struct Shape {
     pub quotes: bool,
 }
 
+/// What is read, and how.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    pub bytes: &'a [u8],
+    /// At most so many rows.
+    pub rows_max: usize,
+    pub fields: &'a FieldColumns,
+    pub shape: Shape,
+    pub zone: TimeZone,
+}
+
 /// Marks of some rows; kept by a reader for the next.
 #[derive(Default)]
 pub struct Grid {
@@ -43,23 +54,15 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Appends the rows that lie whole in the first bytes of `bytes`, at most `rows_max`; the bytes they take.
+    /// Appends the rows that lie whole in the input's first bytes; the bytes they take.
     /// None if they are for the reader of single rows.
-    pub fn read(
-        &mut self,
-        rows: &mut RowBuilder,
-        bytes: &[u8],
-        rows_max: usize,
-        fields: &FieldColumns,
-        shape: Shape,
-        zone: TimeZone,
-    ) -> Option<usize> {
+    pub fn read(&mut self, rows: &mut RowBuilder, input: Input<'_>) -> Option<usize> {
         let before = rows.rows();
-        match self.read_any(rows, bytes, rows_max, fields, shape, zone) {
+        match self.read_any(rows, input) {
             Some(count) => {
                 self.misses = 0;
                 rows.end_rows(count);
-                Some(self.starts[count * fields.len()] as usize)
+                Some(self.starts[count * input.fields.len()] as usize)
             }
             None => {
                 rows.rollback(before);
@@ -70,15 +73,7 @@ impl Grid {
     }
 
     /// Marks and reads with the instructions that the processor has: the same code compiled twice.
-    fn read_any(
-        &mut self,
-        rows: &mut RowBuilder,
-        bytes: &[u8],
-        rows_max: usize,
-        fields: &FieldColumns,
-        shape: Shape,
-        zone: TimeZone,
-    ) -> Option<usize> {
+    fn read_any(&mut self, rows: &mut RowBuilder, input: Input<'_>) -> Option<usize> {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("bmi1")
             && std::arch::is_x86_feature_detected!("bmi2")
@@ -88,35 +83,23 @@ impl Grid {
             fn with_bits(
                 grid: &mut Grid,
                 rows: &mut RowBuilder,
-                bytes: &[u8],
-                rows_max: usize,
-                fields: &FieldColumns,
-                shape: Shape,
-                zone: TimeZone,
+                input: Input<'_>,
             ) -> Option<usize> {
-                grid.read_marked(rows, bytes, rows_max, fields, shape, zone)
+                grid.read_marked(rows, input)
             }
             // SAFETY: the processor has what the function was compiled for.
-            return unsafe { with_bits(self, rows, bytes, rows_max, fields, shape, zone) };
+            return unsafe { with_bits(self, rows, input) };
         }
-        self.read_marked(rows, bytes, rows_max, fields, shape, zone)
+        self.read_marked(rows, input)
     }
 
     /// How many rows were appended; if None, parts of some may have been.
     #[inline(always)]
-    fn read_marked(
-        &mut self,
-        rows: &mut RowBuilder,
-        bytes: &[u8],
-        rows_max: usize,
-        fields: &FieldColumns,
-        shape: Shape,
-        zone: TimeZone,
-    ) -> Option<usize> {
+    fn read_marked(&mut self, rows: &mut RowBuilder, input: Input<'_>) -> Option<usize> {
         // Quotes are counted over all rows that were marked, so those must be read.
-        let count = self.mark(bytes, fields.len(), shape).filter(|count| *count <= rows_max)?;
-        (count > 0 && self.columns(rows, bytes, count, fields, shape, zone).is_some())
-            .then_some(count)
+        let count = self.mark(input.bytes, input.fields.len(), input.shape)?;
+        let read = (1..=input.rows_max).contains(&count);
+        (read && self.columns(rows, count, input).is_some()).then_some(count)
     }
 
     /// Bytes that are not tried again after a miss; the more, the more misses there were.
@@ -169,11 +152,8 @@ impl Grid {
     fn columns(
         &self,
         rows: &mut RowBuilder,
-        bytes: &[u8],
         count: usize,
-        fields: &FieldColumns,
-        shape: Shape,
-        zone: TimeZone,
+        Input { bytes, fields, shape, zone, .. }: Input<'_>,
     ) -> Option<()> {
         let width = fields.len();
         let mut quoted = 0;

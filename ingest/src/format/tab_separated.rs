@@ -390,7 +390,9 @@ impl TabSeparatedReader {
                 let (rest, rows_max) = (&bytes[at..], rows_max - (before - first));
                 let zone = self.options.time_zone;
                 let rows = &mut self.rows;
-                if let Some(used) = self.grid.read(rows, rest, rows_max, &fields, PLAIN, zone) {
+                let input =
+                    grid::Input { bytes: rest, rows_max, fields: &fields, shape: PLAIN, zone };
+                if let Some(used) = self.grid.read(rows, input) {
                     at += used;
                     continue;
                 }
