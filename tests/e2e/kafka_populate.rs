@@ -1,53 +1,15 @@
 //! Views that come, change and go under load: each offset is seen by exactly one version of each view,
 //! and POPULATE joins what was there before to what comes, each offset once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::harness::kafka::Broker;
-use crate::harness::producer::Producer;
+use crate::harness::producer::{Load, Producer};
 use crate::harness::server::Server;
 use crate::harness::{TestFolder, free_port, skipped};
 
 const WAIT: Duration = Duration::from_secs(90);
 const PARTITIONS: u64 = 3;
-
-/// A producer that sends until it is told to stop.
-struct Load {
-    stop: Arc<AtomicBool>,
-    sent: Arc<AtomicU64>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Load {
-    fn start(brokers: String, topic: &'static str) -> Load {
-        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (stopped, count) = (stop.clone(), sent.clone());
-        let thread = std::thread::spawn(move || {
-            let producer = Producer::new(&brokers);
-            let mut id = 0u64;
-            while !stopped.load(Ordering::Relaxed) {
-                for _ in 0..300 {
-                    let payload = format!("{{\"id\":{id}}}");
-                    producer.send(topic, (id % PARTITIONS) as i32, Some(payload.as_bytes()));
-                    id += 1;
-                }
-                producer.poll();
-                count.store(id, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            producer.finish();
-        });
-        Load { stop, sent, thread }
-    }
-
-    fn finish(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the producer ends");
-        self.sent.load(Ordering::Relaxed)
-    }
-}
 
 fn source(server: &Server, brokers: &str, topic: &str) {
     server.sql(&format!(
@@ -74,7 +36,7 @@ fn a_view_is_filled_under_load() {
     }
     let select = "SELECT id, _partition AS p, _offset AS o FROM src";
     server.sql(&format!("CREATE MATERIALIZED VIEW first_mv TO first AS {select}"));
-    let load = Load::start(broker.address(), "fill");
+    let load = Load::start(broker.address(), "fill", PARTITIONS, 300);
     server.until("SELECT count() > 20000 AND uniqExact(p) = 3 FROM first", "1", WAIT);
     let between_ms = server.sql("SELECT toUnixTimestamp64Milli(now64(3))");
     std::thread::sleep(Duration::from_millis(500));
@@ -150,7 +112,7 @@ fn views_change_under_load() {
         format!("SELECT id, _partition AS p, _offset AS o, {version} AS version FROM src")
     };
     server.sql(&format!("CREATE MATERIALIZED VIEW mv TO dst AS {}", select(0)));
-    let load = Load::start(broker.address(), "change");
+    let load = Load::start(broker.address(), "change", PARTITIONS, 300);
     let rows_of = |version: u32| format!("SELECT count() > 0 FROM dst WHERE version = {version}");
     let mut version = 0;
     for _ in 0..4 {
@@ -203,7 +165,7 @@ fn views_and_targets_are_exchanged_under_load() {
              SELECT id, _partition AS p, _offset AS o, '{name}' AS v FROM src"
         ));
     }
-    let load = Load::start(broker.address(), "exchange");
+    let load = Load::start(broker.address(), "exchange", PARTITIONS, 300);
     let rows = || -> u64 {
         let both = server.sql("SELECT count() FROM (SELECT * FROM a UNION ALL SELECT * FROM b)");
         both.parse().expect("a count")

@@ -4,16 +4,13 @@
 //! Nothing here depends on how long a thing takes: faults are laid over a steady stream of messages, and the end
 //! is waited for. Counts and the longest stall are printed. `PUMPHOUSE_STORMS` multiplies the rounds.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::harness::kafka::Broker;
-use crate::harness::producer::Producer;
+use crate::harness::producer::Load;
 use crate::harness::proxy::{Proxy, Weather};
 use crate::harness::server::Server;
 use crate::harness::{eventually, from_environment, signal, skipped};
@@ -34,41 +31,6 @@ fn stream(server: &Server, brokers: &str, more: &str) {
             .into(),
     ] {
         server.sql(&sql);
-    }
-}
-
-/// Messages that come all the while.
-struct Load {
-    stop: Arc<AtomicBool>,
-    sent: Arc<AtomicU64>,
-    thread: JoinHandle<()>,
-}
-
-impl Load {
-    fn start(brokers: String) -> Load {
-        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (stopped, counter) = (stop.clone(), sent.clone());
-        let thread = std::thread::spawn(move || {
-            let producer = Producer::new(&brokers);
-            while !stopped.load(Ordering::Relaxed) {
-                for _ in 0..100 {
-                    let id = counter.fetch_add(1, Ordering::Relaxed);
-                    let payload = format!("{{\"id\":{id}}}");
-                    producer.send("storm", (id % PARTITIONS) as i32, Some(payload.as_bytes()));
-                }
-                producer.poll();
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            producer.finish();
-        });
-        Load { stop, sent, thread }
-    }
-
-    /// Ends it; how many messages the broker has taken.
-    fn finish(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the producer ends");
-        self.sent.load(Ordering::Relaxed)
     }
 }
 
@@ -97,7 +59,7 @@ fn a_broker_killed_and_frozen() {
     broker.create_topic("storm", PARTITIONS as i32);
     let mut server = Server::start("storm-broker");
     stream(&server, &broker.address(), "");
-    let load = Load::start(broker.address());
+    let load = Load::start(broker.address(), "storm", PARTITIONS, 100);
     goes_on(&server);
     let (rounds, mut stall) = (from_environment("PUMPHOUSE_STORMS", 1), Duration::ZERO);
     for _ in 0..rounds {
@@ -129,7 +91,7 @@ fn members_come_and_go_and_the_server_sleeps() {
     broker.create_topic("storm", PARTITIONS as i32);
     let server = Server::start("storm-members");
     stream(&server, &broker.address(), ", kafka_session_timeout_ms = 6000");
-    let load = Load::start(broker.address());
+    let load = Load::start(broker.address(), "storm", PARTITIONS, 100);
     goes_on(&server);
     let rounds = 3 * from_environment("PUMPHOUSE_STORMS", 1);
     for _ in 0..rounds {
@@ -184,7 +146,7 @@ fn a_network_that_fails() {
         &brokers,
         ", kafka_socket_timeout_ms = 3000, kafka_reconnect_backoff_max_ms = 500",
     );
-    let load = Load::start(broker.address());
+    let load = Load::start(broker.address(), "storm", PARTITIONS, 100);
     goes_on(&server);
     let threads =
         || std::fs::read_dir(format!("/proc/{}/task", server.pid())).map_or(0, Iterator::count);

@@ -1,5 +1,8 @@
 //! A producer that knows what the broker acknowledged.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -48,5 +51,41 @@ impl Producer {
 
     pub fn finish(&self) {
         self.0.flush(Duration::from_secs(300)).expect("everything is acknowledged");
+    }
+}
+
+/// Messages `{"id":…}`, counted from 0 and spread over the partitions, that come until it is told to stop.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+impl Load {
+    /// Sends `step` messages about every 20 ms.
+    pub fn start(brokers: String, topic: &'static str, partitions: u64, step: u64) -> Load {
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stopped, counter) = (stop.clone(), sent.clone());
+        let thread = std::thread::spawn(move || {
+            let producer = Producer::new(&brokers);
+            while !stopped.load(Ordering::Relaxed) {
+                for _ in 0..step {
+                    let id = counter.fetch_add(1, Ordering::Relaxed);
+                    let payload = format!("{{\"id\":{id}}}");
+                    producer.send(topic, (id % partitions) as i32, Some(payload.as_bytes()));
+                }
+                producer.poll();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            producer.finish();
+        });
+        Load { stop, sent, thread }
+    }
+
+    /// Ends it; how many messages the broker has taken.
+    pub fn finish(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the producer ends");
+        self.sent.load(Ordering::Relaxed)
     }
 }
