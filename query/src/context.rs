@@ -2,8 +2,8 @@
 //! cancellation. Shared by all of the query's threads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -110,7 +110,10 @@ impl QueryContext {
 
     /// Threads this query may use (`max_threads`, default all cores).
     pub fn threads(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        // Asking means reading files of the control group, so it is done once.
+        static CORES: OnceLock<u64> = OnceLock::new();
+        let ask = || std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        let cores = *CORES.get_or_init(ask);
         match self.settings.u64("max_threads", 0) {
             0 => cores as usize,
             n => n.min(cores.max(1) * 4) as usize,

@@ -21,6 +21,9 @@ pub(crate) const ABSENT: u32 = u32::MAX;
 
 const EMPTY: u64 = u64::MAX;
 
+/// Words below this are looked up by themselves: identifiers and codes often are that small.
+const SMALL_END: u64 = 1 << 16;
+
 /// Keys that are tried to be one and the same.
 const RUN: usize = 8;
 
@@ -116,6 +119,8 @@ pub(crate) struct KeyTable {
     words: Vec<u64>,
     wides: Vec<u128>,
     lookups: usize,
+    /// Numbers of the keys that are small words, by the word; such keys are in no slot.
+    small: Vec<u32>,
 }
 
 impl KeyTable {
@@ -138,7 +143,9 @@ impl KeyTable {
             _ => Keys::Bytes { data: vec![], ends: vec![], hashes: vec![] },
         };
         let (words, wides) = (vec![], vec![]);
-        KeyTable { types: types.to_vec(), codec, layout, index, keys, words, wides, lookups: 0 }
+        let (lookups, small) = (0, vec![]);
+        let types = types.to_vec();
+        KeyTable { types, codec, layout, index, keys, words, wides, lookups, small }
     }
 
     /// For keys that are one number each, of 32 bits, from a dense range.
@@ -190,13 +197,21 @@ impl KeyTable {
         }
     }
 
+    /// The keys if each is a word.
+    pub fn words(&self) -> Option<&[u64]> {
+        match &self.keys {
+            Keys::Word(words) => Some(words),
+            _ => None,
+        }
+    }
+
     pub fn memory_bytes(&self) -> usize {
         let keys = self.keys.memory_bytes();
         let index = match &self.index {
             Index::Direct(v) => v.capacity() * 4,
             Index::Hashed { slots, .. } => slots.capacity() * 8,
         };
-        keys + index
+        keys + index + self.small.capacity() * 4
     }
 
     /// The number of each row's key; keys that are new get the next ones.
@@ -312,6 +327,7 @@ impl KeyTable {
         let Keys::Word(keys) = &self.keys else { return ABSENT };
         match &self.index {
             Index::Direct(slots) => slots.get(word as usize).copied().unwrap_or(ABSENT),
+            _ if word < SMALL_END => self.small.get(word as usize).copied().unwrap_or(ABSENT),
             _ => self.find_slot(hash_u64(word), |n| keys[n as usize] == word),
         }
     }
@@ -351,7 +367,11 @@ impl KeyTable {
                     }
                     for &word in words {
                         if last.1 == ABSENT || last.0 != word {
-                            last = (word, insert_word(slots, shift, keys, word));
+                            let number = match word < SMALL_END {
+                                true => insert_small(&mut self.small, keys, word),
+                                false => insert_word(slots, shift, keys, word),
+                            };
+                            last = (word, number);
                         }
                         out.push(last.1);
                     }
@@ -638,6 +658,19 @@ fn fill(slots: &mut Vec<u64>, shift: &mut u32, at: usize, hash: u64, number: usi
         grow(slots, shift);
     }
     number as u32
+}
+
+#[inline]
+fn insert_small(small: &mut Vec<u32>, keys: &mut Vec<u64>, word: u64) -> u32 {
+    let at = word as usize;
+    if at >= small.len() {
+        small.resize((at + 1).next_power_of_two(), ABSENT);
+    }
+    if small[at] == ABSENT {
+        small[at] = keys.len() as u32;
+        keys.push(word);
+    }
+    small[at]
 }
 
 #[inline]

@@ -19,6 +19,7 @@ pub(crate) mod sort_key;
 mod aggregate;
 mod array_join;
 mod condition;
+mod crew;
 mod distinct;
 mod fill;
 mod in_order;

@@ -12,8 +12,9 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use pumphouse_storage::Block;
 
+use super::crew;
 use crate::context::QueryContext;
-use crate::error::{Error, Result, codes};
+use crate::error::Result;
 
 /// Rows per block pushed through a chain.
 pub(crate) const CHUNK_ROWS: usize = 65_536;
@@ -158,19 +159,7 @@ pub(crate) fn on_threads(threads: usize, work: &(dyn Fn() -> Result<()> + Sync))
     if threads <= 1 {
         return work();
     }
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut result = work();
-        for other in others {
-            let joined = other.join().unwrap_or_else(|_| {
-                Err(Error::new(codes::LOGICAL_ERROR, "a worker thread of the query panicked"))
-            });
-            if result.is_ok() {
-                result = joined;
-            }
-        }
-        result
-    })
+    crew::run(threads, work)
 }
 
 /// Runs `task(0..count)` over `threads` threads, each index once, in increasing order of start.

@@ -11,6 +11,7 @@ use arrow_array::{Array, UInt8Array};
 use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::key_table::{ABSENT, KeyTable};
+use super::row_codec::{Shape, fixed_bytes};
 use crate::context::{MemoryGuard, QueryContext};
 use crate::error::{Error, Result, codes};
 use crate::functions::cast;
@@ -18,6 +19,8 @@ use crate::plan::{PlannedSet, SetSource};
 
 /// Keys that are kept as values, at most: what scans can skip granules by.
 const VALUES_MAX: usize = 20_000;
+/// Up to so many numbers are compared with every value.
+const COMPARED_MAX: usize = 4;
 
 /// A built set.
 pub(crate) struct BuiltSet {
@@ -72,6 +75,37 @@ impl BuiltSet {
             memory.grow_to(table.memory_bytes())?;
         }
         Ok(BuiltSet { types, table, values, _memory: memory })
+    }
+
+    /// 1 where the value is in the set, if that is a set of few numbers: each is compared with all values.
+    fn flags_of_few(&self, columns: &[Column]) -> Option<Vec<u8>> {
+        let ([data_type], [column]) = (self.types.as_slice(), columns) else { return None };
+        let Shape::Fixed(width) = Shape::of(data_type) else { return None };
+        let few = self.table.words().filter(|words| words.len() <= COMPARED_MAX)?;
+        if column.data_type.inner() != data_type {
+            return None;
+        }
+        let bytes = fixed_bytes(column.array.as_ref());
+        let mut flags = vec![0u8; column.len()];
+        macro_rules! compare {
+            ($native:ty) => {{
+                let values = bytes.as_chunks::<{ size_of::<$native>() }>().0;
+                for word in few {
+                    let wanted = *word as $native;
+                    for (flag, value) in flags.iter_mut().zip(values) {
+                        *flag |= u8::from(<$native>::from_le_bytes(*value) == wanted);
+                    }
+                }
+            }};
+        }
+        match width {
+            1 => compare!(u8),
+            2 => compare!(u16),
+            4 => compare!(u32),
+            8 => compare!(u64),
+            _ => return None,
+        }
+        Some(flags)
     }
 }
 
@@ -149,9 +183,11 @@ pub(crate) fn test(
         .ok_or_else(|| Error::new(codes::LOGICAL_ERROR, "a set of another kind"))?;
     let tested = tested_columns(set, column)?;
     let rows = column.len();
-    let mut numbers = vec![];
-    set.table.find(&tested, rows, &mut numbers);
-    let mut flags: Vec<u8> = numbers.iter().map(|n| (*n != ABSENT) as u8).collect();
+    let mut flags = set.flags_of_few(&tested).unwrap_or_else(|| {
+        let mut numbers = vec![];
+        set.table.find(&tested, rows, &mut numbers);
+        numbers.iter().map(|n| (*n != ABSENT) as u8).collect()
+    });
     for nulls in tested.iter().filter_map(|c| c.array.nulls().filter(|n| n.null_count() > 0)) {
         flags.iter_mut().zip(nulls.iter()).for_each(|(flag, valid)| *flag &= valid as u8);
     }

@@ -11,7 +11,7 @@ use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::types::UInt32Type;
 use arrow_array::{Array, BooleanArray, DictionaryArray, UInt32Array, UInt64Array};
 use arrow_buffer::BooleanBuffer;
-use arrow_buffer::bit_chunk_iterator::UnalignedBitChunk;
+use arrow_buffer::bit_chunk_iterator::{BitChunks, UnalignedBitChunk};
 
 use super::decode::{Aspect, Coded, Mapping, Scratch, Sink, mapping, readable};
 use super::layout::{Layout, Order};
@@ -100,8 +100,30 @@ impl PartReader {
                 self.pick_few(index, granules, keep, buffer, scratch)
             });
         }
+        let mut test = test;
+        if aspect == Aspect::Values {
+            let test = test.as_deref_mut();
+            if let Some(chosen) = self.choose_plain(index, granules, keep, test, wanted)? {
+                return Ok(chosen);
+            }
+        }
         with_buffers(|buffer, scratch| {
             self.choose_coded(index, aspect, granules, keep, test, wanted, buffer, scratch)
+        })
+    }
+
+    /// As `choose`, of granules that are not looked at one by one.
+    pub(super) fn choose_stretch(
+        &self,
+        index: usize,
+        granules: &[usize],
+        keep: Option<BooleanArray>,
+        test: Option<&mut ValueTest<'_>>,
+        wanted: Wanted,
+    ) -> Result<Chosen> {
+        let keep = keep.as_ref();
+        with_buffers(|buffer, scratch| {
+            self.choose_coded(index, Aspect::Values, granules, keep, test, wanted, buffer, scratch)
         })
     }
 
@@ -330,7 +352,7 @@ pub(crate) fn choose_of(
 }
 
 /// Of rows that have a value each, of which few are kept: only those are tested.
-fn choose_few(
+pub(super) fn choose_few(
     values: &Column,
     keep: &BooleanArray,
     test: &mut ValueTest<'_>,
@@ -351,13 +373,7 @@ fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut Bool
     match map {
         Mapping::Rows => out.append_buffer(held),
         Mapping::Constant => out.append_n(rows, held.value(0)),
-        Mapping::Runs(lengths) => {
-            let mut bytes: Vec<u8> = Vec::with_capacity(rows);
-            for (length, held) in lengths.iter().zip(held.iter()) {
-                bytes.resize(bytes.len() + *length as usize, u8::from(held));
-            }
-            out.append_buffer(&pack(&bytes));
-        }
+        Mapping::Runs(lengths) => out.append_buffer(&run_flags(lengths, held, rows)),
         Mapping::Narrow(codes) => {
             let mut table = [0u8; 256];
             table.iter_mut().zip(held.iter()).for_each(|(slot, held)| *slot = u8::from(held));
@@ -369,7 +385,45 @@ fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut Bool
             let bytes: Vec<u8> = codes.iter().map(|code| table[*code as usize]).collect();
             out.append_buffer(&pack(&bytes));
         }
+        Mapping::Filled(filled) => {
+            let others = held.slice(1, held.len() - 1);
+            let spread = match others.count_set_bits() == others.len() {
+                true => filled.clone(),
+                false => deposit(filled, &others),
+            };
+            match held.value(0) {
+                true => out.append_buffer(&(&spread | &!filled)),
+                false => out.append_buffer(&spread),
+            }
+        }
     }
+}
+
+/// One flag per row of the runs: that of its run.
+fn run_flags(lengths: &[u32], held: &BooleanBuffer, rows: usize) -> BooleanBuffer {
+    let mut words = vec![0u64; rows.div_ceil(64)];
+    let mut from = 0;
+    for (length, held) in lengths.iter().zip(held.iter()) {
+        let to = from + *length as usize;
+        if held && to > from {
+            set_range(&mut words, from, to - 1);
+        }
+        from = to;
+    }
+    BooleanBuffer::new(words.into(), 0, rows)
+}
+
+/// Sets bits `first` to `last`.
+fn set_range(words: &mut [u64], first: usize, last: usize) {
+    let (low, high) = (u64::MAX << (first % 64), u64::MAX >> (63 - last % 64));
+    let (from, to) = (first / 64, last / 64);
+    if from == to {
+        words[from] |= low & high;
+        return;
+    }
+    words[from] |= low;
+    words[from + 1..to].fill(u64::MAX);
+    words[to] |= high;
 }
 
 /// Clears the flags from `from` on that are not in `kept`.
@@ -429,6 +483,13 @@ fn append_all_indices(map: &Mapping, first: u32, rows: usize, out: &mut Vec<u32>
         }
         Mapping::Narrow(codes) => out.extend(codes.iter().map(|code| first + *code as u32)),
         Mapping::Wide(codes) => out.extend(codes.iter().map(|code| first + *code as u32)),
+        Mapping::Filled(filled) => {
+            let mut last = first;
+            out.extend(filled.iter().map(|set| {
+                last += u32::from(set);
+                if set { last } else { first }
+            }));
+        }
     }
 }
 
@@ -467,6 +528,34 @@ fn append_indices(map: &Mapping, first: u32, chosen: BitsFrom, rows: usize, out:
         }
         Mapping::Narrow(codes) => chosen.each(rows, |row| out.push(first + codes[row] as u32)),
         Mapping::Wide(codes) => chosen.each(rows, |row| out.push(first + codes[row] as u32)),
+        Mapping::Filled(filled) => append_filled_indices(filled, first, chosen, rows, out),
+    }
+}
+
+/// Appends the value's number of every chosen row: most often the chosen ones are those that are set.
+fn append_filled_indices(
+    filled: &BooleanBuffer,
+    first: u32,
+    chosen: BitsFrom,
+    rows: usize,
+    out: &mut Vec<u32>,
+) {
+    let chosen = BitChunks::new(chosen.flags.as_slice(), chosen.from, rows);
+    let mut before = first;
+    for (set, wanted) in filled.bit_chunks().iter_padded().zip(chosen.iter_padded()) {
+        let count = set.count_ones();
+        if wanted == set {
+            out.extend(before + 1..before + 1 + count);
+        } else {
+            let mut left = wanted;
+            while left != 0 {
+                let lowest = left & left.wrapping_neg();
+                let rank = (set & (lowest - 1)).count_ones();
+                out.push(if set & lowest == 0 { first } else { before + 1 + rank });
+                left ^= lowest;
+            }
+        }
+        before += count;
     }
 }
 

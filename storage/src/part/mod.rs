@@ -23,6 +23,7 @@ mod path_read;
 #[cfg(test)]
 mod path_tests;
 mod plain_read;
+mod plain_test;
 mod reader;
 mod skip_index;
 mod skip_index_read;

@@ -12,7 +12,7 @@ use super::reader::PartReader;
 use crate::error::Result;
 
 /// Tag, method and length of a plain node's words.
-const HEAD_BYTES: usize = 6;
+pub(super) const HEAD_BYTES: usize = 6;
 
 impl PartReader {
     /// The rows of `granules`, or None if they are not all plain words. What is read is verified.
@@ -23,15 +23,8 @@ impl PartReader {
             return Ok(None);
         }
         let words = |granule: &usize| self.granule_rows(*granule) * width;
-        let is_plain = |granule: &usize| {
-            let mark = entry.mark(*granule);
-            let words = words(granule);
-            words > 0
-                && entry.nulls(*granule) == 0
-                && mark.length as usize == HEAD_BYTES + words
-                && mark.decoded as usize >= words
-        };
-        if granules.is_empty() || !granules.iter().all(is_plain) {
+        if granules.is_empty() || !granules.iter().all(|g| self.has_plain_length(index, *g, width))
+        {
             return Ok(None);
         }
         let mut sink = Sink::of_words(width, granules.iter().map(words).sum());
@@ -39,8 +32,7 @@ impl PartReader {
             let (mark, rows) = (entry.mark(*granule), self.granule_rows(*granule));
             let mut head = [0; HEAD_BYTES];
             self.file().read_at(mark.file_offset, &mut head)?;
-            let length = ((rows * width) as u32).to_le_bytes();
-            if head[..2] != [tag::PLAIN, method::RAW] || head[2..] != length {
+            if !is_plain_head(&head, rows * width) {
                 // Another node that happens to be as long.
                 return Ok(None);
             }
@@ -55,4 +47,29 @@ impl PartReader {
         }
         Ok(Some(sink))
     }
+
+    /// Whether a granule's length is that of plain words of `width` bytes.
+    fn has_plain_length(&self, index: usize, granule: usize, width: usize) -> bool {
+        let (entry, words) = (self.column(index), self.granule_rows(granule) * width);
+        let mark = entry.mark(granule);
+        words > 0
+            && entry.nulls(granule) == 0
+            && mark.length as usize == HEAD_BYTES + words
+            && mark.decoded as usize >= words
+    }
+
+    /// Whether a granule probably holds plain numbers of at most a word each.
+    pub(super) fn lies_plain(&self, index: usize, granule: usize) -> bool {
+        match self.column(index).layout {
+            Layout::Number { width, .. } if width <= 8 && cfg!(target_endian = "little") => {
+                self.has_plain_length(index, granule, width)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether a node begins as plain words of so many bytes do.
+pub(super) fn is_plain_head(node: &[u8], bytes: usize) -> bool {
+    node[..2] == [tag::PLAIN, method::RAW] && node[2..HEAD_BYTES] == (bytes as u32).to_le_bytes()
 }

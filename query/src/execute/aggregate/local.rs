@@ -22,6 +22,8 @@ use crate::plan::BoundAggregate;
 const TABLE_GROUPS_MAX: usize = 1 << 16;
 /// Groups in one table before rows are scattered if they hardly fall together.
 const SCATTERED_GROUPS_MIN: usize = 1 << 14;
+/// Of fewer rows to read, few groups are not scattered even if nearly every row is one.
+const FEW_ROWS_END: u64 = 1 << 18;
 /// Rows per group from which on pre-aggregation pays.
 const ROWS_PER_GROUP_MIN: usize = 8;
 /// Partitions that large results are merged in, by the low bits of the key's hash.
@@ -299,6 +301,8 @@ pub(super) struct Local {
     other_bytes: usize,
     /// Takes the place of the four above if keys and states can be packed.
     scatter: Option<Scatter>,
+    /// Whether so few rows are to come that partitions would cost more than they save.
+    few_rows: bool,
 }
 
 impl Local {
@@ -312,7 +316,13 @@ impl Local {
             drained: vec![],
             other_bytes: 0,
             scatter: None,
+            few_rows: false,
         }
+    }
+
+    /// To be told how many rows there are to read, as far as that is known (0: it is not).
+    pub fn expecting(self, rows: u64) -> Local {
+        Local { few_rows: (1..FEW_ROWS_END).contains(&rows), ..self }
     }
 
     /// Adds rows; `fresh` makes an empty table, `plan` says how to scatter if that is possible.
@@ -371,8 +381,24 @@ impl Local {
         fresh: &dyn Fn() -> Table,
         plan: Option<&radix::Plan>,
     ) -> Result<()> {
+        if self.scattering
+            && let (Some(scatter), Some(plan)) = (&mut self.scatter, plan)
+        {
+            return scatter.add_states(plan, keys, states, rows);
+        }
         self.current.add_states(keys, states, rows, groups)?;
         plan.map_or(Ok(()), |plan| self.set_aside(plan, fresh))
+    }
+
+    /// Whether there are many groups, for what may come of them.
+    pub fn has_many_groups(&self) -> bool {
+        self.scatter.is_some() || self.current.groups() >= SCATTERED_GROUPS_MIN / 4
+    }
+
+    /// Scatters all that is added from now on.
+    pub fn begin_scattering(&mut self, plan: &radix::Plan) -> Result<()> {
+        self.scattering = true;
+        self.scatter(plan).map(|_| ())
     }
 
     /// Scatters the groups of a table that has outgrown the cache, and from then on the rows, if most
@@ -384,7 +410,7 @@ impl Local {
         let most = match rows {
             _ if repeats => TABLE_GROUPS_MAX,
             // Nearly every row is new: the sooner they are scattered the better.
-            rows if rows < groups * 2 => SCATTERED_GROUPS_MIN / 4,
+            rows if rows < groups * 2 && !self.few_rows => SCATTERED_GROUPS_MIN / 4,
             _ => SCATTERED_GROUPS_MIN,
         };
         if groups >= most {

@@ -206,6 +206,13 @@ impl AggregateNode<'_> {
                     self.emit_spilled(set, spilled, env, base + morsels, consumer, totals)?;
                 continue;
             }
+            if let (Some(texts), Emit::Count(count)) = (shared.counted_texts(i), self.emit)
+                && !plain
+            {
+                count.fetch_add(texts.count() as u64, Ordering::Relaxed);
+                morsels += emit_in_order(&env.ctx, [], base + morsels, consumer)?;
+                continue;
+            }
             let set = shared.form(i, plain);
             let (mut locals, mut guards) = (vec![], vec![]);
             for share in &mut threads {
@@ -543,9 +550,10 @@ struct Share {
 impl Consumer for Collect<'_> {
     fn worker(&self) -> Result<Box<dyn Worker + '_>> {
         let plain: Vec<bool> = self.numbered.iter().map(Option::is_none).collect();
+        let rows = self.env.ctx.progress.total_rows_to_read.load(Ordering::Relaxed);
         let local = |(i, plain): (usize, &bool)| {
             let table = self.node.table(self.form(i, *plain));
-            Ok((Local::new(table), self.env.ctx.memory.reserve(0)?))
+            Ok((Local::new(table).expecting(rows), self.env.ctx.memory.reserve(0)?))
         };
         let sets = plain.iter().enumerate().map(local).collect::<Result<Vec<_>>>()?;
         let spilled = self.sets.iter().map(|_| None).collect();
@@ -587,7 +595,10 @@ impl Worker for CollectWorker<'_> {
             let (local, guard) = &mut self.sets[i];
             let bytes = local.memory_bytes();
             let set = self.shared.form(i, self.plain[i]);
+            // Strings that are only counted are in no table yet.
+            let noted = !self.plain[i] && self.shared.counted_texts(i).is_some();
             if let Some(external) = self.external
+                && !noted
                 && !set.types.is_empty()
                 && external.is_passed(bytes * threads, ctx)
             {
@@ -621,6 +632,15 @@ impl CollectWorker<'_> {
         let own = &shared.sets[i];
         let picked: Vec<Column> = own.keys.iter().map(|k| keys[*k].clone()).collect();
         let (local, _) = &mut self.sets[i];
+        if !self.plain[i]
+            && let Some(texts) = shared.counted_texts(i)
+        {
+            if texts.note(&picked[0], &mut self.lookup)? {
+                return Ok(());
+            }
+            *local = Local::new(node.table(own));
+            self.plain[i] = true;
+        }
         if !self.plain[i]
             && let Some(form) = &shared.numbered[i]
         {

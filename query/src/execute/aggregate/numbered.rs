@@ -4,16 +4,16 @@
 
 use std::sync::Arc;
 
-use arrow_array::UInt32Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
+use arrow_array::{Array, UInt32Array};
 use arrow_schema::DataType as ArrowType;
 use pumphouse_storage::{Column, DataType};
 
 use super::local::{Local, PARTITIONS, Table};
 use super::numbers::{Lookup, TextNumbers};
 use super::radix::{self, Groups, Layout};
-use super::{AggregateNode, Collect, GroupingSet, Share};
+use super::{AggregateNode, Collect, Emit, GroupingSet, Share};
 use crate::error::Result;
 use crate::execute::Env;
 
@@ -156,6 +156,16 @@ impl Collect<'_> {
             if threads.iter().all(|share| !share.plain[i]) {
                 continue;
             }
+            if let Some(texts) = self.counted_texts(i) {
+                for share in threads.iter_mut().filter(|share| !share.plain[i]) {
+                    share.plain[i] = true;
+                    if let Some((local, _)) = &mut share.sets[i] {
+                        *local = Local::new(self.node.table(&self.sets[i]));
+                    }
+                }
+                self.add_texts(i, texts, threads)?;
+                continue;
+            }
             for share in threads.iter_mut().filter(|share| !share.plain[i]) {
                 share.plain[i] = true;
                 if let Some((local, guard)) = &mut share.sets[i] {
@@ -167,12 +177,44 @@ impl Collect<'_> {
         Ok(())
     }
 
+    /// The strings of set `i`, if they are all that matters of the rows, and only their number does: then
+    /// having a number is being a group, and no table is kept.
+    pub(super) fn counted_texts(&self, i: usize) -> Option<&TextNumbers> {
+        let form = self.numbered[i].as_ref()?;
+        let counts = matches!(self.node.emit, Emit::Count(_)) && self.node.aggregates.is_empty();
+        match form.texts.as_slice() {
+            [Some(texts)] if counts => Some(texts),
+            _ => None,
+        }
+    }
+
+    /// Makes the strings that have numbers groups of one thread.
+    fn add_texts(&self, i: usize, texts: &TextNumbers, threads: &mut [Share]) -> Result<()> {
+        let set = &self.sets[i];
+        let Some((local, guard)) = threads.first_mut().and_then(|share| share.sets[i].as_mut())
+        else {
+            return Ok(());
+        };
+        let fresh = || self.node.table(set);
+        let mut groups = vec![];
+        texts.each(&mut |texts| {
+            let rows = texts.len();
+            let key = Column { data_type: DataType::String, array: Arc::new(texts) };
+            local.update(&[key], &[], rows, &mut groups, &fresh, set.radix.as_ref())?;
+            guard.grow_to(local.memory_bytes())
+        })
+    }
+
     /// Makes the groups of set `i` groups of strings.
     pub(super) fn unnumber(&self, i: usize, local: &mut Local) -> Result<()> {
         let fresh = || self.node.table(&self.sets[i]);
         let numbered = std::mem::replace(local, Local::new(fresh()));
         let Some(form) = &self.numbered[i] else { return Ok(()) };
         let plan = self.sets[i].radix.as_ref();
+        // Strings that do not repeat make many groups: those need no table.
+        if let Some(plan) = plan.filter(|_| numbered.has_many_groups()) {
+            local.begin_scattering(plan)?;
+        }
         let mut groups = vec![];
         self.each_group(form, numbered, &mut |keys, states, rows| {
             local.add_states(&form.decoded(keys)?, &states, rows, &mut groups, &fresh, plan)

@@ -23,11 +23,14 @@ const SHARDS: usize = 1 << SHARD_BITS;
 /// Lookups whose cache lines are asked for together.
 const BATCH: usize = 32;
 const SLOTS_MIN: usize = 64;
-/// From so many strings on they are worth it only if half of the lookups find one.
-const JUDGED_FROM: usize = 1 << 14;
+/// From so many strings on, which no longer fit the cache, they are worth it only if half of the lookups
+/// find one.
+const JUDGED_FROM: usize = 1 << 16;
 /// Strings and their bytes, at most (and what one block adds).
 const TEXTS_MAX: usize = 1 << 20;
 const BYTES_MAX: usize = 128 << 20;
+/// Strings that come out at once.
+const BLOCK_TEXTS: usize = 16_384;
 
 /// See the file's head.
 pub(super) struct TextNumbers {
@@ -48,6 +51,8 @@ pub(super) struct Lookup {
     hashes: Vec<u64>,
     /// Places in `rows`, shard by shard.
     order: Vec<u32>,
+    /// The lower halves of their hashes.
+    tags: Vec<u32>,
     numbers: Vec<u32>,
     /// Of each row or dictionary string: its place in `rows`.
     places: Vec<u32>,
@@ -100,20 +105,56 @@ impl TextNumbers {
         }))
     }
 
+    /// Gives numbers to the strings of a column; false if no more are given.
+    pub fn note(&self, column: &Column, lookup: &mut Lookup) -> Result<bool> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        match coded(column) {
+            Some(codes) => {
+                lookup.use_codes(codes.codes, codes.values.len());
+                self.look_up(codes.values, lookup)?;
+            }
+            None => {
+                let texts = column.array.as_binary::<i32>();
+                lookup.use_rows(texts);
+                self.look_up(texts, lookup)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// How many strings have numbers.
+    pub fn count(&self) -> usize {
+        self.texts.load(Ordering::Relaxed)
+    }
+
+    /// Calls `take` with all strings, block by block.
+    pub fn each(&self, take: &mut dyn FnMut(BinaryArray) -> Result<()>) -> Result<()> {
+        for (s, shard) in (0u32..).zip(self.shards.iter()) {
+            let count = shard.lock().places.len() as u32;
+            let numbers: Vec<u32> = (0..count).map(|n| n << SHARD_BITS | s).collect();
+            for block in numbers.chunks(BLOCK_TEXTS) {
+                take(self.texts(block)?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Finds or gives the numbers of `lookup.rows`.
     fn look_up(&self, texts: &BinaryArray, lookup: &mut Lookup) -> Result<()> {
         let starts = lookup.sort_by_shard(texts);
         let (mut more_texts, mut more_bytes) = (0, 0);
         let mut fits = true;
         for (s, shard) in self.shards.iter().enumerate() {
-            let Lookup { rows, hashes, numbers, order, .. } = &mut *lookup;
-            let order = &order[starts[s]..starts[s + 1]];
+            let Lookup { rows, tags, numbers, order, .. } = &mut *lookup;
+            let (order, tags) = (&order[starts[s]..starts[s + 1]], &tags[starts[s]..starts[s + 1]]);
             if order.is_empty() {
                 continue;
             }
             let mut shard = shard.lock();
             let (count, bytes) = (shard.places.len(), shard.memory_bytes());
-            fits &= shard.number(texts, rows, hashes, order, numbers, s as u32);
+            fits &= shard.number(texts, rows, (order, tags), numbers, s as u32);
             more_texts += shard.places.len() - count;
             more_bytes += shard.memory_bytes() - bytes;
         }
@@ -212,9 +253,10 @@ impl Lookup {
         }
         let mut cursors = starts;
         self.order.resize(self.rows.len(), 0);
+        self.tags.resize(self.rows.len(), 0);
         for (place, hash) in self.hashes.iter().enumerate() {
             let cursor = &mut cursors[shard_of(*hash)];
-            self.order[*cursor] = place as u32;
+            (self.order[*cursor], self.tags[*cursor]) = (place as u32, *hash as u32);
             *cursor += 1;
         }
         self.numbers.resize(self.rows.len(), 0);
@@ -231,20 +273,22 @@ fn shard_of(hash: u64) -> usize {
 #[derive(Default)]
 struct Shard {
     slots: Vec<Slot>,
-    /// Where each string is in `arena`: its length, then its bytes.
+    /// Where each string is in `arena`: its number, its length, then its bytes.
     places: Vec<u32>,
     arena: Vec<u8>,
 }
 
+/// Small, so that most of them stay in the cache.
 #[derive(Clone, Copy, Default)]
 struct Slot {
-    hash: u64,
+    /// The lower half of the hash.
+    tag: u32,
+    /// Place in the arena and 1; 0 if the slot is free.
     place: u32,
-    /// Place in `places` and 1; 0 if the slot is free.
-    number: u32,
 }
 
-const LENGTH: usize = size_of::<u32>();
+/// Bytes of number and length.
+const HEAD: usize = 2 * size_of::<u32>();
 
 impl Shard {
     fn memory_bytes(&self) -> usize {
@@ -253,37 +297,35 @@ impl Shard {
             + self.arena.capacity()
     }
 
-    /// Finds or gives the numbers of the strings in places `order` of `rows`; false if there is no room.
+    /// Finds or gives the numbers of the strings in places `order` of `rows`, whose tags are given with
+    /// them; false if there is no room.
     fn number(
         &mut self,
         texts: &BinaryArray,
         rows: &[u32],
-        hashes: &[u64],
-        order: &[u32],
+        (order, tags): (&[u32], &[u32]),
         numbers: &mut [u32],
         shard: u32,
     ) -> bool {
         self.reserve(order.len());
         let mask = self.slots.len() - 1;
         let mut found = [0usize; BATCH];
-        for batch in order.chunks(BATCH) {
-            for place in batch {
-                prefetch(&self.slots, hashes[*place as usize] as usize & mask);
+        for (order, tags) in order.chunks(BATCH).zip(tags.chunks(BATCH)) {
+            for tag in tags {
+                prefetch(&self.slots, *tag as usize & mask);
             }
-            for (found, place) in found.iter_mut().zip(batch) {
-                let hash = hashes[*place as usize];
-                let mut at = hash as usize & mask;
-                while self.slots[at].number != 0 && self.slots[at].hash != hash {
+            for (found, tag) in found.iter_mut().zip(tags) {
+                let mut at = *tag as usize & mask;
+                while self.slots[at].place != 0 && self.slots[at].tag != *tag {
                     at = (at + 1) & mask;
                 }
                 *found = at;
                 prefetch(&self.arena, self.slots[at].place as usize);
             }
-            for (found, place) in found.iter().zip(batch) {
-                let place = *place as usize;
-                let text = texts.value(rows[place] as usize);
-                let Some(number) = self.find(*found, hashes[place], text) else { return false };
-                numbers[place] = number << SHARD_BITS | shard;
+            for ((found, tag), place) in found.iter().zip(tags).zip(order) {
+                let text = texts.value(rows[*place as usize] as usize);
+                let Some(number) = self.find(*found, *tag, text) else { return false };
+                numbers[*place as usize] = number << SHARD_BITS | shard;
             }
         }
         true
@@ -291,37 +333,47 @@ impl Shard {
 
     /// The number of `text`, which lies in slot `at` or behind if it is known.
     #[inline]
-    fn find(&mut self, mut at: usize, hash: u64, text: &[u8]) -> Option<u32> {
+    fn find(&mut self, mut at: usize, tag: u32, text: &[u8]) -> Option<u32> {
         let mask = self.slots.len() - 1;
         loop {
             let slot = self.slots[at];
-            if slot.number == 0 {
-                let place = u32::try_from(self.arena.len()).ok()?;
-                let length = u32::try_from(text.len()).ok()?;
-                self.arena.extend_from_slice(&length.to_le_bytes());
-                self.arena.extend_from_slice(text);
-                self.places.push(place);
-                let number = self.places.len() as u32;
-                self.slots[at] = Slot { hash, place, number };
-                return Some(number - 1);
+            if slot.place == 0 {
+                return self.add(at, tag, text);
             }
-            if slot.hash == hash && self.at(slot.place) == text {
-                return Some(slot.number - 1);
+            if slot.tag == tag {
+                let (number, known) = self.at(slot.place - 1);
+                if known == text {
+                    return Some(number);
+                }
             }
             at = (at + 1) & mask;
         }
     }
 
-    /// The string at a place of the arena.
+    /// A number for a string that has none, in a slot that is free.
+    fn add(&mut self, at: usize, tag: u32, text: &[u8]) -> Option<u32> {
+        let place = u32::try_from(self.arena.len()).ok().filter(|place| *place < u32::MAX)?;
+        let length = u32::try_from(text.len()).ok()?;
+        let number = self.places.len() as u32;
+        self.arena.extend_from_slice(&number.to_le_bytes());
+        self.arena.extend_from_slice(&length.to_le_bytes());
+        self.arena.extend_from_slice(text);
+        self.places.push(place);
+        self.slots[at] = Slot { tag, place: place + 1 };
+        Some(number)
+    }
+
+    /// Number and bytes of the string at a place of the arena.
     #[inline]
-    fn at(&self, place: u32) -> &[u8] {
-        let from = place as usize + LENGTH;
-        let length = self.arena[place as usize..from].first_chunk::<LENGTH>();
-        &self.arena[from..from + length.map_or(0, |l| u32::from_le_bytes(*l) as usize)]
+    fn at(&self, place: u32) -> (u32, &[u8]) {
+        let from = place as usize + HEAD;
+        let head = self.arena[place as usize..from].first_chunk::<HEAD>();
+        let head = head.map_or(0, |head| u64::from_le_bytes(*head));
+        (head as u32, &self.arena[from..from + (head >> 32) as usize])
     }
 
     fn text(&self, number: u32) -> &[u8] {
-        self.at(self.places[number as usize])
+        self.at(self.places[number as usize]).1
     }
 
     /// Makes room for `more` strings: at most half of the slots are used.
@@ -331,9 +383,9 @@ impl Shard {
             return;
         }
         let old = std::mem::replace(&mut self.slots, vec![Slot::default(); wanted]);
-        for slot in old.into_iter().filter(|slot| slot.number != 0) {
-            let mut at = slot.hash as usize & (wanted - 1);
-            while self.slots[at].number != 0 {
+        for slot in old.into_iter().filter(|slot| slot.place != 0) {
+            let mut at = slot.tag as usize & (wanted - 1);
+            while self.slots[at].place != 0 {
                 at = (at + 1) & (wanted - 1);
             }
             self.slots[at] = slot;
@@ -409,10 +461,10 @@ mod tests {
         let mut lookup = Lookup::default();
         let texts = |block: usize| (0..5000).map(|i| format!("{block} {i}")).collect::<Vec<_>>();
         let first = given.number(&column(&texts(0)), false, &mut lookup).unwrap().unwrap();
-        let blocks = (1..9).find(|block| {
+        let blocks = (1..19).find(|block| {
             given.number(&column(&texts(*block)), false, &mut lookup).unwrap().is_none()
         });
-        assert_eq!(blocks, Some(4));
+        assert_eq!(blocks, Some(14));
         assert_eq!(given.texts(&first[7..8]).unwrap().value(0), b"0 7");
     }
 }

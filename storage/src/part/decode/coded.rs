@@ -5,7 +5,7 @@
 //! themselves); the codes or run lengths are left where they lie until [`mapping`] is asked for them.
 //! Nodes with a bitmap, lists and structs are not read this way: [`readable`] says so.
 
-use arrow_buffer::MutableBuffer;
+use arrow_buffer::{BooleanBuffer, MutableBuffer};
 
 use super::super::encode::tag;
 use super::super::layout::Layout;
@@ -41,12 +41,14 @@ pub(crate) struct Coded {
     kind: Kind,
     /// Where in the node codes or run lengths lie.
     at: usize,
+    /// Of strings most of which are empty: the rows of the others.
+    filled: Option<BooleanBuffer>,
 }
 
 impl Coded {
     /// Rows that have a value each.
     pub(crate) fn plain(rows: usize) -> Coded {
-        Coded { rows, values: rows, kind: Kind::Rows, at: 0 }
+        Coded { rows, values: rows, kind: Kind::Rows, at: 0, filled: None }
     }
 
     /// Whether each row has a value of its own, in order.
@@ -77,6 +79,8 @@ pub(crate) enum Mapping {
     Runs(Vec<u32>),
     Narrow(Vec<u8>),
     Wide(Vec<u16>),
+    /// The rows that are set have the values from the second one on, in order; all others the first.
+    Filled(BooleanBuffer),
 }
 
 impl Sink {
@@ -95,7 +99,7 @@ impl Sink {
         if rows == 0 || matches!(tag, tag::EMPTY | tag::NULLS | tag::ALL_NULL) {
             return Err(Malformed("a granule without NULLs"));
         }
-        let mut coded = Coded { rows, values: rows, kind: Kind::Rows, at: 0 };
+        let mut coded = Coded::plain(rows);
         match (&mut self.values, aspect) {
             (Values::Strings(sink), Aspect::Values) => {
                 string_values(sink, tag, &mut cursor, node, &mut coded, scratch)?;
@@ -161,20 +165,8 @@ pub(crate) fn mapping(node: &[u8], coded: &Coded, scratch: &mut Scratch) -> Deco
             Ok(Mapping::Narrow(bytes.to_vec()))
         }
         Kind::Sparse => {
-            let mut lens = std::mem::take(&mut scratch.words);
-            strings::lengths(&mut cursor, coded.rows, &mut lens, scratch)?;
-            let mut last = 0u16;
-            let codes = lens.iter().map(|length| {
-                let filled = u16::from(*length > 0);
-                last = last.wrapping_add(filled);
-                last * filled
-            });
-            let codes: Vec<u16> = codes.collect();
-            scratch.words = lens;
-            if last as usize + 1 != coded.values {
-                return Err(Malformed("lengths of the items"));
-            }
-            Ok(Mapping::Wide(codes))
+            let filled = coded.filled.clone().ok_or(Malformed("lengths of the items"))?;
+            Ok(Mapping::Filled(filled))
         }
         Kind::Codes if coded.values <= 256 => {
             Ok(Mapping::Narrow(strings::codes(&mut cursor, coded.rows, coded.values, scratch, 1)?))
@@ -290,10 +282,9 @@ fn string_values(
             skip_codes(cursor, distinct)
         }
         tag::PLAIN => {
-            let at = node.len() - cursor.remaining();
-            let filled = sink.append_filled(cursor, coded.rows, scratch)?;
-            if filled < coded.rows {
-                (coded.kind, coded.values, coded.at) = (Kind::Sparse, filled + 1, at);
+            coded.filled = sink.append_filled(cursor, coded.rows, scratch)?;
+            if let Some(filled) = &coded.filled {
+                (coded.kind, coded.values) = (Kind::Sparse, filled.count_set_bits() + 1);
             }
             Ok(())
         }

@@ -283,7 +283,12 @@ fn grow(buffer: &mut MutableBuffer, bytes: usize) {
     }
 }
 
-fn number_array(arrow: &ArrowType, buffer: Buffer, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
+/// Numbers that lie as they are stored.
+pub(crate) fn number_array(
+    arrow: &ArrowType,
+    buffer: Buffer,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef> {
     macro_rules! build {
         ($t:ty) => {
             Arc::new(PrimitiveArray::<$t>::new(ScalarBuffer::from(buffer), nulls)) as ArrayRef

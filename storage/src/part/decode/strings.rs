@@ -1,10 +1,13 @@
 //! String nodes, fixed bytes, lengths and codes.
 
+use arrow_buffer::BooleanBuffer;
+
 use super::super::encode::tag;
 use super::super::wire::{Cursor, Decoded, Malformed};
 use super::super::word::Word;
 use super::payload::{payload_append, payload_into};
 use super::{Scratch, number};
+use crate::flags::pack;
 
 /// Bytes that a string of a dictionary is copied with, if it is no longer; both ends of a copy have this
 /// much room behind.
@@ -92,29 +95,34 @@ impl StringSink {
     }
 
     /// Appends a plain node; if most of its strings are empty, one empty string and then the others.
-    /// Returns `rows`, or in that case the number of the others.
+    /// Returns in that case which rows are the others'.
     pub(super) fn append_filled(
         &mut self,
         cursor: &mut Cursor<'_>,
         rows: usize,
         scratch: &mut Scratch,
-    ) -> Decoded<usize> {
+    ) -> Decoded<Option<BooleanBuffer>> {
         scratch.spend(rows * 4)?;
         let mut lens = std::mem::take(&mut scratch.words);
         lengths(cursor, rows, &mut lens, scratch)?;
-        let mut filled = lens.iter().filter(|length| **length > 0).count();
-        if filled < rows / 2 && filled < u16::MAX as usize {
-            lens.retain(|length| *length > 0);
+        let flags: Vec<u8> = lens.iter().map(|length| u8::from(*length > 0)).collect();
+        let filled = pack(&flags);
+        let is_sparse = filled.count_set_bits() < rows / 2;
+        if is_sparse {
+            let mut kept = 0;
+            for row in filled.set_indices() {
+                lens[kept] = lens[row];
+                kept += 1;
+            }
+            lens.truncate(kept);
             self.append_empty(1);
-        } else {
-            filled = rows;
         }
         let total = total(&lens);
         scratch.spend(total)?;
         push_offsets(&mut self.offsets, &lens, total)?;
         scratch.words = lens;
         self.append_bytes(cursor, total)?;
-        Ok(filled)
+        Ok(is_sparse.then_some(filled))
     }
 
     fn append_bytes(&mut self, cursor: &mut Cursor<'_>, total: usize) -> Decoded<()> {

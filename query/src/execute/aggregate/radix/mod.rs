@@ -335,7 +335,6 @@ impl Scatter {
 
     /// Adds the groups of a table.
     pub fn add_table(&mut self, plan: &Plan, mut table: Table) -> Result<()> {
-        let layout = self.layout.clone();
         let groups = table.groups();
         let states =
             table.states.iter_mut().map(|s| s.serialize()).collect::<Result<Vec<Column>>>()?;
@@ -344,8 +343,27 @@ impl Scatter {
         while from < groups {
             let count = BATCH.min(groups - from);
             let columns = keys.decode(from..from + count)?;
-            self.pack(plan, &columns, 0..count, layout.width)?;
-            for (aggregate, states) in layout.aggregates.iter().zip(&states) {
+            let states: Vec<Column> = states.iter().map(|s| s.slice(from, count)).collect();
+            self.add_states(plan, &columns, &states, count)?;
+            from += count;
+        }
+        Ok(())
+    }
+
+    /// Adds groups with serialized states.
+    pub fn add_states(
+        &mut self,
+        plan: &Plan,
+        keys: &[Column],
+        states: &[Column],
+        groups: usize,
+    ) -> Result<()> {
+        let layout = self.layout.clone();
+        let mut from = 0;
+        while from < groups {
+            let count = BATCH.min(groups - from);
+            self.pack(plan, keys, from..from + count, layout.width)?;
+            for (aggregate, states) in layout.aggregates.iter().zip(states) {
                 let states = states.array.as_binary::<i32>();
                 for (i, row) in self.words.chunks_exact_mut(layout.width).enumerate() {
                     let (state, count) = aggregate.packed.read(states.value(from + i))?;

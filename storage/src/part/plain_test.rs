@@ -1,0 +1,144 @@
+//! Few rows of a column of numbers whose granules are stored as they lie in memory: one granule after the
+//! other is read into the same words, checked and tested there while the processor's cache has it, and
+//! only chosen rows are kept. Granules of which no row is left are not read.
+//!
+//! Stretches of granules of other kinds, and all that follow one of which many rows are chosen, are read
+//! in the ordinary way (`coded_read`).
+
+use std::cell::RefCell;
+
+use arrow_array::BooleanArray;
+use arrow_array::builder::BooleanBufferBuilder;
+use arrow_buffer::Buffer;
+
+use super::coded_read::{Chosen, ValueTest, Wanted, choose_few, choose_of};
+use super::decode::number_array;
+use super::plain_read::{HEAD_BYTES, is_plain_head};
+use super::reader::PartReader;
+use super::word::stored_bytes;
+use crate::block::Column;
+use crate::error::Result;
+
+/// Where values begin in the words that a granule is read into: behind the head.
+const VALUES_AT: usize = 8;
+/// Words that a thread keeps.
+const WORDS_KEPT: usize = 1 << 16;
+/// Less than one row in so many is few.
+const FEW_OF: usize = 4;
+
+thread_local! {
+    static WORDS: RefCell<Vec<u64>> = const { RefCell::new(vec![]) };
+}
+
+impl PartReader {
+    /// As `choose`; None if no granule is plain, or many rows are kept and not tested.
+    pub(super) fn choose_plain(
+        &self,
+        index: usize,
+        granules: &[usize],
+        keep: Option<&BooleanArray>,
+        mut test: Option<&mut ValueTest<'_>>,
+        wanted: Wanted,
+    ) -> Result<Option<Chosen>> {
+        let few = keep.is_some_and(|keep| keep.true_count() < keep.len() / FEW_OF);
+        if test.is_none() && !few {
+            return Ok(None);
+        }
+        let plain: Vec<bool> = granules.iter().map(|g| self.lies_plain(index, *g)).collect();
+        if wanted == Wanted::Codes || !plain.contains(&true) {
+            return Ok(None);
+        }
+        let (mut pieces, mut at, mut row) = (vec![], 0, 0);
+        let mut many = false;
+        while at < granules.len() {
+            let keep_of =
+                |rows: usize| keep.map(|k| BooleanArray::new(k.values().slice(row, rows), None));
+            if plain[at] && !many {
+                let keep = keep_of(self.granule_rows(granules[at]));
+                let test = test.as_deref_mut();
+                if let Some(piece) = self.test_plain(index, granules[at], keep, test, wanted)? {
+                    let chosen = piece.mask.as_ref().map_or(piece.rows, BooleanArray::true_count);
+                    many = !few && wanted == Wanted::Rows && chosen > piece.rows / FEW_OF;
+                    row += piece.rows;
+                    pieces.push(piece);
+                    at += 1;
+                    continue;
+                }
+            }
+            let others = plain[at + 1..].iter().take_while(|plain| many || !**plain).count();
+            let stretch = &granules[at..=at + others];
+            let rows: usize = stretch.iter().map(|g| self.granule_rows(*g)).sum();
+            let test = test.as_deref_mut();
+            pieces.push(self.choose_stretch(index, stretch, keep_of(rows), test, wanted)?);
+            row += rows;
+            at += stretch.len();
+        }
+        self.join(index, pieces, wanted).map(Some)
+    }
+
+    /// The rows of a granule that are chosen; None if it is not plain after all.
+    fn test_plain(
+        &self,
+        index: usize,
+        granule: usize,
+        keep: Option<BooleanArray>,
+        test: Option<&mut ValueTest<'_>>,
+        wanted: Wanted,
+    ) -> Result<Option<Chosen>> {
+        let (entry, rows) = (self.column(index), self.granule_rows(granule));
+        if keep.as_ref().is_some_and(|keep| keep.true_count() == 0) {
+            return Ok(Some(Chosen { rows, mask: keep, column: None }));
+        }
+        let mark = entry.mark(granule);
+        let bytes = mark.length as usize - HEAD_BYTES;
+        let mut words = WORDS.take();
+        words.resize(words.len().max((VALUES_AT + bytes).div_ceil(8)), 0);
+        let Some(room) = stored_bytes(&mut words) else { return Ok(None) };
+        let node = &mut room[VALUES_AT - HEAD_BYTES..VALUES_AT + bytes];
+        self.file().read_at(mark.file_offset, node)?;
+        self.check(node, mark)?;
+        let is_plain = is_plain_head(node, bytes);
+        let memory = Buffer::from_vec(words);
+        let chosen = match is_plain {
+            true => {
+                let values = memory.slice_with_length(VALUES_AT, bytes);
+                let array = number_array(&entry.data_type.arrow(), values, None)?;
+                let column = Column { data_type: entry.data_type.clone(), array };
+                Some(match (&keep, test) {
+                    (Some(keep), Some(test)) if keep.true_count() * 2 <= rows => {
+                        choose_few(&column, keep, test, wanted)?
+                    }
+                    (keep, test) => choose_of(column, keep.as_ref(), test, wanted)?,
+                })
+            }
+            false => None,
+        };
+        // If a result still looks at the words, the next granule gets others.
+        let words: Vec<u64> = memory.into_vec().unwrap_or_default();
+        WORDS.set(if words.len() > WORDS_KEPT { vec![] } else { words });
+        Ok(chosen)
+    }
+
+    /// All chosen rows in one.
+    fn join(&self, index: usize, pieces: Vec<Chosen>, wanted: Wanted) -> Result<Chosen> {
+        let rows = pieces.iter().map(|p| p.rows).sum();
+        let mut flags = BooleanBufferBuilder::new(rows);
+        let mut columns = vec![];
+        for piece in pieces {
+            match &piece.mask {
+                Some(mask) => flags.append_buffer(mask.values()),
+                None => flags.append_n(piece.rows, true),
+            }
+            columns.extend(piece.column.filter(|c| c.len() > 0));
+        }
+        let mask = BooleanArray::new(flags.finish(), None);
+        let column = match (wanted, columns.len()) {
+            (Wanted::Nothing, _) => None,
+            (_, 0) => Some(Column::default_values(self.column(index).data_type.clone(), 0)),
+            (_, 1) => columns.pop(),
+            _ => Some(Column::concat(&columns)?),
+        };
+        let mask = (mask.true_count() < rows).then_some(mask);
+        Ok(Chosen { rows, mask, column })
+    }
+}
