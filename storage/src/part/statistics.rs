@@ -113,13 +113,13 @@ fn push_number_range(width: usize, order: Order, array: &dyn Array, out: &mut Ve
         match width {
             4 => {
                 let words: &[f32] = buffer.typed_data();
-                let (low, high) = float_range(words.iter().map(|v| *v as f64), array);
+                let (low, high) = float_range(words, array);
                 out.extend_from_slice(&(low as f32).to_le_bytes());
                 out.extend_from_slice(&(high as f32).to_le_bytes());
             }
             _ => {
                 let words: &[f64] = buffer.typed_data();
-                let (low, high) = float_range(words.iter().copied(), array);
+                let (low, high) = float_range(words, array);
                 out.extend_from_slice(&low.to_le_bytes());
                 out.extend_from_slice(&high.to_le_bytes());
             }
@@ -142,16 +142,28 @@ fn push_number_range(width: usize, order: Order, array: &dyn Array, out: &mut Ve
     });
 }
 
-fn float_range(values: impl Iterator<Item = f64>, array: &dyn Array) -> (f64, f64) {
-    let (mut low, mut high, mut nan) = (f64::INFINITY, f64::NEG_INFINITY, false);
-    for (i, v) in values.enumerate() {
-        if array.is_null(i) {
-            continue;
+/// Least and greatest value that is not NULL, in several lanes, as one would wait for each comparison.
+fn float_range<T: Copy + Into<f64>>(values: &[T], array: &dyn Array) -> (f64, f64) {
+    const LANES: usize = 8;
+    let (mut low, mut high) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+    let mut nan = [false; LANES];
+    let mut see = |lane: usize, value: T| {
+        let value: f64 = value.into();
+        low[lane] = if value < low[lane] { value } else { low[lane] };
+        high[lane] = if value > high[lane] { value } else { high[lane] };
+        nan[lane] |= value.is_nan();
+    };
+    match array.nulls().filter(|nulls| nulls.null_count() > 0) {
+        Some(nulls) => nulls.valid_indices().for_each(|row| see(0, values[row])),
+        None => {
+            let (chunks, rest) = values.as_chunks::<LANES>();
+            chunks.iter().for_each(|chunk| (0..LANES).for_each(|lane| see(lane, chunk[lane])));
+            rest.iter().for_each(|value| see(0, *value));
         }
-        nan |= v.is_nan();
-        low = low.min(v);
-        high = high.max(v);
     }
+    let nan = nan.contains(&true);
+    let low = low.into_iter().fold(f64::INFINITY, f64::min);
+    let high = high.into_iter().fold(f64::NEG_INFINITY, f64::max);
     if nan && low > high {
         return (f64::NAN, f64::NAN);
     }
@@ -358,4 +370,29 @@ fn number_value(data_type: &DataType, order: Order, word: &[u8]) -> Option<Value
         (_, Order::Unsigned) => Value::UInt(unsigned as u64),
         (_, Order::Signed) => Value::Int(signed as i64),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::Float64Array;
+
+    #[test]
+    fn ranges_of_floats() {
+        let range = |values: Vec<Option<f64>>| {
+            let array = Float64Array::from(values);
+            float_range(array.values(), &array)
+        };
+        let mut values: Vec<Option<f64>> =
+            (0..1003).map(|n| Some((n * 37 % 1003) as f64 - 500.0)).collect();
+        assert_eq!(range(values.clone()), (-500.0, 502.0));
+        values[1002] = Some(-900.5);
+        values[7] = None;
+        assert_eq!(range(values.clone()).0, -900.5);
+        values[500] = Some(f64::NAN);
+        let (low, high) = range(values);
+        assert!(low == -900.5 && high.is_nan());
+        let (low, high) = range(vec![Some(f64::NAN); 9]);
+        assert!(low.is_nan() && high.is_nan());
+    }
 }

@@ -327,12 +327,11 @@ impl PartWriter {
     pub(crate) fn push_picked(
         &mut self,
         columns: &[Column],
-        order: &[u32],
+        order: &UInt32Array,
         granule_rows_max: usize,
         key_at: &mut dyn FnMut(usize) -> Result<Vec<Column>>,
     ) -> Result<()> {
-        let ends = self.granule_ends(columns, order, granule_rows_max.max(1));
-        let indices = UInt32Array::from(order.to_vec());
+        let ends = self.granule_ends(columns, order.values(), granule_rows_max.max(1));
         // Columns are written as they become ready; what is left stays at the front of the group.
         let mut ready = match self.group.iter().all(Vec::is_empty) {
             true => self.group.first_mut().map(std::mem::take),
@@ -341,7 +340,7 @@ impl PartWriter {
         for (i, column) in columns.iter().enumerate() {
             let mut from = 0;
             for to in &ends {
-                let granule = gather(column, &indices.slice(from, to - from));
+                let granule = gather(column, &order.slice(from, to - from));
                 match &mut ready {
                     Some(ready) => self.push_ready(i, granule.array.as_ref(), ready)?,
                     None => self.push_column(i, granule.array.as_ref())?,

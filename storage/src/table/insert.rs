@@ -72,7 +72,7 @@ pub(crate) struct Target<'a> {
 struct Slot {
     id: String,
     /// Rows of the block in key order; None if those are all rows as they stand.
-    rows: Option<Vec<u32>>,
+    rows: Option<UInt32Array>,
 }
 
 impl Target<'_> {
@@ -151,7 +151,7 @@ impl Target<'_> {
                 let values: Vec<_> =
                     partition.iter().map(|c| (c.data_type.clone(), c.value(first))).collect();
                 let rows = order.sorted_rows((!group.is_empty()).then_some(group));
-                Slot { id: partition_id(&values), rows }
+                Slot { id: partition_id(&values), rows: rows.map(UInt32Array::from) }
             })
             .collect())
     }
@@ -163,8 +163,8 @@ impl Target<'_> {
         partition: &[Column],
         sorting: &[Column],
     ) -> Result<Option<PendingPart>> {
-        let rows = slot.rows.as_ref().map(|rows| UInt32Array::from(rows.clone()));
-        let row = |i: usize| rows.as_ref().map_or(i, |rows| rows.value(i) as usize);
+        let rows = slot.rows.as_ref();
+        let row = |i: usize| rows.map_or(i, |rows| rows.value(i) as usize);
         let identity = PartIdentity {
             id: (self.new_part_id)(),
             table: self.definition.uuid,
@@ -184,12 +184,12 @@ impl Target<'_> {
         let primary = &sorting[..self.keys.primary_length];
         let mut key_at = |i: usize| Ok(primary.iter().map(|c| one_row(c, row(i))).collect());
         let rule = self.rule(&definitions)?;
-        if let (None, Some(order), true) = (&rule, &slot.rows, writer.takes_picks()) {
+        if let (None, Some(order), true) = (&rule, rows, writer.takes_picks()) {
             writer.push_picked(columns, order, granularity, &mut key_at)?;
-            return self.finish(writer, columns, rows.as_ref()).map(Some);
+            return self.finish(writer, columns, rows).map(Some);
         }
         let taken: Vec<Column>;
-        let columns = match &rows {
+        let columns = match rows {
             Some(rows) => {
                 taken = columns.iter().map(|c| c.take(rows)).collect();
                 &taken[..]
@@ -243,7 +243,8 @@ fn combined(
 ) -> Result<Vec<Column>> {
     let rows = columns.first().map_or(0, Column::len);
     let total = sorting.first().map_or(rows, Column::len);
-    let groups = block_groups(&SortKeys::encode(sorting, total), slot.rows.as_deref());
+    let order = slot.rows.as_ref().map(|rows| &rows.values()[..]);
+    let groups = block_groups(&SortKeys::encode(sorting, total), order);
     rule.combine(columns, &groups)
 }
 

@@ -5,6 +5,7 @@ pub mod column_reader;
 pub mod insert;
 pub mod key;
 pub(crate) mod order;
+mod piles;
 pub(crate) mod projection;
 pub(crate) mod projection_build;
 mod sort;

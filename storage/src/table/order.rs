@@ -9,6 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, BinaryArray};
 use arrow_buffer::NullBuffer;
 
+use super::piles::merged;
 use super::sort::sort_rows;
 use crate::block::Column;
 use crate::part::{Layout, Order, Word, number_buffer, with_word};
@@ -110,8 +111,13 @@ impl SortKeys {
     /// The given rows (all if None) in key order, equal keys in the order given; None if that is
     /// the order of all rows already.
     pub(crate) fn sorted_rows(&self, rows: Option<Vec<u32>>) -> Option<Vec<u32>> {
-        if rows.is_none() && self.is_sorted() {
-            return None;
+        if rows.is_none() {
+            if self.is_sorted() {
+                return None;
+            }
+            if let Some(merged) = self.merged_rows() {
+                return Some(merged);
+            }
         }
         let rows = rows.unwrap_or_else(|| (0..self.len() as u32).collect());
         Some(match self {
@@ -125,10 +131,22 @@ impl SortKeys {
         })
     }
 
+    /// All rows in key order if they are nearly so as they stand.
+    fn merged_rows(&self) -> Option<Vec<u32>> {
+        match self {
+            SortKeys::None(_) => None,
+            SortKeys::Words(words) => merged(words.len(), |row| words[row as usize]),
+            SortKeys::Wide(words) => merged(words.len(), |row| words[row as usize]),
+            SortKeys::Bytes { .. } => merged(self.len(), |row| self.bytes(row as usize)),
+        }
+    }
+
     /// Groups rows by equal keys, in order of first appearance; None if there are more than
     /// `groups_max`. A single group of all rows is one empty list.
     pub(crate) fn groups(&self, groups_max: usize) -> Option<Vec<Vec<u32>>> {
-        if (1..self.len()).all(|row| self.compare(0, self, row) == Ordering::Equal) {
+        let alike = matches!(self, SortKeys::None(_))
+            || (1..self.len()).all(|row| self.compare(0, self, row) == Ordering::Equal);
+        if alike {
             return Some(vec![vec![]]);
         }
         let mut found: hashbrown::HashMap<Vec<u8>, usize, std::hash::RandomState> =
