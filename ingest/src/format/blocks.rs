@@ -61,6 +61,11 @@ impl BlockRows {
         self.case_insensitive = any_case;
     }
 
+    /// Whether columns that nobody wants are no error.
+    pub(super) fn skips_unknown(&self) -> bool {
+        self.skip_unknown
+    }
+
     /// The columns wanted.
     pub fn columns(&self) -> &[InputColumn] {
         &self.columns
@@ -147,7 +152,8 @@ impl BlockRows {
         Ok(parsed)
     }
 
-    fn converted(
+    /// The column as the wanted one, and which rows it gave if not all.
+    pub(super) fn converted(
         &self,
         column: &Column,
         wanted: &InputColumn,

@@ -202,7 +202,7 @@ impl ColumnBuilder {
     }
 
     /// Makes room for `times` what is there, if it is a plain number or a string.
-    fn reserve_times(&mut self, times: usize) {
+    pub(super) fn reserve_times(&mut self, times: usize) {
         fn more<T>(values: &mut Vec<T>, times: usize) {
             values.reserve_exact(values.len().saturating_mul(times - 1));
         }
@@ -225,6 +225,11 @@ impl ColumnBuilder {
             }
             _ => {}
         }
+    }
+
+    /// Notes that the value of row `row`, behind all that are noted, is NULL.
+    pub(super) fn note_null(&mut self, row: usize) {
+        self.nulls.push(row as u32);
     }
 
     /// Forgets the values from `rows` on.

@@ -12,6 +12,8 @@
 //! type. Revisions up to [`REVISION_MAX`] are right. Lengths are believed as far as the input goes.
 //! Leaves out sparse columns (never written, refused when read) and aggregate states.
 
+mod append;
+mod gather;
 mod read;
 mod self_typed;
 mod stream;

@@ -24,45 +24,16 @@ const SHORT: usize = 32;
 /// A block has no more columns than this.
 const COLUMNS_MAX: usize = 1 << 16;
 
-/// A block that is not whole yet: its columns as far as they came.
-#[derive(Default)]
-pub(super) struct Begun {
-    columns: usize,
-    rows: usize,
-    named: Vec<(String, Column)>,
-    /// Bytes that it took so far, of input or of memory.
-    pub(super) bytes: usize,
-}
-
 /// The block at the beginning of `bytes` and the bytes it takes; None if they end within it.
 pub fn read_block(
     bytes: &[u8],
     revision: u64,
 ) -> std::result::Result<Option<(Block, usize)>, ParseError> {
-    let (block, used) = read_columns(bytes, revision, &mut None)?;
-    Ok(block.map(|block| (block, used)))
-}
-
-/// Reads on in the block `begun`, or begins one, as many whole columns as `bytes` hold. Gives the bytes
-/// that they take, and the block if that was the last one.
-pub(super) fn read_columns(
-    bytes: &[u8],
-    revision: u64,
-    begun: &mut Option<Begun>,
-) -> std::result::Result<(Option<Block>, usize), ParseError> {
     let mut source = Source { bytes, at: 0 };
-    let mut used = 0;
-    loop {
-        match step(&mut source, revision, begun) {
-            Ok(block) => {
-                used = source.at;
-                if block.is_some() {
-                    return Ok((block, used));
-                }
-            }
-            Err(Stop::Cut) => return Ok((None, used)),
-            Err(stop) => return Err(binary_error(stop, source.at, 0, "block")),
-        }
+    match whole_block(&mut source, revision) {
+        Ok(block) => Ok(Some((block, source.at))),
+        Err(Stop::Cut) => Ok(None),
+        Err(stop) => Err(binary_error(stop, source.at, 0, "block")),
     }
 }
 
@@ -70,25 +41,23 @@ pub(super) fn bad(message: impl Into<String>) -> Stop {
     Stop::Bad(codes::INCORRECT_DATA, message.into())
 }
 
-/// The head of a block, or its next column; the block after its last.
-fn step(source: &mut Source, revision: u64, begun: &mut Option<Begun>) -> Read<Option<Block>> {
-    match begun {
-        Some(block) => {
-            let from = source.at;
-            let (name, column) = named_column(source, revision, block.rows)?;
-            block.bytes += column.memory_bytes().max(source.at - from);
-            if block.bytes > BUFFERED_BYTES_MAX {
-                return Err(too_large());
-            }
-            block.named.push((name, column));
+fn whole_block(source: &mut Source, revision: u64) -> Read<Block> {
+    let (columns, rows) = head(source, revision)?;
+    let (mut named, mut bytes) = (vec![], 0);
+    for _ in 0..columns {
+        let from = source.at;
+        let (name, column) = named_column(source, revision, rows)?;
+        bytes += column.memory_bytes().max(source.at - from);
+        if bytes > BUFFERED_BYTES_MAX {
+            return Err(too_large());
         }
-        None => *begun = Some(head(source, revision)?),
+        named.push((name, column));
     }
-    let whole = begun.take_if(|block| block.named.len() == block.columns);
-    Ok(whole.map(|block| Block::new(block.named)))
+    Ok(Block::new(named))
 }
 
-fn head(source: &mut Source, revision: u64) -> Read<Begun> {
+/// The head of a block: how many columns and rows it has.
+pub(super) fn head(source: &mut Source, revision: u64) -> Read<(usize, usize)> {
     if revision >= REVISION_BLOCK_INFO {
         block_info(source)?;
     }
@@ -103,10 +72,11 @@ fn head(source: &mut Source, revision: u64) -> Read<Begun> {
     if columns == 0 && rows > 0 {
         return Err(bad("a block of rows without columns"));
     }
-    Ok(Begun { columns, rows, ..Begun::default() })
+    Ok((columns, rows))
 }
 
-fn named_column(source: &mut Source, revision: u64, rows: usize) -> Read<(String, Column)> {
+/// The head of a column: its name and type.
+pub(super) fn column_head(source: &mut Source, revision: u64) -> Read<(String, DataType)> {
     let name = String::from_utf8_lossy(source.string()?).into_owned();
     let type_name = String::from_utf8_lossy(source.string()?).into_owned();
     let data_type =
@@ -117,6 +87,11 @@ fn named_column(source: &mut Source, revision: u64, rows: usize) -> Read<(String
             format!("column {name} comes in a custom serialization"),
         ));
     }
+    Ok((name, data_type))
+}
+
+fn named_column(source: &mut Source, revision: u64, rows: usize) -> Read<(String, Column)> {
+    let (name, data_type) = column_head(source, revision)?;
     let column = if rows == 0 {
         Column::empty(data_type)
     } else {
@@ -354,7 +329,10 @@ fn wide<T: ArrowPrimitiveType>(
     Ok(Arc::new(raw::<T>(rows, nulls, source)?.with_data_type(data_type.arrow())))
 }
 
-fn check_enum(values: impl Iterator<Item = Option<i16>>, names: &EnumValues) -> Read<()> {
+pub(super) fn check_enum(
+    values: impl Iterator<Item = Option<i16>>,
+    names: &EnumValues,
+) -> Read<()> {
     for value in values.flatten() {
         if names.name_of(value).is_none() {
             return Err(Stop::Bad(
@@ -401,7 +379,7 @@ fn strings(rows: usize, nulls: Option<NullBuffer>, source: &mut Source) -> Read<
     Ok(Arc::new(array))
 }
 
-fn too_large() -> Stop {
+pub(super) fn too_large() -> Stop {
     let message = format!("a block, or a column of it, passes {BUFFERED_BYTES_MAX} bytes");
     Stop::Bad(codes::MEMORY_LIMIT_EXCEEDED, message)
 }

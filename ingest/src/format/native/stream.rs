@@ -3,12 +3,13 @@
 use pumphouse_query::error::{Result, codes};
 use pumphouse_storage::{Block, DataType};
 
-use super::read::{Begun, read_columns};
+use super::gather::{Appending, Gathered};
+use super::read::{column_head, head, too_large};
 use super::{Mode, REVISION_MAX, write_block_as};
-use crate::format::blocks::BlockRows;
+use crate::format::row_binary::{Read, Source, Stop, binary_error};
 use crate::format::{
-    FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
-    WriterStatistics, check_row_bytes,
+    BUFFERED_BYTES_MAX, FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError,
+    ParsedRows, WriterStatistics, check_row_bytes,
 };
 
 pub struct NativeWriter {
@@ -46,11 +47,34 @@ impl FormatWriter for NativeWriter {
     }
 }
 
-/// Columns are taken as they come: what waits for more input is one column, not a block.
+/// Values are taken as they come: what waits for more input is less than a column, mostly less than a value.
 pub struct NativeReader {
-    rows: BlockRows,
+    gathered: Gathered,
     begun: Option<Begun>,
     retry_bytes: usize,
+}
+
+/// A block that is not whole yet.
+struct Begun {
+    columns: usize,
+    rows: usize,
+    /// Columns that are whole.
+    done: usize,
+    /// Which of the wanted columns it gave.
+    given: Vec<bool>,
+    appending: Option<Appending>,
+    /// Bytes that it took so far, of input or of memory.
+    bytes: usize,
+}
+
+/// How far a step came.
+enum Step {
+    /// On, to what comes next.
+    On,
+    /// To the end of the block.
+    Ended,
+    /// To the end of the input.
+    Waits,
 }
 
 impl NativeReader {
@@ -58,8 +82,8 @@ impl NativeReader {
         columns: &[InputColumn],
         options: &FormatOptions,
     ) -> Result<Box<dyn FormatReader>> {
-        let rows = BlockRows::new(columns, options);
-        Ok(Box::new(NativeReader { rows, begun: None, retry_bytes: 0 }))
+        let gathered = Gathered::new(columns, options);
+        Ok(Box::new(NativeReader { gathered, begun: None, retry_bytes: 0 }))
     }
 
     fn read(
@@ -68,45 +92,115 @@ impl NativeReader {
         last: bool,
         rows_max: usize,
     ) -> std::result::Result<usize, ParseError> {
-        let first = self.rows.rows();
-        let mut at = 0;
-        while at < bytes.len() && self.rows.rows() - first < rows_max {
-            let row = self.rows.rows() - first;
-            let (block, used) =
-                read_columns(&bytes[at..], 0, &mut self.begun).map_err(|mut e| {
-                    e.message += &format!(" of the block at row {}, byte {at}", row + 1);
-                    e
-                })?;
-            at += used;
-            match block {
-                Some(block) => self.rows.push(block, used)?,
-                None => break,
+        let first = self.gathered.rows();
+        let mut source = Source { bytes, at: 0 };
+        let mut used = 0;
+        while (used < bytes.len() || self.begun.is_some())
+            && self.gathered.rows() - first < rows_max
+        {
+            let row = self.gathered.rows() - first;
+            match self.step(&mut source) {
+                Ok(step) => {
+                    used = source.at;
+                    match step {
+                        Step::On => {}
+                        Step::Ended => self.gathered.make_room(rows_max),
+                        Step::Waits => break,
+                    }
+                }
+                Err(Stop::Cut) => break,
+                Err(stop) => return Err(binary_error(stop, source.at, row, "block")),
             }
         }
-        let cut = self.begun.is_some() || at < bytes.len();
-        if last && cut && self.rows.rows() - first < rows_max {
-            let row = self.rows.rows() - first;
+        let cut = self.begun.is_some() || used < bytes.len();
+        let row = self.gathered.rows() - first;
+        if last && cut && row < rows_max {
             return Err(ParseError {
                 code: codes::CANNOT_READ_ALL_DATA,
                 message: format!(
-                    "Cannot read all data: the input ends within a block: (at row {}, byte {at})",
+                    "Cannot read all data: the input ends within a block: (at row {}, byte {used})",
                     row + 1
                 ),
             });
         }
-        Ok(at)
+        Ok(used)
+    }
+
+    /// The head of a block, or the next of a column, or the block's end.
+    fn step(&mut self, source: &mut Source) -> Read<Step> {
+        let Some(begun) = &mut self.begun else {
+            let (columns, rows) = head(source, 0)?;
+            let given = vec![false; self.gathered.columns()];
+            let (done, appending, bytes) = (0, None, 0);
+            self.begun = Some(Begun { columns, rows, done, given, appending, bytes });
+            return Ok(Step::On);
+        };
+        if begun.done == begun.columns {
+            self.gathered.end_block(begun.rows, begun.bytes)?;
+            self.begun = None;
+            return Ok(Step::Ended);
+        }
+        let from = source.at;
+        let whole = match &mut begun.appending {
+            Some(appending) => self.gathered.go_on(appending, source)?,
+            None => begun.column(&mut self.gathered, source)?,
+        };
+        begun.bytes += source.at - from;
+        if begun.bytes > BUFFERED_BYTES_MAX {
+            return Err(too_large());
+        }
+        match (whole, &begun.appending) {
+            (true, _) => {
+                begun.appending = None;
+                begun.done += 1;
+                Ok(Step::On)
+            }
+            // It was begun, or the input is at its end.
+            (false, Some(_)) if source.at == source.bytes.len() => Ok(Step::Waits),
+            (false, _) if source.at == from => Ok(Step::Waits),
+            (false, _) => Ok(Step::On),
+        }
+    }
+
+    fn forget_begun(&mut self, rows: usize, bytes: usize) {
+        self.begun = None;
+        self.gathered.rollback(rows, bytes);
+    }
+}
+
+impl Begun {
+    /// The head of a column, and the column if it is not one to be appended; whether it is whole.
+    fn column(&mut self, gathered: &mut Gathered, source: &mut Source) -> Read<bool> {
+        let (name, data_type) = column_head(source, 0)?;
+        if self.rows == 0 {
+            return Ok(true);
+        }
+        // Of two columns of one name the first counts.
+        let place = gathered.find(&name)?.filter(|place| !self.given[*place]);
+        let appending = match place {
+            Some(place) => gathered.begin(place, &data_type, self.rows, source)?,
+            None => None,
+        };
+        let whole = appending.is_none();
+        match appending {
+            Some(_) => self.appending = appending,
+            None => self.bytes += gathered.read(place, data_type, self.rows, source)?,
+        }
+        if let Some(place) = place {
+            self.given[place] = true;
+        }
+        Ok(whole)
     }
 }
 
 impl FormatReader for NativeReader {
     fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError> {
-        let before = self.rows.mark();
-        self.begun = None;
+        let (rows, bytes) = (self.gathered.rows(), self.gathered.bytes());
+        self.forget_begun(rows, bytes);
         match self.read(message, true, usize::MAX) {
-            Ok(_) => Ok(self.rows.rows() - before.rows),
+            Ok(_) => Ok(self.gathered.rows() - rows),
             Err(e) => {
-                self.begun = None;
-                self.rows.rollback(before);
+                self.forget_begun(rows, bytes);
                 Err(e)
             }
         }
@@ -122,29 +216,32 @@ impl FormatReader for NativeReader {
             return Ok(0);
         }
         check_row_bytes(input, last)?;
-        let before = self.rows.mark();
+        let (rows, bytes) = (self.gathered.rows(), self.gathered.bytes());
         match self.read(input, last, rows_max) {
             Ok(used) => {
                 self.retry_bytes = if used == 0 { input.len().saturating_mul(2) } else { 0 };
                 Ok(used)
             }
             Err(e) => {
-                self.begun = None;
-                self.rows.rollback(before);
+                self.forget_begun(rows, bytes);
                 Err(e)
             }
         }
     }
 
+    fn announce(&mut self, bytes: usize) {
+        self.gathered.announce(bytes);
+    }
+
     fn rows(&self) -> usize {
-        self.rows.rows()
+        self.gathered.rows()
     }
 
     fn bytes(&self) -> usize {
-        self.rows.bytes() + self.begun.as_ref().map_or(0, |begun| begun.bytes)
+        self.gathered.bytes() + self.begun.as_ref().map_or(0, |begun| begun.bytes)
     }
 
     fn take(&mut self) -> Result<ParsedRows> {
-        self.rows.take()
+        self.gathered.take()
     }
 }

@@ -122,3 +122,134 @@ fn blocks_come_in_pieces() {
         assert_eq!(cut.unwrap_err().code, codes::CANNOT_READ_ALL_DATA, "{end}");
     }
 }
+
+/// A column of `rows` values made from their numbers.
+fn column(data_type: &str, rows: usize, make: fn(usize) -> Value) -> Column {
+    let data_type = pumphouse_storage::types::parse_data_type(data_type).unwrap();
+    Column::from_values(data_type, &(0..rows).map(make).collect::<Vec<_>>()).unwrap()
+}
+
+/// Blocks of all kinds of columns: plain ones, lists, in another type than wanted, lacking, unknown, twice.
+fn mixed_blocks() -> Vec<Block> {
+    let text = |n: usize| Value::String(vec![b'a' + (n % 26) as u8; n * 7 % 45]);
+    let rare = |n: usize| if n % 3 == 0 { Value::Null } else { Value::Int(n as i64 - 9) };
+    let fixed = |n: usize| Value::String(vec![n as u8; 16]);
+    let all = |rows: usize| {
+        vec![
+            ("n", column("UInt64", rows, |n| Value::UInt(n as u64 * 977))),
+            ("maybe", column("Nullable(Int32)", rows, rare)),
+            ("s", column("String", rows, text)),
+            ("few", column("LowCardinality(String)", rows, |n| Value::String(vec![b'x'; n % 3]))),
+            ("flag", column("Bool", rows, |n| Value::UInt(n as u64 % 2))),
+            ("day", column("Date", rows, |n| Value::UInt(n as u64))),
+            ("at", column("DateTime('Asia/Tokyo')", rows, |n| Value::UInt(n as u64))),
+            ("id", column("UUID", rows, fixed)),
+            ("kind", column("Enum8('a' = 1, 'b' = 2)", rows, |n| Value::Int(n as i64 % 2 + 1))),
+            ("list", column("Array(UInt8)", rows, |n| Value::Array(vec![Value::UInt(7); n % 4]))),
+        ]
+    };
+    let named = |columns: Vec<(&str, Column)>| {
+        Block::new(columns.into_iter().map(|(name, c)| (name.to_string(), c)).collect())
+    };
+    let mut other = all(33);
+    other[0].1 = column("UInt8", 33, |n| Value::UInt(n as u64));
+    other[2].1 = column("Nullable(String)", 33, |n| match n % 4 {
+        0 => Value::Null,
+        _ => Value::String(b"there".to_vec()),
+    });
+    other.push(("unknown", column("Map(String, UInt8)", 33, |_| Value::Map(vec![]))));
+    let mut lacking = all(29);
+    lacking.truncate(4);
+    lacking.push(("n", column("UInt64", 29, |_| Value::UInt(1))));
+    vec![named(all(40)), named(other), named(all(0)), named(lacking), named(all(21))]
+}
+
+/// Columns that are gathered as they come are those of whole blocks joined.
+#[test]
+fn pieces_of_columns_make_the_columns_of_whole_blocks() {
+    use crate::format::blocks::BlockRows;
+    let blocks = mixed_blocks();
+    let mut wanted: Vec<InputColumn> = blocks[0]
+        .names
+        .iter()
+        .zip(&blocks[0].columns)
+        .map(|(name, c)| InputColumn { name: name.clone(), data_type: c.data_type.clone() })
+        .collect();
+    wanted[6].data_type = DataType::DateTime(None);
+    let options = FormatOptions { settings: Settings::default(), time_zone: TimeZone::UTC };
+    let (mut bytes, mut joined) = (vec![], BlockRows::new(&wanted, &options));
+    for block in &blocks {
+        let first = bytes.len();
+        write_block(block, 0, &mut bytes).unwrap();
+        let (whole, used) = read_block(&bytes[first..], 0).unwrap().unwrap();
+        joined.push(whole, used).unwrap();
+    }
+    let expected = joined.take().unwrap();
+    for (piece, take_at) in [(1, 70), (3, 2000), (13, 41), (200, 1), (900, 80), (bytes.len(), 500)]
+    {
+        let mut reader = NativeReader::boxed(&wanted, &options).unwrap();
+        reader.announce(bytes.len());
+        let (mut buffer, mut taken, mut row) = (vec![], vec![], 0);
+        for chunk in bytes.chunks(piece) {
+            buffer.extend_from_slice(chunk);
+            let used = reader.read_stream(&buffer, false, usize::MAX).unwrap();
+            buffer.drain(..used);
+            // Also in the middle of a block.
+            if reader.rows() >= take_at {
+                taken.push(reader.take().unwrap());
+            }
+        }
+        assert_eq!(reader.read_stream(&buffer, true, usize::MAX).unwrap(), buffer.len());
+        taken.push(reader.take().unwrap());
+        for rows in taken {
+            for (i, c) in rows.columns.iter().enumerate() {
+                assert_eq!((c.len(), &c.data_type), (rows.rows, &wanted[i].data_type));
+                for at in 0..rows.rows {
+                    assert_eq!(c.value(at), expected.columns[i].value(row + at), "{piece} {i}");
+                    let given = |flags: &Option<Vec<bool>>, at: usize| {
+                        flags.as_ref().is_none_or(|flags| flags[at])
+                    };
+                    let same = given(&rows.present[i], at) == given(&expected.present[i], row + at);
+                    assert!(same, "{piece} {i}: row {} is given", row + at);
+                }
+            }
+            row += rows.rows;
+        }
+        assert_eq!(row, expected.rows);
+    }
+}
+
+/// A message that is bad anywhere leaves the rows of those before it as they were.
+#[test]
+fn bad_messages_leave_nothing() {
+    let blocks = mixed_blocks();
+    let wanted: Vec<InputColumn> = blocks[0]
+        .names
+        .iter()
+        .zip(&blocks[0].columns)
+        .map(|(name, c)| InputColumn { name: name.clone(), data_type: c.data_type.clone() })
+        .collect();
+    let options = FormatOptions { settings: Settings::default(), time_zone: TimeZone::UTC };
+    let (mut good, mut two) = (vec![], vec![]);
+    write_block(&blocks[4], 0, &mut good).unwrap();
+    write_block(&blocks[3], 0, &mut two).unwrap();
+    write_block(&blocks[1], 0, &mut two).unwrap();
+    let mut reader = NativeReader::boxed(&wanted, &options).unwrap();
+    assert_eq!(reader.read_message(&good).unwrap(), 21);
+    for end in (1..two.len()).step_by(37) {
+        reader.read_message(&two[..end]).unwrap_err();
+        assert_eq!(reader.rows(), 21);
+    }
+    assert_eq!(reader.read_message(&good).unwrap(), 21);
+    let rows = reader.take().unwrap();
+    for (c, expected) in rows.columns.iter().zip(&blocks[4].columns) {
+        assert!((0..42).all(|row| c.value(row) == expected.value(row % 21)));
+    }
+    assert!(rows.present.iter().all(Option::is_none));
+    // A value that the enumeration does not have.
+    let mut wrong = b"\x01\x02\x04kind\x17Enum8('a' = 1, 'b' = 2)\x01\x03".to_vec();
+    assert_eq!(reader.read_message(&wrong).unwrap_err().code, codes::UNKNOWN_ELEMENT_OF_ENUM);
+    let last = wrong.len() - 1;
+    wrong[last] = 2;
+    assert_eq!(reader.read_message(&wrong).unwrap(), 2);
+}
