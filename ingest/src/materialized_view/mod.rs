@@ -6,6 +6,8 @@
 //! nothing itself. A result is matched to its target by name: what the target lacks is dropped, what
 //! the result lacks takes the target's default.
 
+mod rejoin;
+
 use std::sync::Arc;
 
 use pumphouse_query::catalog::{
@@ -205,7 +207,7 @@ impl ViewRunner<'_> {
             .run_view(view, &source.definition, columns, blocks)
             .map_err(|e| while_pushing(&view.definition, e))?;
         let target_columns = source_columns(&target.definition);
-        for result in results {
+        for result in rejoin::rejoined(results, blocks)? {
             let block = match_target(&target.definition, &view.definition, result, self.ctx)?;
             if !block.is_empty() {
                 self.follow_result(target, &target_columns, block, path, outputs)?;
