@@ -467,6 +467,11 @@ impl Client {
         self.consumer.fetch_watermarks(topic, kafka_partition, BROKER_TIMEOUT)
     }
 
+    /// One past the partition's last offset, as the broker said when messages were fetched last; it is not asked.
+    pub(super) fn known_end(&self, topic: &str, kafka_partition: i32) -> Option<i64> {
+        super::native::known_end(self.consumer.client().native_ptr(), topic, kafka_partition)
+    }
+
     pub(super) fn consumer(&self) -> &BaseConsumer<Context> {
         &self.consumer
     }

@@ -87,7 +87,8 @@ const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
     ("statistics.interval.ms", "5000"),
     // A server that is gone for good is given up after this long, not after librdkafka's 45 s.
     ("session.timeout.ms", "10000"),
-    ("heartbeat.interval.ms", "2000"),
+    // A member hears of others that came or went at its next heartbeat: so long one of many reads alone.
+    ("heartbeat.interval.ms", "500"),
     // Each message read ahead costs several hundred bytes, however small it is.
     ("queued.min.messages", "20000"),
     ("fetch.queue.backoff.ms", "20"),

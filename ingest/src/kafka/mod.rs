@@ -40,6 +40,7 @@ pub mod seek;
 mod session;
 mod set_aside;
 pub mod settings;
+mod settle;
 mod slots;
 pub mod status;
 mod stream_source;

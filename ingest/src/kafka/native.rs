@@ -137,6 +137,18 @@ impl ForwardTo {
     }
 }
 
+/// One past the last offset of a partition, if fetching has told it to `client`.
+pub(super) fn known_end(client: *mut c::rd_kafka_t, topic: &str, partition: i32) -> Option<i64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    // SAFETY: the client is live, the name ends with a zero, both offsets are ours.
+    let found = unsafe {
+        c::rd_kafka_get_watermark_offsets(client, topic.as_ptr(), partition, &mut low, &mut high)
+    };
+    let known = found == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0;
+    known.then_some(high)
+}
+
 /// How long the mock cluster of `client` (which must have one) waits for members before it forms a
 /// new group.
 pub(super) fn set_mock_group_delay(client: *mut c::rd_kafka_t, delay_ms: i32) {

@@ -89,6 +89,8 @@ pub(super) struct TablePlan {
     /// All columns as views see them.
     pub(super) source_columns: Vec<SourceColumn>,
     pub(super) limits: FlushLimits,
+    /// Blocks may go before they are old: nobody said for how long they are to gather.
+    pub(super) settles: bool,
     pub(super) poll_timeout: Duration,
     pub(super) poll_messages_max: usize,
 }
@@ -108,6 +110,8 @@ impl TablePlan {
         let mut source_columns = materialized_view::source_columns(definition);
         source_columns.extend(virtual_columns::source_columns(&virtuals));
         let limits = limits(&settings, &config);
+        let interval = config.settings.get("stream_flush_interval_ms");
+        let settles = settings.flush_interval_ms == 0 && interval.is_none();
         let pick = |own: u64, name: &str, default| match own {
             0 => config.settings.u64(name, default),
             own => own,
@@ -128,6 +132,7 @@ impl TablePlan {
             virtuals,
             source_columns,
             limits,
+            settles,
         };
         plan.reader()?;
         if plan.settings.error_mode != ErrorMode::Default

@@ -315,7 +315,7 @@ impl<'a> Session<'a> {
     /// How long the next poll may wait: no longer than until the block is old enough.
     fn poll_time(&self) -> Duration {
         let mut time = self.thread.plan.poll_timeout.min(Duration::from_millis(500));
-        if let Some(left) = self.time_to_flush() {
+        for left in [self.time_to_flush(), self.time_to_settle()].into_iter().flatten() {
             time = time.min(left);
         }
         let retry = self.places.iter().filter(|p| is_waiting(p));
@@ -504,7 +504,9 @@ impl<'a> Session<'a> {
         if self.is_full() || self.flush_now {
             return Some(FlushReason::Full);
         }
-        self.time_to_flush().is_some_and(|t| t.is_zero()).then_some(FlushReason::Age)
+        let is_over = |left: Option<Duration>| left.is_some_and(|left| left.is_zero());
+        let due = is_over(self.time_to_flush()) || is_over(self.time_to_settle());
+        due.then_some(FlushReason::Age)
     }
 
     fn flush_if_due(&mut self) -> Result<(), String> {
