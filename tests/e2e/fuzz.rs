@@ -2,9 +2,10 @@
 //! `tests/fuzz`, with fixed seeds and small sizes. `PUMPHOUSE_FUZZ` gives the number of statements and
 //! queries instead, `PUMPHOUSE_SEED` another seed.
 //!
-//! Most statements parse alike and most queries agree, but not all: the scripts say how many may not. What
-//! is left of the queries are errors that only one side finds before it needs a value, NULLs inside tuples
-//! that are compared, and other codes.
+//! Most statements parse alike and nearly all queries agree: the scripts say how many may not. What is left
+//! of the queries (about 4 in 1000) are errors that one side alone meets because it computes in another
+//! order (across joins, under NULLs), few functions of wide integers, and other codes. Where ClickHouse
+//! contradicts itself under another setting, the script asks it and counts no disagreement.
 
 use std::process::Command;
 
@@ -49,6 +50,6 @@ fn random_queries_answer_as_in_clickhouse() {
         "queries.py",
         "--queries",
         QUERIES,
-        &["--shrink", "10", "--allow-percent", "3"],
+        &["--shrink", "10", "--allow-percent", "1.5"],
     );
 }

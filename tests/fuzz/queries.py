@@ -263,6 +263,37 @@ def difference(query, theirs, ours):
     return None if not ordered and sorted(a) == sorted(b) else "rows"
 
 
+# Whether a row's error is raised depends on them: what is computed before a filter, a branch, a NULL.
+ORDERS = [
+    "query_plan_filter_push_down = 0",
+    "query_plan_enable_optimizations = 0",
+    "short_circuit_function_evaluation = 'disable'",
+    "short_circuit_function_evaluation_for_nulls = 0",
+    "optimize_move_to_prewhere = 0",
+    "enable_multiple_prewhere_read_steps = 0",
+]
+
+
+def excused(sides, query, theirs, ours):
+    """Whether a difference is one that `docs/differences.md` gives the reason of: ClickHouse contradicts itself."""
+    if isinstance(theirs, int) != isinstance(ours, int):
+        for order in ORDERS:
+            other = query + (", " if " SETTINGS " in query else " SETTINGS ") + order
+            answer = sides.theirs(other)
+            if answer != 115 and difference(query, answer, ours) is None:
+                return True
+    if isinstance(ours, int) and re.search("INTERSECT|EXCEPT", query):
+        # Both sides are computed here, also if one alone decides.
+        if sides.theirs(re.sub("INTERSECT|EXCEPT", "UNION ALL", query)) == ours:
+            return True
+    counted = re.fullmatch(r"SELECT count\(\), (?:count\(\*\)|1) FROM \((.*)\)", query)
+    if theirs == 53 and counted and "UNION" in query and re.search("INTERSECT|EXCEPT", query):
+        # It takes away columns that nobody reads from some of the parts; here all are read.
+        whole = f"SELECT count(), uniqExact(*) FROM ({counted.group(1)})"
+        return difference(whole, sides.theirs(whole), sides.ours(whole)) is None
+    return False
+
+
 TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|[\w.]+|->|<=>|\|\||::|!=|>=|<=|\S")
 OPEN, CLOSE = {"(", "["}, {")", "]"}
 
@@ -375,6 +406,8 @@ def main():
                 # Neither side may be blamed for a moment's trouble.
                 theirs, ours = sides.theirs(query), sides.ours(query)
                 kind = difference(query, theirs, ours)
+            if kind is not None and excused(sides, query, theirs, ours):
+                kind, counts["excused"] = None, counts["excused"] + 1
             counts[(kind or "same").split(" ")[0]] += 1
             counts["errors on both sides"] += isinstance(theirs, int) and isinstance(ours, int)
             if kind is None or (kind.startswith("codes") and counts["codes"] > 60):

@@ -320,7 +320,8 @@ pub fn lookup(
 fn only_null(name: &str, arguments: &[DataType]) -> Option<&'static str> {
     let null = DataType::nullable(DataType::Nothing);
     // A condition of -If that is NULL only leaves every row out.
-    let conditional = find(name).is_none() && matches!(split(name), Some((_, "If")));
+    let stem = name.strip_suffix("OrNull").unwrap_or(name);
+    let conditional = find(name).is_none() && matches!(split(stem), Some((_, "If")));
     let decisive = &arguments[..arguments.len().saturating_sub(usize::from(conditional))];
     if !decisive.contains(&null) {
         return None;
@@ -464,7 +465,8 @@ fn combine(name: &str, suffix: &str, parameters: &[Value], arguments: &[DataType
 
 /// Under -If the condition decides what counts as a row: `sumIfOrNull` is `sumOrNullIf`.
 fn or_fill(name: &str, suffix: &str, parameters: &[Value], arguments: &[DataType]) -> Built {
-    let conditional = find(name).is_none() && matches!(split(name), Some((_, "If")));
+    let stem = name.strip_suffix("OrNull").unwrap_or(name);
+    let conditional = find(name).is_none() && matches!(split(stem), Some((_, "If")));
     let whole = build(name, parameters, arguments)?;
     if let Some(inner) = name.strip_suffix("If").filter(|_| conditional)
         && !whole.default_when_only_null()

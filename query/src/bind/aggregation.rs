@@ -39,7 +39,7 @@ pub(super) struct Grouping {
 
 /// Constants group nothing.
 fn is_constant(key: &Tree) -> bool {
-    matches!(key.kind, Kind::Constant(_))
+    matches!(key.kind, Kind::Constant(_)) && !key.has.computed
 }
 
 impl Grouping {
@@ -87,6 +87,11 @@ impl Binder<'_> {
         let mut positions = vec![];
         for expr in &clause.items {
             positions.push(self.group_key(expr, items, scope, &mut grouping)?);
+        }
+        if matches!(clause.kind, GroupByKind::Rollup | GroupByKind::Cube) {
+            // A key that comes again is no further key.
+            let mut seen = std::collections::HashSet::new();
+            positions.retain(|p| seen.insert(p.clone()));
         }
         match clause.kind {
             GroupByKind::Plain => {}

@@ -14,6 +14,7 @@ use super::tree::{self, Kind, Tree};
 use crate::aggregates::{self, AggregateFunction};
 use crate::error::{Error, Result, codes};
 use crate::functions::{self, ScalarFunction};
+use crate::plan::SetSource;
 use crate::sql;
 use crate::sql::ast::{Call, Expr, ExprKind, NullsAction};
 use crate::sql::dialect::DIVISION;
@@ -352,7 +353,9 @@ impl Binder<'_> {
             || tree.has.lambda_parameter
             || tree.has.volatile
             || tree.has.aggregate
-            || tree.has.array_join;
+            || tree.has.array_join
+            || super::fold::never_constant(function.name())
+            || reads_subquery(&tree);
         if open || self.analyze_only || !function.deterministic() || !arguments.iter().all(closed) {
             return Ok(tree);
         }
@@ -360,8 +363,11 @@ impl Binder<'_> {
             return Ok(tree);
         };
         let row = pumphouse_storage::Block::of_rows(1);
-        let column = crate::execute::evaluate(&bound, &row, self.ctx)?;
-        Ok(tree::constant(column.value(0), tree.data_type.clone()))
+        // An error counts only if the call is computed after all.
+        match crate::execute::evaluate(&bound, &row, self.ctx) {
+            Ok(column) => Ok(tree::computed_constant(column.value(0), tree.data_type.clone())),
+            Err(_) => Ok(tree),
+        }
     }
 
     fn array_join_call(&self, call: &Call, scope: &Scope) -> Result<Tree> {
@@ -569,5 +575,13 @@ fn of_parameter(call: &Call, error: Error) -> Error {
             Error::new(codes::BAD_QUERY_PARAMETER, message)
         }
         _ => error,
+    }
+}
+
+/// Whether a set of `tree` is a subquery's: it is not filled yet.
+fn reads_subquery(tree: &Tree) -> bool {
+    match &tree.kind {
+        Kind::InSet { set, .. } if matches!(set.source, SetSource::Subquery(_)) => true,
+        _ => tree.children().into_iter().any(reads_subquery),
     }
 }

@@ -41,6 +41,33 @@ const ONE_VALUE_PER_QUERY: &[&str] = &[
 /// `nowInBlock` changes from block to block.
 const NEVER_FOLDED: &[&str] =
     &["materialize", "sleep", "sleepEachRow", "rowNumberInBlock", "nowInBlock", "throwIf"];
+/// Functions of constants that are none in ClickHouse: they are computed row by row. It shows in what
+/// grouping sets and totals put in the place of a key, and in errors that only rows raise.
+const NOT_CONSTANT: &[&str] = &[
+    "arrayExcept",
+    "arrayFold",
+    "arrayRotateLeft",
+    "arrayRotateRight",
+    "arrayShiftLeft",
+    "arrayShiftRight",
+    "byteSize",
+    "caseWithExpression",
+    "concatWithSeparator",
+    "concatWithSeparatorAssumeInjective",
+    "extractGroups",
+    "extractKeyValuePairs",
+    "extractKeyValuePairsWithEscaping",
+    "hasSubsequence",
+    "hasSubsequenceCaseInsensitive",
+    "hasSubsequenceCaseInsensitiveUTF8",
+    "hasSubsequenceUTF8",
+    "leftPad",
+    "leftPadUTF8",
+    "rightPad",
+    "rightPadUTF8",
+    "space",
+    "transform",
+];
 
 impl Binder<'_> {
     /// `name(arguments…)` for a function that is known to exist.
@@ -65,16 +92,29 @@ impl Binder<'_> {
             // Whatever the argument is, it need not be computed.
             let name = crate::text::pretty_type_name(&arguments[0].data_type);
             let quiet = !arguments[0].has.aggregate && !arguments[0].has.window;
-            if quiet && !arguments[0].has.array_join && arguments[0].data_type.holds_run_time() {
+            if quiet && !arguments[0].has.array_join {
                 return Ok(tree::constant(Value::string(name), data_type));
             }
+        }
+        if function.name() == "isConstant" && arguments.len() == 1 && !arguments.iter().any(loud) {
+            let constant = arguments[0].as_constant().is_some();
+            return Ok(tree::constant(Value::UInt(constant as u64), data_type));
+        }
+        if let Some(value) = known_value(&function, &arguments, &data_type) {
+            return Ok(tree::constant(value, data_type));
         }
         if let Some(chosen) = self.chosen_branch(&function, &arguments, &data_type)? {
             return Ok(chosen);
         }
         if foldable(&function, &arguments) {
-            let value = self.evaluate_constant(&function, &arguments, &data_type)?;
-            return Ok(tree::constant(value, data_type));
+            let computed = arguments.iter().any(|a| a.has.computed);
+            match self.evaluate_constant(&function, &arguments, &data_type) {
+                Ok(value) if computed => return Ok(tree::computed_constant(value, data_type)),
+                Ok(value) => return Ok(tree::constant(value, data_type)),
+                // Such an error counts only if the call is computed after all.
+                Err(_) if computed => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(tree::call(function, arguments, data_type))
     }
@@ -105,6 +145,12 @@ impl Binder<'_> {
         let Some(condition) = arguments[0].as_constant() else { return Ok(None) };
         let yes = condition.as_f64().is_some_and(|v| v != 0.0);
         let branch = arguments[if yes { 1 } else { 2 }].clone();
+        if matches!(branch.data_type.inner(), DataType::FixedString(_))
+            && *data_type.inner() == DataType::String
+        {
+            // A cast would cut zero bytes off.
+            return Ok(None);
+        }
         self.cast(branch, data_type).map(Some)
     }
 
@@ -132,10 +178,69 @@ impl Binder<'_> {
     }
 }
 
+/// Whether an expression does more than yield a value for a row.
+fn loud(tree: &Tree) -> bool {
+    let has = tree.has;
+    has.aggregate || has.window || has.array_join || has.volatile || has.lookup || has.grouping
+}
+
+/// What a call is whatever its arguments' values are; none if they do more than yield values.
+fn known_value(
+    function: &Arc<dyn ScalarFunction>,
+    arguments: &[Tree],
+    data_type: &DataType,
+) -> Option<Value> {
+    if arguments.iter().any(loud) || arguments.iter().all(|a| a.as_constant().is_some()) {
+        return None;
+    }
+    let flag = |yes: bool| match data_type.inner() {
+        DataType::Bool => Value::Bool(yes),
+        _ => Value::UInt(yes as u64),
+    };
+    let truth = |t: &Tree| t.as_constant().and_then(|v| v.as_f64()).map(|v| v != 0.0);
+    if *data_type.inner() == DataType::Nothing && function.nulls() == functions::Nulls::Propagate {
+        return Some(Value::Null);
+    }
+    match function.name() {
+        "and" if arguments.iter().any(|a| truth(a) == Some(false)) => Some(flag(false)),
+        "and" if !data_type.is_nullable() && excluding(arguments) => Some(flag(false)),
+        "or" if arguments.iter().any(|a| truth(a) == Some(true)) => Some(flag(true)),
+        name @ ("isNull" | "isNotNull") => {
+            let own = &arguments.first()?.data_type;
+            let plain = !own.is_nullable() && *own != DataType::Nothing && !own.holds_run_time();
+            plain.then(|| flag(name == "isNotNull"))
+        }
+        _ => None,
+    }
+}
+
+/// Whether one part asks for no less than a number and another for no more than a smaller one.
+fn excluding(parts: &[Tree]) -> bool {
+    let bound = |part: &Tree, wanted: &str| match &part.kind {
+        Kind::Call { function, arguments } if function.name() == wanted => {
+            let [tested, limit] = arguments.as_slice() else { return None };
+            Some((tested.key, limit.as_constant()?.as_i128()?))
+        }
+        _ => None,
+    };
+    parts.iter().filter_map(|p| bound(p, "greaterOrEquals")).any(|(key, low)| {
+        let mut uppers = parts.iter().filter_map(|p| bound(p, "lessOrEquals"));
+        uppers.any(|(other, high)| other == key && high < low)
+    })
+}
+
+/// Whether a call is no constant although its arguments are.
+pub(crate) fn never_constant(name: &str) -> bool {
+    NOT_CONSTANT.contains(&name) || name.starts_with("emptyArray") && name != "emptyArrayToSingle"
+}
+
 fn foldable(function: &Arc<dyn ScalarFunction>, arguments: &[Tree]) -> bool {
     let name = function.name();
     let stable = function.deterministic() || ONE_VALUE_PER_QUERY.contains(&name);
-    stable && !NEVER_FOLDED.contains(&name) && arguments.iter().all(|a| a.as_constant().is_some())
+    if NEVER_FOLDED.contains(&name) || never_constant(name) {
+        return false;
+    }
+    stable && arguments.iter().all(|a| a.as_constant().is_some())
 }
 
 /// What a function's typing sees of an argument.

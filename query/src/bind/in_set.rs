@@ -2,7 +2,7 @@
 //! elements have the types of the left side.
 //!
 //! Values that the left type cannot hold are left out, as are NULLs; strings are parsed as the left
-//! type. A right side that is not constant becomes `has([…], x)`.
+//! type. A right side that is not constant becomes `has([…], x)`. With NULLs as values: `null_in`.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::Binder;
 use super::correlated::Use;
 use super::names::{error_in, with_scope};
+use super::null_in::can_be_null;
 use super::place::{Available, place};
 use super::scope::Scope;
 use super::tree::{self, Tree};
@@ -23,7 +24,7 @@ use crate::sql;
 use crate::sql::ast::*;
 
 /// One right-side value and its type.
-type Typed = (Value, DataType);
+pub(super) type Typed = (Value, DataType);
 
 impl Binder<'_> {
     pub(super) fn in_call(&self, call: &Call, negated: bool, scope: &Scope) -> Result<Tree> {
@@ -47,15 +48,20 @@ impl Binder<'_> {
                 format!("Illegal type {} of argument of function {}", left.data_type, call.name),
             ));
         }
+        let nulls = self.takes_nulls(&call.name);
         if let Some(query) = self.in_query(right, scope)? {
             self.in_set_name.set(!matches!(right.kind, ExprKind::Subquery(_)));
-            let bound = self.in_subquery(left, &query, negated, scope);
+            let bound = self.in_subquery(left, &query, negated, nulls, scope);
             self.in_set_name.set(false);
             return bound;
         }
         let Some(values) = self.constant_list(right, &left, scope)? else {
-            return self.in_expression(left, right, negated, scope);
+            return self.in_expression(left, right, negated, nulls, scope);
         };
+        if nulls && can_be_null(&left.data_type) {
+            let bound = self.null_in_values(left, values, negated);
+            return bound.map_err(|e| with_scope(e, scope));
+        }
         if *left.data_type.inner() == DataType::Nothing {
             return Ok(tree::constant(Value::Null, left.data_type.clone()));
         }
@@ -88,7 +94,14 @@ impl Binder<'_> {
         }
     }
 
-    fn in_subquery(&self, left: Tree, query: &Query, negated: bool, scope: &Scope) -> Result<Tree> {
+    fn in_subquery(
+        &self,
+        left: Tree,
+        query: &Query,
+        negated: bool,
+        nulls: bool,
+        scope: &Scope,
+    ) -> Result<Tree> {
         let (plan, correlation) = self.correlated_query(query, scope, Use::In)?;
         if let Some(correlation) = correlation {
             return self.correlated_in(left, plan, correlation, negated);
@@ -104,9 +117,15 @@ impl Binder<'_> {
                 ),
             ));
         }
-        let plan = self.set_plan(plan, &types)?;
+        if *left.data_type.inner() == DataType::Nothing && !nulls {
+            return Ok(tree::constant(Value::Null, left.data_type.clone()));
+        }
         let text = sql::format::query(query, false);
         let key = xxh3_128(text.as_bytes());
+        if nulls && can_be_null(&left.data_type) {
+            return self.null_in_plan(left, plan, &types, key, negated);
+        }
+        let plan = self.set_plan(plan, &types)?;
         let set = PlannedSet {
             element_types: types,
             source: SetSource::Subquery(Box::new(plan)),
@@ -170,6 +189,9 @@ impl Binder<'_> {
             return Ok(Some(as_rows(left, elements, call.name == "array")));
         }
         let tree = self.argument(right, scope)?;
+        if tree.has.computed {
+            return Ok(None);
+        }
         let Some(value) = tree.as_constant() else { return Ok(None) };
         let elements: Vec<Typed> = match (value, tree.data_type.without_low_cardinality()) {
             (Value::Array(items), DataType::Array(item)) => {
@@ -186,7 +208,8 @@ impl Binder<'_> {
     /// Rows of the set, in the left side's element types.
     fn set_rows(&self, left: &Tree, values: Vec<Typed>) -> Result<Vec<Vec<Value>>> {
         let types = element_types(&left.data_type);
-        let mut rows = Vec::with_capacity(values.len());
+        let width = values.len();
+        let mut rows = Vec::with_capacity(width);
         'values: for (value, data_type) in values {
             if types.len() == 1 {
                 if let Some(value) = self.set_value(&value, &data_type, &types[0])? {
@@ -198,10 +221,12 @@ impl Binder<'_> {
                 if value.is_null() {
                     continue;
                 }
-                return Err(Error::new(
-                    codes::INCORRECT_ELEMENT_OF_SET,
-                    format!("Invalid type in set. Expected tuple, got {data_type}"),
-                ));
+                let code = match width {
+                    1 => codes::ILLEGAL_TYPE_OF_ARGUMENT,
+                    _ => codes::INCORRECT_ELEMENT_OF_SET,
+                };
+                let message = format!("Invalid type in set. Expected tuple, got {data_type}");
+                return Err(Error::new(code, message));
             };
             if items.len() != types.len() {
                 return Err(Error::new(
@@ -226,8 +251,13 @@ impl Binder<'_> {
     }
 
     /// `value` as `want`, or None if that type has no such value.
-    fn set_value(&self, value: &Value, own: &DataType, want: &DataType) -> Result<Option<Value>> {
-        if value.is_null() {
+    pub(super) fn set_value(
+        &self,
+        value: &Value,
+        own: &DataType,
+        want: &DataType,
+    ) -> Result<Option<Value>> {
+        if value.is_null() || *want == DataType::Nothing {
             return Ok(None);
         }
         let own = own.inner();
@@ -263,6 +293,7 @@ impl Binder<'_> {
         left: Tree,
         right: &Expr,
         negated: bool,
+        nulls: bool,
         scope: &Scope,
     ) -> Result<Tree> {
         let elements = match &right.kind {
@@ -271,24 +302,33 @@ impl Binder<'_> {
             }
             _ => vec![self.argument(right, scope)?],
         };
-        let found = match elements.as_slice() {
-            [one]
-                if matches!(one.data_type.without_low_cardinality(), DataType::Array(_))
-                    && !matches!(left.data_type.inner(), DataType::Array(_)) =>
-            {
-                self.make_call("has", vec![one.clone(), left])
-            }
-            _ => self.any_equal(&left, &elements),
+        let in_array = matches!(elements.as_slice(), [one]
+            if matches!(one.data_type.without_low_cardinality(), DataType::Array(_))
+                && !matches!(left.data_type.inner(), DataType::Array(_)));
+        let found = match in_array {
+            true => self.make_call("has", vec![elements[0].clone(), left.clone()]),
+            false => self.any_equal(&left, &elements, nulls),
         };
         let found = found.map_err(|e| with_scope(e, scope))?;
         let found = if negated { self.make_call("not", vec![found])? } else { found };
-        self.make_call("toNullable", vec![found])
+        if nulls {
+            return Ok(found);
+        }
+        let found = self.make_call("toNullable", vec![found])?;
+        if !in_array || !left.data_type.is_nullable() {
+            return Ok(found);
+        }
+        // `has` finds NULLs.
+        let null = tree::constant(Value::Null, found.data_type.clone());
+        let missing = self.make_call("isNull", vec![left])?;
+        self.make_call("if", vec![missing, null, found])
     }
 
-    fn any_equal(&self, left: &Tree, elements: &[Tree]) -> Result<Tree> {
+    fn any_equal(&self, left: &Tree, elements: &[Tree], nulls: bool) -> Result<Tree> {
+        let equality = if nulls { "isNotDistinctFrom" } else { "equals" };
         let mut equalities = elements
             .iter()
-            .map(|e| self.make_call("equals", vec![left.clone(), e.clone()]))
+            .map(|e| self.make_call(equality, vec![left.clone(), e.clone()]))
             .collect::<Result<Vec<Tree>>>()?;
         match equalities.len() {
             1 => Ok(equalities.remove(0)),
@@ -297,7 +337,7 @@ impl Binder<'_> {
     }
 
     /// `1 IN (1, 2)` is a constant.
-    fn fold_in_set(&self, tree: Tree) -> Result<Tree> {
+    pub(super) fn fold_in_set(&self, tree: Tree) -> Result<Tree> {
         let tree::Kind::InSet { expr, set, negated } = &tree.kind else { return Ok(tree) };
         let (Some(value), SetSource::Values(rows)) = (expr.as_constant(), &set.source) else {
             return Ok(tree);
@@ -314,7 +354,7 @@ impl Binder<'_> {
     }
 }
 
-fn set_of_values(left: Tree, rows: Vec<Vec<Value>>, negated: bool) -> Tree {
+pub(super) fn set_of_values(left: Tree, rows: Vec<Vec<Value>>, negated: bool) -> Tree {
     let mut text = String::new();
     for row in &rows {
         for value in row {

@@ -27,6 +27,7 @@ mod interpolate;
 mod join;
 mod json_path;
 mod names;
+mod null_in;
 mod order;
 mod parameter;
 mod place;
@@ -51,6 +52,7 @@ use std::sync::Arc;
 pub use call::RANKING as WINDOW_FUNCTIONS;
 pub(crate) use compiled::to_storage;
 pub use compiled::{SqlExpressions, bind_expression};
+pub(crate) use fold::never_constant;
 pub use from::unknown_table_function;
 pub use scope::subcolumns_of;
 

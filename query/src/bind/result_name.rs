@@ -170,7 +170,13 @@ fn number_subqueries(expr: &mut Expr, next: &mut usize) {
             expr.kind = ExprKind::Identifier(vec![format!("_subquery_{next}")]);
             *next += 1;
         }
-        ExprKind::Call(call) => call.arguments.iter_mut().for_each(|e| number_subqueries(e, next)),
+        ExprKind::Call(call) => {
+            call.arguments.iter_mut().for_each(|e| number_subqueries(e, next));
+            if let Some(WindowSpec::Inline(window)) = &mut call.over {
+                window.partition_by.iter_mut().for_each(|e| number_subqueries(e, next));
+                window.order_by.iter_mut().for_each(|o| number_subqueries(&mut o.expr, next));
+            }
+        }
         ExprKind::Lambda { body, .. } => number_subqueries(body, next),
         _ => {}
     }
@@ -179,7 +185,16 @@ fn number_subqueries(expr: &mut Expr, next: &mut usize) {
 fn count_subqueries(expr: &Expr) -> usize {
     match &expr.kind {
         ExprKind::Subquery(_) => 1,
-        ExprKind::Call(call) => call.arguments.iter().map(count_subqueries).sum(),
+        ExprKind::Call(call) => {
+            let window = match &call.over {
+                Some(WindowSpec::Inline(window)) => {
+                    window.partition_by.iter().map(count_subqueries).sum::<usize>()
+                        + window.order_by.iter().map(|o| count_subqueries(&o.expr)).sum::<usize>()
+                }
+                _ => 0,
+            };
+            call.arguments.iter().map(count_subqueries).sum::<usize>() + window
+        }
         ExprKind::Lambda { body, .. } => count_subqueries(body),
         _ => 0,
     }

@@ -49,7 +49,7 @@ impl Binder<'_> {
             Some(table) => self.from(table, &base)?,
             None => Source::nothing(),
         };
-        check_prewhere(select, &source)?;
+        let prewhere = check_prewhere(select, &source);
         let mut scope = Scope::select(parent, Some(select));
         scope.ctes = base.ctes.clone();
         scope.aliases = aliases::of_select(select)?;
@@ -68,7 +68,10 @@ impl Binder<'_> {
         self.correlate(select, &mut clauses)?;
         let mut stage = Stage { plan: source.plan, available: source.available };
         prewhere_before_final(select, &mut stage, &mut clauses)?;
-        self.stack(stage, clauses, &scope)
+        let plan = self.stack(stage, clauses, &scope)?;
+        // Errors of names and types come first.
+        prewhere?;
+        Ok(plan)
     }
 
     fn clauses(&self, select: &Select, scope: &Scope) -> Result<Clauses> {

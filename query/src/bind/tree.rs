@@ -43,6 +43,8 @@ pub struct Has {
     pub volatile: bool,
     pub grouping: bool,
     pub lookup: bool,
+    /// A constant that is one only once a higher-order function is computed: to GROUP BY and IN it is none.
+    pub computed: bool,
 }
 
 impl Has {
@@ -56,6 +58,7 @@ impl Has {
             volatile: self.volatile | other.volatile,
             grouping: self.grouping | other.grouping,
             lookup: self.lookup | other.lookup,
+            computed: self.computed | other.computed,
         }
     }
 }
@@ -194,6 +197,15 @@ pub fn constant(value: Value, data_type: DataType) -> Tree {
     hasher.data_type(&data_type);
     hash_value(&mut hasher, &value);
     Arc::new(node(Kind::Constant(value), data_type, hasher.finish(), Has::default(), []))
+}
+
+/// A constant with `Has::computed`.
+pub fn computed_constant(value: Value, data_type: DataType) -> Tree {
+    let plain = constant(value.clone(), data_type.clone());
+    let has = Has { computed: true, ..plain.has };
+    // Another key: it is not found where the plain constant stands.
+    let kind = Kind::Constant(value);
+    Arc::new(Node { kind, data_type, key: !plain.key, has, depth: plain.depth })
 }
 
 fn hash_value(hasher: &mut Hasher, value: &Value) {

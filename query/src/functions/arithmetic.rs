@@ -178,6 +178,8 @@ fn number_type(op: Op, l: &DataType, r: &DataType) -> Option<DataType> {
     let next = |width: u32| if width < 64 { width * 2 } else { width };
     match op {
         Divide => Some(DataType::Float64),
+        // Neither type holds the other's values.
+        Plus | Minus | Multiply if float && widest > 64 => None,
         Plus | Multiply | Minus | Modulo | ModuloOrZero | PositiveModulo if float => {
             Some(DataType::Float64)
         }
@@ -465,10 +467,7 @@ fn shift(op: Op, call: &FunctionCall) -> Result<Column> {
             _ => super::native::load::<i64>(&call.column(1)?)?.iter().any(|v| *v < 0),
         };
         if negative {
-            return Err(Error::new(
-                codes::ARGUMENT_OUT_OF_BOUND,
-                "The number of shift positions needs to be a non-negative value",
-            ));
+            return Err(negative_shift());
         }
     }
     let all_ones = if width == 64 { u64::MAX } else { (1u64 << width) - 1 };
@@ -547,10 +546,62 @@ fn wide(op: Op, call: &FunctionCall) -> Result<Column> {
         }
     }
     let mut words = Vec::with_capacity(call.rows);
+    let unsigned = (!l.is_signed_integer(), !r.is_signed_integer());
     for (x, y) in a.into_iter().zip(b) {
-        words.push(wide_one(op, x, y)?);
+        let beyond = unsigned.0 && x.is_negative() || unsigned.1 && y.is_negative();
+        words.push(match beyond && y != i256::ZERO {
+            true => match unsigned_division(op, x, y, unsigned) {
+                Some(word) => word,
+                None => wide_one(op, x, y)?,
+            },
+            false => wide_one(op, x, y)?,
+        });
     }
     call.finish(store_wide(call.result, words))
+}
+
+/// Divisions where a word has the bit that a signed one would be negative by; None: it does not matter.
+fn unsigned_division(op: Op, x: i256, y: i256, unsigned: (bool, bool)) -> Option<i256> {
+    use Op::*;
+    let size = if unsigned.1 { y } else { y.wrapping_abs() };
+    match op {
+        Modulo | ModuloOrZero | PositiveModulo if unsigned.0 => Some(unsigned_parts(x, size).1),
+        IntDiv | IntDivOrZero if unsigned == (true, true) => Some(unsigned_parts(x, y).0),
+        Gcd | Lcm if unsigned == (true, true) && x != i256::ZERO => {
+            let (mut p, mut q) = (x, y);
+            while q != i256::ZERO {
+                (p, q) = (q, unsigned_parts(p, q).1);
+            }
+            Some(if op == Gcd { p } else { unsigned_parts(x, p).0.wrapping_mul(y) })
+        }
+        _ => None,
+    }
+}
+
+/// Quotient and remainder of words of 256 bits without sign, bit by bit.
+fn unsigned_parts(x: i256, y: i256) -> (i256, i256) {
+    let halves = |v: i256| {
+        let (low, high) = v.to_parts();
+        (high as u128, low)
+    };
+    let (dividend, divisor) = (halves(x), halves(y));
+    let (mut quotient, mut rest) = ((0u128, 0u128), (0u128, 0u128));
+    for bit in (0..256u32).rev() {
+        let overflows = rest.0 >> 127 == 1;
+        let next = if bit >= 128 { dividend.0 >> (bit - 128) } else { dividend.1 >> bit } & 1;
+        rest = (rest.0 << 1 | rest.1 >> 127, rest.1 << 1 | next);
+        if overflows || rest >= divisor {
+            let (low, borrow) = rest.1.overflowing_sub(divisor.1);
+            rest = (rest.0.wrapping_sub(divisor.0).wrapping_sub(borrow as u128), low);
+            if bit >= 128 {
+                quotient.0 |= 1 << (bit - 128);
+            } else {
+                quotient.1 |= 1 << bit;
+            }
+        }
+    }
+    let word = |v: (u128, u128)| i256::from_parts(v.1, v.0 as i128);
+    (word(quotient), word(rest))
 }
 
 fn wide_one(op: Op, x: i256, y: i256) -> Result<i256> {
@@ -571,9 +622,37 @@ fn wide_one(op: Op, x: i256, y: i256) -> Result<i256> {
         BitAnd => x & y,
         BitOr => x | y,
         BitXor => x ^ y,
+        Gcd | Lcm => return wide_divisor(op, x, y),
+        ShiftLeft | ShiftRight if y.is_negative() => return Err(negative_shift()),
         ShiftLeft => x << (y.as_i128().clamp(0, 255) as u8),
         ShiftRight => x >> (y.as_i128().clamp(0, 255) as u8),
         _ => return Err(Error::new(codes::NOT_IMPLEMENTED, "not implemented for wide integers")),
+    })
+}
+
+/// Error 69.
+fn negative_shift() -> Error {
+    Error::new(
+        codes::ARGUMENT_OUT_OF_BOUND,
+        "The number of shift positions needs to be a non-negative value",
+    )
+}
+
+/// Greatest common divisor or least common multiple.
+fn wide_divisor(op: Op, x: i256, y: i256) -> Result<i256> {
+    if x == i256::ZERO || y == i256::ZERO {
+        return Err(division_by_zero());
+    }
+    let (mut p, mut q) = (x.wrapping_abs(), y.wrapping_abs());
+    if p.is_negative() || q.is_negative() {
+        return Err(Error::new(codes::NOT_IMPLEMENTED, "not implemented for such wide integers"));
+    }
+    while q != i256::ZERO {
+        (p, q) = (q, p.wrapping_rem(q));
+    }
+    Ok(match op {
+        Op::Gcd => p,
+        _ => x.wrapping_abs().wrapping_div(p).wrapping_mul(y.wrapping_abs()),
     })
 }
 

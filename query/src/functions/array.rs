@@ -13,7 +13,7 @@ use super::promote::{common_number_type, common_type, common_value_type};
 use super::registry::Registry;
 use super::strings::StringsBuilder;
 use super::type_rule::Args;
-use super::{ArgumentType, FunctionCall, lists};
+use super::{Argument, ArgumentType, FunctionCall, lists};
 use crate::error::{Error, Result, codes};
 
 pub(super) fn add(r: &mut Registry) {
@@ -178,6 +178,9 @@ fn element(call: &FunctionCall) -> Result<Column> {
     if is_null_type(call.data_type(1)?) {
         return Ok(Column::default_values(call.result.clone(), call.rows));
     }
+    if let Some(column) = element_by_nullable(call)? {
+        return Ok(column);
+    }
     if let DataType::Map(..) = call.data_type(0)? {
         return super::map::element(call);
     }
@@ -204,6 +207,35 @@ fn element(call: &FunctionCall) -> Result<Column> {
         picks.push(at.map(|i| i as u32));
     }
     pick_or_default(call, &a.items, picks, missing)
+}
+
+/// A key that may be NULL: NULL for NULL, but the default for what is not there.
+fn element_by_nullable(call: &FunctionCall) -> Result<Option<Column>> {
+    let inside = match call.data_type(0)? {
+        DataType::Array(item) => item.is_nullable(),
+        DataType::Map(_, value) => value.is_nullable(),
+        _ => true,
+    };
+    let key = call.raw(1)?;
+    if inside || !key.data_type.is_nullable() || !call.result.is_nullable() {
+        return Ok(None);
+    }
+    let plain = super::invoke::without_nulls(key);
+    let plain = match call.is_constant(1) {
+        true if key.is_null(0) => {
+            return Ok(Some(Column::default_values(call.result.clone(), call.rows)));
+        }
+        true => Argument::Constant(plain),
+        false => Argument::Column(plain),
+    };
+    let arguments = [call.arguments[0].clone(), plain];
+    let result = call.result.without_nullable();
+    let column = element(&FunctionCall { arguments: &arguments, result: &result, ..*call })?;
+    let nulls = match arrow_array::Array::nulls(&key.array) {
+        Some(nulls) if !call.is_constant(1) => nulls.clone(),
+        _ => arrow_buffer::NullBuffer::new_valid(call.rows),
+    };
+    Ok(Some(super::invoke::mask(&column, &nulls)))
 }
 
 /// Items by index; where there is none, the result type's default.

@@ -1,17 +1,17 @@
 //! Searching arrays and comparing their items: has, hasAny, indexOf, arrayDistinct, arrayUniq,
 //! arrayIntersect, arrayCompact and the like.
 
-use pumphouse_storage::{Column, DataType};
+use pumphouse_storage::{Column, DataType, Value};
 
 use super::array::{all_arrays_type, first_array, item_of, sizes_differ};
 use super::gather::{ArrayArgument, Picks};
 use super::identity::{WordMap, identify, identify_all};
-use super::invoke::is_null_type;
+use super::invoke::{is_null_type, null_type, strip_argument, strip_low_cardinality};
 use super::native::{Native, values};
 use super::promote::common_type;
 use super::registry::Registry;
 use super::type_rule::Args;
-use super::{Argument, FunctionCall, lists};
+use super::{Argument, ArgumentType, FunctionCall, lists};
 use crate::error::{Error, Result, codes};
 
 pub(super) fn add(r: &mut Registry) {
@@ -24,9 +24,9 @@ pub(super) fn add(r: &mut Registry) {
     r.add("countEqual", 2..=2, |a| search_type(a, DataType::UInt64), count_equal)
         .own_nulls()
         .drops_low_cardinality();
-    r.add("hasAny", 2..=2, sets_type, |c| sets(c, SetTest::Any)).own_nulls();
-    r.add("hasAll", 2..=2, sets_type, |c| sets(c, SetTest::All)).own_nulls();
-    r.add("hasSubstr", 2..=2, sets_type, |c| sets(c, SetTest::Run)).own_nulls();
+    r.add("hasAny", 2..=2, sets_type, |c| sets(c, SetTest::Any)).own_types();
+    r.add("hasAll", 2..=2, sets_type, |c| sets(c, SetTest::All)).own_types();
+    r.add("hasSubstr", 2..=2, sets_type, |c| sets(c, SetTest::Run)).own_types();
     r.add(
         "arrayDistinct",
         1..=1,
@@ -63,7 +63,9 @@ fn search_type(a: &Args, result: DataType) -> Result<DataType> {
         DataType::Map(k, _) if a.function == "has" => (**k).clone(),
         _ => first_array(a)?,
     };
-    let comparable = item.is_number() && a.get(1).without_nullable().is_number();
+    // Numbers are compared as they are, up to 64 bits.
+    let narrow = |t: &DataType| t.is_number() && !super::wide::is_wide(t);
+    let comparable = narrow(&item.without_nullable()) && narrow(&a.get(1).without_nullable());
     if !comparable && !is_null_type(a.get(1)) {
         common_type(&[item, a.get(1).clone()])?;
     }
@@ -118,6 +120,15 @@ fn count_equal(call: &FunctionCall) -> Result<Column> {
 }
 
 fn sets_type(a: &Args) -> Result<DataType> {
+    if a.items.iter().any(|i| is_null_type(&i.data_type)) {
+        return Ok(null_type());
+    }
+    let plain: Vec<ArgumentType> = a
+        .items
+        .iter()
+        .map(|i| ArgumentType { data_type: strip_low_cardinality(&i.data_type), ..i.clone() })
+        .collect();
+    let a = &Args { function: a.function, items: &plain };
     let items = (0..a.len()).map(|i| item_of(a, i)).collect::<Result<Vec<DataType>>>()?;
     common_type(&items)?;
     Ok(DataType::UInt8)
@@ -132,7 +143,10 @@ enum SetTest {
 }
 
 /// The arrays with their items as numbers, equal across the arrays.
-fn numbered(call: &FunctionCall) -> Result<(Vec<ArrayArgument>, Vec<Vec<u32>>)> {
+fn numbered(
+    call: &FunctionCall,
+    null_is_default: bool,
+) -> Result<(Vec<ArrayArgument>, Vec<Vec<u32>>)> {
     let arrays = (0..call.arguments.len()).map(|i| call.array(i)).collect::<Result<Vec<_>>>()?;
     let types: Vec<super::ArgumentType> = arrays
         .iter()
@@ -145,14 +159,43 @@ fn numbered(call: &FunctionCall) -> Result<(Vec<ArrayArgument>, Vec<Vec<u32>>)> 
     let common = super::promote::common_number_type(&types)?;
     let items = arrays
         .iter()
-        .map(|a| super::cast::cast_column(&a.items, &common, call.context))
+        .map(|a| {
+            let items = super::cast::cast_column(&a.items, &common, call.context)?;
+            if null_is_default { defaults_for_nulls(&items) } else { Ok(items) }
+        })
         .collect::<Result<Vec<_>>>()?;
     let numbers = identify_all(&items)?;
     Ok((arrays, numbers))
 }
 
+fn defaults_for_nulls(items: &Column) -> Result<Column> {
+    let data_type = items.data_type.without_nullable();
+    if !items.data_type.is_nullable() || data_type == DataType::Nothing {
+        return Ok(items.clone());
+    }
+    let default = Column::default_values(data_type.clone(), 1).value(0);
+    let values: Vec<Value> = (0..items.len())
+        .map(|i| if items.is_null(i) { default.clone() } else { items.value(i) })
+        .collect();
+    Ok(Column::from_values(data_type, &values)?)
+}
+
 fn sets(call: &FunctionCall, test: SetTest) -> Result<Column> {
-    let (arrays, numbers) = numbered(call)?;
+    if is_null_type(call.result) {
+        return Ok(Column::default_values(call.result.clone(), call.rows));
+    }
+    // In ClickHouse, arrays of LowCardinality keep a NULL where the default is.
+    let words = |a: &Argument| match a {
+        Argument::Column(c) | Argument::Constant(c) => {
+            matches!(c.data_type.without_low_cardinality(),
+            DataType::Array(item) if matches!(**item, DataType::LowCardinality(_)))
+        }
+        Argument::Lambda(_) => false,
+    };
+    let null_is_default = call.arguments.iter().any(words);
+    let plain: Vec<Argument> = call.arguments.iter().map(|a| strip_argument(a, false)).collect();
+    let call = &FunctionCall { arguments: &plain, ..*call };
+    let (arrays, numbers) = numbered(call, null_is_default)?;
     let mut out = Vec::with_capacity(call.rows);
     for row in 0..call.rows {
         let left = &numbers[0][arrays[0].range(row)];
@@ -309,7 +352,7 @@ fn intersect_type(a: &Args) -> Result<DataType> {
 }
 
 fn intersect(call: &FunctionCall) -> Result<Column> {
-    let (arrays, numbers) = numbered(call)?;
+    let (arrays, numbers) = numbered(call, false)?;
     let DataType::Array(item) = call.result else {
         return Err(super::type_rule::illegal_column("arrayIntersect yields an array"));
     };
@@ -350,7 +393,7 @@ fn intersect(call: &FunctionCall) -> Result<Column> {
 }
 
 fn union(call: &FunctionCall) -> Result<Column> {
-    let (arrays, numbers) = numbered(call)?;
+    let (arrays, numbers) = numbered(call, false)?;
     let DataType::Array(item) = call.result else {
         return Err(super::type_rule::illegal_column("arrayUnion yields an array"));
     };

@@ -5,7 +5,7 @@
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Scalar};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
-use pumphouse_storage::{Column, DataType};
+use pumphouse_storage::{Column, DataType, Value};
 
 use super::cast::cast_column;
 use super::invoke::{can_be_nullable, is_null_type, null_type, without_nulls};
@@ -114,7 +114,13 @@ pub(super) fn truth(column: &Column) -> Result<BooleanBuffer> {
 
 /// An argument converted to `to`: one row if it is constant.
 fn branch(call: &FunctionCall, index: usize, to: &DataType) -> Result<Column> {
-    cast_column(call.raw(index)?, to, call.context)
+    let column = call.raw(index)?;
+    if let (DataType::FixedString(_), DataType::String) = (column.data_type.inner(), to.inner()) {
+        // Unlike in a cast, zero bytes at the end stay.
+        let values: Vec<Value> = (0..column.len()).map(|i| column.value(i)).collect();
+        return Ok(Column::from_values(to.clone(), &values)?);
+    }
+    cast_column(column, to, call.context)
 }
 
 fn whole(column: Column, constant: bool, rows: usize) -> Column {
@@ -326,6 +332,17 @@ fn assume_not_null(call: &FunctionCall) -> Result<Column> {
     if column.data_type.is_run_time() {
         // NULL is a value of theirs.
         return call.finish(column.array);
+    }
+    if let DataType::LowCardinality(_) = column.data_type {
+        // There is nothing under a NULL of a dictionary.
+        let plain = column.data_type.inner().clone();
+        let default = Column::default_values(plain.clone(), 1).value(0);
+        let value = |row: usize| match column.is_null(row) {
+            true => default.clone(),
+            false => column.value(row),
+        };
+        let values: Vec<Value> = (0..column.len()).map(value).collect();
+        return call.finish(Column::from_values(plain, &values)?.array);
     }
     call.finish(super::invoke::set_nulls(&column.array, None))
 }

@@ -220,8 +220,33 @@ fn text_only(a: &Args) -> Result<()> {
 
 fn run(call: &FunctionCall, mode: Mode) -> Result<Column> {
     let to = call.result.without_nullable();
+    if mode.failure != OnFailure::Throw
+        && matches!(to, DataType::DateTime(_) | DataType::DateTime64(..))
+        && call.data_type(0)?.is_string()
+    {
+        return times_or_else(call, &to, mode);
+    }
     let column = convert(&call.column(0)?, &to, mode, call.context)?;
     call.finish(column.array)
+}
+
+/// Times in the one form that toDateTimeOrNull and toDateTimeOrZero know; other text is no time.
+fn times_or_else(call: &FunctionCall, to: &DataType, mode: Mode) -> Result<Column> {
+    let zone = super::zone::zone_of_type(to, call.context);
+    let strings = call.strings(0)?;
+    let read = |text: &[u8]| match to {
+        DataType::DateTime64(precision, _) => {
+            crate::text::time::plain_time64(text, *precision, zone).map(Value::Int)
+        }
+        _ => crate::text::time::plain_time(text, zone).map(|v| Value::UInt(v as u64)),
+    };
+    let (other, result) = match mode.failure {
+        OnFailure::Null => (Value::Null, DataType::nullable(to.clone())),
+        _ => (Column::default_values(to.clone(), 1).value(0), to.clone()),
+    };
+    let values: Vec<Value> =
+        (0..call.rows).map(|row| read(strings.get(row)).unwrap_or_else(|| other.clone())).collect();
+    call.finish(Column::from_values(result, &values)?.array)
 }
 
 /// The plain form. A zone argument also says how a Date is cut out of an instant.
@@ -248,10 +273,21 @@ fn or_given_default(call: &FunctionCall) -> Result<Column> {
     let given = (last > 0 && call.data_type(last)?.without_nullable() == *to)
         .then(|| call.column(last))
         .transpose()?;
-    let mode = if given.is_some() { Mode::OR_NULL } else { Mode::OR_DEFAULT };
+    let mode = match given.is_some() {
+        _ if fixed(call.data_type(0)?) => THROWING,
+        true => Mode::OR_NULL,
+        false => Mode::OR_DEFAULT,
+    };
     let column = convert(&call.column(0)?, to, mode, call.context)?;
     let Some(given) = given else { return call.finish(column.array) };
     merge(call, column, &given)
+}
+
+const THROWING: Mode = Mode { failure: OnFailure::Throw, accurate: true };
+
+/// Of FixedString, what does not convert is an error in the functions that try.
+fn fixed(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::FixedString(_))
 }
 
 /// `column` with `given` where it is NULL.
@@ -316,14 +352,18 @@ fn cast(name: &str, call: &FunctionCall) -> Result<Column> {
         }
         "accurateCastOrNull" => {
             let to = call.result.without_nullable();
-            call.finish(convert(&column, &to, Mode::OR_NULL, call.context)?.array)
+            let mode = if fixed(&column.data_type) { THROWING } else { Mode::OR_NULL };
+            call.finish(convert(&column, &to, mode, call.context)?.array)
         }
         "accurateCastOrDefault" if call.arguments.len() == 3 => {
             let given = convert(&call.column(2)?, call.result, Mode::CAST, call.context)?;
             let column = convert(&column, call.result, Mode::OR_NULL, call.context)?;
             merge(call, column, &given)
         }
-        "accurateCastOrDefault" => convert(&column, call.result, Mode::OR_DEFAULT, call.context),
+        "accurateCastOrDefault" => {
+            let mode = if fixed(&column.data_type) { THROWING } else { Mode::OR_DEFAULT };
+            convert(&column, call.result, mode, call.context)
+        }
         _ => convert(&column, call.result, Mode::CAST, call.context),
     }
 }

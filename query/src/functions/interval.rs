@@ -374,7 +374,7 @@ pub(super) fn arithmetic_type(op: Op, a: &Args) -> Result<Option<DataType>> {
                 })
                 .to_vec(),
         ),
-        (Date, Date) | (Date32, Date32) | (DateTime(_), DateTime(_)) if op == Op::Minus => Int32,
+        (Date, Date) | (DateTime(_), DateTime(_)) if op == Op::Minus => Int32,
         (DateTime64(p, _), DateTime64(q, _)) if op == Op::Minus => {
             Decimal { precision: 18, scale: *p.max(q) }
         }

@@ -13,12 +13,15 @@ use pumphouse_storage::{Column, DataType};
 
 use super::argument::repeat;
 use super::run_time::dispatch;
-use super::{Argument, ArgumentType, FunctionCall, Nulls, ScalarFunction};
+use super::{Argument, ArgumentType, FunctionCall, Nulls, ScalarFunction, null_literal};
 use crate::context::QueryContext;
 use crate::error::Result;
 
 /// The result type of `function` over `arguments`, as `toTypeName` shows it.
 pub fn resolve(function: &Arc<dyn ScalarFunction>, arguments: &[ArgumentType]) -> Result<DataType> {
+    if function.nulls() == Nulls::Own && null_literal::gives_null(function.name(), arguments) {
+        return Ok(null_type());
+    }
     if function.sees_low_cardinality() {
         return function.return_type(arguments);
     }
@@ -186,6 +189,9 @@ pub fn call(
         let one = call(function, context, arguments, result, 1)?;
         return Ok(repeat(&one, rows));
     }
+    if is_null_type(result) && null_literal::knows(function.name()) {
+        return Ok(Column::default_values(result.clone(), rows));
+    }
     if function.sees_low_cardinality() {
         let call = FunctionCall { context, arguments, result, rows };
         return Ok(relabel(function.evaluate(&call)?, result));
@@ -219,7 +225,8 @@ fn relabel(column: Column, result: &DataType) -> Column {
     Column::new(result.clone(), column.array)
 }
 
-fn strip_argument(argument: &Argument, keeps_names: bool) -> Argument {
+/// The argument without LowCardinality, at any depth.
+pub(super) fn strip_argument(argument: &Argument, keeps_names: bool) -> Argument {
     let strip = |c: &Column| {
         let plain = strip_low_cardinality(&c.data_type);
         let data_type = if keeps_names { plain } else { unnamed(&plain) };
@@ -264,7 +271,15 @@ fn propagate(function: &Arc<dyn ScalarFunction>, call: &FunctionCall) -> Result<
     let stripped = FunctionCall { arguments: &plain, result: &inner, ..*call };
     let nulls = nulls.filter(|n| n.null_count() > 0);
     let Some(nulls) = nulls else { return function.evaluate(&stripped) };
+    if !call.result.is_nullable() {
+        let plain: Vec<Argument> = call.arguments.iter().zip(plain.iter()).map(filled).collect();
+        return function.evaluate(&FunctionCall { arguments: &plain, ..stripped });
+    }
     if nulls.null_count() == call.rows {
+        if matches!(function.name(), "bitShiftLeft" | "bitShiftRight") {
+            // A constant that is wrong for every value is wrong for none, too.
+            function.evaluate(&stripped)?;
+        }
         return Ok(Column::default_values(call.result.clone(), call.rows));
     }
     match function.evaluate(&stripped) {
@@ -272,6 +287,24 @@ fn propagate(function: &Arc<dyn ScalarFunction>, call: &FunctionCall) -> Result<
         Ok(column) => Ok(column),
         Err(_) => evaluate_without(function, &stripped, call.result, &nulls),
     }
+}
+
+/// An argument with its type's default where it is NULL.
+fn filled((nullable, plain): (&Argument, &Argument)) -> Argument {
+    let (Argument::Column(nullable), Argument::Column(plain)) = (nullable, plain) else {
+        return plain.clone();
+    };
+    if nullable.array.null_count() == 0 || !nullable.data_type.is_nullable() {
+        return Argument::Column(plain.clone());
+    }
+    let default = Column::default_values(plain.data_type.clone(), 1);
+    let rows = plain.len() as u32;
+    let places = (0..rows).map(|row| if nullable.is_null(row as usize) { rows } else { row });
+    let places = UInt32Array::from(places.collect::<Vec<u32>>());
+    Argument::Column(match Column::concat(&[plain.clone(), default]) {
+        Ok(both) => both.take(&places),
+        Err(_) => plain.clone(),
+    })
 }
 
 fn is_nullable_argument(argument: &Argument) -> bool {

@@ -168,6 +168,10 @@ fn map_type(a: &Args) -> Result<DataType> {
         a.items.iter().skip(from).step_by(2).cloned().collect()
     };
     let (key, value) = (common_value_type(&every(0))?, common_value_type(&every(1))?);
+    if key.is_nullable() {
+        let message = format!("Map cannot have a key of type {key}");
+        return Err(Error::new(codes::BAD_ARGUMENTS, message));
+    }
     Ok(DataType::Map(Box::new(key), Box::new(value)))
 }
 
@@ -364,48 +368,76 @@ enum Merge {
 }
 
 fn merge_type(a: &Args, how: Merge) -> Result<DataType> {
+    if matches!(how, Merge::Add | Merge::Subtract) {
+        return sum_type(a);
+    }
     (0..a.len()).try_for_each(|i| one_map(a, i).map(|_| ()))?;
     let types = a.types();
     // ClickHouse brings no values of different kinds together here, although they had a common type.
-    let unlike = match how {
-        Merge::Append => false,
-        Merge::Replace => types.iter().any(|t| *t != types[0]),
-        Merge::Add | Merge::Subtract => {
-            let kind = |t: &DataType| match t {
-                DataType::Map(_, v) => {
-                    let v = v.without_nullable();
-                    (v.is_float(), v.is_signed_integer(), v.is_unsigned_integer())
-                }
-                _ => (false, false, false),
-            };
-            types.iter().any(|t| kind(t) != kind(&types[0]))
-        }
-    };
-    if unlike {
+    if how == Merge::Replace && types.iter().any(|t| *t != types[0]) {
         let message = format!("Illegal types of arguments of function {}", a.function);
         return Err(Error::new(codes::ILLEGAL_TYPE_OF_ARGUMENT, message));
     }
-    let common = common_type(&types)?;
-    let DataType::Map(k, v) = common else { return Err(a.illegal(0)) };
-    let value = match how {
-        Merge::Add | Merge::Subtract => match *v {
-            t if t.is_float() => DataType::Float64,
-            t if t.is_unsigned_integer() => DataType::UInt64,
-            t if t.is_signed_integer() => DataType::Int64,
-            t if t.is_number() => t,
-            _ => {
-                return Err(Error::new(
-                    codes::ILLEGAL_TYPE_OF_ARGUMENT,
-                    format!(
-                        "Values to be summed are expected to be Numeric, Float or Decimal in function {}",
-                        a.function
-                    ),
-                ));
+    match common_type(&types)? {
+        DataType::Map(k, v) => Ok(DataType::Map(k, v)),
+        _ => Err(a.illegal(0)),
+    }
+}
+
+/// Keys of one type, values that are widened to the same one.
+fn sum_type(a: &Args) -> Result<DataType> {
+    let refused = |code, what: String| Err(Error::new(code, format!("{what} in {}", a.function)));
+    let count = codes::NUMBER_OF_ARGUMENTS_DOESNT_MATCH;
+    if a.len() < 2 {
+        return refused(count, "At least two maps are expected".to_string());
+    }
+    one_map(a, 0)?;
+    let mut known: Option<(DataType, DataType)> = None;
+    for i in 0..a.len() {
+        let DataType::Map(k, v) = a.get(i) else {
+            return refused(count, "At least two maps are expected".to_string());
+        };
+        let (key, value) = (k.without_low_cardinality().clone(), widened(a, v)?);
+        match &known {
+            Some((first, _)) if *first != key => {
+                let what = format!("Expected same {first} type for all keys");
+                return refused(codes::ILLEGAL_TYPE_OF_ARGUMENT, what);
             }
-        },
-        _ => *v,
-    };
-    Ok(DataType::Map(k, Box::new(value)))
+            Some((_, first)) if *first != value => {
+                let what = format!("All values should become {first}, got {value}");
+                return refused(codes::ILLEGAL_TYPE_OF_ARGUMENT, what);
+            }
+            Some(_) => {}
+            None => known = Some((key, value)),
+        }
+    }
+    let Some((key, value)) = known else { return Err(a.illegal(0)) };
+    Ok(DataType::Map(Box::new(key), Box::new(value)))
+}
+
+/// The type in which values are summed.
+fn widened(a: &Args, value: &DataType) -> Result<DataType> {
+    match value.without_low_cardinality() {
+        t if t.is_nullable() => Err(Error::new(
+            codes::DATA_TYPE_CANNOT_BE_PROMOTED,
+            format!("Data type {t} can't be promoted in function {}", a.function),
+        )),
+        t if t.is_float() => Ok(DataType::Float64),
+        t @ (DataType::Int128 | DataType::Int256 | DataType::UInt128 | DataType::UInt256) => {
+            Ok(t.clone())
+        }
+        t if t.is_unsigned_integer() => Ok(DataType::UInt64),
+        t if t.is_signed_integer() => Ok(DataType::Int64),
+        DataType::Bool => Ok(DataType::UInt64),
+        t @ DataType::Decimal { .. } => Ok(t.clone()),
+        t => Err(Error::new(
+            codes::ILLEGAL_TYPE_OF_ARGUMENT,
+            format!(
+                "Values to be summed are expected to be Numeric, Float or Decimal in function {}, not {t}",
+                a.function
+            ),
+        )),
+    }
 }
 
 fn merge(call: &FunctionCall, how: Merge) -> Result<Column> {

@@ -196,18 +196,24 @@ pub(super) fn intervals(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> 
 
 /// Nested values one by one.
 pub(super) fn by_value(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
-    let (l, r) = (call.column(0)?, call.column(1)?);
-    let to = super::promote::common_type(&[l.data_type.clone(), r.data_type.clone()]);
-    let (l, r) = match to {
-        Ok(to) => (
-            super::cast::cast_column(&l, &to, call.context)?,
-            super::cast::cast_column(&r, &to, call.context)?,
-        ),
-        Err(_) => (l, r),
-    };
+    let (l, r) = alike(&call.column(0)?, &call.column(1)?, call)?;
     Ok((0..call.rows)
         .map(|i| u8::from(op.holds(compare_values(&l.value(i), &r.value(i)))))
         .collect())
+}
+
+/// Both in their common type, if they have one: values of different kinds have no order.
+fn alike(l: &Column, r: &Column, call: &FunctionCall) -> Result<(Column, Column)> {
+    if l.data_type == r.data_type {
+        return Ok((l.clone(), r.clone()));
+    }
+    Ok(match super::promote::common_type(&[l.data_type.clone(), r.data_type.clone()]) {
+        Ok(to) => (
+            super::cast::cast_column(l, &to, call.context)?,
+            super::cast::cast_column(r, &to, call.context)?,
+        ),
+        Err(_) => (l.clone(), r.clone()),
+    })
 }
 
 fn compare_values(a: &Value, b: &Value) -> Option<Ordering> {
@@ -241,6 +247,7 @@ pub(super) fn nullable_tuples(op: Comparison, call: &FunctionCall) -> Result<Col
     // The answer is open as long as all elements before were equal.
     let mut open = vec![true; call.rows];
     for (a, b) in x.iter().zip(&y) {
+        let (a, b) = alike(a, b, call)?;
         for row in 0..call.rows {
             if !open[row] {
                 continue;

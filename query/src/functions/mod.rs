@@ -63,6 +63,7 @@ mod mixed;
 mod multiversion;
 mod names;
 mod native;
+mod null_literal;
 mod pad;
 mod pattern;
 pub mod promote;
@@ -221,6 +222,15 @@ pub trait ScalarFunction: Send + Sync {
     /// Result type for these arguments (Nullable already stripped if `Propagate`). Errors carry
     /// ClickHouse's codes: 42 argument count, 43 illegal type, …
     fn return_type(&self, arguments: &[ArgumentType]) -> Result<DataType>;
+    /// Whether [`ScalarFunction::check_columns`] can refuse anything.
+    fn checks_columns(&self) -> bool {
+        false
+    }
+    /// Refuses arguments that the type rule lets pass but no computation takes, not even one over no
+    /// rows: a plan that would compute the call fails, whatever rows there are.
+    fn check_columns(&self, _arguments: &[ArgumentType]) -> Result<()> {
+        Ok(())
+    }
     /// For functions that take a lambda first: the types of its parameters, from the types of the
     /// other arguments.
     fn lambda_parameters(&self, _others: &[ArgumentType], _arity: usize) -> Result<Vec<DataType>> {

@@ -122,6 +122,14 @@ impl ScalarFunction for Definition {
         (self.types)(&Args { function: self.name, items: arguments })
     }
 
+    fn checks_columns(&self) -> bool {
+        !self.row_checks.is_empty()
+    }
+
+    fn check_columns(&self, arguments: &[ArgumentType]) -> Result<()> {
+        super::strict::check_columns(self.name, &self.row_checks, arguments)
+    }
+
     fn lambda_parameters(&self, others: &[ArgumentType], arity: usize) -> Result<Vec<DataType>> {
         match &self.lambda {
             Some(rule) => rule(others, arity),

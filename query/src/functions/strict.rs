@@ -2,14 +2,14 @@
 //! that ClickHouse rejects must not be answered here: it would fail when it is taken elsewhere. The
 //! functions' own rules know nothing of this; the table is looked at before them.
 
-use pumphouse_storage::{Column, DataType};
+use pumphouse_storage::DataType;
 
 use super::{Argument, ArgumentType, FunctionCall};
 use crate::error::{Error, Result, codes};
 
 /// Families of types that are refused together.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Fixed,
     /// Integers of 128 and 256 bits.
     Wide,
@@ -39,13 +39,39 @@ const REFUSED: &[(&str, usize, &[Kind], u32)] = &[
         codes::ILLEGAL_TYPE_OF_ARGUMENT,
     ),
     (
+        "position positionCaseInsensitive positionUTF8 positionCaseInsensitiveUTF8 countSubstrings \
+         countSubstringsCaseInsensitive hasToken hasTokenOrNull hasTokenCaseInsensitive \
+         hasTokenCaseInsensitiveOrNull like notLike ilike notILike match editDistance editDistanceUTF8 \
+         damerauLevenshteinDistance jaroSimilarity jaroWinklerSimilarity hasSubsequence \
+         hasSubsequenceCaseInsensitive replaceAll replaceOne replaceRegexpAll replaceRegexpOne substringIndex \
+         substringIndexUTF8 extract extractAll countMatches regexpExtract startsWithUTF8 endsWithUTF8 \
+         trimBoth trimLeft trimRight formatDateTime arrayStringConcat",
+        1,
+        &[Kind::Fixed],
+        codes::ILLEGAL_TYPE_OF_ARGUMENT,
+    ),
+    (
+        "replaceAll replaceOne replaceRegexpAll replaceRegexpOne leftPad rightPad leftPadUTF8 rightPadUTF8",
+        2,
+        &[Kind::Fixed],
+        codes::ILLEGAL_TYPE_OF_ARGUMENT,
+    ),
+    (
+        "locate splitByChar splitByString splitByRegexp dateName",
+        0,
+        &[Kind::Fixed],
+        codes::ILLEGAL_TYPE_OF_ARGUMENT,
+    ),
+    ("locate", 1, &[Kind::Fixed], codes::ILLEGAL_COLUMN),
+    (
         "cutQueryString cutQueryStringAndFragment cutToFirstSignificantSubdomain decodeURLComponent \
-         encodeURLComponent domain domainWithoutWWW soundex toValidUTF8 replaceRegexpAll replaceRegexpOne",
+         encodeURLComponent domain domainWithoutWWW topLevelDomain path protocol soundex toValidUTF8 \
+         reverseUTF8 normalizeQuery",
         0,
         &[Kind::Fixed],
         codes::ILLEGAL_COLUMN,
     ),
-    ("lowerUTF8 upperUTF8", 0, &[Kind::Fixed], codes::BAD_ARGUMENTS),
+    ("lowerUTF8 upperUTF8 initcapUTF8", 0, &[Kind::Fixed], codes::BAD_ARGUMENTS),
     ("monthName", 0, &[Kind::Date32], codes::ILLEGAL_TYPE_OF_ARGUMENT),
     ("IPv4NumToString IPv4NumToStringClassC", 0, &[Kind::NotWord], codes::ILLEGAL_TYPE_OF_ARGUMENT),
     (
@@ -77,72 +103,149 @@ const REFUSED: &[(&str, usize, &[Kind], u32)] = &[
 ];
 
 /// Functions that find no text in a FixedString.
-const SEARCHES: &[&str] = &["position", "positionCaseInsensitive", "countSubstrings", "hasToken"];
+const SEARCHES: &[&str] = &[
+    "position",
+    "positionCaseInsensitive",
+    "positionUTF8",
+    "positionCaseInsensitiveUTF8",
+    "countSubstrings",
+    "countSubstringsCaseInsensitive",
+    "hasToken",
+    "hasTokenCaseInsensitive",
+];
 
-/// What a function refuses only once there are rows: a column that it is given.
-pub(super) struct RowCheck {
-    argument: usize,
-    kinds: &'static [Kind],
-    code: u32,
+/// Functions whose second argument must be constant.
+const CONSTANT_SECOND: &[&str] = &[
+    "hasToken",
+    "hasTokenOrNull",
+    "hasTokenCaseInsensitive",
+    "hasTokenCaseInsensitiveOrNull",
+    "substringIndex",
+    "substringIndexUTF8",
+    "translate",
+    "translateUTF8",
+];
+
+/// Functions that replace in a column of FixedString only what is constant by what is constant.
+const REPLACEMENTS: &[&str] = &["replaceAll", "replaceOne", "replaceRegexpAll", "replaceRegexpOne"];
+
+/// What a function refuses once it is to be computed, if only over no rows; not where its type is asked.
+pub(super) enum RowCheck {
+    Kinds {
+        argument: usize,
+        kinds: &'static [Kind],
+        code: u32,
+    },
+    /// A constant position 0 in something that is no constant.
+    Position,
+    /// See [`REPLACEMENTS`].
+    Replacement,
+    /// See [`CONSTANT_SECOND`].
+    ConstantSecond,
 }
 
-/// The checks of `function` that wait for rows.
+/// Whether a line of [`REFUSED`] is no matter of types.
+fn waits(names: &str, code: u32) -> bool {
+    code == codes::ILLEGAL_COLUMN || names.contains("upperUTF8")
+}
+
+/// The checks of `function` that wait until it is computed.
 pub(super) fn row_checks(function: &str) -> Vec<RowCheck> {
     let mut checks: Vec<RowCheck> = REFUSED
         .iter()
         .filter(|(names, _, _, code)| {
-            *code == codes::ILLEGAL_COLUMN && names.split_whitespace().any(|n| n == function)
+            waits(names, *code) && names.split_whitespace().any(|n| n == function)
         })
-        .map(|(_, argument, kinds, code)| RowCheck { argument: *argument, kinds, code: *code })
+        .map(|(_, argument, kinds, code)| RowCheck::Kinds {
+            argument: *argument,
+            kinds,
+            code: *code,
+        })
         .collect();
     if SEARCHES.contains(&function) {
-        checks.push(RowCheck { argument: 0, kinds: &[Kind::Fixed], code: codes::ILLEGAL_COLUMN });
+        let kinds = &[Kind::Fixed];
+        checks.push(RowCheck::Kinds { argument: 0, kinds, code: codes::ILLEGAL_COLUMN });
     }
-    let positions = match function {
-        "substring" | "substringUTF8" | "arrayElement" => 1,
-        _ => return checks,
-    };
-    checks.push(RowCheck {
-        argument: positions,
-        kinds: &[],
-        code: codes::ZERO_ARRAY_OR_TUPLE_INDEX,
-    });
+    if CONSTANT_SECOND.contains(&function) {
+        checks.push(RowCheck::ConstantSecond);
+    }
+    if REPLACEMENTS.contains(&function) {
+        checks.push(RowCheck::Replacement);
+    }
+    if matches!(function, "substring" | "substringUTF8" | "arrayElement") {
+        checks.push(RowCheck::Position);
+    }
     checks
 }
 
 /// Applies `checks` to a call that has rows.
 pub(super) fn check_rows(function: &str, checks: &[RowCheck], call: &FunctionCall) -> Result<()> {
-    for check in checks {
-        let Some(Argument::Column(column) | Argument::Constant(column)) =
-            call.arguments.get(check.argument)
-        else {
-            continue;
-        };
-        if check.code == codes::ZERO_ARRAY_OR_TUPLE_INDEX {
-            check_position(call, column)?;
-            continue;
+    let seen = |argument: &Argument| match argument {
+        Argument::Column(c) => {
+            ArgumentType { data_type: c.data_type.clone(), constant: None, lambda_arity: None }
         }
-        let data_type = column.data_type.without_nullable();
-        if check.kinds.iter().any(|kind| is(&data_type, *kind)) {
-            return Err(illegal(function, &data_type, check.argument, check.code));
+        Argument::Constant(c) => ArgumentType {
+            data_type: c.data_type.clone(),
+            constant: (!c.is_empty()).then(|| c.value(0)),
+            lambda_arity: None,
+        },
+        Argument::Lambda(_) => {
+            ArgumentType { data_type: DataType::Nothing, constant: None, lambda_arity: Some(1) }
         }
-    }
-    Ok(())
+    };
+    let arguments: Vec<ArgumentType> = call.arguments.iter().map(seen).collect();
+    checks.iter().try_for_each(|check| check_one(function, check, &arguments))
 }
 
-/// A constant position 0 in something that is no constant.
-fn check_position(call: &FunctionCall, position: &Column) -> Result<()> {
-    let (true, false) = (call.is_constant(1), call.is_constant(0)) else { return Ok(()) };
-    let first = call.data_type(0)?;
-    if matches!(first, DataType::Map(..)) || position.is_empty() {
+/// Applies `checks` where no rows are at hand: a column that may be NULL counts as NULL.
+pub(super) fn check_columns(
+    function: &str,
+    checks: &[RowCheck],
+    arguments: &[ArgumentType],
+) -> Result<()> {
+    let nullable = |a: &ArgumentType| a.data_type.is_nullable();
+    if function != "arrayElement" && arguments.iter().any(nullable) {
         return Ok(());
     }
-    if position.value(0).as_i128() == Some(0) {
-        let what = if first.is_string() { "Indices in strings" } else { "Array indices" };
-        let message = format!("{what} are 1-based");
-        return Err(Error::new(codes::ZERO_ARRAY_OR_TUPLE_INDEX, message));
+    checks.iter().try_for_each(|check| check_one(function, check, arguments))
+}
+
+fn check_one(function: &str, check: &RowCheck, arguments: &[ArgumentType]) -> Result<()> {
+    let plain = |index: usize| {
+        let argument = arguments.get(index)?;
+        Some(argument.data_type.without_low_cardinality().without_nullable())
+    };
+    let varies = |index: usize| arguments.get(index).is_some_and(|a| a.constant.is_none());
+    let fixed = |index: usize| matches!(plain(index), Some(DataType::FixedString(_)));
+    match check {
+        RowCheck::Kinds { argument, kinds, code } => {
+            let Some(data_type) = plain(*argument) else { return Ok(()) };
+            match kinds.iter().any(|kind| is(&data_type, *kind)) {
+                true => Err(illegal(function, &data_type, *argument, *code)),
+                false => Ok(()),
+            }
+        }
+        RowCheck::Replacement if fixed(0) && (!varies(0) || varies(1) || varies(2)) => {
+            Err(illegal(function, &arguments[0].data_type, 0, codes::ILLEGAL_COLUMN))
+        }
+        RowCheck::ConstantSecond if varies(1) => {
+            let message = format!("Argument at index 1 for function {function} must be constant");
+            Err(Error::new(codes::ILLEGAL_COLUMN, message))
+        }
+        RowCheck::Position if varies(0) => check_position(arguments),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+fn check_position(arguments: &[ArgumentType]) -> Result<()> {
+    let [first, position, ..] = arguments else { return Ok(()) };
+    let first = first.data_type.without_low_cardinality();
+    let zero = position.constant.as_ref().and_then(|v| v.as_i128()) == Some(0);
+    if !zero || matches!(first, DataType::Map(..)) {
+        return Ok(());
+    }
+    let what = if first.is_string() { "Indices in strings" } else { "Array indices" };
+    Err(Error::new(codes::ZERO_ARRAY_OR_TUPLE_INDEX, format!("{what} are 1-based")))
 }
 
 fn illegal(function: &str, data_type: &DataType, argument: usize, code: u32) -> Error {
@@ -156,7 +259,7 @@ pub(super) fn check(function: &str, arguments: &[ArgumentType]) -> Result<()> {
     for (names, index, kinds, code) in REFUSED {
         let Some(argument) = arguments.get(*index) else { continue };
         let data_type = argument.data_type.without_nullable();
-        if *code != codes::ILLEGAL_COLUMN
+        if !waits(names, *code)
             && kinds.iter().any(|kind| is(&data_type, *kind))
             && names.split_whitespace().any(|name| name == function)
         {

@@ -13,13 +13,7 @@ use crate::error::{Error, Result, codes};
 
 pub(super) fn add(r: &mut Registry) {
     r.add("reverse", 1..=1, reverse_type, reverse);
-    r.text("initcap", |text, out| {
-        let mut inside = false;
-        for b in text {
-            out.push(if inside { b.to_ascii_lowercase() } else { b.to_ascii_uppercase() });
-            inside = b.is_ascii_alphanumeric();
-        }
-    });
+    r.add("initcap", 1..=1, |a| a.string(0).map(|_| a.get(0).clone()), initcap);
     r.measure("ascii", DataType::Int32, |t| t.first().map_or(0, |b| *b as i32));
     r.add(
         "char",
@@ -88,6 +82,30 @@ fn reverse(call: &FunctionCall) -> Result<Column> {
                 .ok_or_else(|| Error::new(codes::UNKNOWN_FUNCTION, "Unknown function"))?;
             super::call(&function, call.context, call.arguments, call.result, call.rows)
         }
+    }
+}
+
+/// Letters at the beginning of words become capital, others small; no text changes its length.
+fn initcap(call: &FunctionCall) -> Result<Column> {
+    let capitals = |text: &[u8], out: &mut Vec<u8>| {
+        let mut inside = false;
+        for b in text {
+            out.push(if inside { b.to_ascii_lowercase() } else { b.to_ascii_uppercase() });
+            inside = b.is_ascii_alphanumeric();
+        }
+    };
+    let column = call.column(0)?;
+    match Strings::of(column.array.as_ref())? {
+        Strings::Fixed { width, bytes } => {
+            let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
+            bytes.chunks(width.max(1)).for_each(|text| capitals(text, &mut out));
+            call.finish(std::sync::Arc::new(arrow_array::FixedSizeBinaryArray::new(
+                width as i32,
+                arrow_buffer::Buffer::from_vec(out),
+                None,
+            )))
+        }
+        _ => super::text_map::map_text(call, capitals),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Arithmetic of one number: negate, abs, sign, bitNot, bitCount, bitTest, byteSwap.
 
-use pumphouse_storage::{Column, DataType};
+use pumphouse_storage::{Column, DataType, Value};
 
 use super::FunctionCall;
 use super::decimal;
@@ -15,14 +15,32 @@ pub(super) fn add(r: &mut Registry) {
     r.add("negate", 1..=1, negate_type, negate);
     r.add("abs", 1..=1, abs_type, abs);
     r.add("sign", 1..=1, |a| a.number(0).map(|_| DataType::Int8), sign);
-    r.add("bitNot", 1..=1, integer_itself, bit_not);
+    r.add("bitNot", 1..=1, bit_not_type, bit_not);
     r.add("byteSwap", 1..=1, integer_itself, byte_swap);
-    r.add("bitCount", 1..=1, |a| a.integer(0).map(|_| bit_count_type(a.get(0))), bit_count);
+    r.add("bitCount", 1..=1, bit_count_type, bit_count);
     r.add("bitTest", 2..=2, |a| a.integer(0).and(a.integer(1)).map(|_| DataType::UInt8), bit_test);
 }
 
-fn bit_count_type(data_type: &DataType) -> DataType {
-    if bits(data_type) > 128 { DataType::UInt16 } else { DataType::UInt8 }
+fn bit_count_type(a: &Args) -> Result<DataType> {
+    match a.get(0) {
+        DataType::String => Ok(DataType::UInt64),
+        DataType::FixedString(_) => Ok(DataType::UInt16),
+        t if t.is_float() && bits(t) >= 32 => Ok(DataType::UInt8),
+        t => a.integer(0).map(|_| match bits(t) > 128 {
+            true => DataType::UInt16,
+            false => DataType::UInt8,
+        }),
+    }
+}
+
+/// A float's bits are those of its whole part.
+fn bit_not_type(a: &Args) -> Result<DataType> {
+    match a.get(0) {
+        t if t.is_string() => Ok(t.clone()),
+        DataType::Float32 => Ok(DataType::Int32),
+        DataType::Float64 => Ok(DataType::Int64),
+        _ => integer_itself(a),
+    }
 }
 
 fn integer_itself(a: &Args) -> Result<DataType> {
@@ -121,7 +139,8 @@ fn sign(call: &FunctionCall) -> Result<Column> {
     let signs = if column.data_type.is_float() {
         super::native::load::<f64>(&column)?
             .into_iter()
-            .map(|v| i8::from(v > 0.0) - i8::from(v < 0.0))
+            // NaN is neither less than zero nor zero.
+            .map(|v| i8::from(v != 0.0) - 2 * i8::from(v < 0.0))
             .collect()
     } else {
         let zero = arrow_buffer::i256::ZERO;
@@ -144,6 +163,32 @@ fn sign(call: &FunctionCall) -> Result<Column> {
 
 fn bit_not(call: &FunctionCall) -> Result<Column> {
     let column = call.column(0)?;
+    if column.data_type.is_string() {
+        let flipped = texts(&column).map(|t| t.iter().map(|b| !b).collect::<Vec<u8>>());
+        let values: Vec<Value> = flipped.map(Value::String).collect();
+        return Ok(Column::from_values(call.result.clone(), &values)?);
+    }
+    if column.data_type.is_float() {
+        let narrow = *call.result == DataType::Int32;
+        // What the machine's conversion gives beyond the range: the least number.
+        let whole = |v: f64| {
+            let (low, high) = if narrow {
+                (-2f64.powi(31), 2f64.powi(31))
+            } else {
+                (-2f64.powi(63), 2f64.powi(63))
+            };
+            match v >= low && v < high {
+                true => v as i64,
+                false if narrow => i32::MIN as i64,
+                false => i64::MIN,
+            }
+        };
+        let words = super::native::load::<f64>(&column)?.into_iter().map(|v| !whole(v));
+        return match narrow {
+            true => call.finish_numbers(words.map(|v| v as i32).collect::<Vec<_>>()),
+            false => call.finish_numbers(words.collect::<Vec<i64>>()),
+        };
+    }
     if is_wide(&column.data_type) {
         let minus_one = arrow_buffer::i256::MINUS_ONE;
         let words = load_wide(&column)?.into_iter().map(|w| w ^ minus_one).collect();
@@ -153,6 +198,14 @@ fn bit_not(call: &FunctionCall) -> Result<Column> {
         let words = super::native::load::<i64>(&column)?;
         call.finish_numbers(words.into_iter().map(|v| As::<R>::to(!v)).collect::<Vec<R>>())
     }, else { Err(super::type_rule::illegal_column("bitNot needs an integer")) })
+}
+
+/// The bytes of every text.
+fn texts(column: &Column) -> impl Iterator<Item = Vec<u8>> + '_ {
+    (0..column.len()).map(|row| match column.value(row) {
+        Value::String(bytes) => bytes,
+        _ => vec![],
+    })
 }
 
 fn byte_swap(call: &FunctionCall) -> Result<Column> {
@@ -174,6 +227,25 @@ fn byte_swap(call: &FunctionCall) -> Result<Column> {
 
 fn bit_count(call: &FunctionCall) -> Result<Column> {
     let column = call.column(0)?;
+    let ones = |bytes: &[u8]| bytes.iter().map(|b| b.count_ones() as u64).sum::<u64>();
+    match &column.data_type {
+        DataType::String => {
+            return call.finish_numbers(texts(&column).map(|t| ones(&t)).collect::<Vec<u64>>());
+        }
+        DataType::FixedString(_) => {
+            let counts = texts(&column).map(|t| ones(&t) as u16);
+            return call.finish_numbers(counts.collect::<Vec<u16>>());
+        }
+        DataType::Float32 => {
+            let counts = values::<f32>(&column).iter().map(|v| v.to_bits().count_ones() as u8);
+            return call.finish_numbers(counts.collect::<Vec<u8>>());
+        }
+        DataType::Float64 => {
+            let counts = values::<f64>(&column).iter().map(|v| v.to_bits().count_ones() as u8);
+            return call.finish_numbers(counts.collect::<Vec<u8>>());
+        }
+        _ => {}
+    }
     let width = bits(&column.data_type);
     let counts: Vec<u16> = if width > 64 {
         load_wide(&column)?

@@ -8,6 +8,7 @@
 mod arithmetic_sum;
 mod average_sum;
 mod cardinality;
+mod column_checks;
 mod column_pruning;
 mod common_subexpressions;
 mod computed_aggregates;
@@ -70,6 +71,7 @@ pub fn optimize(plan: Plan) -> Result<Plan> {
 /// The same result, sooner.
 pub fn optimize_in(plan: Plan, ctx: &QueryContext) -> Result<Plan> {
     let mut plan = plan;
+    column_checks::check(&mut plan, ctx)?;
     optimize_sets(&mut plan, ctx)?;
     for (name, rule) in RULES {
         plan = rule(plan);

@@ -9,9 +9,11 @@ use pumphouse_storage::{Block, Column, DataType, Value};
 
 use crate::bind::bind_expression;
 use crate::context::QueryContext;
+use crate::functions::ArgumentType;
 use crate::plan::BoundExpr;
 use crate::{functions, sql};
 
+use super::column_checks::argument_type;
 use super::shape::*;
 
 /// Non-decreasing functions of one date or time argument; others must be constant.
@@ -224,7 +226,7 @@ impl Probe<'_> {
             block.push("", column.clone());
         }
         let mut own = expr.clone();
-        retype(&mut own, self.index, &self.data_type);
+        retype(&mut own, self.index, &self.data_type)?;
         crate::execute::evaluate(&own, &block, self.ctx).ok()
     }
 
@@ -259,9 +261,23 @@ impl Probe<'_> {
     }
 }
 
-/// The probed column is neither Nullable nor LowCardinality.
-fn retype(expr: &mut BoundExpr, index: usize, data_type: &DataType) {
-    replace_columns(expr, &|i| (i == index).then(|| column(i, data_type)));
+/// The probed column is neither Nullable nor LowCardinality; calls over it are typed anew.
+fn retype(expr: &mut BoundExpr, index: usize, data_type: &DataType) -> Option<()> {
+    match expr {
+        BoundExpr::Column { index: own, .. } if *own == index => *expr = column(index, data_type),
+        BoundExpr::Call { function, arguments, data_type: result } => {
+            for argument in arguments.iter_mut() {
+                retype(argument, index, data_type)?;
+            }
+            let types: Vec<ArgumentType> = arguments.iter().map(argument_type).collect();
+            if !types.iter().any(|t| t.lambda_arity.is_some()) {
+                *result = functions::resolve(function, &types).ok()?;
+            }
+        }
+        BoundExpr::InSet { expr, .. } => retype(expr, index, data_type)?,
+        _ => {}
+    }
+    Some(())
 }
 
 /// Conditions on key expressions that follow from those on their column: `ts >= x` says

@@ -147,6 +147,37 @@ pub fn parse_date_time(text: &[u8], zone: TimeZone) -> TextResult<u32> {
     Ok(moment.seconds.clamp(0, u32::MAX as i64) as u32)
 }
 
+/// The whole text as a time in ClickHouse's basic form: `YYYY-MM-DD`, that with ` hh:mm:ss`, or the
+/// seconds of an instant in at least five digits.
+pub fn plain_time(text: &[u8], zone: TimeZone) -> Option<u32> {
+    let (seconds, used) = plain_seconds(text, zone)?;
+    (used == text.len()).then(|| seconds.clamp(0, u32::MAX as i64) as u32)
+}
+
+/// The same with a fraction, in ticks.
+pub fn plain_time64(text: &[u8], precision: u8, zone: TimeZone) -> Option<i64> {
+    let (seconds, used) = plain_seconds(text, zone)?;
+    let (nanos, more) = read_fraction(&text[used..])?;
+    (used + more == text.len()).then(|| ticks(seconds, nanos, precision).ok()).flatten()
+}
+
+fn plain_seconds(text: &[u8], zone: TimeZone) -> Option<(i64, usize)> {
+    let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    if digits >= 5 {
+        let number = text[..digits]
+            .iter()
+            .fold(0i64, |n, b| n.saturating_mul(10).saturating_add((b - b'0') as i64));
+        return Some((number, digits));
+    }
+    if let Some(local) = text.get(..19).and_then(read_plain) {
+        return Some((local_to_utc(zone, local), 19));
+    }
+    let day = text.get(..10)?;
+    let mut padded = *b"0000-00-00 00:00:00";
+    padded[..10].copy_from_slice(day);
+    Some((local_to_utc(zone, read_plain(&padded)?), 10))
+}
+
 /// The whole text as a DateTime64 of `precision` digits in `zone`, in ticks.
 #[inline]
 pub fn parse_date_time64(text: &[u8], precision: u8, zone: TimeZone) -> TextResult<i64> {

@@ -137,10 +137,16 @@ pub(super) fn from_text(
     }
 }
 
-/// The text of a row as the parsers take it.
-fn row_text<'a>(strings: &Strings<'a>, fixed: bool, row: usize) -> &'a [u8] {
+/// The text of a row as the parsers take it. A FixedString of nothing but zero bytes is the integer 0.
+fn row_text<'a>(strings: &Strings<'a>, fixed: bool, to: &DataType, row: usize) -> &'a [u8] {
     let bytes = strings.get(row);
-    if fixed { trim_zeros(bytes) } else { bytes }
+    if !fixed {
+        return bytes;
+    }
+    match trim_zeros(bytes) {
+        [] if to.is_integer() && *to != DataType::Bool => b"0",
+        text => text,
+    }
 }
 
 fn parse<T: Native>(
@@ -155,13 +161,13 @@ fn parse<T: Native>(
     let mut out = Vec::with_capacity(rows);
     if mode.failure == OnFailure::Throw {
         for row in 0..rows {
-            out.push(f(row_text(&strings, fixed, row)).map_err(|e| in_context(e, to))?);
+            out.push(f(row_text(&strings, fixed, to, row)).map_err(|e| in_context(e, to))?);
         }
         return Ok(T::array(out));
     }
     let mut valid = Validity::with_capacity(rows);
     for row in 0..rows {
-        let parsed = f(row_text(&strings, fixed, row));
+        let parsed = f(row_text(&strings, fixed, to, row));
         valid.push(parsed.is_ok());
         out.push(parsed.unwrap_or_default());
     }
@@ -212,11 +218,12 @@ fn by_value(
 ) -> Result<ArrayRef> {
     let strings = Strings::of(column.array.as_ref())?;
     let fixed = matches!(column.data_type, DataType::FixedString(_))
-        && !matches!(to, DataType::Uuid | DataType::Ipv6);
+        && !matches!(to, DataType::Uuid | DataType::Ipv6)
+        && !(matches!(to, DataType::Decimal { .. }) && mode.failure != OnFailure::Throw);
     let mut values = Vec::with_capacity(column.len());
     let mut valid = Validity::with_capacity(column.len());
     for row in 0..column.len() {
-        match text::parse_value(to, row_text(&strings, fixed, row), context.time_zone) {
+        match text::parse_value(to, row_text(&strings, fixed, to, row), context.time_zone) {
             Ok(value) => {
                 values.push(value);
                 valid.push(true);
