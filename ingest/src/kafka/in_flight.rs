@@ -1,7 +1,7 @@
 //! Which messages a consumer has in work, in a small file that outlives the process: how a message that kills
 //! the process is found.
 //!
-//! One file a consumer, rewritten every [`WINDOW`] messages and not synced (it has to outlive the process, not
+//! One file a consumer, rewritten every few messages ([`window`]) and not synced (it has to outlive the process, not
 //! the machine). A start that finds the file of a process that did not end cleanly reads those messages
 //! watchfully: each is named in the file while it is parsed. If the process crashes again, the message named is
 //! condemned: set aside unread. If it was killed, as the kernel does when memory is short and people do for their
@@ -20,14 +20,20 @@ use uuid::Uuid;
 
 use super::crash_note::last_process_crashed;
 
-/// Messages between two writes.
-pub(super) const WINDOW: i64 = 256;
+/// Messages between two writes: the fewest and the most.
+const WINDOW: i64 = 256;
+const WINDOW_MAX: i64 = 8192;
 /// Deaths without progress after which messages go through the views one by one.
 const ALONE_AFTER: u32 = 3;
 const CONDEMNED_MAX: usize = 1000;
 
 /// Only one consumer takes a suspect through the views at a time: whoever is named is the one.
 static ALONE: Mutex<()> = Mutex::new(());
+
+/// How many messages are noted ahead while a block has so many: a part of what would be read again in any case.
+pub(super) fn window(messages: u64) -> i64 {
+    ((messages / 4) as i64).clamp(WINDOW, WINDOW_MAX)
+}
 
 type Place = (String, i32);
 
@@ -49,6 +55,8 @@ struct Entry {
 pub(super) struct Marker {
     path: PathBuf,
     file: Option<File>,
+    /// Bytes in the file.
+    length: u64,
     /// Deaths in a row without progress.
     deaths: u32,
     entries: Vec<Entry>,
@@ -83,7 +91,10 @@ impl Marker {
             File::options().create(true).truncate(false).write(true).open(&marker.path)
         });
         match opened {
-            Ok(file) => marker.file = Some(file),
+            Ok(file) => {
+                marker.length = file.metadata().map_or(u64::MAX, |m| m.len());
+                marker.file = Some(file);
+            }
             Err(e) => tracing::warn!("{}: {e}", marker.path.display()),
         }
         marker.write();
@@ -216,7 +227,7 @@ impl Marker {
         }
     }
 
-    fn write(&self) {
+    fn write(&mut self) {
         let Some(file) = &self.file else { return };
         let mut text = format!("1\t{}\t{}\n", process_id(), self.deaths);
         for e in &self.entries {
@@ -239,8 +250,13 @@ impl Marker {
         if let Some(((topic, partition), offset)) = &self.exact {
             let _ = writeln!(text, "!\t{topic}\t{partition}\t{offset}\t0");
         }
-        let written = file.write_all_at(text.as_bytes(), 0);
-        if let Err(e) = written.and_then(|()| file.set_len(text.len() as u64)) {
+        let length = text.len() as u64;
+        let mut written = file.write_all_at(text.as_bytes(), 0);
+        if written.is_ok() && length < self.length {
+            written = file.set_len(length);
+        }
+        self.length = if written.is_ok() { length } else { u64::MAX };
+        if let Err(e) = written {
             tracing::debug!("{}: {e}", self.path.display());
         }
     }
@@ -307,6 +323,23 @@ mod tests {
         {
             assert!(!read(broken, 0).is_watching(), "{broken}");
         }
+    }
+
+    #[test]
+    fn the_file_is_as_long_as_its_text() {
+        let folder = std::env::temp_dir().join(format!("marker-{}", Uuid::new_v4()));
+        let mut marker = Marker::open(Some(&folder), "m", |_, _| None);
+        let topic: Arc<str> = "a topic".into();
+        marker.note(&topic, 3, 10, 10 + window(0));
+        marker.suspects.push((("another topic".into(), 1), 77));
+        marker.exact = Some((("another topic".into(), 1), 70));
+        marker.write();
+        let text = || std::fs::read_to_string(folder.join("m")).unwrap();
+        assert!(text().contains("!\tanother topic\t1\t70"));
+        marker.acquit();
+        assert!(text().ends_with("\t77\n"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!((window(0), window(8000), window(u64::MAX / 8)), (256, 2000, 8192));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use pumphouse_storage::log::StreamPartition;
 
 use super::client::{Batches, Client};
 use super::consumer::ConsumerThread;
-use super::in_flight::{Marker, WINDOW, test_fault};
+use super::in_flight::{Marker, test_fault, window};
 use super::insert_step::Chunk;
 use super::message::Polled;
 use super::positions::{Cause, Place, is_waiting};
@@ -394,9 +394,9 @@ impl<'a> Session<'a> {
         let place = &mut self.places[at];
         let (topic, partition) = (place.topic.clone(), place.kafka_partition);
         if offset >= place.marked_to {
-            place.marked_to = offset + WINDOW;
+            place.marked_to = offset + window(self.builder.messages());
             let stored = place.stored.unwrap_or(offset);
-            self.marker.note(&topic, partition, stored, offset + WINDOW);
+            self.marker.note(&topic, partition, stored, place.marked_to);
         }
         if !self.marker.is_condemned(&topic, partition, offset) {
             self.marker.name(&topic, partition, offset);
