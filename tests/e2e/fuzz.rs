@@ -3,7 +3,7 @@
 //! queries instead, `PUMPHOUSE_SEED` another seed.
 //!
 //! Most statements parse alike and nearly all queries agree: the scripts say how many may not. What is left
-//! of the queries (about 4 in 1000) are errors that one side alone meets because it computes in another
+//! of the queries (8 in 1000 with new seeds) are errors that one side alone meets because it computes in another
 //! order (across joins, under NULLs), few functions of wide integers, and other codes. Where ClickHouse
 //! contradicts itself under another setting, the script asks it and counts no disagreement.
 

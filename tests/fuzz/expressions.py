@@ -205,6 +205,9 @@ class Expressions:
             out, what, rest = out + rest[:at], rest[at + 1 : end], rest[end + 1 :]
             if what.endswith("+x"):
                 out += self.write(what[:-2], columns + [("x", "int"), ("x", "int")], min(depth, 1))
+            elif what not in KINDS and what != "key" and not what.startswith("sub:"):
+                # Text that was written before.
+                out += "{" + what + "}"
             elif what.startswith("sub:"):
                 out += self.subquery(what[4:]) if self.subquery else "1"
             else:
