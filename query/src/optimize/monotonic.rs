@@ -47,9 +47,6 @@ const NON_DECREASING: &[&str] = &[
     "toTimeZone",
 ];
 
-/// Places that are probed at once.
-const CUTS: i128 = 32;
-
 /// The one column of `expr` if `expr` is a non-decreasing function of it.
 fn monotonic_column(expr: &BoundExpr) -> Option<(usize, DataType)> {
     match expr {
@@ -186,48 +183,38 @@ impl Probe<'_> {
 
     /// The least value at which the predicate is `wanted`; `Some(None)` if it never is.
     fn first(&self, predicate: &BoundExpr, wanted: bool) -> Option<Option<i128>> {
-        let (mut low, mut high) = self.domain()?;
-        if self.hold(predicate, &[high])?[0] != wanted {
+        let (low, high) = self.domain()?;
+        if self.holds(predicate, high)? != wanted {
             return Some(None);
         }
-        // The range is cut at many places at once: an evaluation costs more than its rows do.
+        let (mut low, mut high) = (low, high);
         while low < high {
-            let step = (high - low) / CUTS + 1;
-            let mut places: Vec<i128> = vec![low];
-            while let Some(next) = places.last().map(|p| p + step).filter(|p| *p < high) {
-                places.push(next);
-            }
-            let held = self.hold(predicate, &places)?;
-            match held.iter().position(|h| *h == wanted) {
-                Some(0) => return Some(Some(low)),
-                Some(at) => (low, high) = (places[at - 1] + 1, places[at]),
-                None => low = places[places.len() - 1] + 1,
+            let middle = low + (high - low) / 2;
+            if self.holds(predicate, middle)? == wanted {
+                high = middle;
+            } else {
+                low = middle + 1;
             }
         }
         Some(Some(low))
     }
 
-    /// Whether the predicate holds at each place.
-    fn hold(&self, predicate: &BoundExpr, places: &[i128]) -> Option<Vec<bool>> {
-        let values: Vec<Value> = places.iter().map(|at| self.value(*at)).collect();
-        let flags = self.evaluate_all(predicate, &values)?;
-        (0..places.len()).map(|row| flags.value(row).as_f64().map(|v| v != 0.0)).collect()
+    fn holds(&self, predicate: &BoundExpr, at: i128) -> Option<bool> {
+        let value = self.evaluate(predicate, &self.value(at))?;
+        value.as_f64().map(|v| v != 0.0)
     }
 
     fn evaluate(&self, expr: &BoundExpr, at: &Value) -> Option<Value> {
-        let value = self.evaluate_all(expr, std::slice::from_ref(at))?.value(0);
-        (!value.is_null()).then_some(value)
-    }
-
-    fn evaluate_all(&self, expr: &BoundExpr, values: &[Value]) -> Option<Column> {
+        let values = std::slice::from_ref(at);
         let column = Column::from_values(self.data_type.clone(), values).ok()?;
-        let mut block = Block::of_rows(values.len());
+        let mut block = Block::of_rows(1);
         for _ in 0..self.width {
             block.push("", column.clone());
         }
         let mut own = expr.clone();
         retype(&mut own, self.index, &self.data_type)?;
-        crate::execute::evaluate(&own, &block, self.ctx).ok()
+        let value = crate::execute::evaluate(&own, &block, self.ctx).ok()?.value(0);
+        (!value.is_null()).then_some(value)
     }
 
     /// The values that the column's type can have, as far as calendars go.
