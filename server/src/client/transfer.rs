@@ -2,12 +2,13 @@
 //! are cut out of the statement; the server never sees them.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 
 use pumphouse_query::sql::lexer::{Lexer, Token, TokenKind};
 use pumphouse_query::sql::{self, ParsedStatement, unescape};
 
 use super::Failure;
+use crate::http::compression::encodings::{Encoding, PackedWriter, decoder};
 
 /// What a client does with one statement.
 pub struct Prepared {
@@ -33,16 +34,6 @@ pub struct Outfile {
 pub struct Infile {
     pub path: String,
     method: Option<String>,
-}
-
-/// How a file is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Method {
-    None,
-    Gzip,
-    Zstd,
-    Brotli,
-    Lz4,
 }
 
 /// Cuts files out of `statement`. A statement that is no SQL goes to the server as it is: its error is
@@ -104,20 +95,14 @@ impl Outfile {
             .map_err(|e| about(&self.path, &e))?;
         let file = BufWriter::new(file);
         Ok(match method(self.method.as_deref(), &self.path)? {
-            Method::None => Box::new(file),
-            Method::Gzip => {
-                let level = flate2::Compression::new(self.level.min(9));
-                Box::new(flate2::write::GzEncoder::new(file, level))
+            None => Box::new(file),
+            Some(name) => {
+                let encoding = Encoding::named(name).ok_or_else(|| {
+                    Failure::here(format!("Files are not written with the compression {name}"))
+                })?;
+                let writer = PackedWriter::new(file, encoding, self.level);
+                Box::new(writer.map_err(|e| about(&self.path, &e))?)
             }
-            Method::Zstd => {
-                let encoder = zstd::Encoder::new(file, self.level.min(22) as i32);
-                Box::new(encoder.map_err(|e| about(&self.path, &e))?)
-            }
-            Method::Brotli => {
-                let level = self.level.min(11);
-                Box::new(brotli::CompressorWriter::new(file, 64 << 10, level, 22))
-            }
-            Method::Lz4 => Box::new(lz4_flex::frame::FrameEncoder::new(file)),
         })
     }
 }
@@ -125,19 +110,9 @@ impl Outfile {
 impl Infile {
     /// Opens the file, unpacking it.
     pub fn open(&self) -> Result<Box<dyn Read + Send>, Failure> {
-        let file = BufReader::with_capacity(
-            1 << 20,
-            File::open(&self.path).map_err(|e| about(&self.path, &e))?,
-        );
-        Ok(match method(self.method.as_deref(), &self.path)? {
-            Method::None => Box::new(file),
-            Method::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
-            Method::Zstd => {
-                Box::new(zstd::Decoder::with_buffer(file).map_err(|e| about(&self.path, &e))?)
-            }
-            Method::Brotli => Box::new(brotli::Decompressor::new(file, 64 << 10)),
-            Method::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(file)),
-        })
+        let file = File::open(&self.path).map_err(|e| about(&self.path, &e))?;
+        let method = method(self.method.as_deref(), &self.path)?;
+        decoder(Box::new(file), method).map_err(|e| Failure::here(e.to_string()))
     }
 }
 
@@ -152,27 +127,9 @@ impl Finish for BufWriter<File> {
     }
 }
 
-impl Finish for flate2::write::GzEncoder<BufWriter<File>> {
+impl Finish for PackedWriter<BufWriter<File>> {
     fn finish(self: Box<Self>) -> io::Result<()> {
         (*self).finish()?.flush()
-    }
-}
-
-impl Finish for zstd::Encoder<'static, BufWriter<File>> {
-    fn finish(self: Box<Self>) -> io::Result<()> {
-        (*self).finish()?.flush()
-    }
-}
-
-impl Finish for brotli::CompressorWriter<BufWriter<File>> {
-    fn finish(self: Box<Self>) -> io::Result<()> {
-        (*self).into_inner().flush()
-    }
-}
-
-impl Finish for lz4_flex::frame::FrameEncoder<BufWriter<File>> {
-    fn finish(self: Box<Self>) -> io::Result<()> {
-        (*self).finish().map_err(io::Error::other)?.flush()
     }
 }
 
@@ -181,25 +138,18 @@ fn about(path: &str, e: &io::Error) -> Failure {
 }
 
 /// The method that is named, or that the file's ending tells.
-fn method(named: Option<&str>, path: &str) -> Result<Method, Failure> {
+fn method(named: Option<&str>, path: &str) -> Result<Option<&'static str>, Failure> {
     let ending = path.rsplit('.').next().unwrap_or("");
     let name = match named {
         None | Some("auto") => ending,
         Some(name) => name,
     };
-    Ok(match name.to_ascii_lowercase().as_str() {
-        "gz" | "gzip" => Method::Gzip,
-        "zst" | "zstd" => Method::Zstd,
-        "br" | "brotli" => Method::Brotli,
-        "lz4" => Method::Lz4,
-        _ if named.is_none_or(|n| n == "auto" || n == "none") => Method::None,
-        other => {
-            let known = "none, gzip, zstd, br, lz4";
-            return Err(Failure::here(format!(
-                "Unknown compression method '{other}'; known are {known}"
-            )));
-        }
-    })
+    match Encoding::of_file(name) {
+        None if !named.is_none_or(|n| n == "auto" || n == "none") => Err(Failure::here(format!(
+            "Unknown compression method '{name}'; known are none, gzip, zstd, br, lz4, xz, snappy, deflate, bz2"
+        ))),
+        found => Ok(found),
+    }
 }
 
 /// The format that a file's ending tells, below the ending of its packing.
@@ -306,7 +256,7 @@ mod tests {
         assert_eq!(p.text, "SELECT 1 FORMAT CSV");
         let outfile = p.outfile.unwrap();
         assert!(outfile.truncate && outfile.and_stdout && !outfile.append);
-        assert_eq!(method(None, &outfile.path).unwrap(), Method::Zstd);
+        assert_eq!(method(None, &outfile.path).unwrap(), Some("zstd"));
         // Nothing to cut: the statement stays letter by letter.
         let text = "SELECT  'INTO OUTFILE'";
         assert_eq!(prepare(text).unwrap().text, text);
@@ -317,7 +267,7 @@ mod tests {
     fn files_are_packed_and_unpacked_by_their_names() {
         let folder = std::env::temp_dir().join(format!("outfile-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        for ending in ["csv", "csv.gz", "csv.zst", "csv.br", "csv.lz4"] {
+        for ending in ["csv", "csv.gz", "csv.zst", "csv.br", "csv.lz4", "csv.xz", "csv.snappy"] {
             let path = folder.join(format!("f.{ending}")).display().to_string();
             let p = prepare(&format!("SELECT 1 INTO OUTFILE '{path}'")).unwrap();
             let outfile = p.outfile.unwrap();

@@ -20,6 +20,7 @@ use pumphouse_storage::Value;
 use pumphouse_storage::log::TableDefinition;
 
 use crate::config::Config;
+use crate::http::compression::encodings::Encoding;
 
 pub use self::read::RowStream;
 pub use self::source::{file_function, file_table, structure};
@@ -75,33 +76,23 @@ impl FileArguments {
             "none" => return Ok(None),
             other => other,
         };
-        Ok(match name.to_ascii_lowercase().as_str() {
-            "gz" | "gzip" => Some("gzip"),
-            "zst" | "zstd" => Some("zstd"),
-            "br" | "brotli" => Some("br"),
-            "lz4" => Some("lz4"),
-            "deflate" => Some("deflate"),
-            "xz" | "lzma" | "bz2" | "snappy" => {
-                return Err(Error::new(
-                    codes::NOT_IMPLEMENTED,
-                    format!("Compression method {name} is not supported"),
-                ));
-            }
-            _ if name == extension => None,
-            other => {
-                return Err(Error::new(
-                    codes::NOT_IMPLEMENTED,
-                    format!("Unknown compression method '{other}'"),
-                ));
-            }
-        })
+        match Encoding::of_file(name) {
+            None if name != extension => Err(Error::new(
+                codes::NOT_IMPLEMENTED,
+                format!("Unknown compression method '{name}'"),
+            )),
+            found => Ok(found),
+        }
     }
 }
 
 /// The format that a file's name tells, compression aside.
 pub fn format_of(path: &str) -> Option<&'static str> {
     let mut name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    for packed in [".gz", ".gzip", ".zst", ".zstd", ".br", ".lz4", ".deflate"] {
+    for packed in [
+        ".gz", ".gzip", ".zst", ".zstd", ".br", ".lz4", ".deflate", ".xz", ".lzma", ".bz2",
+        ".snappy",
+    ] {
         if let Some(plain) = name.strip_suffix(packed) {
             name = plain.to_string();
         }

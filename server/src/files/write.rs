@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-use flate2::write::GzEncoder;
 use pumphouse_ingest::format::{self, FormatOptions, FormatWriter, WriterStatistics};
 use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::codes;
@@ -14,7 +13,10 @@ use pumphouse_storage::Block;
 
 use super::{FileArguments, has_pattern, inside};
 use crate::config::Config;
+use crate::http::compression::encodings::{Encoding, PackedWriter};
 
+/// How hard files are packed (`output_format_compression_level`).
+const LEVEL: u32 = 3;
 /// Formats whose end or beginning stands once a file.
 const CLOSED: &[&str] = &[
     "Arrow",
@@ -36,24 +38,21 @@ const CLOSED: &[&str] = &[
 
 enum Packed {
     Plain(File),
-    Gzip(GzEncoder<File>),
-    Zstd(zstd::stream::write::Encoder<'static, File>),
+    Packed(Box<PackedWriter<File>>),
 }
 
 impl Packed {
     fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         match self {
             Packed::Plain(file) => file.write_all(bytes),
-            Packed::Gzip(encoder) => encoder.write_all(bytes),
-            Packed::Zstd(encoder) => encoder.write_all(bytes),
+            Packed::Packed(writer) => writer.write_all(bytes),
         }
     }
 
     fn finish(self) -> std::io::Result<()> {
         let file = match self {
             Packed::Plain(file) => file,
-            Packed::Gzip(encoder) => encoder.finish()?,
-            Packed::Zstd(encoder) => encoder.finish()?,
+            Packed::Packed(writer) => writer.finish()?,
         };
         file.sync_all()
     }
@@ -111,16 +110,16 @@ impl FileSink {
             .open(&path)
             .map_err(failed)?;
         let before = file.seek(SeekFrom::End(0)).map_err(failed)?;
-        let packed = match encoding {
+        let packed = match encoding.map(|name| (name, Encoding::named(name))) {
             None => Packed::Plain(file),
-            Some("gzip") => Packed::Gzip(GzEncoder::new(file, flate2::Compression::default())),
-            Some("zstd") => {
-                Packed::Zstd(zstd::stream::write::Encoder::new(file, 0).map_err(failed)?)
+            Some((_, Some(encoding))) => {
+                let writer = PackedWriter::new(file, encoding, LEVEL).map_err(failed)?;
+                Packed::Packed(Box::new(writer))
             }
-            Some(other) => {
+            Some((name, None)) => {
                 return Err(Error::new(
                     codes::NOT_IMPLEMENTED,
-                    format!("Files are not written with the compression {other}"),
+                    format!("Files are not written with the compression {name}"),
                 ));
             }
         };

@@ -1,7 +1,8 @@
-//! HTTP content encodings: gzip, deflate (in zlib's wrapping), br, zstd and lz4 (frames).
+//! HTTP content encodings: gzip, deflate (in zlib's wrapping), br, zstd, lz4 (frames), snappy (Hadoop's framing), xz,
+//! and bz2, which is only read.
 //!
 //! A body may be several streams one behind the other, as clients that compress block by block send
-//! it; all are read. Leaves out snappy, xz and bz2, which are refused by name.
+//! it; all are read.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -10,15 +11,19 @@ use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
 use flate2::Compression;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
+use lzma_rust2::{XzOptions, XzReader, XzWriter};
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 
 use super::lz4::Lz4Reader;
+use super::snappy::{self, SnappyReader};
 
 /// Bytes of packed input read at a time.
 const INPUT_BYTES: usize = 64 << 10;
 /// The largest window that a ZSTD stream may ask for, as a power of two.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// The most that an xz stream may ask for.
+const XZ_MEMORY_KIB_MAX: u32 = 128 << 10;
 /// Window of our own brotli streams, as a power of two.
 const BROTLI_WINDOW_LOG: u32 = 22;
 
@@ -28,23 +33,54 @@ pub enum Encoding {
     Zstd,
     Brotli,
     Lz4,
+    Snappy,
     Gzip,
     Deflate,
+    Xz,
 }
 
 impl Encoding {
     /// In the order of preference, whatever weights the client gives.
-    const ALL: [Encoding; 5] =
-        [Encoding::Zstd, Encoding::Brotli, Encoding::Lz4, Encoding::Gzip, Encoding::Deflate];
+    pub(super) const ALL: [Encoding; 7] = [
+        Encoding::Zstd,
+        Encoding::Brotli,
+        Encoding::Lz4,
+        Encoding::Snappy,
+        Encoding::Gzip,
+        Encoding::Deflate,
+        Encoding::Xz,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Encoding::Zstd => "zstd",
             Encoding::Brotli => "br",
             Encoding::Lz4 => "lz4",
+            Encoding::Snappy => "snappy",
+            Encoding::Xz => "xz",
             Encoding::Gzip => "gzip",
             Encoding::Deflate => "deflate",
         }
+    }
+
+    /// The encoding that a file's ending or a `COMPRESSION` clause means; `bz2` is only read.
+    pub fn of_file(name: &str) -> Option<&'static str> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "gz" | "gzip" => "gzip",
+            "zst" | "zstd" => "zstd",
+            "br" | "brotli" => "br",
+            "xz" | "lzma" => "xz",
+            "lz4" => "lz4",
+            "deflate" => "deflate",
+            "snappy" => "snappy",
+            "bz2" => "bz2",
+            _ => return None,
+        })
+    }
+
+    /// The one of this name, if it is written.
+    pub fn named(name: &str) -> Option<Encoding> {
+        Encoding::ALL.into_iter().find(|e| e.name() == name)
     }
 
     /// The encoding for a client that says `Accept-Encoding: accepted`.
@@ -81,6 +117,9 @@ pub fn decoder(
             Box::new(decoder)
         }
         "lz4" => Box::new(Lz4Reader::new(source(body))),
+        "snappy" => Box::new(SnappyReader::new(source(body))),
+        "xz" => Box::new(XzReader::new_mem_limit(source(body), true, XZ_MEMORY_KIB_MAX)),
+        "bz2" => Box::new(bzip2::bufread::MultiBzDecoder::new(source(body))),
         other => {
             return Err(Error::new(
                 codes::NOT_IMPLEMENTED,
@@ -190,6 +229,8 @@ enum Stream {
     Deflate(ZlibEncoder<Vec<u8>>),
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
     Lz4(Box<lz4_flex::frame::FrameEncoder<Vec<u8>>>),
+    Snappy(Vec<u8>),
+    Xz(Box<XzWriter<Vec<u8>>>),
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
     Ended,
 }
@@ -207,6 +248,10 @@ impl Encoder {
                 Stream::Zstd(zstd::stream::write::Encoder::new(vec![], level)?)
             }
             Encoding::Lz4 => Stream::Lz4(Box::new(lz4_flex::frame::FrameEncoder::new(Vec::new()))),
+            Encoding::Snappy => Stream::Snappy(vec![]),
+            Encoding::Xz => {
+                Stream::Xz(Box::new(XzWriter::new(vec![], XzOptions::with_preset(level.min(9)))?))
+            }
             Encoding::Brotli => Stream::Brotli(Box::new(brotli::CompressorWriter::new(
                 vec![],
                 INPUT_BYTES,
@@ -229,6 +274,8 @@ impl Encoder {
             Stream::Zstd(e) => e.write_all(bytes)?,
             Stream::Lz4(e) => e.write_all(bytes)?,
             Stream::Brotli(e) => e.write_all(bytes)?,
+            Stream::Snappy(out) => snappy::frame(bytes, out)?,
+            Stream::Xz(e) => e.write_all(bytes)?,
             Stream::Ended => return Ok(vec![]),
         }
         if last {
@@ -238,6 +285,8 @@ impl Encoder {
                 Stream::Zstd(e) => e.finish(),
                 Stream::Lz4(e) => e.finish().map_err(io::Error::other),
                 Stream::Brotli(e) => Ok(e.into_inner()),
+                Stream::Snappy(out) => Ok(out),
+                Stream::Xz(e) => e.finish(),
                 Stream::Ended => Ok(vec![]),
             };
         }
@@ -247,7 +296,40 @@ impl Encoder {
             Stream::Zstd(e) => e.get_mut(),
             Stream::Lz4(e) => e.get_mut(),
             Stream::Brotli(e) => e.get_mut(),
+            Stream::Snappy(out) => out,
+            Stream::Xz(e) => e.inner_mut(),
             Stream::Ended => return Ok(vec![]),
         }))
+    }
+}
+
+/// Packs what is written into `inner`.
+pub struct PackedWriter<W: Write> {
+    encoder: Encoder,
+    inner: W,
+}
+
+impl<W: Write> PackedWriter<W> {
+    pub fn new(inner: W, encoding: Encoding, level: u32) -> io::Result<PackedWriter<W>> {
+        Ok(PackedWriter { encoder: Encoder::new(encoding, level)?, inner })
+    }
+
+    /// Writes the stream's end.
+    pub fn finish(mut self) -> io::Result<W> {
+        let end = self.encoder.encode(&[], true)?;
+        self.inner.write_all(&end)?;
+        Ok(self.inner)
+    }
+}
+
+impl<W: Write> Write for PackedWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let packed = self.encoder.encode(bytes, false)?;
+        self.inner.write_all(&packed)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }

@@ -7,6 +7,7 @@
 pub mod encodings;
 pub mod frames;
 mod lz4;
+mod snappy;
 
 use std::io::{self, Read};
 

@@ -54,13 +54,10 @@ fn a_stream_of_frames_of_every_method() {
     assert!(FrameReader::new(Cursor::new(&out), true).read_to_end(&mut got).is_err());
 }
 
-const ALL: [Encoding; 5] =
-    [Encoding::Zstd, Encoding::Brotli, Encoding::Lz4, Encoding::Gzip, Encoding::Deflate];
-
 #[test]
 fn encodings_both_ways_in_several_streams() {
     let data = sample(500_000);
-    for encoding in ALL {
+    for encoding in Encoding::ALL {
         let mut body = vec![];
         // Three streams, one of them empty, each in pieces.
         for part in [&data[..200_000], &data[200_000..200_000], &data[200_000..]] {
@@ -92,7 +89,7 @@ fn the_client_is_given_what_it_takes() {
     assert_eq!(Encoding::chosen("gzip, deflate, br;q=0.1"), Some(Encoding::Brotli));
     assert_eq!(Encoding::chosen("gzip;q=0, deflate"), Some(Encoding::Deflate));
     assert_eq!(Encoding::chosen("identity"), None);
-    let refused = unpacked(Box::new(std::io::empty()), Some("xz"), false, true);
+    let refused = unpacked(Box::new(std::io::empty()), Some("rot13"), false, true);
     assert_eq!(refused.err().map(|e| e.code()), Some(48));
 }
 
