@@ -84,7 +84,8 @@ pub(super) fn add(r: &mut Registry) {
         |c| Ok(Column::default_values(c.result.clone(), c.rows)),
     )
     .own_types();
-    r.add("getSetting", 1..=2, setting_type, setting).own_nulls();
+    r.add("getSetting", 1..=1, setting_type, |c| c.column(0)).own_types();
+    r.add("getSettingOrDefault", 2..=2, setting_type, |c| c.column(0)).own_types();
     for (name, each_row) in [("sleep", false), ("sleepEachRow", true)] {
         r.add(name, 1..=1, |a| a.number(0).map(|_| DataType::UInt8), move |c| sleep(c, each_row))
             .not_deterministic();
@@ -395,21 +396,14 @@ fn bar(call: &FunctionCall) -> Result<Column> {
     call.finish(out.finish()?)
 }
 
-/// Settings are text in the context; numbers show as numbers.
+/// The binder answers calls with a constant name; what is left has none.
 fn setting_type(a: &Args) -> Result<DataType> {
-    a.constant_text(0)?;
-    Ok(DataType::String)
-}
-
-fn setting(call: &FunctionCall) -> Result<Column> {
-    let name = call.constant_text(0).unwrap_or_default();
-    match call.context.settings.get(&name) {
-        Some(value) => Ok(Column::constant(DataType::String, &Value::string(value), call.rows)?),
-        None if call.arguments.len() > 1 => {
-            super::cast::cast_column(&call.column(1)?, &DataType::String, call.context)
-        }
-        None => Err(Error::new(codes::UNKNOWN_SETTING, format!("Unknown setting '{name}'"))),
-    }
+    let message = "The argument of function getSetting should be a constant string with the name of a setting";
+    let code = match a.get(0) {
+        DataType::String => codes::ILLEGAL_COLUMN,
+        _ => codes::ILLEGAL_TYPE_OF_ARGUMENT,
+    };
+    Err(Error::new(code, message))
 }
 
 /// Longest sleep of one block, in seconds.

@@ -76,6 +76,7 @@ mod replace;
 mod round;
 pub(crate) mod run_time;
 mod search;
+mod session;
 mod simple_pattern;
 pub mod sip;
 pub(crate) mod special;
@@ -113,6 +114,7 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
     bitmap::add,
     map::add,
     misc::add,
+    session::add,
     tuple::add,
     date_diff::add,
     date_format::add,

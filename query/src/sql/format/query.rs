@@ -368,7 +368,14 @@ impl Printer {
             TableExpr::Function { name, arguments, settings, alias, final_ } => {
                 self.name(name);
                 self.word("(");
-                self.table_arguments(arguments);
+                match arguments.as_slice() {
+                    [view, otherwise] if name == "viewIfPermitted" => {
+                        self.table_arguments(std::slice::from_ref(view));
+                        self.word(" ELSE ");
+                        self.expr(otherwise);
+                    }
+                    all => self.table_arguments(all),
+                }
                 if !settings.is_empty() {
                     self.word(if arguments.is_empty() { "SETTINGS " } else { ", SETTINGS " });
                     self.settings(settings);

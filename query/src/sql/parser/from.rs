@@ -170,6 +170,9 @@ impl Parser<'_> {
                 }
             }
             arguments.push(self.table_function_argument(&name)?);
+            if name == "viewIfPermitted" && self.take_keyword("ELSE") {
+                arguments.push(self.aliased()?);
+            }
         }
         self.grow()?;
         Ok(TableExpr::Function { name, arguments, settings, alias: None, final_: false })
