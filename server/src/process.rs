@@ -115,6 +115,16 @@ impl Processes {
                 }
             }
         }
+        if context.settings.bool("replace_running_query", false) {
+            let wait = context.settings.u64("replace_running_query_max_wait_ms", 5000);
+            let deadline = Instant::now() + Duration::from_millis(wait);
+            while let Some(other) = running.get(&context.query_id) {
+                other.context.cancelled.store(true, Ordering::Relaxed);
+                if self.ended.wait_until(&mut running, deadline).timed_out() {
+                    break;
+                }
+            }
+        }
         if running.contains_key(&context.query_id) {
             return Err(Error::new(
                 codes::QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING,
@@ -244,7 +254,8 @@ impl ProcessGuard {
 impl Drop for ProcessGuard {
     fn drop(&mut self) {
         self.processes.running.lock().remove(&self.process.context.query_id);
-        self.processes.ended.notify_one();
+        // All: some wait for a turn, some for this one's end.
+        self.processes.ended.notify_all();
     }
 }
 

@@ -1,5 +1,7 @@
 //! ClickHouse's HTTP interface, the core of it: methods, parameters, formats, errors, sessions.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::harness::http::{encode, request};
@@ -141,10 +143,9 @@ fn sessions_remember() {
 
 #[test]
 fn a_client_that_goes_away_stops_its_query() {
-    use std::io::{Read, Write};
     let server = Server::start("gone");
     let sql = "SELECT number FROM numbers(1000000000000) FORMAT TabSeparated";
-    let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let mut socket = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
     write!(
         socket,
         "POST /?query_id=gone HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{sql}",
@@ -244,4 +245,50 @@ fn headers_roles_and_databases_that_requests_ask_for() {
     assert_eq!((options.status, options.header("access-control-max-age")), (204, Some("86400")));
     let bad = request(server.port, "POST", "/?param_a=x", &[], b"SELECT {a:UInt8}").unwrap();
     assert_eq!((bad.status, bad.header("x-clickhouse-exception-code")), (500, Some("457")));
+}
+
+/// Limits and rights that settings of a request give, whichever way it names them.
+#[test]
+fn settings_of_requests_bind() {
+    let server = Server::start("request_settings");
+    let post = |target: &str, body: &str| {
+        let answer = request(server.port, "POST", target, &[], body.as_bytes()).unwrap();
+        let code = answer.header("x-clickhouse-exception-code").map(str::to_string);
+        (answer.status, code.unwrap_or_default(), answer.text())
+    };
+    let refused = |target: &str, body: &str, status: u16, code: &str| {
+        let (got, got_code, text) = post(target, body);
+        assert_eq!((got, got_code.as_str()), (status, code), "{target} {body}: {text}");
+    };
+    // A text that is cut where the limit stands would be another query.
+    refused("/?max_query_size=10", "SELECT 1111111111", 400, "62");
+    refused("/?max_threads=abc", "SELECT 1", 400, "27");
+    refused("/?join_algorithm=HASH", "SELECT 1", 500, "418");
+    refused("/", "SELECT 1; SELECT 2", 400, "62");
+    refused("/?readonly=1", "CREATE TABLE t (a UInt8) ENGINE = Memory", 500, "164");
+    refused("/?readonly=1", "SELECT 1 SETTINGS max_threads = 1", 500, "164");
+    refused("/?readonly=2", "INSERT INTO FUNCTION file('x.csv') SELECT 1", 500, "164");
+    refused("/?allow_ddl=0", "CREATE TABLE t (a UInt8) ENGINE = Memory", 500, "392");
+    let shown = "SELECT value, changed FROM system.settings WHERE name = 'max_memory_usage'";
+    assert_eq!(post("/?max_memory_usage=5G", shown).2, "5000000000\t1\n");
+    assert_eq!(post("/?readonly=1&output_format_json_quote_64bit_integers=1", "SELECT 1").0, 200);
+    assert_eq!(post("/?param_x=%5Cx41", "SELECT {x:String}").2, "A\n");
+    // A query takes the place of the running one of its name.
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            post("/?query_id=one&max_block_size=1", "SELECT sleepEachRow(0.1) FROM numbers(100)")
+        });
+        let running = "SELECT count() FROM system.processes WHERE query_id = 'one'";
+        while server.sql(running) == "0" {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        refused("/?query_id=one", "SELECT 1", 500, "216");
+        assert_eq!(post("/?query_id=one&replace_running_query=1", "SELECT 1").2, "1\n");
+        assert_eq!(first.join().unwrap().1, "394");
+    });
+    let mut socket = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    socket.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 411 "), "{answer}");
 }

@@ -1,24 +1,18 @@
 //! The text of a query parameter: the escaped form of TabSeparated.
 
+use crate::text::read::unescape;
+
 /// The bytes behind the escapes of TabSeparated.
 pub(crate) fn unescaped(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        match bytes.next() {
-            Some(b'n') => out.push(b'\n'),
-            Some(b't') => out.push(b'\t'),
-            Some(b'r') => out.push(b'\r'),
-            Some(b'b') => out.push(8),
-            Some(b'f') => out.push(12),
-            Some(b'0') => out.push(0),
-            Some(other) => out.push(other),
-            None => out.push(b'\\'),
-        }
+    let mut rest = text.as_bytes();
+    let mut out = Vec::with_capacity(rest.len());
+    while let Some(next) = rest.iter().position(|b| *b == b'\\') {
+        out.extend_from_slice(&rest[..next]);
+        rest = &rest[next..];
+        // What ends within an escape stays as it is.
+        let Some(used) = unescape(rest, &mut out) else { break };
+        rest = &rest[used..];
     }
+    out.extend_from_slice(rest);
     out
 }

@@ -27,7 +27,7 @@ pub fn status_of(code: u32) -> StatusCode {
         6 | 8 | 15 | 25 | 26 | 27 | 36 | 37 | 38 | 41 | 44 | 53 | 62 | 72 | 117 | 167 | 168
         | 321 | 376 | 427 | 441 | 675 | 676 => StatusCode::BAD_REQUEST,
         194 => StatusCode::UNAUTHORIZED,
-        192 | 193 | 516 | 512 => StatusCode::FORBIDDEN,
+        192 | 193 | 497 | 512 | 516 => StatusCode::FORBIDDEN,
         46 | 47 | 50 | 56 | 60 | 63 | 73 | 78 | 81 | 115 | 511 => StatusCode::NOT_FOUND,
         159 => StatusCode::REQUEST_TIMEOUT,
         381 => StatusCode::LENGTH_REQUIRED,

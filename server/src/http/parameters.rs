@@ -2,7 +2,7 @@
 
 use pumphouse_query::Result;
 
-use crate::statement::check_setting_name;
+use pumphouse_query::settings;
 
 /// Decoded `name=value` pairs in order; for a repeated name the last counts.
 #[derive(Debug, Clone, Default)]
@@ -77,18 +77,17 @@ impl Parameters {
         self.pairs.iter().filter_map(|(n, v)| Some((n.strip_prefix("param_")?, v.as_str())))
     }
 
-    /// Everything that is a setting; error 115 for a name that nothing knows.
-    pub fn settings(&self) -> Result<Vec<(&str, &str)>> {
-        let mut settings = vec![];
+    /// Everything that is a setting, checked; error 115 for a name that nothing knows.
+    pub fn settings(&self) -> Result<Vec<(String, String)>> {
+        let mut found = vec![];
         for (name, value) in &self.pairs {
             let own = OWN_NAMES.contains(&name.as_str()) || name.starts_with("param_");
             if own || self.describes_table(name) {
                 continue;
             }
-            check_setting_name(name)?;
-            settings.push((name.as_str(), value.as_str()));
+            found.push(settings::of_text(name, value)?);
         }
-        Ok(settings)
+        Ok(found)
     }
 }
 
@@ -126,7 +125,7 @@ mod tests {
         let p = Parameters::parse("&query=SELECT+1%2B1&param_x=%zz&max_threads=2&max_threads=3&&");
         assert_eq!(p.get("query"), Some("SELECT 1+1"));
         assert_eq!(p.query_parameters().collect::<Vec<_>>(), [("x", "%zz")]);
-        assert_eq!(p.settings().unwrap().last(), Some(&("max_threads", "3")));
+        assert_eq!(p.settings().unwrap().last(), Some(&("max_threads".into(), "3".into())));
         assert_eq!(Parameters::parse("no_such_setting=1").settings().unwrap_err().code(), 115);
     }
 }

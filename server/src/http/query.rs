@@ -60,13 +60,21 @@ pub async fn handle(
         .filter(|id| !id.is_empty())
         .map_or_else(|| Uuid::new_v4().to_string(), str::to_string);
     let tag = exception_tag();
+    let head_of = |more| ResponseHead { query_id: query_id.clone(), tag: tag.clone(), more };
+    // A query in the URL needs no body, so that says nothing of its length either.
+    let has = |name| parts.headers.contains_key(name);
+    let says_length = has(header::CONTENT_LENGTH) || has(header::TRANSFER_ENCODING);
+    if parts.method == Method::POST && !says_length && parameters.get("query").is_none() {
+        let message = "The Transfer-Encoding is not chunked and there is no Content-Length header for POST request";
+        return head_of(vec![]).failed(&Error::new(codes::HTTP_LENGTH_REQUIRED, message));
+    }
     let more = match more_headers(&parts, &parameters) {
         Ok(more) => more,
         Err(e) => {
-            return ResponseHead { query_id, tag, more: vec![] }.failed(&e);
+            return head_of(vec![]).failed(&e);
         }
     };
-    let head = ResponseHead { query_id: query_id.clone(), tag: tag.clone(), more };
+    let head = head_of(more);
     match run(&server, peer, &parts, &parameters, body, query_id, tag).await {
         Ok((begin, rest)) => head.respond(begin, rest),
         Err(e) => head.failed(&e),

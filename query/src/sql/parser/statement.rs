@@ -2,7 +2,7 @@
 //! SETTINGS, a semicolon).
 
 use super::Parser;
-use crate::error::Result;
+use crate::error::{Error, Result, codes};
 use crate::sql::ast::{
     Alter, AlterCommand, Explain, ExplainKind, InsertSource, Setting, Statement,
 };
@@ -48,9 +48,20 @@ impl Parser<'_> {
 
     /// Only semicolons are left.
     pub fn expect_end(&mut self) -> Result<()> {
+        let one_ended = self.at_symbol(";");
         while self.take_symbol(";") {}
         match self.at_end() {
             true => Ok(()),
+            false if one_ended => {
+                let token = self.token();
+                let message = self.failure(token);
+                let message = message.replacen(
+                    "Syntax error",
+                    "Syntax error (Multi-statements are not allowed)",
+                    1,
+                );
+                Err(Error::new(codes::SYNTAX_ERROR, message))
+            }
             false => {
                 self.want("end of query");
                 Err(self.unexpected())
