@@ -11,39 +11,11 @@ use pumphouse_storage::types::TimeZone;
 
 use crate::catalog::{TemporaryTable, TemporaryTables};
 use crate::error::{Error, Result, codes};
+pub use crate::settings::Settings;
 use crate::spill::QuerySpill;
 
 /// Names of projections that are remembered of a query.
 const PROJECTIONS_MAX: usize = 100;
-
-/// Settings as text by name; typed access with the default at the place of use.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    pub values: BTreeMap<String, String>,
-}
-
-impl Settings {
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
-    }
-
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.values.insert(name.into(), value.into());
-    }
-
-    /// An unsigned setting, `default` if unset or not a number.
-    pub fn u64(&self, name: &str, default: u64) -> u64 {
-        self.get(name).and_then(|v| v.parse::<u64>().ok()).unwrap_or(default)
-    }
-
-    pub fn bool(&self, name: &str, default: bool) -> bool {
-        match self.get(name) {
-            Some("1" | "true" | "True" | "TRUE") => true,
-            Some("0" | "false" | "False" | "FALSE" | "") => false,
-            _ => default,
-        }
-    }
-}
 
 /// One query's surroundings.
 pub struct QueryContext {

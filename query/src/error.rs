@@ -54,8 +54,16 @@ pub mod codes {
             pub fn name_of(code: u32) -> &'static str {
                 match code {
                     $($code => stringify!($name),)*
-                    _ => "UNKNOWN_EXCEPTION",
+                    _ => known_name(code).unwrap_or("UNKNOWN_EXCEPTION"),
                 }
+            }
+
+            /// The name of an error of ClickHouse, whether it is raised here or not.
+            pub fn known_name(code: u32) -> Option<&'static str> {
+                include_str!("error_names.tsv").lines().find_map(|line| {
+                    let (number, name) = line.split_once('\t')?;
+                    (number.parse() == Ok(code)).then_some(name)
+                })
             }
         };
     }
@@ -123,6 +131,7 @@ pub mod codes {
         SYNTAX_ERROR = 62,
         UNKNOWN_AGGREGATE_FUNCTION = 63,
         ARGUMENT_OUT_OF_BOUND = 69,
+        SIZE_OF_FIXED_STRING_DOESNT_MATCH = 19,
         CANNOT_CONVERT_TYPE = 70,
         DATA_TYPE_CANNOT_BE_USED_IN_KEY = 549,
         CANNOT_PARSE_NUMBER = 72,
@@ -231,6 +240,17 @@ pub mod codes {
         DEPRECATED_FUNCTION = 721,
         ILLEGAL_PROJECTION = 583,
         PROJECTION_NOT_USED = 584,
+        UNKNOWN_OVERFLOW_MODE = 145,
+        BAD_GET = 170,
+        UNKNOWN_LOAD_BALANCING = 212,
+        UNKNOWN_TOTALS_MODE = 213,
+        UNKNOWN_DISTRIBUTED_PRODUCT_MODE = 283,
+        QUERY_IS_PROHIBITED = 392,
+        UNKNOWN_JOIN = 418,
+        UNKNOWN_MYSQL_DATATYPES_SUPPORT_LEVEL = 543,
+        UNKNOWN_UNION = 557,
+        THERE_IS_NO_PROFILE = 180,
+        NO_ELEMENTS_IN_CONFIG = 139,
         STREAM_IS_PAUSED = 1002,
     }
 }

@@ -20,6 +20,7 @@ pub mod functions;
 pub mod optimize;
 pub mod plan;
 pub mod run_time;
+pub mod settings;
 pub mod spill;
 pub mod sql;
 pub mod text;

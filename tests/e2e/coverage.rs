@@ -75,7 +75,7 @@ fn types(out: &mut String) {
 }
 
 fn counts(out: &mut String) {
-    let settings = include_str!("../../server/src/system_tables/settings.tsv").lines().count();
+    let settings = include_str!("../../query/src/settings/known.tsv").lines().count();
     let formats: Vec<_> = pumphouse_ingest::format::names().collect();
     let readers = formats.iter().filter(|f| f.reader.is_some()).count();
     let writers = formats.iter().filter(|f| f.writer.is_some()).count();

@@ -9,6 +9,7 @@ use super::Binder;
 use super::tree::{self, Kind, Tree};
 use crate::error::{Error, Result, codes};
 use crate::functions::{self, Argument, ArgumentType, ScalarFunction};
+use crate::settings;
 
 /// Functions that are not deterministic but have one value for a whole query.
 const ONE_VALUE_PER_QUERY: &[&str] = &[
@@ -87,6 +88,9 @@ impl Binder<'_> {
         arguments: Vec<Tree>,
     ) -> Result<Tree> {
         let types: Vec<ArgumentType> = arguments.iter().map(argument_type).collect();
+        if let Some(setting) = self.setting_call(function.name(), &arguments)? {
+            return Ok(setting);
+        }
         let data_type = functions::resolve(&function, &types)?;
         if function.name() == "toTypeName" && arguments.len() == 1 {
             // Whatever the argument is, it need not be computed.
@@ -130,6 +134,21 @@ impl Binder<'_> {
         }
         let target = tree::constant(Value::string(data_type.to_string()), DataType::String);
         self.make_call("CAST", vec![tree, target])
+    }
+
+    /// `getSetting('name')` and `getSettingOrDefault('name', value)`: the type depends on the value.
+    fn setting_call(&self, function: &str, arguments: &[Tree]) -> Result<Option<Tree>> {
+        let or_default = match (function, arguments.len()) {
+            ("getSetting", 1) => false,
+            ("getSettingOrDefault", 2) => true,
+            _ => return Ok(None),
+        };
+        let Some(Value::String(name)) = arguments[0].as_constant() else { return Ok(None) };
+        match settings::typed(&String::from_utf8_lossy(name), &self.ctx.settings) {
+            Ok((data_type, value)) => Ok(Some(tree::constant(value, data_type))),
+            Err(_) if or_default => Ok(Some(arguments[1].clone())),
+            Err(e) => Err(e),
+        }
     }
 
     /// `if` with a constant condition is one of its branches.

@@ -26,7 +26,7 @@ mod in_set;
 mod interpolate;
 mod join;
 mod json_path;
-mod names;
+pub(crate) mod names;
 mod null_in;
 mod order;
 mod parameter;

@@ -222,8 +222,7 @@ fn inserts_max(settings: &Settings) -> usize {
 /// How long a batch waits at least and at most.
 fn timeouts(settings: &Settings) -> (Duration, Duration) {
     const LONGEST_MS: u64 = 3_600_000;
-    let old_name = settings.u64("async_insert_busy_timeout_ms", 200);
-    let max = settings.u64("async_insert_busy_timeout_max_ms", old_name).min(LONGEST_MS);
+    let max = settings.u64("async_insert_busy_timeout_max_ms", 200).min(LONGEST_MS);
     let min = settings.u64("async_insert_busy_timeout_min_ms", 50).min(max);
     (Duration::from_millis(min), Duration::from_millis(max))
 }

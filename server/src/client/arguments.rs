@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::system_tables::is_setting;
+use pumphouse_query::settings;
 
 /// Settings and parameters from the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl FreeFlags {
             };
             let setting = name.replace('-', "_");
             let parameter = setting.strip_prefix("param_").map(str::to_string);
-            if declared(name) || !(parameter.is_some() || is_setting(&setting)) {
+            if declared(name) || !(parameter.is_some() || settings::is_known(&setting)) {
                 rest.push(argument);
                 continue;
             }

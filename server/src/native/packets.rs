@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pumphouse_query::context::Settings;
+use pumphouse_query::settings;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::Block;
 use pumphouse_storage::types::TimeZone;
@@ -12,7 +13,6 @@ use super::wire::{Reader, nonsense, put_block, put_text, put_varint};
 use crate::CLICKHOUSE_VERSION;
 use crate::http::compression::frames::Method;
 use crate::logs::TraceContext;
-use crate::system_tables::setting_type;
 
 /// What a client's packet begins with.
 pub mod client {
@@ -195,7 +195,7 @@ fn client_info(reader: &mut Reader, revision: u64) -> Result<Option<TraceContext
     Ok(trace)
 }
 
-fn read_settings(reader: &mut Reader, revision: u64, settings: &mut Settings) -> Result<()> {
+fn read_settings(reader: &mut Reader, revision: u64, into: &mut Settings) -> Result<()> {
     loop {
         let name = reader.text()?;
         if name.is_empty() {
@@ -204,28 +204,21 @@ fn read_settings(reader: &mut Reader, revision: u64, settings: &mut Settings) ->
         let value = if revision >= SETTINGS_AS_TEXT {
             let important = reader.varint()? & 1 == 1;
             let value = reader.text()?;
-            if important || setting_type(&name).is_some() {
-                crate::statement::check_setting_name(&name)?;
-            } else {
+            if !important && !settings::is_known(&name) {
                 // Not known and not important: the client can do without.
                 continue;
             }
             value
         } else {
             // Older clients write each value by the setting's type.
-            match setting_type(&name) {
-                Some(kind) if is_number(kind) => reader.varint()?.to_string(),
-                Some(_) => reader.text()?,
-                None => {
-                    return Err(Error::new(
-                        pumphouse_query::error::codes::UNKNOWN_SETTING,
-                        format!("Unknown setting {name}"),
-                    ));
-                }
+            match is_number(settings::known(&name)?.type_name) {
+                true => reader.varint()?.to_string(),
+                false => reader.text()?,
             }
         };
-        settings.set(&name, value);
-        if settings.values.len() > SETTINGS_MAX {
+        let (name, value) = settings::of_text(&name, &value)?;
+        into.set(name, value);
+        if into.values.len() > SETTINGS_MAX {
             return Err(nonsense("too many settings"));
         }
     }

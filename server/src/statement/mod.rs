@@ -41,6 +41,7 @@ mod refresh;
 mod rename;
 mod secrets;
 mod select;
+mod settings;
 mod show;
 mod show_other;
 mod stream;
@@ -58,6 +59,7 @@ use std::time::{Duration, Instant};
 use pumphouse_ingest::format::FormatOptions;
 use pumphouse_query::context::{MemoryTracker, QueryContext, Settings};
 use pumphouse_query::error::codes;
+use pumphouse_query::settings::Changes;
 use pumphouse_query::sql::ast::{InsertSource, Query, QueryBody, Setting, Statement};
 use pumphouse_query::sql::{self, ParsedStatement};
 use pumphouse_query::{Error, Result};
@@ -69,8 +71,9 @@ use crate::logs::Origin;
 use crate::process::{Process, TURN_WAIT};
 use crate::server::Server;
 use crate::session::SessionState;
-use crate::system_tables::is_setting;
 
+use self::settings::apply_settings;
+pub(crate) use self::settings::setting_text;
 pub use definition::ENGINES;
 pub use external::{EXTERNAL_BYTES_MAX, ExternalTables};
 pub use follow::FollowWish;
@@ -201,7 +204,13 @@ fn begin(
     let mut parameters = session.parameters.clone();
     parameters.extend(request.parameters.clone());
     let mut settings = session.settings.clone();
-    settings.values.extend(request.settings.values.clone());
+    let changes = Changes::under(&settings);
+    for (name, value) in &request.settings.values {
+        changes.apply(&mut settings, name.clone(), Some(value.clone()))?;
+    }
+    if request.readonly && changes.readonly() == 0 && settings.u64("readonly", 0) == 0 {
+        settings.set("readonly", "2");
+    }
     let bytes_max = query_bytes_max(&settings);
     let dialect = settings.get("dialect").unwrap_or_default().to_string();
     let text = &*sql::dialect::to_clickhouse(text, &dialect)?;
@@ -219,8 +228,13 @@ fn begin(
         parsed => parsed,
     }
     .map_err(|e| if bytes > bytes_max { too_long(bytes_max) } else { e })?;
-    apply_settings(&mut settings, own_settings(&parsed.statement))?;
-    apply_settings(&mut settings, &parsed.settings)?;
+    // A text that was cut may read as another statement; only data of an INSERT may be cut.
+    if bytes > bytes_max && !matches!(parsed.statement, Statement::Insert(_)) {
+        return Err(too_long(bytes_max));
+    }
+    let changes = Changes::under(&settings);
+    apply_settings(&mut settings, own_settings(&parsed.statement), changes)?;
+    apply_settings(&mut settings, &parsed.settings, changes)?;
     if settings.bool("enable_global_with_statement", true) {
         sql::share_with(&mut parsed.statement);
     }
@@ -265,13 +279,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn statement(&mut self, parsed: ParsedStatement, input: Input) -> Result<()> {
         let format = parsed.format.clone();
-        if self.request.readonly && writes(&parsed.statement) {
-            return Err(Error::new(
-                codes::READONLY,
-                "Cannot execute query in readonly mode. For queries over HTTP, method GET implies \
-                 readonly. You should use method POST for modifying queries.",
-            ));
-        }
+        self.require_allowed(&parsed.statement)?;
         if let Some(wish) = &self.request.follow {
             return match &parsed.statement {
                 Statement::Query(query) => self.follow(query, format.as_deref(), wish),
@@ -364,7 +372,11 @@ impl Run<'_> {
         }
         let plain: Vec<Setting> =
             settings.iter().filter(|s| !s.name.starts_with("param_")).cloned().collect();
-        apply_settings(&mut self.session.settings, &plain)
+        // All or none.
+        let mut new = self.session.settings.clone();
+        apply_settings(&mut new, &plain, Changes::under(&self.context.settings))?;
+        self.session.settings = new;
+        Ok(())
     }
 
     fn use_database(&mut self, database: &str) -> Result<()> {
@@ -445,36 +457,6 @@ fn query_settings(query: &Query) -> &[Setting] {
     }
 }
 
-/// The value of a setting as text.
-fn setting_text(setting: &Setting) -> String {
-    match &setting.value {
-        pumphouse_storage::Value::String(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        other => other.to_sql(),
-    }
-}
-
-/// Adds `new` to `settings`; error 115 for a name that no ClickHouse setting has.
-fn apply_settings(settings: &mut Settings, new: &[Setting]) -> Result<()> {
-    for setting in new {
-        check_setting_name(&setting.name)?;
-        settings.set(&setting.name, setting_text(setting));
-    }
-    Ok(())
-}
-
-/// Error 115 unless `name` is a setting.
-pub fn check_setting_name(name: &str) -> Result<()> {
-    if is_setting(name) {
-        return Ok(());
-    }
-    Err(Error::new(
-        codes::UNKNOWN_SETTING,
-        format!(
-            "Setting {name} is neither a builtin setting nor started with the prefix 'SQL_' registered for user-defined settings"
-        ),
-    ))
-}
-
 fn query_context(
     server: &Server,
     request: &Request,
@@ -513,19 +495,6 @@ fn query_context(
     }
     context.settings = settings;
     Ok(context)
-}
-
-fn writes(statement: &Statement) -> bool {
-    !matches!(
-        statement,
-        Statement::Query(_)
-            | Statement::Explain(_)
-            | Statement::Describe { .. }
-            | Statement::Exists { .. }
-            | Statement::Show(_)
-            | Statement::Set(_)
-            | Statement::Use(_)
-    )
 }
 
 fn kind_of(statement: &Statement) -> &'static str {

@@ -1,9 +1,6 @@
 //! `system.settings`, `functions`, `formats`, `table_engines`, `build_options`, `disks`, `users`: what
 //! this build knows.
 
-use std::collections::HashSet;
-use std::sync::OnceLock;
-
 use pumphouse_ingest::format;
 use pumphouse_query::{Result, aggregates, functions};
 use pumphouse_storage::log::State;
@@ -12,39 +9,6 @@ use super::rows::{Rows, flag, text};
 use crate::CLICKHOUSE_VERSION;
 use crate::server::Server;
 use crate::statement::ENGINES;
-
-/// `(name, type, default)` of every setting of the ClickHouse release that we follow.
-fn settings_file() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    include_str!("settings.tsv").lines().filter_map(|line| {
-        let mut fields = line.split('\t');
-        Some((fields.next()?, fields.next()?, fields.next().unwrap_or("")))
-    })
-}
-
-/// Whether some ClickHouse setting has this name. All are accepted; those that mean something here
-/// have effect.
-pub fn is_setting(name: &str) -> bool {
-    static NAMES: OnceLock<HashSet<&'static str>> = OnceLock::new();
-    NAMES.get_or_init(|| settings_file().map(|(name, _, _)| name).collect()).contains(name)
-        || name.starts_with("SQL_")
-}
-
-/// The type of a setting, as `system.settings` shows it.
-pub fn setting_type(name: &str) -> Option<&'static str> {
-    settings_file().find(|(n, _, _)| *n == name).map(|(_, data_type, _)| data_type)
-}
-
-pub fn settings(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    for (name, data_type, default) in settings_file() {
-        rows.push(&[
-            ("name", text(name)),
-            ("value", text(default)),
-            ("default", text(default)),
-            ("type", text(data_type)),
-        ]);
-    }
-    Ok(())
-}
 
 pub fn functions(_: &Server, state: &State, rows: &mut Rows) -> Result<()> {
     let scalar = functions::names().map(|f| (f.name, f.case_insensitive, f.alias_to, false));

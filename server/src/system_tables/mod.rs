@@ -16,6 +16,7 @@ mod objects;
 mod projections;
 mod refreshes;
 pub(crate) mod rows;
+mod settings;
 mod storage;
 mod streams;
 
@@ -38,8 +39,6 @@ use crate::dictionaries::find;
 use crate::files;
 use crate::logs::{LOGS, Log};
 use crate::server::Server;
-
-pub use introspection::{is_setting, setting_type};
 
 type Filler = fn(&Server, &State, &mut Rows) -> Result<()>;
 
@@ -85,7 +84,6 @@ const FILLERS: &[(&str, Filler)] = &[
     ("asynchronous_metrics", activity::asynchronous_metrics),
     ("dashboards", dashboards::dashboards),
     ("dictionaries", dictionaries::dictionaries),
-    ("settings", introspection::settings),
     ("functions", introspection::functions),
     ("formats", introspection::formats),
     ("table_engines", introspection::table_engines),
@@ -298,6 +296,9 @@ impl ExtraTables for SystemTables {
         let schema = schema_of(name);
         if schema.is_empty() {
             return None;
+        }
+        if name == "settings" {
+            return Some(Arc::new(settings::SettingsTable::new(schema)));
         }
         let server = self.server.get()?.upgrade()?;
         let columns =
