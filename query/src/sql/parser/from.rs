@@ -171,7 +171,9 @@ impl Parser<'_> {
             }
             arguments.push(self.table_function_argument(&name)?);
             if name == "viewIfPermitted" && self.take_keyword("ELSE") {
-                arguments.push(self.aliased()?);
+                let start = self.token().start;
+                let otherwise = self.name()?;
+                arguments.push(self.plain_call(otherwise, start)?);
             }
         }
         self.grow()?;
