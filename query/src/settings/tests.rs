@@ -1,3 +1,5 @@
+//! How values of settings are read, what they are kept as, and what `readonly` and `allow_ddl` allow.
+
 use pumphouse_storage::{DataType, Value};
 
 use super::{Changes, Settings, of_text, of_value, typed};
