@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::http::{encode, request};
 use crate::harness::server::Server;
@@ -251,8 +251,9 @@ fn headers_roles_and_databases_that_requests_ask_for() {
 #[test]
 fn settings_of_requests_bind() {
     let server = Server::start("request_settings");
-    let post = |target: &str, body: &str| {
-        let answer = request(server.port, "POST", target, &[], body.as_bytes()).unwrap();
+    let port = server.port;
+    let post = &|target: &str, body: &str| {
+        let answer = request(port, "POST", target, &[], body.as_bytes()).unwrap();
         let code = answer.header("x-clickhouse-exception-code").map(str::to_string);
         (answer.status, code.unwrap_or_default(), answer.text())
     };
@@ -275,11 +276,12 @@ fn settings_of_requests_bind() {
     assert_eq!(post("/?param_x=%5Cx41", "SELECT {x:String}").2, "A\n");
     // A query takes the place of the running one of its name.
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| {
-            post("/?query_id=one&max_block_size=1", "SELECT sleepEachRow(0.1) FROM numbers(100)")
-        });
+        let long = "SELECT sum(sipHash64(number)) FROM numbers(100000000000)";
+        let first = scope.spawn(move || post("/?query_id=one&max_execution_time=60", long));
         let running = "SELECT count() FROM system.processes WHERE query_id = 'one'";
+        let deadline = Instant::now() + Duration::from_secs(30);
         while server.sql(running) == "0" {
+            assert!(Instant::now() < deadline, "the query does not run");
             std::thread::sleep(Duration::from_millis(20));
         }
         refused("/?query_id=one", "SELECT 1", 500, "216");

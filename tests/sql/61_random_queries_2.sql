@@ -57,7 +57,7 @@ SELECT inf * toInt128(1);
 SELECT toDate32('2020-01-01') - toDate32('2019-01-01');
 SELECT gcd(toUInt256(12), 18), lcm(toInt128(-4), 6), toTypeName(gcd(toUInt256(12), 18));
 SELECT gcd(toUInt256(0), 1);
-SELECT bitCount('a'), bitCount(1.5), bitNot('a'), bitNot(1.5), bitNot(nan), bitNot(toFloat32(1e30)), bitCount(toFixedString('abc', 3)), toTypeName(bitNot(toFloat32(1)));
+SELECT bitCount('a'), bitCount(1.5), hex(bitNot('a')), bitNot(1.5), bitNot(nan), bitNot(toFloat32(1e30)), bitCount(toFixedString('abc', 3)), toTypeName(bitNot(toFloat32(1)));
 SELECT sign(nan), sign(-nan), sign(-0.), sign(-1.5), sign(toFloat32(inf));
 SELECT bitShiftLeft(toInt128(1), -1);
 SELECT indexOf([1, NULL]::Array(Nullable(Int64)), toUInt64(1)), has([1, NULL]::Array(Nullable(Int64)), toUInt64(1));
