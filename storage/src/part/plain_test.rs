@@ -129,7 +129,7 @@ impl PartReader {
                 Some(mask) => flags.append_buffer(mask.values()),
                 None => flags.append_n(piece.rows, true),
             }
-            columns.extend(piece.column.filter(|c| c.len() > 0));
+            columns.extend(piece.column.filter(|c| !c.is_empty()));
         }
         let mask = BooleanArray::new(flags.finish(), None);
         let column = match (wanted, columns.len()) {

@@ -161,7 +161,7 @@ mod tests {
         // One partition after the other: each step is of one pile alone.
         check(&partitions(4, 5_000, 7, 20_000), Some(true));
         // One partition is far ahead of the others.
-        let ahead = |row: u64| if row / 100 % 5 == 0 { 3 * row } else { row };
+        let ahead = |row: u64| if (row / 100).is_multiple_of(5) { 3 * row } else { row };
         check(&(0..20_000).map(ahead).collect::<Vec<_>>(), Some(true));
         let reversed: Vec<u64> = (0..10).rev().collect();
         check(&reversed, Some(true));

@@ -132,7 +132,7 @@ fn column(data_type: &str, rows: usize, make: fn(usize) -> Value) -> Column {
 /// Blocks of all kinds of columns: plain ones, lists, in another type than wanted, lacking, unknown, twice.
 fn mixed_blocks() -> Vec<Block> {
     let text = |n: usize| Value::String(vec![b'a' + (n % 26) as u8; n * 7 % 45]);
-    let rare = |n: usize| if n % 3 == 0 { Value::Null } else { Value::Int(n as i64 - 9) };
+    let rare = |n: usize| if n.is_multiple_of(3) { Value::Null } else { Value::Int(n as i64 - 9) };
     let fixed = |n: usize| Value::String(vec![n as u8; 16]);
     let all = |rows: usize| {
         vec![
