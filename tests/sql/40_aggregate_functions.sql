@@ -101,3 +101,11 @@ SELECT formatRow('JSONEachRow', number, number + 1 AS b) FROM numbers(2);
 SELECT formatRowNoNewline('TSV', number, 'x'), formatRow('Values', 'it''s', [1, 2]) FROM numbers(2);
 SELECT formatRow('Nope', 1);
 SELECT formatRow('Pretty', 1);
+CREATE TABLE least_of_tuples (b UInt8, k UInt8, t Tuple(Nullable(Int32)), v String) ENGINE = MergeTree ORDER BY b;
+-- A block of one group, then one of two.
+INSERT INTO least_of_tuples SELECT 1, 1, tuple(number + 10)::Tuple(Nullable(Int32)), 'x' || number FROM numbers(100);
+INSERT INTO least_of_tuples SELECT 2, number % 2, tuple(number + 3)::Tuple(Nullable(Int32)), 'y' || number FROM numbers(100);
+SELECT k, argMin(v, t), min(t), max(t) FROM least_of_tuples GROUP BY k ORDER BY k SETTINGS max_threads = 1;
+SELECT k, argMin(v, t), min(t), max(t) FROM least_of_tuples GROUP BY k ORDER BY k SETTINGS max_threads = 2;
+SELECT argMin(v, t), min(t), max(t) FROM least_of_tuples;
+DROP TABLE least_of_tuples;

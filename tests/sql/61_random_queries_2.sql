@@ -79,7 +79,6 @@ CREATE TABLE rr_d (id UInt32, c Nullable(Date)) ENGINE = MergeTree ORDER BY ();
 INSERT INTO rr_d VALUES (1, '2020-02-03'), (2, NULL);
 SELECT id FROM rr_d WHERE toStartOfInterval(c, INTERVAL 1 WEEK) = '2020-02-03';
 SELECT min((1, n)), max((1, n)), min([n]), argMin(id, [n]) FROM rr_f;
-SELECT g, min([y]), max([y]), min((1, y)), argMin(y, [y]) FROM values('g UInt8, y Nullable(Int8)', (1, NULL), (2, 3), (1, 2), (2, NULL), (1, 1)) GROUP BY g ORDER BY g;
 SELECT hasAny([ls], [NULL]), hasAll([ls], [NULL]), hasAny([s], [NULL]) FROM rr_f ORDER BY id;
 SELECT sum(intDiv(1, id - 1)) FROM rr_f GROUP BY s HAVING 0;
 SELECT sum(intDiv(1, id - 1)) FROM rr_f HAVING NULL;

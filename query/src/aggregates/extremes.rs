@@ -348,9 +348,6 @@ impl<K: KeptKey> State for ChosenState<K> {
 #[derive(Clone)]
 struct Chosen<K> {
     encoder: Arc<SortEncoder>,
-    /// In blocks of several groups, NULLs inside tuples and arrays are less than all else; in blocks of one
-    /// they never win.
-    grouped: Arc<SortEncoder>,
     codec: Arc<RowCodec>,
     result: DataType,
     /// Index of the argument that decides.
@@ -362,39 +359,8 @@ impl<K: KeptKey> Kernel for Chosen<K> {
     type State = ChosenState<K>;
 
     fn update(&self, states: &mut [Self::State], groups: &[u32], columns: &[Column]) -> Result<()> {
-        let one = groups.windows(2).all(|w| w[0] == w[1]);
-        let encoder = if one { &self.encoder } else { &self.grouped };
-        self.offer(encoder, states, groups, columns)
-    }
-
-    fn update_single(
-        &self,
-        state: &mut Self::State,
-        columns: &[Column],
-        rows: usize,
-    ) -> Result<()> {
-        self.offer(&self.encoder, std::slice::from_mut(state), &vec![0; rows], columns)
-    }
-
-    fn finish(&self, states: &[Self::State]) -> Result<Column> {
-        finish_rows(
-            &self.codec,
-            &self.result,
-            states.iter().map(|s| s.chosen.as_ref().map(|(_, row)| row.as_ref())),
-        )
-    }
-}
-
-impl<K: KeptKey> Chosen<K> {
-    fn offer(
-        &self,
-        encoder: &SortEncoder,
-        states: &mut [ChosenState<K>],
-        groups: &[u32],
-        columns: &[Column],
-    ) -> Result<()> {
         let key_column = &columns[self.key_argument..self.key_argument + 1];
-        let keys = encoder.encode(key_column, groups.len());
+        let keys = self.encoder.encode(key_column, groups.len());
         let encoders = self.codec.encoders(&columns[..1]);
         for (row, group) in groups.iter().enumerate() {
             let state = &mut states[*group as usize];
@@ -406,6 +372,14 @@ impl<K: KeptKey> Chosen<K> {
             }
         }
         Ok(())
+    }
+
+    fn finish(&self, states: &[Self::State]) -> Result<Column> {
+        finish_rows(
+            &self.codec,
+            &self.result,
+            states.iter().map(|s| s.chosen.as_ref().map(|(_, row)| row.as_ref())),
+        )
     }
 }
 
@@ -514,16 +488,11 @@ fn chosen(build: &Build, key_argument: usize, descending: bool) -> Built {
         descending,
         nulls_first: false,
     };
-    let inside =
-        matches!(order.data_type, DataType::Tuple(_) | DataType::Array(_) | DataType::Map(..));
-    let nulls_first = inside && !descending;
-    let grouped = Arc::new(SortEncoder::new(vec![KeyOrder { nulls_first, ..order.clone() }]));
     let encoder = Arc::new(SortEncoder::new(vec![order]));
     let codec = Arc::new(RowCodec::new(&build.arguments[..1]));
     if encoder.fits_u64() {
         let kernel = Chosen::<u64> {
             encoder,
-            grouped,
             codec,
             result: result.clone(),
             key_argument,
@@ -533,7 +502,6 @@ fn chosen(build: &Build, key_argument: usize, descending: bool) -> Built {
     } else {
         let kernel = Chosen::<Box<[u8]>> {
             encoder,
-            grouped,
             codec,
             result: result.clone(),
             key_argument,
