@@ -172,6 +172,21 @@ pub struct ArgumentType {
     pub lambda_arity: Option<usize>,
 }
 
+impl ArgumentType {
+    /// What typing sees of an argument at run time. A lambda's parameters are not known any more.
+    pub(crate) fn of(argument: &Argument) -> ArgumentType {
+        let (column, constant) = match argument {
+            Argument::Column(column) => (column, None),
+            Argument::Constant(column) => (column, (!column.is_empty()).then(|| column.value(0))),
+            Argument::Lambda(_) => {
+                let data_type = DataType::Nothing;
+                return ArgumentType { data_type, constant: None, lambda_arity: Some(1) };
+            }
+        };
+        ArgumentType { data_type: column.data_type.clone(), constant, lambda_arity: None }
+    }
+}
+
 /// One argument at run time.
 #[derive(Clone)]
 pub enum Argument {

@@ -4,7 +4,7 @@
 
 use pumphouse_storage::DataType;
 
-use super::{Argument, ArgumentType, FunctionCall};
+use super::{ArgumentType, FunctionCall};
 use crate::error::{Error, Result, codes};
 
 /// Families of types that are refused together.
@@ -180,20 +180,7 @@ pub(super) fn row_checks(function: &str) -> Vec<RowCheck> {
 
 /// Applies `checks` to a call that has rows.
 pub(super) fn check_rows(function: &str, checks: &[RowCheck], call: &FunctionCall) -> Result<()> {
-    let seen = |argument: &Argument| match argument {
-        Argument::Column(c) => {
-            ArgumentType { data_type: c.data_type.clone(), constant: None, lambda_arity: None }
-        }
-        Argument::Constant(c) => ArgumentType {
-            data_type: c.data_type.clone(),
-            constant: (!c.is_empty()).then(|| c.value(0)),
-            lambda_arity: None,
-        },
-        Argument::Lambda(_) => {
-            ArgumentType { data_type: DataType::Nothing, constant: None, lambda_arity: Some(1) }
-        }
-    };
-    let arguments: Vec<ArgumentType> = call.arguments.iter().map(seen).collect();
+    let arguments: Vec<ArgumentType> = call.arguments.iter().map(ArgumentType::of).collect();
     checks.iter().try_for_each(|check| check_one(function, check, &arguments))
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use pumphouse_query::Result;
 use pumphouse_query::catalog::{SourceColumn, TableSource};
 use pumphouse_query::error::{Error, codes};
+use pumphouse_query::settings::Settings;
 use pumphouse_storage::log::{State, Table};
 use pumphouse_storage::{Block, Value};
 
@@ -98,7 +99,7 @@ pub(super) fn as_table(
         .map(|c| SourceColumn::plain(c.name.clone(), c.data_type.clone()))
         .collect();
     let (state, table, names) = (state.clone(), table.clone(), columns.clone());
-    let fill = move || {
+    let fill = move |_: &Settings| {
         let wanted = match table.definition.clauses.engine_arguments.first() {
             Some(text) => {
                 let name = text.trim_matches('\'');

@@ -25,12 +25,14 @@ use std::sync::{Arc, OnceLock, Weak};
 use pumphouse_ingest::kafka::dead_letters::COLUMNS as DEAD_LETTERS;
 use pumphouse_ingest::kafka::{is_stream, stream_source};
 use pumphouse_query::catalog::{
-    BlockSource, ExtraTables, SourceColumn, TableSource, unknown_dictionary,
+    BlockSource, ExtraTables, MorselSource, SourceColumn, TableSource, unknown_dictionary,
 };
 use pumphouse_query::dictionary::Dictionary;
 use pumphouse_query::error::codes;
+use pumphouse_query::settings::Settings;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::log::State;
+use pumphouse_storage::scan::{ColumnCondition, Predicate};
 use pumphouse_storage::types::parse_data_type;
 use pumphouse_storage::{DataType, Value};
 
@@ -297,9 +299,6 @@ impl ExtraTables for SystemTables {
         if schema.is_empty() {
             return None;
         }
-        if name == "settings" {
-            return Some(Arc::new(settings::SettingsTable::new(schema)));
-        }
         let server = self.server.get()?.upgrade()?;
         let columns =
             schema.iter().map(|(n, t)| SourceColumn::plain(n.clone(), t.clone())).collect();
@@ -307,9 +306,12 @@ impl ExtraTables for SystemTables {
         let state = state.clone();
         let full_name = format!("system.{name}");
         // Filled when scanned, not when bound: EXPLAIN and DESCRIBE cost nothing.
-        let fill = move || {
+        let of_settings = name == "settings";
+        let fill = move |settings: &Settings| {
             let mut rows = Rows::new(schema.clone());
-            if let Some(filler) = filler {
+            if of_settings {
+                settings::fill(settings, &mut rows);
+            } else if let Some(filler) = filler {
                 filler(&server, &state, &mut rows)?;
             }
             rows.into_block()
@@ -410,7 +412,7 @@ impl TableSource for Unreadable {
 struct LazyTable {
     name: String,
     columns: Vec<SourceColumn>,
-    fill: Box<dyn Fn() -> Result<pumphouse_storage::Block> + Send + Sync>,
+    fill: Box<dyn Fn(&Settings) -> Result<pumphouse_storage::Block> + Send + Sync>,
 }
 
 impl TableSource for LazyTable {
@@ -421,9 +423,19 @@ impl TableSource for LazyTable {
     fn scan(
         &self,
         columns: &[String],
-        conditions: &[pumphouse_storage::scan::ColumnCondition],
-    ) -> Result<Arc<dyn pumphouse_query::catalog::MorselSource>> {
-        let block = (self.fill)()?;
+        conditions: &[ColumnCondition],
+    ) -> Result<Arc<dyn MorselSource>> {
+        self.scan_where(columns, conditions, &Predicate::Any, &Settings::default())
+    }
+
+    fn scan_where(
+        &self,
+        columns: &[String],
+        conditions: &[ColumnCondition],
+        _predicate: &Predicate,
+        settings: &Settings,
+    ) -> Result<Arc<dyn MorselSource>> {
+        let block = (self.fill)(settings)?;
         BlockSource::new(self.name.clone(), self.columns.clone(), vec![block])
             .scan(columns, conditions)
     }

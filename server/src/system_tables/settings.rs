@@ -1,62 +1,13 @@
 //! `system.settings`: every setting as the query sees it.
 
-use std::sync::Arc;
-
-use pumphouse_query::Result;
-use pumphouse_query::catalog::{BlockSource, MorselSource, SourceColumn, TableSource};
 use pumphouse_query::settings::{Known, Settings, all, is_harmless, known};
-use pumphouse_storage::scan::{ColumnCondition, Predicate};
-use pumphouse_storage::{DataType, Value};
+use pumphouse_storage::Value;
 
 use super::rows::{Rows, flag, text};
 
-/// The table; its rows depend on the query's settings.
-pub struct SettingsTable {
-    schema: Vec<(String, DataType)>,
-    columns: Vec<SourceColumn>,
-}
-
-impl SettingsTable {
-    pub fn new(schema: Vec<(String, DataType)>) -> SettingsTable {
-        let columns =
-            schema.iter().map(|(n, t)| SourceColumn::plain(n.clone(), t.clone())).collect();
-        SettingsTable { schema, columns }
-    }
-}
-
-impl TableSource for SettingsTable {
-    fn columns(&self) -> &[SourceColumn] {
-        &self.columns
-    }
-
-    fn scan(
-        &self,
-        columns: &[String],
-        conditions: &[ColumnCondition],
-    ) -> Result<Arc<dyn MorselSource>> {
-        self.scan_where(columns, conditions, &Predicate::default(), &Settings::default())
-    }
-
-    fn scan_where(
-        &self,
-        columns: &[String],
-        conditions: &[ColumnCondition],
-        _predicate: &Predicate,
-        settings: &Settings,
-    ) -> Result<Arc<dyn MorselSource>> {
-        let mut rows = Rows::new(self.schema.clone());
-        all().iter().for_each(|setting| push(&mut rows, setting, settings));
-        BlockSource::new(self.name(), self.columns.clone(), vec![rows.into_block()?])
-            .scan(columns, conditions)
-    }
-
-    fn name(&self) -> String {
-        "system.settings".into()
-    }
-
-    fn engine(&self) -> String {
-        "SystemSettings".into()
-    }
+/// A row for every setting, as a query with these settings sees it.
+pub fn fill(settings: &Settings, rows: &mut Rows) {
+    all().iter().for_each(|setting| push(rows, setting, settings));
 }
 
 fn push(rows: &mut Rows, setting: &Known, settings: &Settings) {

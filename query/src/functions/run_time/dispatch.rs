@@ -160,26 +160,10 @@ pub(in super::super) fn call_by_types(
                 other => other.clone(),
             })
             .collect();
-        let types: Vec<ArgumentType> = own.iter().map(type_of).collect();
+        let types: Vec<ArgumentType> = own.iter().map(ArgumentType::of).collect();
         let own_result = resolve(function, &types)?;
         let computed = call(function, context, &own, &own_result, group.rows.len())?;
         parts.push((group.rows, cast_column(&computed, result, context)?));
     }
     scatter(&parts, result, rows)
-}
-
-fn type_of(argument: &Argument) -> ArgumentType {
-    match argument {
-        Argument::Column(c) => {
-            ArgumentType { data_type: c.data_type.clone(), constant: None, lambda_arity: None }
-        }
-        Argument::Constant(c) => ArgumentType {
-            data_type: c.data_type.clone(),
-            constant: (!c.is_empty()).then(|| c.value(0)),
-            lambda_arity: None,
-        },
-        Argument::Lambda(_) => {
-            ArgumentType { data_type: DataType::Nothing, constant: None, lambda_arity: Some(1) }
-        }
-    }
 }
