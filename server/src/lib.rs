@@ -12,6 +12,7 @@ pub mod async_insert;
 pub mod backups;
 pub mod buffers;
 pub mod client;
+pub(crate) mod compression;
 pub mod config;
 pub mod counters;
 pub mod demo;

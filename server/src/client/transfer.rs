@@ -8,7 +8,7 @@ use pumphouse_query::sql::lexer::{Lexer, Token, TokenKind};
 use pumphouse_query::sql::{self, ParsedStatement, unescape};
 
 use super::Failure;
-use crate::http::compression::encodings::{Encoding, PackedWriter, decoder};
+use crate::compression::encodings::{Encoding, PackedWriter, decoder};
 
 /// What a client does with one statement.
 pub struct Prepared {

@@ -19,8 +19,8 @@ use pumphouse_query::{Error, Result, sql};
 use pumphouse_storage::Value;
 use pumphouse_storage::log::TableDefinition;
 
+use crate::compression::encodings::Encoding;
 use crate::config::Config;
-use crate::http::compression::encodings::Encoding;
 
 pub use self::read::RowStream;
 pub use self::source::{file_function, file_table, structure};

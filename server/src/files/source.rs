@@ -20,8 +20,8 @@ use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType, Value};
 
 use super::{FileArguments, RowStream, format_of, has_pattern, matching};
+use crate::compression::encodings::decoder;
 use crate::config::Config;
-use crate::http::compression::encodings::decoder;
 
 /// Bytes of a file that its structure is inferred from, in formats that need not be read whole.
 const SAMPLE_BYTES: u64 = 4 << 20;

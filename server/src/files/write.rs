@@ -12,8 +12,8 @@ use pumphouse_query::{Error, Result};
 use pumphouse_storage::Block;
 
 use super::{FileArguments, has_pattern, inside};
+use crate::compression::encodings::{Encoding, PackedWriter};
 use crate::config::Config;
-use crate::http::compression::encodings::{Encoding, PackedWriter};
 
 /// How hard files are packed (`output_format_compression_level`).
 const LEVEL: u32 = 3;

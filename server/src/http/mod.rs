@@ -6,7 +6,6 @@
 
 pub mod authentication;
 mod body;
-pub mod compression;
 mod error_text;
 mod form;
 mod kafka_metrics;

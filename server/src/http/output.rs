@@ -12,8 +12,8 @@ use pumphouse_query::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::ResponsePiece;
-use super::compression::Packer;
 use super::error_text::mid_stream_block;
+use crate::compression::Packer;
 use crate::statement::Output;
 
 /// Bytes held back before streaming begins.

@@ -13,7 +13,7 @@ use pumphouse_storage::{Block, Column, DataType};
 
 use super::packets::{self, Progress, server};
 use super::wire::Writer;
-use crate::http::compression::frames::Method;
+use crate::compression::frames::Method;
 use crate::statement::{BlockOutput, Output};
 
 /// Rows of a block that goes out, at most: clients show rows as blocks come.

@@ -11,7 +11,7 @@ use pumphouse_storage::types::TimeZone;
 use super::REVISION;
 use super::wire::{Reader, nonsense, put_block, put_text, put_varint};
 use crate::CLICKHOUSE_VERSION;
-use crate::http::compression::frames::Method;
+use crate::compression::frames::Method;
 use crate::logs::TraceContext;
 
 /// What a client's packet begins with.

@@ -11,7 +11,7 @@ use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::Block;
 
-use crate::http::compression::frames::{Method, parse_frame, write_frame};
+use crate::compression::frames::{Method, parse_frame, write_frame};
 
 /// A text that a client may send: a query, a value.
 const TEXT_BYTES_MAX: u64 = 16 << 20;

@@ -22,8 +22,8 @@ mod nested;
 mod path_read;
 #[cfg(test)]
 mod path_tests;
+mod plain_filter;
 mod plain_read;
-mod plain_test;
 mod reader;
 mod skip_index;
 mod skip_index_read;
