@@ -139,6 +139,15 @@ def kafka_measures(page):
                         f"{f.get('percent_of_librdkafka_per_cpu_s', '')} % | {f['rows_per_s']:,} / {f['four_consumers_rows_per_s']:,} ({f['four_consumers_vs_one']}) | "
                         f"{f.get('percent_of_librdkafka', '')} % / {f.get('percent_of_librdkafka_four_consumers', '')} % |")
         page.append("")
+    consumers, commit = of("consumers")
+    if consumers:
+        page += [f"{consumers[0]['rows']:,} rows a format, one and four consumers of one table; busy: the part of both cores that server and broker have together; the best of "
+                 f"{consumers[0]['tries']}. {commit}", "",
+                 "| format | rows per second, 1 | 4 | four to one | busy, 1 | 4 | librdkafka alone |", "|---|---|---|---|---|---|---|"]
+        for f in consumers:
+            page.append(f"| {f['format']}, {f['row']} | {f['one']['rows_per_s']:,} | {f['four']['rows_per_s']:,} | **{f['four_vs_one']}** | {f['one']['machine_busy']:.0%} | "
+                        f"{f['four']['machine_busy']:.0%} | {f.get('librdkafka_rows_per_s', 0):,} |")
+        page.append("")
     fresh, commit = of("freshness")
     if fresh:
         page += [f"From produced to visible, default settings. {commit}", "", "| rows per second | p50 ms | p99 ms |", "|---|---|---|"]

@@ -3,6 +3,10 @@ messages (4 partitions): Pumphouse with one consumer and with four in parallel, 
 same blocks into the real ClickHouse engine (chdb), and librdkafka alone (alone.c), which is the limit.
 
 Counted are rows per second and per CPU-second of the whole consuming process; tries alternate, the best of each counts.
+
+The measure `consumers`: four consumers beside one over ten times the rows. A member that joins a group waits for the
+others' next heartbeat, up to three seconds; over fewer rows that wait is most of what is measured. Told beside it: which
+part of both cores the server and the broker, which is on the same machine, had together.
 """
 import glob, json, os, shutil, subprocess, sys, tempfile, time
 
@@ -148,6 +152,37 @@ def formats(binary, broker, a):
             result["percent_of_librdkafka"] = round(100 * best(limit, "seconds") / best(one, "seconds"), 1)
             result["percent_of_librdkafka_four_consumers"] = round(100 * best(limit, "seconds") / best(four, "seconds"), 1)
             result["percent_of_librdkafka_per_cpu_s"] = round(100 * best(limit, "cpu") / best(one, "cpu"), 1)
+        results.append(result)
+        print(json.dumps(result), flush=True)
+    shutil.rmtree(folder)
+    return results
+
+
+def consumers(binary, broker, a):
+    folder = tempfile.mkdtemp()
+    program, results, n = build_alone(folder), [], a.format_rows * 10
+    for i, (fmt, more, what) in enumerate(FORMATS):
+        if a.only and fmt not in a.only.split(","):
+            continue
+        columns, values = NARROW if what == "narrow" else WIDE
+        rows_per_message, topic = 1000 if fmt == "Avro" else 1, f"consumers{i}"
+        fill(binary, broker, topic, columns, values, fmt, f", kafka_max_rows_per_message = {rows_per_message}{more}", n)
+        tries = {1: [], 4: []}
+        for _ in range(a.tries):
+            for count in tries:
+                before = cpu_seconds(broker.process.pid)
+                taken = ours(binary, broker, topic, columns, fmt, more, n, count)
+                taken["busy"] = (taken["cpu"] + cpu_seconds(broker.process.pid) - before) / taken["seconds"] / os.cpu_count()
+                tries[count].append(taken)
+        checks = {t["check"] for one in tries.values() for t in one}
+        assert len(checks) == 1, f"{fmt}: the tables differ: {checks}"
+        one, four = (min(tries[count], key=lambda t: t["seconds"]) for count in tries)
+        result = {"format": fmt, "row": what, "rows": n, "tries": a.tries, "four_vs_one": round(one["seconds"] / four["seconds"], 2)}
+        for name, best in (("one", one), ("four", four)):
+            result[name] = {"rows_per_s": round(n / best["seconds"]), "rows_per_cpu_s": round(n / best["cpu"]),
+                            "machine_busy": round(best["busy"], 2)}
+        if program:
+            result["librdkafka_rows_per_s"] = round(n / alone(program, broker, topic, n // rows_per_message)["seconds"])
         results.append(result)
         print(json.dumps(result), flush=True)
     shutil.rmtree(folder)

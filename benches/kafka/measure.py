@@ -4,16 +4,17 @@
   idle       CPU and memory of a server with 100 Kafka tables (a view each) to which nothing comes
   catch-up   a backlog of 20 million rows under a memory limit of 512 MB (cgroup): all rows, never killed
   formats    rows per second and per CPU-second for CSV, JSON, Avro, Protobuf, and JSON of 250 bytes, beside chdb (formats.py)
+  consumers  the same formats, ten times as many rows: four consumers beside one, and how busy the machine was
   freshness  p50 and p99 from produced to visible at 1,000, 20,000 and 100,000 rows per second
 
-  python3 benches/kafka/measure.py idle catch-up formats freshness [--rows 20000000] [--seconds 20]
+  python3 benches/kafka/measure.py idle catch-up formats consumers freshness [--rows 20000000] [--seconds 20]
 
 Needs what run.py needs. One line of JSON a measure, appended to benches/results/kafka.jsonl.
 """
 import argparse, json, os, shutil, signal, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from formats import WIDE, formats
+from formats import WIDE, consumers, formats
 from run import Broker, Pumphouse, ROOT, cpu_seconds, freshness
 
 LIMIT_BYTES = 512 << 20
@@ -179,7 +180,7 @@ def fresh(binary, broker, a):
     return [freshness(binary, broker, a.seconds, rate, f"fresh{rate}") for rate in (1000, 20000, 100000)]
 
 
-MEASURES = {"idle": idle, "catch-up": catch_up, "formats": formats, "freshness": fresh}
+MEASURES = {"idle": idle, "catch-up": catch_up, "formats": formats, "consumers": consumers, "freshness": fresh}
 
 
 def main():
@@ -188,7 +189,7 @@ def main():
     arguments.add_argument("--rows", type=int, default=20000000)
     arguments.add_argument("--tables", type=int, default=100)
     arguments.add_argument("--format-rows", type=int, default=1000000)
-    arguments.add_argument("--only", help="formats: these alone, separated by commas")
+    arguments.add_argument("--only", help="formats, consumers: these alone, separated by commas")
     arguments.add_argument("--tries", type=int, default=2)
     arguments.add_argument("--seconds", type=int, default=20)
     arguments.add_argument("--binary", default=os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release", "pumphouse"))
