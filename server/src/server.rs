@@ -33,6 +33,7 @@ use crate::query_cache::{QueryCache, QueryCacheLimits};
 use crate::refresh::{self, Refreshes};
 use crate::session::Sessions;
 use crate::system_tables::SystemTables;
+use crate::turns::Turns;
 
 /// How long a dropped table can be taken back (`database_atomic_delay_before_drop_table_sec`).
 const DROPPED_TABLES_KEPT: Duration = Duration::from_secs(480);
@@ -61,6 +62,7 @@ pub struct Server {
     pub query_cache: QueryCache,
     pub follows: Follows,
     pub processes: Arc<Processes>,
+    pub turns: Turns,
     pub sessions: Arc<Sessions>,
     pub memory: Arc<MemoryTracker>,
     /// Temporary files of queries.
@@ -145,6 +147,7 @@ impl Server {
             }),
             follows: Follows::default(),
             processes: Arc::new(Processes::new(config.max_concurrent_queries, logs.clone())),
+            turns: Turns::default(),
             sessions: Arc::default(),
             started: Instant::now(),
             stopping: AtomicBool::new(false),

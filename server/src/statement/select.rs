@@ -50,6 +50,8 @@ impl Run<'_> {
         format: Option<&str>,
         kept: Option<&mut Kept>,
     ) -> Result<()> {
+        let server = self.server.clone();
+        let _turn = server.turns.take(&self.context.cancelled);
         if let Some(output) = self.output.blocks() {
             output.header(&plan.schema)?;
             let mut sink = BlockSink { output, extremes: wanted(self.context) };
