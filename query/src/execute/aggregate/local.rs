@@ -109,6 +109,10 @@ impl Table {
             }
             return Ok(());
         };
+        if let Some(runs) = runs::of_keys(table, keys, arguments, rows, groups)? {
+            let count = table.len();
+            return runs::update(&runs, &mut self.states, arguments, count);
+        }
         let mut codes = None;
         match keys {
             [only] if table.is_text() && coded(only).is_some() => {
