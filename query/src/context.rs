@@ -13,6 +13,7 @@ use crate::catalog::{TemporaryTable, TemporaryTables};
 use crate::error::{Error, Result, codes};
 pub use crate::settings::Settings;
 use crate::spill::QuerySpill;
+use crate::turns::{AT_ONCE, QueryTurn};
 
 /// Names of projections that are remembered of a query.
 const PROJECTIONS_MAX: usize = 100;
@@ -38,6 +39,8 @@ pub struct QueryContext {
     projections: Mutex<BTreeSet<String>>,
     /// Where operators may put what does not fit into memory.
     pub spill: Option<Arc<QuerySpill>>,
+    /// Its place in the line at the processor; None: it waits for nobody.
+    pub turn: Option<QueryTurn>,
 }
 
 impl QueryContext {
@@ -59,6 +62,7 @@ impl QueryContext {
             temporary: vec![],
             projections: Mutex::default(),
             spill: None,
+            turn: None,
         }
     }
 
@@ -92,8 +96,13 @@ impl QueryContext {
         }
     }
 
-    /// To be called between morsels: fails when cancelled or out of time.
+    /// To be called between morsels: fails when cancelled or out of time. A query that has gone on for a
+    /// moment waits here for its turn.
     pub fn check(&self) -> Result<()> {
+        if let Some(turn) = self.turn.as_ref().filter(|_| self.elapsed() >= AT_ONCE) {
+            let over = || self.deadline.is_some_and(|deadline| Instant::now() > deadline);
+            turn.take(&|| self.cancelled.load(Ordering::Relaxed) || over());
+        }
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(Error::new(codes::QUERY_WAS_CANCELLED, "Query was cancelled"));
         }
@@ -110,6 +119,13 @@ impl QueryContext {
             ));
         }
         Ok(())
+    }
+
+    /// The query needs the processor no more.
+    pub fn end_turn(&self) {
+        if let Some(turn) = &self.turn {
+            turn.end();
+        }
     }
 
     pub fn elapsed(&self) -> Duration {

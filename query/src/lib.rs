@@ -24,6 +24,7 @@ pub mod settings;
 pub mod spill;
 pub mod sql;
 pub mod text;
+pub mod turns;
 
 pub use error::{Error, Result};
 

@@ -34,7 +34,6 @@ pub mod server;
 pub mod session;
 pub mod statement;
 pub mod system_tables;
-pub mod turns;
 
 /// The version that clients are told: the ClickHouse release whose behaviour is followed.
 pub const CLICKHOUSE_VERSION: &str = "26.9.2.1";

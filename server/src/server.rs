@@ -12,6 +12,7 @@ use pumphouse_query::bind::SqlExpressions;
 use pumphouse_query::catalog::{ExtraTables, StoreCatalog};
 use pumphouse_query::context::MemoryTracker;
 use pumphouse_query::spill::SpillSpace;
+use pumphouse_query::turns::Turns;
 use pumphouse_storage::Store;
 use pumphouse_storage::clock::{Clock, SystemClock};
 use pumphouse_storage::disk::{Disk, MemoryDisk, RealDisk};
@@ -33,7 +34,6 @@ use crate::query_cache::{QueryCache, QueryCacheLimits};
 use crate::refresh::{self, Refreshes};
 use crate::session::Sessions;
 use crate::system_tables::SystemTables;
-use crate::turns::Turns;
 
 /// How long a dropped table can be taken back (`database_atomic_delay_before_drop_table_sec`).
 const DROPPED_TABLES_KEPT: Duration = Duration::from_secs(480);
@@ -62,7 +62,8 @@ pub struct Server {
     pub query_cache: QueryCache,
     pub follows: Follows,
     pub processes: Arc<Processes>,
-    pub turns: Turns,
+    /// Queries that go on for more than a moment wait in line.
+    pub turns: Arc<Turns>,
     pub sessions: Arc<Sessions>,
     pub memory: Arc<MemoryTracker>,
     /// Temporary files of queries.
@@ -147,7 +148,7 @@ impl Server {
             }),
             follows: Follows::default(),
             processes: Arc::new(Processes::new(config.max_concurrent_queries, logs.clone())),
-            turns: Turns::default(),
+            turns: Arc::default(),
             sessions: Arc::default(),
             started: Instant::now(),
             stopping: AtomicBool::new(false),

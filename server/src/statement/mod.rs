@@ -62,6 +62,7 @@ use pumphouse_query::error::codes;
 use pumphouse_query::settings::Changes;
 use pumphouse_query::sql::ast::{InsertSource, Query, QueryBody, Setting, Statement};
 use pumphouse_query::sql::{self, ParsedStatement};
+use pumphouse_query::turns::QueryTurn;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
@@ -468,6 +469,7 @@ fn query_context(
         n => n,
     };
     let mut context = QueryContext::new(request.query_id.clone(), server.clock.now_us(), 0);
+    context.turn = Some(QueryTurn::new(server.turns.clone()));
     context.memory = MemoryTracker::with_parent(memory_max, Some(server.memory.clone()));
     context.user = request.user.clone();
     context.spill = Some(server.spill.of_query(&request.user));

@@ -50,12 +50,12 @@ impl Run<'_> {
         format: Option<&str>,
         kept: Option<&mut Kept>,
     ) -> Result<()> {
-        let server = self.server.clone();
-        let _turn = server.turns.take(&self.context.cancelled);
         if let Some(output) = self.output.blocks() {
             output.header(&plan.schema)?;
             let mut sink = BlockSink { output, extremes: wanted(self.context) };
-            execute::run(plan, self.context, &mut Keeping { sink: &mut sink, kept })?;
+            let ran = execute::run(plan, self.context, &mut Keeping { sink: &mut sink, kept });
+            self.context.end_turn();
+            ran?;
             let rows = sink.extremes.map_or(Ok(None), Extremes::take)?;
             return rows.map_or(Ok(()), |rows| output.extremes(&rows));
         }
@@ -70,7 +70,9 @@ impl Run<'_> {
             totals: None,
             extremes: wanted(self.context),
         };
-        execute::run(plan, self.context, &mut Keeping { sink: &mut sink, kept })?;
+        let ran = execute::run(plan, self.context, &mut Keeping { sink: &mut sink, kept });
+        self.context.end_turn();
+        ran?;
         sink.finish()
     }
 
