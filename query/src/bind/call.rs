@@ -7,6 +7,7 @@ use pumphouse_storage::{DataType, Value};
 
 use super::Binder;
 use super::aliases;
+use super::constant_branch::Branches;
 use super::fold::argument_type;
 use super::names::{error_in, unknown_function, with_scope};
 use super::scope::Scope;
@@ -103,7 +104,7 @@ impl Binder<'_> {
             && call.nulls.is_none()
             && let Some(function) = functions::lookup(&call.name)
         {
-            let made = self.scalar_call(function, call, scope);
+            let made = self.scalar_call(function, expr, call, scope);
             return made.map_err(|e| with_scope(of_parameter(call, e), scope));
         }
         if aggregates::is_aggregate(&aggregate_name(call, &self.count_distinct())) {
@@ -212,12 +213,16 @@ impl Binder<'_> {
     fn scalar_call(
         &self,
         function: Arc<dyn ScalarFunction>,
+        expr: &Expr,
         call: &Call,
         scope: &Scope,
     ) -> Result<Tree> {
         let is_lambda = |e: &Expr| self.as_lambda(e, scope).is_some();
         if !call.arguments.iter().any(is_lambda) {
-            let arguments = self.arguments(&call.arguments, scope)?;
+            let arguments = match self.branches(function.as_ref(), expr, call, scope)? {
+                Branches::All(arguments) => arguments,
+                Branches::Chosen(tree) => return Ok(tree),
+            };
             if function.name() == "array" && call.arguments.iter().all(is_plain_literal) {
                 check_literal_items(&arguments)?;
             }

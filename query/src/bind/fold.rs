@@ -107,6 +107,9 @@ impl Binder<'_> {
         if let Some(value) = known_value(&function, &arguments, &data_type) {
             return Ok(tree::constant(value, data_type));
         }
+        if let Some(parts) = self.tuple_equality(&function, &arguments, &data_type)? {
+            return Ok(parts);
+        }
         if let Some(chosen) = self.chosen_branch(&function, &arguments, &data_type)? {
             return Ok(chosen);
         }
@@ -149,6 +152,34 @@ impl Binder<'_> {
             Err(_) if or_default => Ok(Some(arguments[1].clone())),
             Err(e) => Err(e),
         }
+    }
+
+    /// `(a, b) = (c, d)` is `a = c AND b = d`, so that one part that is known to differ decides.
+    fn tuple_equality(
+        &self,
+        function: &Arc<dyn ScalarFunction>,
+        arguments: &[Tree],
+        data_type: &DataType,
+    ) -> Result<Option<Tree>> {
+        let (name, join) = match function.name() {
+            name @ "equals" => (name, "and"),
+            name @ "notEquals" => (name, "or"),
+            _ => return Ok(None),
+        };
+        let [left, right] = arguments else { return Ok(None) };
+        if left.as_constant().is_some() && right.as_constant().is_some() {
+            return Ok(None);
+        }
+        let (Some(left), Some(right)) = (tuple_parts(left), tuple_parts(right)) else {
+            return Ok(None);
+        };
+        if left.len() != right.len() || left.len() < 2 {
+            return Ok(None);
+        }
+        let parts = left.into_iter().zip(right);
+        let parts = parts.map(|(l, r)| self.make_call(name, vec![l, r])).collect::<Result<_>>()?;
+        let joined = self.make_call(join, parts)?;
+        Ok(Some(joined).filter(|joined| joined.data_type == *data_type))
     }
 
     /// `if` with a constant condition is one of its branches.
@@ -194,6 +225,20 @@ impl Binder<'_> {
     /// A type by its name, or error 50.
     pub(super) fn data_type(&self, name: &str) -> Result<DataType> {
         Ok(parse_data_type(name)?)
+    }
+}
+
+/// The elements of a tuple that is written out.
+fn tuple_parts(tree: &Tree) -> Option<Vec<Tree>> {
+    match (&tree.kind, &tree.data_type) {
+        (Kind::Call { function, arguments }, _) if function.name() == "tuple" => {
+            Some(arguments.clone())
+        }
+        (Kind::Constant(Value::Tuple(values)), DataType::Tuple(elements)) => {
+            let parts = values.iter().zip(elements);
+            Some(parts.map(|(v, e)| tree::constant(v.clone(), e.data_type.clone())).collect())
+        }
+        _ => None,
     }
 }
 
