@@ -97,14 +97,28 @@ impl Binder<'_> {
             if let ExprKind::Call(inner) = &argument.kind
                 && tree.as_constant().is_some()
                 && !tree.has.computed
-                && let Some(function) = functions::lookup(&inner.name)
-                && function.name() != inner.name
+                && let Some(name) = self.own_name(&inner.name)
             {
-                self.note_shown(argument, Shown::Name(function.name().to_string()));
+                self.note_shown(argument, Shown::Name(name));
             }
             bound[index] = Some(tree);
         }
         Ok(true)
+    }
+
+    /// What the function of a constant is called, if that is not what is written.
+    fn own_name(&self, written: &str) -> Option<String> {
+        if self.ctx.settings.bool("transform_null_in", false) {
+            match written {
+                "in" => return Some("nullIn".into()),
+                "notIn" => return Some("notNullIn".into()),
+                "globalIn" => return Some("globalNullIn".into()),
+                "globalNotIn" => return Some("globalNotNullIn".into()),
+                _ => {}
+            }
+        }
+        let function = functions::lookup(written)?;
+        (function.name() != written).then(|| function.name().to_string())
     }
 
     fn note_shown(&self, expr: &Expr, shown: Shown) {

@@ -155,7 +155,7 @@ impl Binder<'_> {
         }
         let bound = self.alias_body(name, expr, scope)?;
         if !bound.cyclic {
-            scope.memo.borrow_mut().insert(name.to_string(), bound.clone());
+            scope.memo.borrow_mut().entry(name.to_string()).or_insert_with(|| bound.clone());
         }
         Ok(bound.tree)
     }

@@ -193,6 +193,10 @@ impl Binder<'_> {
             return Ok(None);
         }
         let Some(condition) = arguments[0].as_constant() else { return Ok(None) };
+        // What is not chosen still makes the rows: one group of them, or one for each element.
+        if arguments.iter().any(|a| a.has.aggregate || a.has.window || a.has.array_join) {
+            return Ok(None);
+        }
         let yes = condition.as_f64().is_some_and(|v| v != 0.0);
         let branch = arguments[if yes { 1 } else { 2 }].clone();
         if matches!(branch.data_type.inner(), DataType::FixedString(_))
@@ -262,10 +266,13 @@ fn known_value(
         _ => Value::UInt(yes as u64),
     };
     let truth = |t: &Tree| t.as_constant().and_then(|v| v.as_f64()).map(|v| v != 0.0);
-    if *data_type.inner() == DataType::Nothing && function.nulls() == functions::Nulls::Propagate {
-        return Some(Value::Null);
-    }
     match function.name() {
+        // Compared with a NULL, the other side is not computed.
+        "equals" | "notEquals" | "less" | "greater" | "lessOrEquals" | "greaterOrEquals"
+            if arguments.iter().any(|a| a.as_constant().is_some_and(Value::is_null)) =>
+        {
+            Some(Value::Null)
+        }
         "and" if arguments.iter().any(|a| truth(a) == Some(false)) => Some(flag(false)),
         "and" if !data_type.is_nullable() && excluding(arguments) => Some(flag(false)),
         "or" if arguments.iter().any(|a| truth(a) == Some(true)) => Some(flag(true)),
@@ -298,20 +305,23 @@ pub(crate) fn never_constant(name: &str) -> bool {
     NOT_CONSTANT.contains(&name) || name.starts_with("emptyArray") && name != "emptyArrayToSingle"
 }
 
-fn foldable(function: &Arc<dyn ScalarFunction>, arguments: &[Tree]) -> bool {
+/// Whether a call of constants is a constant.
+pub(crate) fn is_constant_call(function: &Arc<dyn ScalarFunction>) -> bool {
     let name = function.name();
     let stable = function.deterministic() || ONE_VALUE_PER_QUERY.contains(&name);
-    if NEVER_FOLDED.contains(&name) || never_constant(name) {
-        return false;
-    }
-    stable && arguments.iter().all(|a| a.as_constant().is_some())
+    stable && !NEVER_FOLDED.contains(&name) && !never_constant(name)
+}
+
+fn foldable(function: &Arc<dyn ScalarFunction>, arguments: &[Tree]) -> bool {
+    is_constant_call(function) && arguments.iter().all(|a| a.as_constant().is_some())
 }
 
 /// What a function's typing sees of an argument.
 pub(super) fn argument_type(tree: &Tree) -> ArgumentType {
     ArgumentType {
         data_type: tree.data_type.clone(),
-        constant: tree.as_constant().cloned(),
+        // A constant that a higher-order function made is none to types.
+        constant: tree.as_constant().filter(|_| !tree.has.computed).cloned(),
         lambda_arity: match &tree.kind {
             Kind::Lambda { parameters, .. } => Some(parameters.len()),
             _ => None,

@@ -53,7 +53,7 @@ use std::sync::Arc;
 pub use call::RANKING as WINDOW_FUNCTIONS;
 pub(crate) use compiled::to_storage;
 pub use compiled::{SqlExpressions, bind_expression};
-pub(crate) use fold::never_constant;
+pub(crate) use fold::is_constant_call;
 pub use from::unknown_table_function;
 pub use scope::subcolumns_of;
 

@@ -130,7 +130,12 @@ fn items_comparable(l: &DataType, r: &DataType) -> bool {
         (Tuple(x), Tuple(y)) if x.len() == y.len() => {
             x.iter().zip(y).all(|(x, y)| items_comparable(&x.data_type, &y.data_type))
         }
-        (x, y) if x.is_number() && y.is_number() => true,
+        (x, y) if x.is_number() && y.is_number() => {
+            let huge = |t: &DataType| matches!(t, UInt256 | Int256);
+            x == y
+                || !huge(x) && !huge(y)
+                || super::promote::common_type(&[x.clone(), y.clone()]).is_ok()
+        }
         _ => super::promote::common_type(&[l.clone(), r.clone()]).is_ok(),
     }
 }

@@ -233,7 +233,7 @@ fn extreme(call: &FunctionCall, largest: bool) -> Result<Column> {
     let wide = parts_as_int128(call)?;
     let compare = identity::order(wide.as_ref().unwrap_or(&joined));
     let null = |i: u32| joined.is_null(i as usize);
-    // NaN loses; of two plain numbers the second is taken where neither is the larger one.
+    // NaN loses; of two plain numbers the second is taken where the first does not win.
     let not_a_number = not_a_number(&joined)?;
     let plain = parts.len() == 2 && !call.result.is_nullable();
     let picks: Vec<u32> = (0..rows)
@@ -246,10 +246,11 @@ fn extreme(call: &FunctionCall, largest: bool) -> Result<Column> {
                     (true, false) => true,
                     _ if not_a_number[next as usize] => plain,
                     _ if not_a_number[best as usize] => true,
-                    _ => {
-                        let ordering = compare(next as usize, best as usize);
-                        ordering == if largest { Ordering::Greater } else { Ordering::Less }
-                    }
+                    _ => match compare(next as usize, best as usize) {
+                        Ordering::Equal => plain,
+                        Ordering::Greater => largest,
+                        Ordering::Less => !largest,
+                    },
                 };
                 if better {
                     best = next;
