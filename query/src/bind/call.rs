@@ -369,7 +369,8 @@ impl Binder<'_> {
         };
         let row = pumphouse_storage::Block::of_rows(1);
         // An error counts only if the call is computed after all.
-        match crate::execute::evaluate(&bound, &row, self.ctx) {
+        let fails = crate::optimize::check_closed(&bound, self.ctx);
+        match fails.and_then(|()| crate::execute::evaluate(&bound, &row, self.ctx)) {
             Ok(column) => Ok(tree::computed_constant(column.value(0), tree.data_type.clone())),
             Err(_) => Ok(tree),
         }

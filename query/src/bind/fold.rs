@@ -193,8 +193,8 @@ impl Binder<'_> {
             return Ok(None);
         }
         let Some(condition) = arguments[0].as_constant() else { return Ok(None) };
-        // What is not chosen still makes the rows: one group of them, or one for each element.
-        if arguments.iter().any(|a| a.has.aggregate || a.has.window || a.has.array_join) {
+        // An aggregate function that is not chosen still makes one row of all.
+        if arguments.iter().any(|a| a.has.aggregate) {
             return Ok(None);
         }
         let yes = condition.as_f64().is_some_and(|v| v != 0.0);

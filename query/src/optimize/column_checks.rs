@@ -98,7 +98,7 @@ fn check_expr(expr: &BoundExpr, used: &mut [bool], ctx: &QueryContext) -> Result
 }
 
 /// Computes calls that read nothing: those that binding did not make constants, since they fail.
-fn check_closed(expr: &BoundExpr, ctx: &QueryContext) -> Result<()> {
+pub(crate) fn check_closed(expr: &BoundExpr, ctx: &QueryContext) -> Result<()> {
     match expr {
         BoundExpr::Call { arguments, .. } => {
             if is_closed(expr, 0) {
