@@ -183,10 +183,19 @@ impl Binder<'_> {
         let results = branches.iter().skip(1).step_by(2).chain(branches.last());
         let results: Vec<DataType> = results.map(|t| t.data_type.clone()).collect();
         functions::promote::common_type(&results).map_err(|e| with_scope(e, scope))?;
+        let given = branches.clone();
         for i in (0..branches.len() / 2).map(|i| i * 2) {
             branches[i] = self.make_call("equals", vec![tested.clone(), branches[i].clone()])?;
         }
-        self.make_call("multiIf", branches).map_err(|e| with_scope(e, scope))
+        // A function of a LowCardinality and constants yields one.
+        let constants = given.iter().all(|b| b.as_constant().is_some());
+        let chosen = self.make_call("multiIf", branches).map_err(|e| with_scope(e, scope))?;
+        match tested.data_type {
+            DataType::LowCardinality(_) if constants && goes_into_dictionary(&chosen.data_type) => {
+                self.make_call("toLowCardinality", vec![chosen])
+            }
+            _ => Ok(chosen),
+        }
     }
 
     fn count_distinct(&self) -> String {
@@ -507,6 +516,14 @@ fn check_literal_items(items: &[Tree]) -> Result<()> {
         return Ok(());
     }
     functions::promote::common_type(&types).map(|_| ())
+}
+
+/// Whether a LowCardinality may hold the type.
+fn goes_into_dictionary(data_type: &DataType) -> bool {
+    match data_type.without_nullable() {
+        DataType::Date | DataType::Date32 | DataType::DateTime(_) => true,
+        t => t.is_string() || t.is_number() && !matches!(t, DataType::Decimal { .. }),
+    }
 }
 
 fn arg_kind(call: &Call, index: usize) -> Option<&ExprKind> {

@@ -62,6 +62,7 @@ const NOT_CONSTANT: &[&str] = &[
     "hasSubsequenceCaseInsensitive",
     "hasSubsequenceCaseInsensitiveUTF8",
     "hasSubsequenceUTF8",
+    "ignore",
     "leftPad",
     "leftPadUTF8",
     "rightPad",

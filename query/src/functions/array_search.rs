@@ -81,8 +81,10 @@ pub(super) fn matches(call: &FunctionCall) -> Result<(ArrayArgument, Vec<u8>)> {
     let rows = a.items.len();
     let mut needle = call.raw(1)?.clone();
     let fixed = |t: &DataType| matches!(t.inner(), DataType::FixedString(_));
-    if call.is_constant(0) && (fixed(&a.items.data_type) || fixed(&needle.data_type)) {
-        // In a constant array zero bytes at the end count, elsewhere they do not.
+    let padded = fixed(&a.items.data_type);
+    let constant = call.is_constant(0) || call.is_constant(1) && !padded;
+    if constant && (padded || fixed(&needle.data_type)) {
+        // Against a constant zero bytes at the end count, elsewhere they do not.
         (a.items, needle) = (with_zeros(&a.items)?, with_zeros(&needle)?);
     }
     let needle = if call.is_constant(1) {
