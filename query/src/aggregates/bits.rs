@@ -140,6 +140,7 @@ fn fold<O: Operation>(build: &Build) -> Built {
         Int32 => of!(Int32Type),
         Int64 => of!(Int64Type),
         Int128 | UInt128 => of!(Decimal128Type),
+        Int256 | UInt256 => of!(Decimal256Type),
         other => Err(build.illegal(other)),
     }
 }

@@ -45,8 +45,14 @@ fn is_constant(key: &Tree) -> bool {
 impl Grouping {
     /// Whether nothing is left to group by, so that a query without aggregate functions keeps its rows.
     pub fn groups_nothing(&self) -> bool {
-        (self.all && self.keys.is_empty())
-            || (self.written_sets && self.keys.iter().all(is_constant))
+        (self.all && self.keys.is_empty()) || (self.written_sets && self.keys.is_empty())
+    }
+
+    /// Without aggregate functions, a written set without keys has nothing to show.
+    pub fn drop_empty_sets(&mut self) {
+        if self.written_sets {
+            self.sets.retain(|set| !set.is_empty());
+        }
     }
 
     /// The sets without constants where those are written out.
@@ -224,7 +230,8 @@ impl Binder<'_> {
     ) -> Result<Stage> {
         let mut keyed = Available::default();
         // A constant stays what it is, also where ROLLUP or TOTALS leave the key out.
-        for (i, key) in grouping.keys.iter().enumerate().filter(|(_, key)| !is_constant(key)) {
+        let constant = |key: &Tree| matches!(key.kind, Kind::Constant(_));
+        for (i, key) in grouping.keys.iter().enumerate().filter(|(_, key)| !constant(key)) {
             keyed.add(key, i);
         }
         let mut calls: Vec<Tree> = vec![];
@@ -245,7 +252,7 @@ impl Binder<'_> {
         let mut schema = vec![];
         for (i, key) in grouping.keys.iter().enumerate() {
             let shown = grouping.nullable_keys.get(i).unwrap_or(key);
-            if !is_constant(shown) {
+            if !constant(shown) {
                 keyed.add(shown, i);
             }
             schema.push((describe(key), shown.data_type.clone()));
@@ -263,7 +270,8 @@ impl Binder<'_> {
             keyed.add(set, schema.len());
             schema.push(("grouping_set".into(), DataType::UInt64));
         }
-        let rows_of_nothing = grouping.written_sets && !grouping.keys.iter().all(is_constant);
+        let rows_of_nothing =
+            grouping.written_sets && !calls.is_empty() && !grouping.keys.iter().all(is_constant);
         let node = PlanNode::Aggregate {
             input: Box::new(stage.plan),
             keys,

@@ -7,6 +7,7 @@ use pumphouse_storage::{DataType, Value};
 
 use super::Binder;
 use super::aliases;
+use super::constant_branch::Branches;
 use super::fold::argument_type;
 use super::names::{error_in, unknown_function, with_scope};
 use super::scope::Scope;
@@ -103,7 +104,7 @@ impl Binder<'_> {
             && call.nulls.is_none()
             && let Some(function) = functions::lookup(&call.name)
         {
-            let made = self.scalar_call(function, call, scope);
+            let made = self.scalar_call(function, expr, call, scope);
             return made.map_err(|e| with_scope(of_parameter(call, e), scope));
         }
         if aggregates::is_aggregate(&aggregate_name(call, &self.count_distinct())) {
@@ -182,10 +183,19 @@ impl Binder<'_> {
         let results = branches.iter().skip(1).step_by(2).chain(branches.last());
         let results: Vec<DataType> = results.map(|t| t.data_type.clone()).collect();
         functions::promote::common_type(&results).map_err(|e| with_scope(e, scope))?;
+        let given = branches.clone();
         for i in (0..branches.len() / 2).map(|i| i * 2) {
             branches[i] = self.make_call("equals", vec![tested.clone(), branches[i].clone()])?;
         }
-        self.make_call("multiIf", branches).map_err(|e| with_scope(e, scope))
+        // A function of a LowCardinality and constants yields one.
+        let constants = given.iter().all(|b| b.as_constant().is_some());
+        let chosen = self.make_call("multiIf", branches).map_err(|e| with_scope(e, scope))?;
+        match tested.data_type {
+            DataType::LowCardinality(_) if constants && goes_into_dictionary(&chosen.data_type) => {
+                self.make_call("toLowCardinality", vec![chosen])
+            }
+            _ => Ok(chosen),
+        }
     }
 
     fn count_distinct(&self) -> String {
@@ -212,12 +222,16 @@ impl Binder<'_> {
     fn scalar_call(
         &self,
         function: Arc<dyn ScalarFunction>,
+        expr: &Expr,
         call: &Call,
         scope: &Scope,
     ) -> Result<Tree> {
         let is_lambda = |e: &Expr| self.as_lambda(e, scope).is_some();
         if !call.arguments.iter().any(is_lambda) {
-            let arguments = self.arguments(&call.arguments, scope)?;
+            let arguments = match self.branches(function.as_ref(), expr, call, scope)? {
+                Branches::All(arguments) => arguments,
+                Branches::Chosen(tree) => return Ok(tree),
+            };
             if function.name() == "array" && call.arguments.iter().all(is_plain_literal) {
                 check_literal_items(&arguments)?;
             }
@@ -364,7 +378,8 @@ impl Binder<'_> {
         };
         let row = pumphouse_storage::Block::of_rows(1);
         // An error counts only if the call is computed after all.
-        match crate::execute::evaluate(&bound, &row, self.ctx) {
+        let fails = crate::optimize::check_closed(&bound, self.ctx);
+        match fails.and_then(|()| crate::execute::evaluate(&bound, &row, self.ctx)) {
             Ok(column) => Ok(tree::computed_constant(column.value(0), tree.data_type.clone())),
             Err(_) => Ok(tree),
         }
@@ -501,6 +516,14 @@ fn check_literal_items(items: &[Tree]) -> Result<()> {
         return Ok(());
     }
     functions::promote::common_type(&types).map(|_| ())
+}
+
+/// Whether a LowCardinality may hold the type.
+fn goes_into_dictionary(data_type: &DataType) -> bool {
+    match data_type.without_nullable() {
+        DataType::Date | DataType::Date32 | DataType::DateTime(_) => true,
+        t => t.is_string() || t.is_number() && !matches!(t, DataType::Decimal { .. }),
+    }
 }
 
 fn arg_kind(call: &Call, index: usize) -> Option<&ExprKind> {

@@ -4,7 +4,7 @@
 use pumphouse_storage::Value;
 
 use super::names::{error_in, unknown_identifier};
-use super::scope::{Scope, ScopeKind, ScopeTable, Subcolumn, subcolumn};
+use super::scope::{InProgress, Remembered, Scope, ScopeKind, ScopeTable, Subcolumn, subcolumn};
 use super::tree::{self, Tree};
 use super::{Binder, Level};
 use crate::error::{Result, codes};
@@ -17,9 +17,9 @@ impl Binder<'_> {
         if let Some(name) = &expr.alias
             && let Some(defined) = scope.aliases.get(name.as_str())
             && std::ptr::eq::<Expr>(*defined, expr)
-            && let Some(tree) = self.alias(name, scope)?
+            && !matches!(expr.kind, ExprKind::Lambda { .. })
         {
-            return Ok(tree);
+            return self.definition(name, expr, scope);
         }
         self.unaliased(expr, scope)
     }
@@ -120,23 +120,52 @@ impl Binder<'_> {
         if columns_first { Ok(None) } else { self.column_here(parts, scope) }
     }
 
-    /// The alias `name` of this very scope, unless we are inside its own expression.
+    /// What the name of an alias of this very scope means, unless we are inside its own expression.
     pub(super) fn alias(&self, name: &str, scope: &Scope) -> Result<Option<Tree>> {
-        if let Some(tree) = scope.memo.borrow().get(name) {
-            return Ok(Some(tree.clone()));
-        }
-        let Some(expr) = scope.aliases.get(name) else { return Ok(None) };
-        if matches!(expr.kind, ExprKind::Lambda { .. })
-            || scope.in_progress.borrow().iter().any(|n| n == name)
-        {
+        let mut open = scope.in_progress.borrow_mut();
+        if let Some(at) = open.iter().position(|a| a.name == name) {
+            // Inside of its own expression alone, the name is a column whoever asks.
+            if at + 1 < open.len() {
+                open[at..].iter_mut().for_each(|a| a.cyclic = true);
+            }
             return Ok(None);
         }
-        scope.in_progress.borrow_mut().push(name.to_string());
+        drop(open);
+        if let Some(known) = scope.memo.borrow().get(name) {
+            return Ok(Some(known.tree.clone()));
+        }
+        let Some(expr) = scope.aliases.get(name) else { return Ok(None) };
+        if matches!(expr.kind, ExprKind::Lambda { .. }) {
+            return Ok(None);
+        }
+        let bound = self.alias_body(name, expr, scope)?;
+        scope.memo.borrow_mut().insert(name.to_string(), bound.clone());
+        Ok(Some(bound.tree))
+    }
+
+    /// The expression that defines an alias, at its own place. Of aliases that use each other, it is not
+    /// what the name means elsewhere: there another one of them is taken for a column.
+    fn definition(&self, name: &str, expr: &Expr, scope: &Scope) -> Result<Tree> {
+        if scope.in_progress.borrow().iter().any(|a| a.name == name) {
+            return self.unaliased(expr, scope);
+        }
+        let known = scope.memo.borrow().get(name).filter(|known| !known.cyclic).cloned();
+        if let Some(known) = known {
+            return Ok(known.tree);
+        }
+        let bound = self.alias_body(name, expr, scope)?;
+        if !bound.cyclic {
+            scope.memo.borrow_mut().entry(name.to_string()).or_insert_with(|| bound.clone());
+        }
+        Ok(bound.tree)
+    }
+
+    fn alias_body(&self, name: &str, expr: &Expr, scope: &Scope) -> Result<Remembered> {
+        let opened = InProgress { name: name.to_string(), cyclic: false };
+        scope.in_progress.borrow_mut().push(opened);
         let tree = self.unaliased(expr, scope);
-        scope.in_progress.borrow_mut().pop();
-        let tree = tree?;
-        scope.memo.borrow_mut().insert(name.to_string(), tree.clone());
-        Ok(Some(tree))
+        let closed = scope.in_progress.borrow_mut().pop();
+        Ok(Remembered { tree: tree?, cyclic: closed.is_some_and(|a| a.cyclic) })
     }
 
     /// A column of this scope's FROM.

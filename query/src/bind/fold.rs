@@ -62,6 +62,7 @@ const NOT_CONSTANT: &[&str] = &[
     "hasSubsequenceCaseInsensitive",
     "hasSubsequenceCaseInsensitiveUTF8",
     "hasSubsequenceUTF8",
+    "ignore",
     "leftPad",
     "leftPadUTF8",
     "rightPad",
@@ -107,6 +108,9 @@ impl Binder<'_> {
         if let Some(value) = known_value(&function, &arguments, &data_type) {
             return Ok(tree::constant(value, data_type));
         }
+        if let Some(parts) = self.tuple_equality(&function, &arguments, &data_type)? {
+            return Ok(parts);
+        }
         if let Some(chosen) = self.chosen_branch(&function, &arguments, &data_type)? {
             return Ok(chosen);
         }
@@ -151,6 +155,34 @@ impl Binder<'_> {
         }
     }
 
+    /// `(a, b) = (c, d)` is `a = c AND b = d`, so that one part that is known to differ decides.
+    fn tuple_equality(
+        &self,
+        function: &Arc<dyn ScalarFunction>,
+        arguments: &[Tree],
+        data_type: &DataType,
+    ) -> Result<Option<Tree>> {
+        let (name, join) = match function.name() {
+            name @ "equals" => (name, "and"),
+            name @ "notEquals" => (name, "or"),
+            _ => return Ok(None),
+        };
+        let [left, right] = arguments else { return Ok(None) };
+        if left.as_constant().is_some() && right.as_constant().is_some() {
+            return Ok(None);
+        }
+        let (Some(left), Some(right)) = (tuple_parts(left), tuple_parts(right)) else {
+            return Ok(None);
+        };
+        if left.len() != right.len() || left.len() < 2 {
+            return Ok(None);
+        }
+        let parts = left.into_iter().zip(right);
+        let parts = parts.map(|(l, r)| self.make_call(name, vec![l, r])).collect::<Result<_>>()?;
+        let joined = self.make_call(join, parts)?;
+        Ok(Some(joined).filter(|joined| joined.data_type == *data_type))
+    }
+
     /// `if` with a constant condition is one of its branches.
     fn chosen_branch(
         &self,
@@ -162,6 +194,10 @@ impl Binder<'_> {
             return Ok(None);
         }
         let Some(condition) = arguments[0].as_constant() else { return Ok(None) };
+        // An aggregate function that is not chosen still makes one row of all.
+        if arguments.iter().any(|a| a.has.aggregate) {
+            return Ok(None);
+        }
         let yes = condition.as_f64().is_some_and(|v| v != 0.0);
         let branch = arguments[if yes { 1 } else { 2 }].clone();
         if matches!(branch.data_type.inner(), DataType::FixedString(_))
@@ -197,6 +233,20 @@ impl Binder<'_> {
     }
 }
 
+/// The elements of a tuple that is written out.
+fn tuple_parts(tree: &Tree) -> Option<Vec<Tree>> {
+    match (&tree.kind, &tree.data_type) {
+        (Kind::Call { function, arguments }, _) if function.name() == "tuple" => {
+            Some(arguments.clone())
+        }
+        (Kind::Constant(Value::Tuple(values)), DataType::Tuple(elements)) => {
+            let parts = values.iter().zip(elements);
+            Some(parts.map(|(v, e)| tree::constant(v.clone(), e.data_type.clone())).collect())
+        }
+        _ => None,
+    }
+}
+
 /// Whether an expression does more than yield a value for a row.
 fn loud(tree: &Tree) -> bool {
     let has = tree.has;
@@ -217,10 +267,13 @@ fn known_value(
         _ => Value::UInt(yes as u64),
     };
     let truth = |t: &Tree| t.as_constant().and_then(|v| v.as_f64()).map(|v| v != 0.0);
-    if *data_type.inner() == DataType::Nothing && function.nulls() == functions::Nulls::Propagate {
-        return Some(Value::Null);
-    }
     match function.name() {
+        // Compared with a NULL, the other side is not computed.
+        "equals" | "notEquals" | "less" | "greater" | "lessOrEquals" | "greaterOrEquals"
+            if arguments.iter().any(|a| a.as_constant().is_some_and(Value::is_null)) =>
+        {
+            Some(Value::Null)
+        }
         "and" if arguments.iter().any(|a| truth(a) == Some(false)) => Some(flag(false)),
         "and" if !data_type.is_nullable() && excluding(arguments) => Some(flag(false)),
         "or" if arguments.iter().any(|a| truth(a) == Some(true)) => Some(flag(true)),
@@ -253,20 +306,23 @@ pub(crate) fn never_constant(name: &str) -> bool {
     NOT_CONSTANT.contains(&name) || name.starts_with("emptyArray") && name != "emptyArrayToSingle"
 }
 
-fn foldable(function: &Arc<dyn ScalarFunction>, arguments: &[Tree]) -> bool {
+/// Whether a call of constants is a constant.
+pub(crate) fn is_constant_call(function: &Arc<dyn ScalarFunction>) -> bool {
     let name = function.name();
     let stable = function.deterministic() || ONE_VALUE_PER_QUERY.contains(&name);
-    if NEVER_FOLDED.contains(&name) || never_constant(name) {
-        return false;
-    }
-    stable && arguments.iter().all(|a| a.as_constant().is_some())
+    stable && !NEVER_FOLDED.contains(&name) && !never_constant(name)
+}
+
+fn foldable(function: &Arc<dyn ScalarFunction>, arguments: &[Tree]) -> bool {
+    is_constant_call(function) && arguments.iter().all(|a| a.as_constant().is_some())
 }
 
 /// What a function's typing sees of an argument.
 pub(super) fn argument_type(tree: &Tree) -> ArgumentType {
     ArgumentType {
         data_type: tree.data_type.clone(),
-        constant: tree.as_constant().cloned(),
+        // A constant that a higher-order function made is none to types.
+        constant: tree.as_constant().filter(|_| !tree.has.computed).cloned(),
         lambda_arity: match &tree.kind {
             Kind::Lambda { parameters, .. } => Some(parameters.len()),
             _ => None,

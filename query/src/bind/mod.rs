@@ -16,6 +16,7 @@ mod aliases;
 mod array_join;
 mod call;
 mod compiled;
+mod constant_branch;
 mod correlated;
 mod dictionary;
 mod expression;
@@ -52,7 +53,7 @@ use std::sync::Arc;
 pub use call::RANKING as WINDOW_FUNCTIONS;
 pub(crate) use compiled::to_storage;
 pub use compiled::{SqlExpressions, bind_expression};
-pub(crate) use fold::never_constant;
+pub(crate) use fold::is_constant_call;
 pub use from::unknown_table_function;
 pub use scope::subcolumns_of;
 
@@ -127,6 +128,8 @@ pub(crate) struct Binder<'a> {
     correlations: RefCell<Vec<correlated::Correlation>>,
     /// Recursive common table expressions being evaluated: their rows so far.
     working: RefCell<Vec<subquery::WorkingTable>>,
+    /// Calls that results show otherwise than they are written, by address, with their text.
+    shown: RefCell<HashMap<usize, (String, constant_branch::Shown)>>,
     /// A table's bare name stands behind IN: tables of the engine Set may be read.
     in_set_name: Cell<bool>,
 }
@@ -158,6 +161,7 @@ impl<'a> Binder<'a> {
             scalars: RefCell::default(),
             correlations: RefCell::default(),
             working: RefCell::default(),
+            shown: RefCell::default(),
             in_set_name: Cell::new(false),
         }
     }

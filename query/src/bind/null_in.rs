@@ -65,13 +65,20 @@ impl Binder<'_> {
         key: u128,
         negated: bool,
     ) -> Result<Tree> {
-        let plan = self.doubled_plan(plan, types)?;
+        // A bare NULL on the left has no type to compare in.
+        let own = plan.schema.iter().map(|(_, own)| own.inner());
+        let types = types.iter().zip(own).map(|(t, own)| match t.inner() {
+            DataType::Nothing => own.clone(),
+            _ => t.clone(),
+        });
+        let types: Vec<DataType> = types.collect();
+        let plan = self.doubled_plan(plan, &types)?;
         let element_types = types.iter().flat_map(|t| [DataType::UInt8, t.clone()]).collect();
         let source = SetSource::Subquery(Box::new(plan));
         let set = PlannedSet { element_types, source, built: OnceLock::new() };
         let own = left.data_type.clone();
         // The same subquery without the setting is another set.
-        self.as_left(tree::in_set(self.doubled(left, types)?, Arc::new(set), negated, !key), &own)
+        self.as_left(tree::in_set(self.doubled(left, &types)?, Arc::new(set), negated, !key), &own)
     }
 
     /// The result keeps a LowCardinality of the left side.

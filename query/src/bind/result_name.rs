@@ -10,6 +10,15 @@ use crate::sql::ast::*;
 impl Binder<'_> {
     /// The name that a result shows for `expr`.
     pub(super) fn result_name(&self, expr: &Expr, scope: &Scope) -> String {
+        let first = || self.subquery_number(expr, scope);
+        match self.shown_otherwise(expr) {
+            Some(shown) => self.name_of(&shown, scope, first),
+            None => self.name_of(expr, scope, first),
+        }
+    }
+
+    /// The same; `first` is the number of its first subquery.
+    fn name_of(&self, expr: &Expr, scope: &Scope, first: impl Fn() -> usize) -> String {
         if let Some(alias) = &expr.alias {
             return alias.clone();
         }
@@ -24,8 +33,7 @@ impl Binder<'_> {
         replace_identifiers(&mut shown, &mut |parts| {
             (parts.len() > 1).then(|| ExprKind::Identifier(vec![identifier_name(parts, scope)]))
         });
-        let first = self.subquery_number(expr, scope);
-        number_subqueries(&mut shown, &mut { first });
+        number_subqueries(&mut shown, &mut first());
         sql::column_name(&shown)
     }
 

@@ -83,6 +83,20 @@ pub struct Cte<'s> {
     pub recursive: bool,
 }
 
+/// What an alias was bound to.
+#[derive(Clone)]
+pub(super) struct Remembered {
+    pub tree: Tree,
+    /// It depends on which of several aliases that use each other was bound first.
+    pub cyclic: bool,
+}
+
+/// An alias whose expression is being bound.
+pub(super) struct InProgress {
+    pub name: String,
+    pub cyclic: bool,
+}
+
 /// What one scope is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ScopeKind {
@@ -113,8 +127,8 @@ pub struct Scope<'s> {
     pub lambda_level: usize,
     /// What to call this scope in messages, when it is not a SELECT.
     pub text: Option<String>,
-    pub(super) memo: RefCell<HashMap<String, Tree>>,
-    pub(super) in_progress: RefCell<Vec<String>>,
+    pub(super) memo: RefCell<HashMap<String, Remembered>>,
+    pub(super) in_progress: RefCell<Vec<InProgress>>,
 }
 
 impl<'s> Scope<'s> {

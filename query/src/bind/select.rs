@@ -135,6 +135,9 @@ impl Binder<'_> {
         }
         let aggregated = calls || clauses.grouping.is_some();
         let mut grouping = clauses.grouping.take().unwrap_or_default();
+        if !calls {
+            grouping.drop_empty_sets();
+        }
         let replace = self.group_readers(&mut grouping, &clauses.readers())?;
         let clauses = clauses.rebuilt(self, &replace)?;
         let readers = clauses.readers();

@@ -320,7 +320,7 @@ fn check_strict(what: &str, names: &[String], columns: &[Matched], scope: &Scope
 /// How a result shows a column: by its bare name where that means this column, else `t.name`.
 pub(super) fn shown_name(scope: &Scope, label: Option<&str>, name: &str, tree: &Tree) -> String {
     let bare = match scope.using.iter().find(|m| m.name == name) {
-        Some(merged) => merged.shown == Some(tree.key),
+        Some(merged) => scope.joins <= 1 && merged.shown == Some(tree.key),
         None => {
             let mut owners = scope.tables.iter().filter_map(|t| t.column(name));
             let first = owners.next();

@@ -9,7 +9,7 @@ use pumphouse_storage::{Column, DataType};
 use super::gather::{Picks, Pool};
 use super::invoke::{can_be_nullable, is_null_type, null_type};
 use super::native::{As, Native, with_native};
-use super::promote::{common_number_type, common_type, common_value_type};
+use super::promote::{common_exact_type, common_type, common_value_type};
 use super::registry::Registry;
 use super::strings::StringsBuilder;
 use super::type_rule::Args;
@@ -370,10 +370,8 @@ fn rotate(call: &FunctionCall, left: bool) -> Result<Column> {
 
 pub(super) fn all_arrays_type(a: &Args) -> Result<DataType> {
     (0..a.len()).try_for_each(|i| item_of(a, i).map(|_| ()))?;
-    let items: Vec<ArgumentType> = (0..a.len())
-        .map(|i| Ok(ArgumentType { data_type: item_of(a, i)?, constant: None, lambda_arity: None }))
-        .collect::<Result<_>>()?;
-    Ok(DataType::array(common_number_type(&items)?))
+    let items = (0..a.len()).map(|i| item_of(a, i)).collect::<Result<Vec<DataType>>>()?;
+    Ok(DataType::array(common_type(&items)?))
 }
 
 fn concat(call: &FunctionCall) -> Result<Column> {
@@ -398,7 +396,7 @@ fn concat(call: &FunctionCall) -> Result<Column> {
 
 fn push_type(a: &Args) -> Result<DataType> {
     let item = ArgumentType { data_type: first_array(a)?, constant: None, lambda_arity: None };
-    Ok(DataType::array(common_number_type(&[item, a.items[1].clone()])?))
+    Ok(DataType::array(common_exact_type(&[item, a.items[1].clone()])?))
 }
 
 fn push(call: &FunctionCall, front: bool) -> Result<Column> {
@@ -440,7 +438,7 @@ fn resize_type(a: &Args) -> Result<DataType> {
         return Ok(DataType::array(item));
     }
     let item = ArgumentType { data_type: item, constant: None, lambda_arity: None };
-    Ok(DataType::array(common_number_type(&[item, a.items[2].clone()])?))
+    Ok(DataType::array(common_exact_type(&[item, a.items[2].clone()])?))
 }
 
 /// Sizes beyond this are refused, so that a typo does not take all memory.

@@ -79,11 +79,19 @@ pub(super) fn matches(call: &FunctionCall) -> Result<(ArrayArgument, Vec<u8>)> {
         a.items = super::elementwise::elements(&a.items).swap_remove(0);
     }
     let rows = a.items.len();
+    let mut needle = call.raw(1)?.clone();
+    let fixed = |t: &DataType| matches!(t.inner(), DataType::FixedString(_));
+    let padded = fixed(&a.items.data_type);
+    let constant = call.is_constant(0) || call.is_constant(1) && !padded;
+    if constant && (padded || fixed(&needle.data_type)) {
+        // Against a constant zero bytes at the end count, elsewhere they do not.
+        (a.items, needle) = (with_zeros(&a.items)?, with_zeros(&needle)?);
+    }
     let needle = if call.is_constant(1) {
-        Argument::Constant(call.raw(1)?.clone())
+        Argument::Constant(needle)
     } else {
         let rows = lists::row_of_items(&a.offsets);
-        Argument::Column(call.raw(1)?.take(&arrow_array::UInt32Array::from(rows)))
+        Argument::Column(needle.take(&arrow_array::UInt32Array::from(rows)))
     };
     let nullable = a.items.data_type.is_nullable() || call.data_type(1)?.is_nullable();
     let name = if nullable { "isNotDistinctFrom" } else { "equals" };
@@ -92,6 +100,19 @@ pub(super) fn matches(call: &FunctionCall) -> Result<(ArrayArgument, Vec<u8>)> {
     let arguments = [Argument::Column(a.items.clone()), needle];
     let hits = super::call(&function, call.context, &arguments, &DataType::UInt8, rows)?;
     Ok((a, values::<u8>(&hits).to_vec()))
+}
+
+/// Texts of a fixed width as Strings that keep their zero bytes; other columns as they are.
+fn with_zeros(column: &Column) -> Result<Column> {
+    let to = match &column.data_type {
+        DataType::FixedString(_) => DataType::String,
+        DataType::Nullable(t) if matches!(**t, DataType::FixedString(_)) => {
+            DataType::nullable(DataType::String)
+        }
+        _ => return Ok(column.clone()),
+    };
+    let values: Vec<Value> = (0..column.len()).map(|row| column.value(row)).collect();
+    Ok(Column::from_values(to, &values)?)
 }
 
 fn has(call: &FunctionCall) -> Result<Column> {

@@ -99,9 +99,7 @@ fn result_type(op: Comparison, a: &Args) -> Result<DataType> {
     let plain_number = |t: &DataType| t.is_number() || matches!(t, Enum8(_) | Enum16(_));
     let fine = match (l, r) {
         (Tuple(x), Tuple(y)) => return tuple_type(op, a, x, y),
-        (Array(x), Array(y)) => {
-            x == y || super::promote::common_type(&[l.clone(), r.clone()]).is_ok()
-        }
+        (Array(_), Array(_)) => items_comparable(l, r),
         (Map(..), Map(..)) => super::promote::common_type(&[l.clone(), r.clone()]).is_ok(),
         (Interval(_), Interval(_)) => true,
         (x, y) if (clock::is_clock(x) || clock::is_clock(y)) && clock::comparable(x, y) => true,
@@ -122,6 +120,24 @@ fn result_type(op: Comparison, a: &Args) -> Result<DataType> {
         _ => false,
     };
     if fine { Ok(UInt8) } else { Err(a.illegal_pair()) }
+}
+
+/// Whether items of arrays have an order: numbers have one also without a common type.
+fn items_comparable(l: &DataType, r: &DataType) -> bool {
+    use DataType::*;
+    match (l.inner(), r.inner()) {
+        (Array(x), Array(y)) => items_comparable(x, y),
+        (Tuple(x), Tuple(y)) if x.len() == y.len() => {
+            x.iter().zip(y).all(|(x, y)| items_comparable(&x.data_type, &y.data_type))
+        }
+        (x, y) if x.is_number() && y.is_number() => {
+            let huge = |t: &DataType| matches!(t, UInt256 | Int256);
+            x == y
+                || !huge(x) && !huge(y)
+                || super::promote::common_type(&[x.clone(), y.clone()]).is_ok()
+        }
+        _ => super::promote::common_type(&[l.clone(), r.clone()]).is_ok(),
+    }
 }
 
 fn tuple_type(

@@ -204,9 +204,12 @@ fn multi_if(call: &FunctionCall) -> Result<Column> {
             }
         }
     }
-    let columns = (0..branches)
-        .map(|b| branch(call, branch_argument(b), call.result))
-        .collect::<Result<Vec<_>>>()?;
+    // Of several conditions, branches are converted as a cast does it: zero bytes at the end go.
+    let column = |b: usize| match branches > 2 {
+        true => cast_column(call.raw(branch_argument(b))?, call.result, call.context),
+        false => branch(call, branch_argument(b), call.result),
+    };
+    let columns = (0..branches).map(column).collect::<Result<Vec<_>>>()?;
     let constant: Vec<bool> = (0..branches).map(|b| call.is_constant(branch_argument(b))).collect();
     let places: Vec<(usize, usize)> = chosen
         .iter()

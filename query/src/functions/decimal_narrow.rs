@@ -140,14 +140,14 @@ fn side<'a>(
         let Some(word) = load::<i64>(column)?.first().and_then(|w| w.checked_mul(up)) else {
             return Ok(None);
         };
-        return Ok((up == 1 || fits(word)).then_some(Side::One(word)));
+        return Ok(fits(word).then_some(Side::One(word)));
     }
     let direct = column.array.data_type() == &arrow_schema::DataType::Int64;
-    if up == 1 && direct {
+    if up == 1 && direct && width >= 64 {
         return Ok(Some(Side::Many(Cow::Borrowed(values::<i64>(column)))));
     }
     let mut words = load::<i64>(column)?;
-    if up != 1 {
+    if up != 1 || width < 64 {
         let mut all_fit = true;
         for word in &mut words {
             let (scaled, over) = word.overflowing_mul(up);

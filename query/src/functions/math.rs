@@ -51,11 +51,11 @@ pub(super) fn add(r: &mut Registry) {
         );
     }
     for (name, f) in [
-        ("pow", f64::powf as fn(f64, f64) -> f64),
+        ("pow", power as fn(f64, f64) -> f64),
         ("atan2", f64::atan2),
         ("hypot", f64::hypot),
-        ("max2", |a, b| if a > b || b.is_nan() { a } else { b }),
-        ("min2", |a, b| if a < b || b.is_nan() { a } else { b }),
+        ("max2", |a, b| if a > b { a } else { b }),
+        ("min2", |a, b| if a < b { a } else { b }),
     ] {
         r.add(name, 2..=2, two_numbers, move |c| {
             let (a, b) = (floats(c, 0)?, floats(c, 1)?);
@@ -97,6 +97,7 @@ pub(super) fn add(r: &mut Registry) {
                     plain.is_number() || plain == DataType::Nothing
                 })
             })?;
+            a.require(0, |t| !matches!(t.without_nullable(), DataType::Decimal { .. }))?;
             super::promote::common_value_type(a.items)
         },
         if_not_finite,
@@ -184,6 +185,15 @@ fn width_bucket(call: &FunctionCall) -> Result<Column> {
         DataType::UInt16 => call.finish_numbers(out.into_iter().map(|v| v as u16).collect()),
         DataType::UInt32 => call.finish_numbers(out.into_iter().map(|v| v as u32).collect()),
         _ => call.finish(u64::array(out)),
+    }
+}
+
+/// Squares are exact to the last bit, which the library's power does not promise.
+fn power(x: f64, exponent: f64) -> f64 {
+    match exponent {
+        2.0 => x * x,
+        -2.0 => 1.0 / (x * x),
+        _ => x.powf(exponent),
     }
 }
 

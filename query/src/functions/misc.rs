@@ -233,6 +233,9 @@ fn extreme(call: &FunctionCall, largest: bool) -> Result<Column> {
     let wide = parts_as_int128(call)?;
     let compare = identity::order(wide.as_ref().unwrap_or(&joined));
     let null = |i: u32| joined.is_null(i as usize);
+    // NaN loses; of two plain numbers the second is taken where the first does not win.
+    let not_a_number = not_a_number(&joined)?;
+    let plain = parts.len() == 2 && !call.result.is_nullable();
     let picks: Vec<u32> = (0..rows)
         .map(|row| {
             let mut best = row;
@@ -241,10 +244,13 @@ fn extreme(call: &FunctionCall, largest: bool) -> Result<Column> {
                 let better = match (null(best), null(next)) {
                     (_, true) => false,
                     (true, false) => true,
-                    _ => {
-                        let ordering = compare(next as usize, best as usize);
-                        ordering == if largest { Ordering::Greater } else { Ordering::Less }
-                    }
+                    _ if not_a_number[next as usize] => plain,
+                    _ if not_a_number[best as usize] => true,
+                    _ => match compare(next as usize, best as usize) {
+                        Ordering::Equal => plain,
+                        Ordering::Greater => largest,
+                        Ordering::Less => !largest,
+                    },
                 };
                 if better {
                     best = next;
@@ -255,6 +261,14 @@ fn extreme(call: &FunctionCall, largest: bool) -> Result<Column> {
         .collect();
     drop(compare);
     call.finish(joined.take(&arrow_array::UInt32Array::from(picks)).array)
+}
+
+/// Which rows are NaN.
+fn not_a_number(column: &Column) -> Result<Vec<bool>> {
+    Ok(match column.data_type.inner().is_float() {
+        true => super::native::load::<f64>(column)?.iter().map(|v| v.is_nan()).collect(),
+        false => vec![false; column.len()],
+    })
 }
 
 /// All arguments one after the other as Int128, if 64 bit integers of both signs meet.

@@ -84,7 +84,7 @@ pub(super) fn decimals(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
         // Words of 64 bit and a power of ten of at most 18 digits fit 128 bit.
         let (up_a, up_b) = (10i128.pow((scale - s) as u32), 10i128.pow((scale - t) as u32));
         let (a, b) = (super::wide::load_i128(&l)?, super::wide::load_i128(&r)?);
-        let width = compared_bits(&l.data_type).max(compared_bits(&r.data_type));
+        let width = compared_bits(&l.data_type, &r.data_type);
         return a
             .into_iter()
             .zip(b)
@@ -97,14 +97,18 @@ pub(super) fn decimals(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
     let power = |up: u8| i256::from_i128(10).wrapping_pow(up as u32);
     let (up_a, up_b) = (power(scale - s), power(scale - t));
     let (a, b) = (load_wide(&l)?, load_wide(&r)?);
-    let width = compared_bits(&l.data_type).max(compared_bits(&r.data_type));
-    let fits = |v: i256, up: i256| width > 128 || up == i256::ONE || v.to_i128().is_some();
+    let width = compared_bits(&l.data_type, &r.data_type);
+    let fits = |v: i256| match width {
+        0..=64 => v.to_i128().is_some_and(|v| i64::try_from(v).is_ok()),
+        65..=128 => v.to_i128().is_some(),
+        _ => true,
+    };
     a.into_iter()
         .zip(b)
         .map(|(x, y)| {
             let x = x.checked_mul(up_a).ok_or_else(super::wide::overflow)?;
             let y = y.checked_mul(up_b).ok_or_else(super::wide::overflow)?;
-            if !fits(x, up_a) || !fits(y, up_b) {
+            if !fits(x) || !fits(y) {
                 return Err(not_comparable());
             }
             Ok(u8::from(op.holds(Some(x.cmp(&y)))))
@@ -118,7 +122,7 @@ fn narrow_decimals(op: Comparison, call: &FunctionCall) -> Result<Option<Vec<u8>
     match (l.is_float(), r.is_float()) {
         (false, false) => {
             let (s, t) = (scale_of(l) as u32, scale_of(r) as u32);
-            let (scale, width) = (s.max(t), compared_bits(l).max(compared_bits(r)));
+            let (scale, width) = (s.max(t), compared_bits(l, r));
             decimal_narrow::compare(op, call, (scale - s, scale - t), width)
         }
         (false, true) => decimal_narrow::compare_float(op, call, 0),
@@ -127,22 +131,24 @@ fn narrow_decimals(op: Comparison, call: &FunctionCall) -> Result<Option<Vec<u8>
     }
 }
 
-/// Bits of the integers in which ClickHouse compares a decimal or an integer beside one.
-fn compared_bits(data_type: &DataType) -> u32 {
-    match data_type {
+/// Bits of the integers in which ClickHouse compares decimals: those of the wider one. An integer beside a
+/// decimal has to fit the decimal's.
+fn compared_bits(l: &DataType, r: &DataType) -> u32 {
+    let bits = |data_type: &DataType| match data_type {
         DataType::Decimal { precision: 0..=9, .. } => 32,
         DataType::Decimal { precision: 10..=18, .. } => 64,
         DataType::Decimal { precision: 19..=38, .. } => 128,
         DataType::Decimal { .. } => 256,
-        other => super::promote::bits(other),
-    }
+        _ => 0,
+    };
+    bits(l).max(bits(r))
 }
 
 /// `value` with more digits behind the point; ClickHouse refuses what its width does not hold.
 fn scaled(value: i128, up: i128, width: u32) -> Result<i128> {
     let made = value * up;
     let limit = 1i128 << (width.clamp(8, 64) - 1);
-    match up == 1 || (-limit..limit).contains(&made) {
+    match (-limit..limit).contains(&made) {
         true => Ok(made),
         false => Err(not_comparable()),
     }

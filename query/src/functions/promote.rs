@@ -386,7 +386,7 @@ pub(super) fn common_number_type(arguments: &[ArgumentType]) -> Result<DataType>
 }
 
 /// The least supertype, where UInt64 literals may count as Int64.
-fn common_exact_type(arguments: &[ArgumentType]) -> Result<DataType> {
+pub(super) fn common_exact_type(arguments: &[ArgumentType]) -> Result<DataType> {
     let mut types: Vec<DataType> = arguments.iter().map(|a| a.data_type.clone()).collect();
     let exact = common_type(&types);
     if exact.is_ok() {

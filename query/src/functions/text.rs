@@ -128,7 +128,6 @@ fn soundex(text: &[u8], out: &mut Vec<u8>) {
         b'L' => b'4',
         b'M' | b'N' => b'5',
         b'R' => b'6',
-        b'H' | b'W' => b'-',
         _ => b'0',
     };
     let mut letters = text.iter().copied().filter(u8::is_ascii_alphabetic);
@@ -138,9 +137,6 @@ fn soundex(text: &[u8], out: &mut Vec<u8>) {
     let mut last = code(first);
     for b in letters {
         let c = code(b);
-        if c == b'-' {
-            continue;
-        }
         if c != b'0' && c != last {
             out.push(c);
             if out.len() - start == 4 {

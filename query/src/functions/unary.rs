@@ -211,8 +211,19 @@ fn texts(column: &Column) -> impl Iterator<Item = Vec<u8>> + '_ {
 fn byte_swap(call: &FunctionCall) -> Result<Column> {
     let column = call.column(0)?;
     let width = bits(&column.data_type);
-    if width > 64 {
-        return Err(Error::new(codes::NOT_IMPLEMENTED, "byteSwap takes at most 64 bit"));
+    if is_wide(&column.data_type) {
+        let swapped = |word: arrow_buffer::i256| {
+            let (low, high) = word.to_parts();
+            match width {
+                128 => arrow_buffer::i256::from_parts(low.swap_bytes(), 0),
+                _ => {
+                    let low_part = (high as u128).swap_bytes();
+                    arrow_buffer::i256::from_parts(low_part, low.swap_bytes() as i128)
+                }
+            }
+        };
+        let words = load_wide(&column)?.into_iter().map(swapped).collect();
+        return call.finish(store_wide(call.result, words));
     }
     with_native!(call.result, R => {
         let words = super::native::load::<u64>(&column)?;
@@ -270,6 +281,12 @@ fn bit_count(call: &FunctionCall) -> Result<Column> {
 }
 
 fn bit_test(call: &FunctionCall) -> Result<Column> {
+    if call.rows > 0 && (is_wide(call.data_type(0)?) || is_wide(call.data_type(1)?)) {
+        return Err(Error::new(
+            codes::NOT_IMPLEMENTED,
+            "bitTest is not implemented for big integers as second argument",
+        ));
+    }
     let words = call.numbers::<u64>(0)?;
     let places = call.numbers::<i64>(1)?;
     let width = bits(call.data_type(0)?) as i64;

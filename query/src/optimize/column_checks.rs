@@ -2,7 +2,7 @@
 //! error must not wait for the first row. Only what is computed counts, so columns that nobody reads are
 //! followed down as `column_pruning` would; of a subquery of which nothing is read, the first column is.
 //!
-//! Calls of higher-order functions over constants are computed once for their errors.
+//! Calls over constants that are no constants after binding are computed once for their errors.
 //! Changes nothing; runs first, while the plan still has all that was written.
 
 use crate::context::QueryContext;
@@ -97,37 +97,35 @@ fn check_expr(expr: &BoundExpr, used: &mut [bool], ctx: &QueryContext) -> Result
     found
 }
 
-/// Computes calls whose arguments are lambdas and constants, outside of lambdas.
-fn check_closed(expr: &BoundExpr, ctx: &QueryContext) -> Result<()> {
+/// Computes calls that read nothing: those that binding did not make constants, since they fail.
+pub(crate) fn check_closed(expr: &BoundExpr, ctx: &QueryContext) -> Result<()> {
     match expr {
-        BoundExpr::Call { arguments, .. } if arguments.iter().any(is_lambda) => {
-            let mut closed = true;
-            walk(expr, &mut |e| {
-                closed &= match e {
-                    BoundExpr::Call { function, .. } => {
-                        function.deterministic() && !crate::bind::never_constant(function.name())
-                    }
-                    BoundExpr::Column { .. }
-                    | BoundExpr::InSet { .. }
-                    | BoundExpr::Scalar { .. } => false,
-                    _ => true,
-                };
-            });
-            if !closed {
-                return arguments.iter().try_for_each(|a| check_closed(a, ctx));
-            }
-            crate::execute::evaluate(expr, &pumphouse_storage::Block::of_rows(1), ctx).map(|_| ())
-        }
         BoundExpr::Call { arguments, .. } => {
+            if is_closed(expr, 0) {
+                let row = pumphouse_storage::Block::of_rows(1);
+                crate::execute::evaluate(expr, &row, ctx)?;
+            }
+            // Within a lambda that no element comes to, too.
             arguments.iter().try_for_each(|a| check_closed(a, ctx))
         }
+        BoundExpr::Lambda { body, .. } => check_closed(body, ctx),
         BoundExpr::InSet { expr, .. } => check_closed(expr, ctx),
         _ => Ok(()),
     }
 }
 
-fn is_lambda(expr: &BoundExpr) -> bool {
-    matches!(expr, BoundExpr::Lambda { .. })
+/// Whether nothing from outside of `expr` is read, which stands in `lambdas` lambdas of its own.
+fn is_closed(expr: &BoundExpr, lambdas: usize) -> bool {
+    match expr {
+        BoundExpr::Constant { .. } => true,
+        BoundExpr::Call { function, arguments, .. } => {
+            crate::bind::is_constant_call(function)
+                && arguments.iter().all(|a| is_closed(a, lambdas))
+        }
+        BoundExpr::Lambda { body, .. } => is_closed(body, lambdas + 1),
+        BoundExpr::LambdaParameter { depth, .. } => *depth < lambdas,
+        BoundExpr::Column { .. } | BoundExpr::InSet { .. } | BoundExpr::Scalar { .. } => false,
+    }
 }
 
 /// What a function's typing sees of an argument.

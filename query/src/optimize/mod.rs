@@ -37,6 +37,8 @@ mod tests;
 mod top_n;
 mod trivial_count;
 
+pub(crate) use column_checks::check_closed;
+
 use crate::context::QueryContext;
 use crate::error::Result;
 use crate::plan::{Plan, PlanNode, SetSource};

@@ -232,7 +232,8 @@ fn read_decimal_text(text: &[u8], type_name: impl Fn() -> String) -> TextResult<
                     d.exponent -= i64::from(after_point);
                 }
             }
-            b'.' if !after_point => after_point = true,
+            // A further point is passed over.
+            b'.' => after_point = true,
             _ => break,
         }
         at += 1;
@@ -306,7 +307,7 @@ fn read_short_decimal(text: &[u8], precision: u8, scale: u8) -> Option<(i128, us
                 word = word.wrapping_mul(10).wrapping_add((b - b'0') as u64);
                 digits += 1;
             }
-            b'.' if point.is_none() => point = Some(digits),
+            b'.' => point = point.or(Some(digits)),
             b'e' | b'E' => return None,
             _ => break,
         }

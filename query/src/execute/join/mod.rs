@@ -11,7 +11,7 @@ mod ranked;
 
 use pumphouse_storage::{Block, DataType};
 
-use self::build::{Build, keeps_right};
+use self::build::{Build, keeps_left, keeps_right};
 use self::probe::Probe;
 use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Ordered, Serial, emit_in_order};
 use super::transform::block_of;
@@ -36,6 +36,11 @@ pub(super) fn drive_join(
     let mut gathered = right_side(join, env)?;
     if let Some(right) = gathered.spilled.take() {
         return grace::drive_spilled(join, schema, right, env, base, consumer);
+    }
+    if gathered.rows == 0 && !keeps_left(join) {
+        // Nothing to join: the left rows need not be read.
+        let morsels = emit_in_order(&env.ctx, [], base, consumer)?;
+        return Ok(Driven { morsels, totals: None });
     }
     let build = Build::new(join, schema, gathered.blocks, env)?;
     drop(gathered.memory);

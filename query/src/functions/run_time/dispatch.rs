@@ -52,9 +52,11 @@ fn is_self_typed(data_type: &DataType) -> bool {
 /// Whether this call is for [`resolve_by_types`] and [`call_by_types`].
 pub(in super::super) fn applies<'t>(
     function: &Arc<dyn ScalarFunction>,
-    mut types: impl Iterator<Item = &'t DataType>,
+    types: impl Iterator<Item = &'t DataType>,
 ) -> bool {
-    types.any(is_self_typed) && !SEEING.contains(&function.name())
+    // What arrayMap's lambda yields is an element of its result.
+    let skipped = usize::from(function.name() == "arrayMap");
+    types.skip(skipped).any(is_self_typed) && !SEEING.contains(&function.name())
 }
 
 /// Whether the function reads JSON text and gets the text of an object of a JSON column instead.

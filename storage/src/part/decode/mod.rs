@@ -17,6 +17,7 @@ use arrow_array::types::*;
 use arrow_array::{
     ArrayRef, BinaryArray, FixedSizeBinaryArray, ListArray, PrimitiveArray, StructArray,
 };
+use arrow_buffer::bit_chunk_iterator::BitChunks;
 use arrow_buffer::{Buffer, MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType as ArrowType;
 
@@ -132,6 +133,9 @@ impl Sink {
                 self.null_builder().append_packed_range(0..rows, bitmap);
                 scratch.bytes = bytes;
                 tag = cursor.u8()?;
+                self.append_values(tag, cursor, rows, scratch)?;
+                self.clear_nulls(rows);
+                return Ok(());
             }
             _ => {
                 if let Some(nulls) = &mut self.nulls {
@@ -195,6 +199,28 @@ impl Sink {
         }
         self.rows += rows;
         Ok(())
+    }
+
+    /// Zeros under the NULLs of the last `rows` rows, which the encoder filled with what packs well.
+    fn clear_nulls(&mut self, rows: usize) {
+        let (Values::Number { width, buffer }, Some(nulls)) = (&mut self.values, &self.nulls)
+        else {
+            return;
+        };
+        let from = self.rows - rows;
+        let valid = BitChunks::new(nulls.as_slice(), from, rows);
+        let rest = valid.remainder_bits()
+            | u64::MAX.checked_shl(valid.remainder_len() as u32).unwrap_or(0);
+        with_word!(*width, T => {
+            let words = &mut buffer.typed_data_mut::<T>()[from..from + rows];
+            for (chunk, bits) in valid.iter().chain([rest]).enumerate() {
+                let mut holes = !bits;
+                while holes != 0 {
+                    words[64 * chunk + holes.trailing_zeros() as usize] = T::default();
+                    holes &= holes - 1;
+                }
+            }
+        });
     }
 
     /// What lies under NULLs.
