@@ -134,7 +134,7 @@ async fn run(
     let begin = begin.await.map_err(|_| {
         Error::new(codes::LOGICAL_ERROR, "The query's thread ended without an answer")
     })?;
-    cancel.done = matches!(begin, Begin::Whole { .. } | Begin::Failed(_));
+    cancel.done = !matches!(begin, Begin::Streaming { .. });
     Ok((begin, (pieces, cancel)))
 }
 
@@ -398,6 +398,12 @@ impl ResponseHead {
             Begin::Whole { head, bytes, summary } => {
                 let builder = self.builder(StatusCode::OK, Some(&summary));
                 result_headers(builder, head.as_ref()).body(Body::from(bytes))
+            }
+            Begin::FailedInFormat { head, bytes, summary, error } => {
+                let builder = self
+                    .builder(status_of(error.code()), Some(&summary))
+                    .header("X-ClickHouse-Exception-Code", error.code().to_string());
+                result_headers(builder, Some(&head)).body(Body::from(bytes))
             }
             Begin::Streaming { head, first, summary } => {
                 let builder = self.builder(StatusCode::OK, Some(&summary));
