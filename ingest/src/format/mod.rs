@@ -49,6 +49,7 @@ mod rules;
 mod scan;
 pub mod schema_files;
 mod schema_registry;
+mod states;
 mod tab_separated;
 mod template;
 mod tolerant;
