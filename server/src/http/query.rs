@@ -200,7 +200,11 @@ fn statement_text(
     };
     let room = (bytes_max + 1).saturating_sub(text.len()) as u64;
     reader.take(room).read_to_end(&mut text).map_err(|e| {
-        Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read the request's body: {e}"))
+        let code = match compression::frames::is_damaged(&e) {
+            true => codes::CHECKSUM_DOESNT_MATCH,
+            false => codes::CANNOT_READ_ALL_DATA,
+        };
+        Error::new(code, format!("Cannot read the request's body: {e}"))
     })?;
     Ok(text)
 }
