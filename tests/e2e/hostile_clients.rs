@@ -2,12 +2,12 @@
 //! not send, one that does not read, one whose head never ends, bytes that unpack to far more than they are.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::harness::eventually;
 use crate::harness::http::{encode, request};
 use crate::harness::server::Server;
+use crate::harness::{eventually, free_port};
 
 fn start(name: &str) -> Server {
     let limits = [("PUMPHOUSE_HTTP_RECEIVE_TIMEOUT", "2"), ("PUMPHOUSE_HTTP_SEND_TIMEOUT", "2")];
@@ -182,4 +182,61 @@ fn long_statements_need_a_setting() {
     assert!(answer.text().contains("max_query_size"), "{}", answer.text());
     let answer = request(server.port, "POST", "/?max_query_size=0", &[], sql.as_bytes()).unwrap();
     assert_eq!(answer.text(), "100000\n");
+}
+
+/// A greeting and a query of revision 54032, the oldest and shortest; what follows are external tables.
+fn native_query(sql: &str, database: &str) -> Vec<u8> {
+    let text = |out: &mut Vec<u8>, text: &str| {
+        out.push(text.len() as u8);
+        out.extend_from_slice(text.as_bytes());
+    };
+    let revision = [0x90, 0xa6, 3];
+    let mut out = vec![0];
+    text(&mut out, "probe");
+    out.extend_from_slice(&[1, 1]);
+    out.extend_from_slice(&revision);
+    [database, "default", ""].iter().for_each(|t| text(&mut out, t));
+    out.push(1);
+    text(&mut out, "");
+    out.push(1);
+    ["", "", "0.0.0.0:0"].iter().for_each(|t| text(&mut out, t));
+    out.push(1);
+    ["", "", "probe"].iter().for_each(|t| text(&mut out, t));
+    out.extend_from_slice(&[1, 1]);
+    out.extend_from_slice(&revision);
+    text(&mut out, "");
+    out.extend_from_slice(&[2, 0]);
+    text(&mut out, sql);
+    out
+}
+
+#[test]
+fn nonsense_on_the_native_port_is_an_error() {
+    let native = free_port();
+    let server =
+        Server::start_configured("native_nonsense", &[("PUMPHOUSE_TCP_PORT", &native.to_string())]);
+    let say = |bytes: &[u8]| {
+        let mut stream = TcpStream::connect(("127.0.0.1", native)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        // The server may have answered and left before it has all.
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(Shutdown::Write);
+        until_cut(stream).1
+    };
+    // A table whose type is nested without end; its text's length is 140,005.
+    let mut deep = native_query("SELECT 1", "");
+    deep.extend_from_slice(&[2, 1, b'x', 1, 0, 2, 0xff, 0xff, 0xff, 0xff, 0, 1, 1, 1, b'a']);
+    deep.extend_from_slice(&[0xe5, 0xc5, 0x08]);
+    let nested = format!("{}UInt8{}", "Array(".repeat(20_000), ")".repeat(20_000));
+    deep.extend_from_slice(nested.as_bytes());
+    let answer = say(&deep);
+    assert!(answer.contains("nested too deeply"), "{answer}");
+    // A database that is not there ends the connection, as soon as it is asked for.
+    let answer = say(&native_query("SELECT 1", "nowhere"));
+    assert!(answer.contains("Database nowhere does not exist"), "{answer}");
+    // What a browser says, and what nobody says.
+    let answer = say(b"GET / HTTP/1.1\r\n\r\n");
+    assert!(answer.ends_with("for HTTP.\r\n"), "{answer}");
+    assert!(say(&[0x63]).contains("packet 99 instead of a greeting"));
+    assert_eq!(server.sql("SELECT 'still here'"), "still here");
 }

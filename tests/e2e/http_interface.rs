@@ -294,3 +294,65 @@ fn settings_of_requests_bind() {
     socket.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 411 "), "{answer}");
 }
+
+#[test]
+fn errors_stand_in_the_result_when_asked() {
+    let server = Server::start("exception_in_format");
+    let ask = |parameters: &str, sql: &str| {
+        let target = format!("/?http_write_exception_in_output_format=1&{parameters}");
+        request(server.port, "POST", &target, &[], sql.as_bytes()).unwrap()
+    };
+    let sql = "SELECT number, throwIf(number = 2) AS t FROM numbers(5) SETTINGS max_block_size = 1, max_threads = 1";
+    let rows = |format: &str| ask("", &format!("{sql} FORMAT {format}"));
+    let answer = rows("JSON");
+    assert_eq!((answer.status, answer.header("x-clickhouse-exception-code")), (500, Some("395")));
+    assert_eq!(answer.header("x-clickhouse-format"), Some("JSON"));
+    let document: serde_json::Value = serde_json::from_str(&answer.text()).unwrap();
+    assert!(document["exception"].as_str().unwrap().starts_with("Code: 395. DB::Exception: "));
+    assert!(document.get("statistics").is_none());
+    assert_eq!(document["rows"], document["data"].as_array().unwrap().len());
+    for (format, last) in [
+        ("JSONEachRow", "{\"exception\": \"Code: 395."),
+        ("JSONCompactEachRow", "[\"Code: 395."),
+        ("JSONEachRowWithProgress", "{\"exception\": \"Code: 395."),
+    ] {
+        let answer = rows(format);
+        let text = answer.text();
+        assert!(text.trim_end().lines().last().unwrap().starts_with(last), "{format}: {text}");
+    }
+    assert!(rows("XML").text().contains("<exception>Code: 395."));
+    // Nothing of the result is shown where all of it was waited for, and none is there of a statement that never ran.
+    for answer in [
+        ask("wait_end_of_query=1", &format!("{sql} FORMAT JSONEachRow")),
+        ask("", "SELECT nothing FROM nowhere FORMAT JSONEachRow"),
+    ] {
+        assert_eq!(answer.text().lines().count(), 1, "{}", answer.text());
+        assert!(answer.text().starts_with("{\"exception\": \"Code: "), "{}", answer.text());
+    }
+    // A format without a place for it, and no wish.
+    assert!(rows("TabSeparated").text().starts_with("Code: 395."));
+    let plain = server.send(&format!("{sql} FORMAT JSON")).unwrap();
+    assert!(plain.text().starts_with("Code: 395."), "{}", plain.text());
+}
+
+#[test]
+fn a_result_that_waits_for_its_end_lies_on_disk() {
+    let server = Server::start("waits");
+    let ask = |sql: &str| {
+        request(server.port, "POST", "/?wait_end_of_query=1", &[], sql.as_bytes()).unwrap()
+    };
+    let answer = ask("SELECT number FROM numbers(1000000)");
+    assert_eq!(answer.status, 200);
+    let summary = answer.header("x-clickhouse-summary").unwrap();
+    assert!(summary.contains("\"result_rows\":\"1000000\""), "{summary}");
+    let text = answer.text();
+    assert!(text.starts_with("0\n1\n2\n") && text.ends_with("\n999998\n999999\n"));
+    assert_eq!(text.len(), 6_888_890);
+    // It counts as the query's temporary data.
+    let limit = "SETTINGS max_temporary_data_on_disk_size_for_query = 2000000";
+    let answer = ask(&format!("SELECT number FROM numbers(1000000) {limit}"));
+    assert_eq!(answer.header("x-clickhouse-exception-code"), Some("396"));
+    // An error behind the first bytes has its status.
+    let answer = ask("SELECT number, throwIf(number = 900000) FROM numbers(1000000)");
+    assert_eq!((answer.status, answer.header("x-clickhouse-exception-code")), (500, Some("395")));
+}

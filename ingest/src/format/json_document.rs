@@ -127,6 +127,17 @@ impl JsonDocumentWriter {
         out.extend_from_slice(b"\n\t],\n\n");
     }
 
+    /// Totals and extremes, and how many rows there are.
+    fn counts(&self, statistics: &WriterStatistics, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.tail);
+        out.extend_from_slice(b"\t\"rows\": ");
+        write_integer(self.rows, out);
+        if let Some(rows) = statistics.rows_before_limit {
+            out.extend_from_slice(b",\n\n\t\"rows_before_limit_at_least\": ");
+            write_integer(rows, out);
+        }
+    }
+
     fn columns(&self, out: &mut Vec<u8>) {
         if self.rows == 0 && self.layout != Layout::Columns {
             return out.push(b'\n');
@@ -243,13 +254,7 @@ impl FormatWriter for JsonDocumentWriter {
                 return Ok(());
             }
         }
-        out.extend_from_slice(&self.tail);
-        out.extend_from_slice(b"\t\"rows\": ");
-        write_integer(self.rows, out);
-        if let Some(rows) = statistics.rows_before_limit {
-            out.extend_from_slice(b",\n\n\t\"rows_before_limit_at_least\": ");
-            write_integer(rows, out);
-        }
+        self.counts(statistics, out);
         if self.statistics {
             out.extend_from_slice(b",\n\n\t\"statistics\":\n\t{\n\t\t\"elapsed\": ");
             write_float64(statistics.elapsed_seconds, out);
@@ -261,6 +266,18 @@ impl FormatWriter for JsonDocumentWriter {
         }
         out.extend_from_slice(b"\n}\n");
         Ok(())
+    }
+
+    fn exception(&mut self, error: &str, statistics: &WriterStatistics, out: &mut Vec<u8>) -> bool {
+        if !matches!(self.layout, Layout::Objects | Layout::Arrays) {
+            return false;
+        }
+        out.extend_from_slice(b"\n\t],\n\n");
+        self.counts(statistics, out);
+        out.extend_from_slice(b",\n\n\t\"exception\": ");
+        write_json_string(error.as_bytes(), &self.options, out);
+        out.extend_from_slice(b"\n}\n");
+        true
     }
 
     fn content_type(&self) -> &'static str {

@@ -93,6 +93,13 @@ impl FormatWriter for JsonProgressWriter {
         Ok(())
     }
 
+    fn exception(&mut self, error: &str, _: &WriterStatistics, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(b"{\"exception\": ");
+        write_json_string(error.as_bytes(), &self.options, out);
+        out.extend_from_slice(b"}\n");
+        true
+    }
+
     fn content_type(&self) -> &'static str {
         "application/json; charset=UTF-8"
     }

@@ -240,6 +240,26 @@ impl FormatWriter for JsonRowsWriter {
         Ok(())
     }
 
+    fn exception(&mut self, error: &str, statistics: &WriterStatistics, out: &mut Vec<u8>) -> bool {
+        let in_list = self.array_of_rows || self.row == Row::Named;
+        if in_list && self.rows > 0 {
+            out.extend_from_slice(b",\n");
+        }
+        let (open, close): (&[u8], &[u8]) = match self.row {
+            Row::Object => (b"{\"exception\": ", b"}"),
+            Row::Array => (b"[", b"]"),
+            Row::Indented => (b"{\n\t\"exception\": ", b"\n}"),
+            Row::Named => (b"\t\"exception\": ", b""),
+        };
+        out.extend_from_slice(open);
+        write_json_string(error.as_bytes(), &self.options, out);
+        out.extend_from_slice(close);
+        if !in_list {
+            out.push(b'\n');
+        }
+        self.suffix(statistics, out).is_ok()
+    }
+
     fn content_type(&self) -> &'static str {
         self.content_type
     }

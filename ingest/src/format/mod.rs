@@ -49,6 +49,7 @@ mod rules;
 mod scan;
 pub mod schema_files;
 mod schema_registry;
+mod states;
 mod tab_separated;
 mod template;
 mod tolerant;
@@ -157,6 +158,16 @@ pub trait FormatWriter: Send {
         Ok(())
     }
     fn suffix(&mut self, statistics: &WriterStatistics, out: &mut Vec<u8>) -> Result<()>;
+    /// In place of the suffix when the query failed: ends the output with the error's text, where the
+    /// format has a place for one. False: it has none, and nothing was written.
+    fn exception(
+        &mut self,
+        _error: &str,
+        _statistics: &WriterStatistics,
+        _out: &mut Vec<u8>,
+    ) -> bool {
+        false
+    }
     /// `Content-Type` of the output.
     fn content_type(&self) -> &'static str;
     /// Makes it ready for another output of the same columns, after a suffix. False: a new one is to be made,

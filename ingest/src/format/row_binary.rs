@@ -1,8 +1,8 @@
 //! RowBinary, with or without names and types: rows of values in ClickHouse's binary form.
 //!
 //! Numbers little-endian, strings and lists behind a varint length, a flag byte before Nullable. A
-//! length is believed only as far as the input goes. Leaves out aggregate states, whose bytes are
-//! each function's own.
+//! length is believed only as far as the input goes. States of aggregate functions lie as each
+//! function lays them out (`states`).
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -17,6 +17,7 @@ use super::cells::{self, CellColumn, Cells};
 use super::columns::{ColumnBuilder, List, RowBuilder, Values};
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
 use super::json_each_row::{check_room, full};
+use super::states::Layout;
 use super::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
     WriterStatistics,
@@ -128,6 +129,9 @@ pub(super) fn write_value(
             for (i, e) in elements.iter().enumerate() {
                 write_value(&e.data_type, fields.column(i).as_ref(), row, out)?;
             }
+        }
+        dt @ T::AggregateFunction { .. } => {
+            Layout::of(dt, "RowBinary")?.write(array.as_binary::<i32>().value(row), out)?
         }
         other => {
             return Err(Error::new(
@@ -366,6 +370,13 @@ fn read_value(builder: &mut ColumnBuilder, source: &mut Source) -> Read<()> {
         Values::Uuid(v) => v.extend_from_slice(&swap_uuid(source.take(16)?)),
         Values::Ipv6(v) => v.extend_from_slice(source.take(16)?),
         Values::FixedString(v, width) => v.extend_from_slice(source.take(*width)?),
+        Values::String(b) if matches!(builder.data_type, DataType::AggregateFunction { .. }) => {
+            let layout = Layout::of(&builder.data_type, "RowBinary")
+                .map_err(|e| Stop::Bad(e.code(), e.to_string()))?;
+            let mut state = vec![];
+            layout.read(source, &mut state)?;
+            b.push(&state);
+        }
         Values::String(b) => b.push(source.string()?),
         Values::Array(list) | Values::Map(list) => items(list, source)?,
         Values::Tuple(children, rows) => {

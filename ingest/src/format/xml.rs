@@ -29,6 +29,17 @@ impl XmlWriter {
         }))
     }
 
+    /// The end of the data, totals and extremes, and how many rows there are.
+    fn counts(&self, statistics: &WriterStatistics, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\t</data>\n");
+        out.extend_from_slice(&self.tail);
+        let mut text = format!("\t<rows>{}</rows>\n", self.rows);
+        if let Some(rows) = statistics.rows_before_limit {
+            text += &format!("\t<rows_before_limit_at_least>{rows}</rows_before_limit_at_least>\n");
+        }
+        out.extend_from_slice(text.as_bytes());
+    }
+
     fn row(&self, block: &Block, row: usize, title: &str, level: usize, out: &mut Vec<u8>) {
         let indent = "\t".repeat(level);
         out.extend_from_slice(format!("{indent}<{title}>\n").as_bytes());
@@ -164,13 +175,7 @@ impl FormatWriter for XmlWriter {
     }
 
     fn suffix(&mut self, statistics: &WriterStatistics, out: &mut Vec<u8>) -> Result<()> {
-        out.extend_from_slice(b"\t</data>\n");
-        out.extend_from_slice(&self.tail);
-        let mut text = format!("\t<rows>{}</rows>\n", self.rows);
-        if let Some(rows) = statistics.rows_before_limit {
-            text += &format!("\t<rows_before_limit_at_least>{rows}</rows_before_limit_at_least>\n");
-        }
-        out.extend_from_slice(text.as_bytes());
+        self.counts(statistics, out);
         if self.statistics {
             out.extend_from_slice(b"\t<statistics>\n\t\t<elapsed>");
             write_float64(statistics.elapsed_seconds, out);
@@ -183,6 +188,14 @@ impl FormatWriter for XmlWriter {
         }
         out.extend_from_slice(b"</result>\n");
         Ok(())
+    }
+
+    fn exception(&mut self, error: &str, statistics: &WriterStatistics, out: &mut Vec<u8>) -> bool {
+        self.counts(statistics, out);
+        out.extend_from_slice(b"\t<exception>");
+        escape(error.as_bytes(), out);
+        out.extend_from_slice(b"</exception>\n</result>\n");
+        true
     }
 
     fn content_type(&self) -> &'static str {

@@ -347,7 +347,7 @@ pub(super) fn known_conditions(
 }
 
 /// Counts rows and bytes read; fails when `max_rows_to_read` or `max_bytes_to_read` is passed.
-fn count_read(ctx: &QueryContext, rows: usize, bytes: usize) -> Result<()> {
+pub(super) fn count_read(ctx: &QueryContext, rows: usize, bytes: usize) -> Result<()> {
     let progress = &ctx.progress;
     let read = progress.read_rows.fetch_add(rows as u64, Ordering::Relaxed) + rows as u64;
     let read_bytes = progress.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;

@@ -5,6 +5,7 @@
 //! and checksummed frame by frame; damage is an error of the query that meets it, and so is a full
 //! disk or the limit on a query's or a user's temporary data.
 
+mod bytes;
 mod codec;
 mod partitions;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use pumphouse_storage::disk::{Disk, ReadFile, WriteFile};
 use pumphouse_storage::{Block, DataType};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use self::bytes::{BytesWriter, SpilledBytes};
 pub(crate) use self::partitions::{SPILL_PARTITIONS, SealedPartitions, SpilledPartitions};
 pub(crate) use self::thresholds::{Threshold, external_group_by, external_join, external_sort};
 use crate::context::QueryContext;
@@ -230,20 +232,7 @@ impl Drop for Name {
 
 impl SpillWriter {
     pub fn new(ctx: &QueryContext) -> Result<SpillWriter> {
-        let share = share(ctx)?;
-        let disk = share.space.disk.clone();
-        keep_free(&*disk, ctx)?;
-        let number = share.space.next.fetch_add(1, Ordering::Relaxed);
-        let path = Name { disk: disk.clone(), path: format!("{FOLDER}/{number}.tmp") };
-        let file = disk.create(&path.path)?;
-        share.count(|c| &c.files, 1);
-        let most = |name| ctx.settings.u64(name, 0);
-        let lease = Lease {
-            share,
-            bytes: 0,
-            query_max: most("max_temporary_data_on_disk_size_for_query"),
-            user_max: most("max_temporary_data_on_disk_size_for_user"),
-        };
+        let (file, path, lease) = create(ctx)?;
         let (plain, pending, frames) = (vec![], vec![], vec![]);
         Ok(SpillWriter { file, path, lease, plain, pending, written: 0, frames })
     }
@@ -297,6 +286,25 @@ impl SpillWriter {
         let file = path.disk.open(&path.path)?;
         Ok(SpillFile { file, frames, _path: path, _lease: lease })
     }
+}
+
+/// A new file, its name and its share of the disk.
+fn create(ctx: &QueryContext) -> Result<(Box<dyn WriteFile>, Name, Lease)> {
+    let share = share(ctx)?;
+    let disk = share.space.disk.clone();
+    keep_free(&*disk, ctx)?;
+    let number = share.space.next.fetch_add(1, Ordering::Relaxed);
+    let path = Name { disk: disk.clone(), path: format!("{FOLDER}/{number}.tmp") };
+    let file = disk.create(&path.path)?;
+    share.count(|c| &c.files, 1);
+    let most = |name| ctx.settings.u64(name, 0);
+    let lease = Lease {
+        share,
+        bytes: 0,
+        query_max: most("max_temporary_data_on_disk_size_for_query"),
+        user_max: most("max_temporary_data_on_disk_size_for_user"),
+    };
+    Ok((file, path, lease))
 }
 
 /// `min_free_disk_space_for_temporary_data`.

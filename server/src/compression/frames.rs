@@ -16,7 +16,12 @@ const FRAME_BYTES_MAX: usize = 128 << 20;
 const CHECKSUM_BYTES: usize = 16;
 const HEADER_BYTES: usize = 9;
 /// What marks an error as one of a checksum, for the error code.
-pub const CHECKSUM_ERROR: &str = "Checksum doesn't match: corrupted data";
+const CHECKSUM_ERROR: &str = "Checksum doesn't match: corrupted data";
+
+/// Whether reading failed because a frame is not what was sent: clients know that by its code, 40.
+pub fn is_damaged(e: &io::Error) -> bool {
+    e.to_string() == CHECKSUM_ERROR
+}
 
 /// How a frame's data is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 pub mod authentication;
 mod body;
-mod error_text;
+pub mod error_text;
 mod form;
 mod kafka_metrics;
 mod monitoring;

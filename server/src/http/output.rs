@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::codes;
+use pumphouse_query::spill::BytesWriter;
 use pumphouse_query::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 
@@ -46,6 +47,13 @@ pub enum Begin {
         summary: String,
     },
     Failed(Error),
+    /// A result that ends with its error, in the result's format.
+    FailedInFormat {
+        head: ResultHead,
+        bytes: Bytes,
+        summary: String,
+        error: Error,
+    },
 }
 
 /// Collects or streams one statement's result.
@@ -57,6 +65,10 @@ pub struct HttpOutput {
     context: Arc<OnceLock<Arc<QueryContext>>>,
     /// Hold everything back until the end (`wait_end_of_query`).
     hold_all: bool,
+    /// What was held back beyond the first bytes, in a file.
+    spooled: Option<BytesWriter>,
+    /// The result ends with the statement's error.
+    has_error: bool,
     tag: String,
     packer: Packer,
 }
@@ -71,13 +83,15 @@ impl HttpOutput {
         packer: Packer,
     ) -> HttpOutput {
         let begin = Some(begin);
-        HttpOutput { head: None, held: vec![], begin, pieces, context, hold_all, tag, packer }
+        let (head, held, spooled, has_error) = (None, vec![], None, false);
+        HttpOutput { head, held, begin, pieces, context, hold_all, spooled, has_error, tag, packer }
     }
 
     /// Ends the response with the statement's outcome.
     pub fn finish(mut self, outcome: Result<()>) {
         let summary = self.summary();
         match (self.begin.take(), outcome) {
+            (Some(begin), Ok(())) if self.spooled.is_some() => self.send_spooled(begin, summary),
             (Some(begin), Ok(())) => {
                 let held = std::mem::take(&mut self.held);
                 let _ = begin.send(match self.packed(held, true) {
@@ -85,8 +99,19 @@ impl HttpOutput {
                     Err(e) => Begin::Failed(e),
                 });
             }
-            (Some(begin), Err(e)) => {
-                let _ = begin.send(Begin::Failed(e));
+            (Some(begin), Err(error)) => {
+                let held = std::mem::take(&mut self.held);
+                let head = self.head.clone().filter(|_| self.has_error);
+                let _ = begin.send(match (head, self.packed(held, true)) {
+                    (Some(head), Ok(bytes)) => {
+                        Begin::FailedInFormat { head, bytes, summary, error }
+                    }
+                    _ => Begin::Failed(error),
+                });
+            }
+            // The error is in the result, whose end is a true one.
+            (None, Err(_)) if self.has_error => {
+                let _ = self.send_held(true);
             }
             (None, Ok(())) => {
                 let _ = self.send_held(true);
@@ -98,6 +123,52 @@ impl HttpOutput {
                 }
             }
         }
+    }
+
+    /// Answers with what is in the file, now that its summary is known.
+    fn send_spooled(&mut self, begin: oneshot::Sender<Begin>, summary: String) {
+        let (Some(spooled), Some(head)) = (self.spooled.take(), self.head.clone()) else { return };
+        let mut spooled = match self.spool_into(spooled).and_then(BytesWriter::finish) {
+            Ok(spooled) => spooled,
+            Err(e) => {
+                let _ = begin.send(Begin::Failed(e));
+                return;
+            }
+        };
+        let _ = begin.send(Begin::Streaming { head, first: Bytes::new(), summary });
+        let outcome = loop {
+            match spooled.next(PIECE_BYTES) {
+                Ok(bytes) if bytes.is_empty() => break self.send_held(true),
+                Ok(bytes) => self.held = bytes,
+                Err(e) => break Err(e),
+            }
+            if let Err(e) = self.send_held(false) {
+                break Err(e);
+            }
+        };
+        if let Err(e) = outcome
+            && let Ok(block) = self.packed(mid_stream_block(&e, &self.tag), true)
+        {
+            let _ = self.pieces.blocking_send(ResponsePiece::Failed(block));
+        }
+    }
+
+    /// Moves what is held to the file.
+    fn spool_into(&mut self, mut file: BytesWriter) -> Result<BytesWriter> {
+        file.append(&self.held)?;
+        self.held.clear();
+        Ok(file)
+    }
+
+    fn spool(&mut self) -> Result<()> {
+        let file = match (self.spooled.take(), self.context.get()) {
+            (Some(file), _) => file,
+            (None, Some(context)) => BytesWriter::new(context)?,
+            // Nothing is written before the query has begun.
+            (None, None) => return Ok(()),
+        };
+        self.spooled = Some(self.spool_into(file)?);
+        Ok(())
     }
 
     /// Bytes as the client wants them. A statement without a result has a body of no bytes at all.
@@ -156,10 +227,23 @@ impl Output for HttpOutput {
         if self.begin.is_none() {
             return if self.held.len() >= PIECE_BYTES { self.send_held(false) } else { Ok(()) };
         }
-        if self.held.len() < HELD_BYTES_MAX || self.hold_all {
-            return Ok(());
+        match self.held.len() < HELD_BYTES_MAX {
+            true => Ok(()),
+            false if self.hold_all => self.spool(),
+            false => self.stream(),
         }
-        self.stream()
+    }
+
+    fn starts_over(&mut self) -> bool {
+        if self.hold_all {
+            (self.held, self.spooled) = (vec![], None);
+        }
+        self.hold_all
+    }
+
+    fn write_error(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+        self.has_error = true;
     }
 
     fn flush(&mut self) -> Result<()> {

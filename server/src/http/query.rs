@@ -134,7 +134,7 @@ async fn run(
     let begin = begin.await.map_err(|_| {
         Error::new(codes::LOGICAL_ERROR, "The query's thread ended without an answer")
     })?;
-    cancel.done = matches!(begin, Begin::Whole { .. } | Begin::Failed(_));
+    cancel.done = !matches!(begin, Begin::Streaming { .. });
     Ok((begin, (pieces, cancel)))
 }
 
@@ -200,7 +200,11 @@ fn statement_text(
     };
     let room = (bytes_max + 1).saturating_sub(text.len()) as u64;
     reader.take(room).read_to_end(&mut text).map_err(|e| {
-        Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read the request's body: {e}"))
+        let code = match compression::frames::is_damaged(&e) {
+            true => codes::CHECKSUM_DOESNT_MATCH,
+            false => codes::CANNOT_READ_ALL_DATA,
+        };
+        Error::new(code, format!("Cannot read the request's body: {e}"))
     })?;
     Ok(text)
 }
@@ -398,6 +402,12 @@ impl ResponseHead {
             Begin::Whole { head, bytes, summary } => {
                 let builder = self.builder(StatusCode::OK, Some(&summary));
                 result_headers(builder, head.as_ref()).body(Body::from(bytes))
+            }
+            Begin::FailedInFormat { head, bytes, summary, error } => {
+                let builder = self
+                    .builder(status_of(error.code()), Some(&summary))
+                    .header("X-ClickHouse-Exception-Code", error.code().to_string());
+                result_headers(builder, Some(&head)).body(Body::from(bytes))
             }
             Begin::Streaming { head, first, summary } => {
                 let builder = self.builder(StatusCode::OK, Some(&summary));

@@ -56,6 +56,9 @@ pub fn serve(
     if !connection.wait(HELLO_WAIT, stop)? {
         return Ok(());
     }
+    if connection.speaks_http()? {
+        return Ok(());
+    }
     let greeted = connection.greet(peer);
     connection.report(greeted)?;
     while connection.wait(IDLE_MAX, stop)? {
@@ -104,8 +107,6 @@ impl Connection {
     fn greet(&mut self, peer: SocketAddr) -> Result<()> {
         match self.reader.peek()? {
             client::HELLO => self.reader.u8()?,
-            // `GET`, `POST`, …
-            b'A'..=b'Z' => return self.speaks_http(),
             other => return Err(nonsense(&format!("packet {other} instead of a greeting"))),
         };
         let hello = packets::read_hello(&mut self.reader)?;
@@ -118,11 +119,18 @@ impl Connection {
         if self.revision >= packets::ADDENDUM {
             self.reader.text()?;
         }
+        if let Some(database) = &self.session.database {
+            statement::known_database(&self.server, database)?;
+        }
         tracing::debug!("{} connected from {peer}, revision {}", hello.client, self.revision);
         Ok(())
     }
 
-    fn speaks_http(&self) -> Result<()> {
+    /// Whether the client begins with `GET`, `POST`, …: then it is told where HTTP is spoken.
+    fn speaks_http(&mut self) -> Result<bool> {
+        if !self.reader.peek()?.is_ascii_uppercase() {
+            return Ok(false);
+        }
         let config = &self.server.config;
         self.writer.send(
             format!(
@@ -131,7 +139,7 @@ impl Connection {
             )
             .as_bytes(),
         )?;
-        Err(nonsense("HTTP on the native port"))
+        Ok(true)
     }
 
     /// One packet between statements.
@@ -175,6 +183,9 @@ impl Connection {
     fn query(&mut self, query: Query) -> Result<()> {
         self.compressed = query.compressed;
         let external = self.external_tables(query.compressed)?;
+        if let Some(e) = &query.refused {
+            return self.writer.send(&packets::exception(e));
+        }
         let exchange = Arc::new(Exchange::default());
         let context = Arc::new(OnceLock::new());
         let (feed, fed) = sync_channel(FEED_BLOCKS_MAX);

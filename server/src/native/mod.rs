@@ -5,7 +5,7 @@
 //! connection, which alone reads the socket; a statement runs on a thread of its own and answers through
 //! [`output`]. Announces revision [`REVISION`]; every layout depends on the lesser of both sides' revisions.
 //!
-//! Leaves out: external tables, server logs, chunked packets, TLS, distributed queries.
+//! Leaves out: server logs, chunked packets, TLS, distributed queries.
 
 mod connection;
 mod output;
@@ -24,8 +24,9 @@ use crate::server::Server;
 pub const REVISION: u64 = 54_459;
 /// Between looks whether the server stops.
 const ACCEPT_WAIT: Duration = Duration::from_millis(50);
-/// A connection's thread only reads packets; statements have stacks of their own.
-const STACK_BYTES: usize = 512 << 10;
+/// A connection's thread only reads packets, but types in them may be nested; statements have stacks of
+/// their own. Only what is touched is memory.
+const STACK_BYTES: usize = 8 << 20;
 
 /// The listening socket: where it listens, and how to stop it.
 pub struct NativeServer {

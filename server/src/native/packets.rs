@@ -110,6 +110,8 @@ pub struct Query {
     pub text: String,
     /// The trace that the query is part of.
     pub trace: Option<TraceContext>,
+    /// Why it cannot run: it was read to its end, so that the connection goes on.
+    pub refused: Option<Error>,
 }
 
 impl Query {
@@ -126,7 +128,7 @@ impl Query {
 pub fn read_query(reader: &mut Reader, revision: u64) -> Result<Query> {
     let mut query = Query { id: reader.text()?, ..Query::default() };
     query.trace = client_info(reader, revision)?;
-    read_settings(reader, revision, &mut query.settings)?;
+    query.refused = read_settings(reader, revision, &mut query.settings)?.err();
     if revision >= SECRET {
         reader.text()?;
     }
@@ -195,11 +197,13 @@ fn client_info(reader: &mut Reader, revision: u64) -> Result<Option<TraceContext
     Ok(trace)
 }
 
-fn read_settings(reader: &mut Reader, revision: u64, into: &mut Settings) -> Result<()> {
+/// Fails where the rest cannot be read. Within: the first setting that cannot be set.
+fn read_settings(reader: &mut Reader, revision: u64, into: &mut Settings) -> Result<Result<()>> {
+    let mut outcome = Ok(());
     loop {
         let name = reader.text()?;
         if name.is_empty() {
-            return Ok(());
+            return Ok(outcome);
         }
         let value = if revision >= SETTINGS_AS_TEXT {
             let important = reader.varint()? & 1 == 1;
@@ -216,8 +220,10 @@ fn read_settings(reader: &mut Reader, revision: u64, into: &mut Settings) -> Res
                 false => reader.text()?,
             }
         };
-        let (name, value) = settings::of_text(&name, &value)?;
-        into.set(name, value);
+        match settings::of_text(&name, &value) {
+            Ok((name, value)) => into.set(name, value),
+            Err(e) => outcome = outcome.and(Err(e)),
+        }
         if into.values.len() > SETTINGS_MAX {
             return Err(nonsense("too many settings"));
         }

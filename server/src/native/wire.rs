@@ -11,7 +11,7 @@ use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::Block;
 
-use crate::compression::frames::{Method, parse_frame, write_frame};
+use crate::compression::frames::{Method, is_damaged, parse_frame, write_frame};
 
 /// A text that a client may send: a query, a value.
 const TEXT_BYTES_MAX: u64 = 16 << 20;
@@ -163,7 +163,7 @@ impl Reader {
         loop {
             let frame = loop {
                 let parsed = parse_frame(&self.buffer[self.at..], true);
-                match parsed.map_err(|e| nonsense(&e.to_string()))? {
+                match parsed.map_err(|e| bad_frame(&e))? {
                     Some((frame, used)) => {
                         self.at += used;
                         break frame;
@@ -191,6 +191,13 @@ fn is_timeout(e: &io::Error) -> bool {
 
 fn broken(e: io::Error) -> Error {
     Error::new(codes::NETWORK_ERROR, format!("the connection broke: {e}"))
+}
+
+fn bad_frame(e: &io::Error) -> Error {
+    match is_damaged(e) {
+        true => Error::new(codes::CHECKSUM_DOESNT_MATCH, e.to_string()),
+        false => nonsense(&e.to_string()),
+    }
 }
 
 /// The client said something that the protocol does not know.

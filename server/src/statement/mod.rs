@@ -139,6 +139,13 @@ pub trait Output: Send {
     fn flush(&mut self) -> Result<()> {
         Ok(())
     }
+    /// Forgets what was written if none of it has left yet and nobody is to see it of a failed statement.
+    /// True: it has; the result begins anew.
+    fn starts_over(&mut self) -> bool {
+        false
+    }
+    /// The end of the result when the statement failed: the error in the result's format.
+    fn write_error(&mut self, _bytes: &[u8]) {}
     /// Where results go as blocks rather than as text in a format; `begin` and `write` are not called then.
     fn blocks(&mut self) -> Option<&mut dyn BlockOutput> {
         None
@@ -392,7 +399,7 @@ impl Run<'_> {
 }
 
 /// Error 81 if there is no such database.
-fn known_database(server: &Server, database: &str) -> Result<()> {
+pub fn known_database(server: &Server, database: &str) -> Result<()> {
     let known = server.store.snapshot().databases.contains_key(database);
     if known || crate::system_tables::is_virtual_database(database) {
         return Ok(());

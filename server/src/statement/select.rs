@@ -1,5 +1,6 @@
 //! SELECT and EXPLAIN: bind, run, format, stream.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pumphouse_ingest::format::{self, FormatWriter, WriterStatistics};
@@ -8,12 +9,13 @@ use pumphouse_query::execute::{self, ResultSink};
 use pumphouse_query::explained;
 use pumphouse_query::plan::{Plan, PlanNode};
 use pumphouse_query::sql::ast::{Explain, ExplainKind, Query};
-use pumphouse_query::{Result, prepare};
-use pumphouse_storage::Block;
+use pumphouse_query::{Error, Result, prepare};
+use pumphouse_storage::{Block, DataType};
 
 use super::cached::{Keeping, Kept};
 use super::extremes::Extremes;
 use super::{BlockOutput, Output, Run};
+use crate::http::error_text::error_line;
 
 impl Run<'_> {
     pub(super) fn select(&mut self, query: &Query, format: Option<&str>) -> Result<()> {
@@ -26,7 +28,10 @@ impl Run<'_> {
     /// Runs the query, whatever is in the cache.
     pub(super) fn plain_select(&mut self, query: &Query, format: Option<&str>) -> Result<()> {
         let catalog = self.select_catalog();
-        let plan = self.cut(prepare(query, &catalog, self.context)?);
+        let plan = match prepare(query, &catalog, self.context) {
+            Ok(plan) => self.cut(plan),
+            Err(e) => return self.failed(&[], format, e),
+        };
         self.stream(&plan, format, None)
     }
 
@@ -52,10 +57,9 @@ impl Run<'_> {
     ) -> Result<()> {
         if let Some(output) = self.output.blocks() {
             output.header(&plan.schema)?;
-            let mut sink = BlockSink { output, extremes: wanted(self.context) };
-            let ran = execute::run(plan, self.context, &mut Keeping { sink: &mut sink, kept });
-            self.context.end_turn();
-            ran?;
+            let extremes = wanted(self.context);
+            let mut sink = BlockSink { output, schema: &plan.schema, extremes };
+            run(plan, self.context, &mut Keeping { sink: &mut sink, kept })?;
             let rows = sink.extremes.map_or(Ok(None), Extremes::take)?;
             return rows.map_or(Ok(()), |rows| output.extremes(&rows));
         }
@@ -70,10 +74,49 @@ impl Run<'_> {
             totals: None,
             extremes: wanted(self.context),
         };
-        let ran = execute::run(plan, self.context, &mut Keeping { sink: &mut sink, kept });
-        self.context.end_turn();
-        ran?;
-        sink.finish()
+        let outcome = run(plan, self.context, &mut Keeping { sink: &mut sink, kept });
+        let outcome = outcome.and_then(|()| sink.finish());
+        let left = sink.buffer;
+        match outcome {
+            Err(e) if self.tells_in_format() => {
+                if self.output.starts_over() {
+                    return self.failed(&plan.schema, format, e);
+                }
+                self.output.write(&left)?;
+                self.tell(writer.as_mut(), vec![], e)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// `http_write_exception_in_output_format`: the error stands in the result, if the format has a place for it.
+    fn tells_in_format(&self) -> bool {
+        self.context.settings.bool("http_write_exception_in_output_format", false)
+    }
+
+    /// A result that is nothing but its error.
+    fn failed(
+        &mut self,
+        schema: &[(String, DataType)],
+        format: Option<&str>,
+        error: Error,
+    ) -> Result<()> {
+        if !self.tells_in_format() || self.output.blocks().is_some() {
+            return Err(error);
+        }
+        let Ok(mut writer) = self.writer(format) else { return Err(error) };
+        let mut begun = vec![];
+        writer.prefix(schema, &mut begun)?;
+        self.tell(writer.as_mut(), begun, error)
+    }
+
+    /// Ends the output behind `begun` with the error, and gives the error back.
+    fn tell(&mut self, writer: &mut dyn FormatWriter, mut begun: Vec<u8>, e: Error) -> Result<()> {
+        let line = error_line(&e);
+        if writer.exception(line.trim_end(), &statistics(self.context), &mut begun) {
+            self.output.write_error(&begun);
+        }
+        Err(e)
     }
 
     /// Writes blocks that are already there: the answers of SHOW, DESCRIBE and the like.
@@ -115,6 +158,23 @@ impl Run<'_> {
     }
 }
 
+/// Runs the plan; then the query needs the processor no more.
+fn run(plan: &Plan, context: &Arc<QueryContext>, sink: &mut dyn ResultSink) -> Result<()> {
+    let outcome = execute::run(plan, context, sink);
+    context.end_turn();
+    outcome
+}
+
+fn statistics(context: &QueryContext) -> WriterStatistics {
+    let progress = &context.progress;
+    WriterStatistics {
+        rows_before_limit: progress.before_limit.get(),
+        elapsed_seconds: context.elapsed().as_secs_f64(),
+        rows_read: progress.read_rows.load(Ordering::Relaxed),
+        bytes_read: progress.read_bytes.load(Ordering::Relaxed),
+    }
+}
+
 /// A gatherer if the query has `extremes = 1`.
 fn wanted(context: &QueryContext) -> Option<Extremes> {
     (context.settings.u64("extremes", 0) != 0).then(Extremes::default)
@@ -123,6 +183,7 @@ fn wanted(context: &QueryContext) -> Option<Extremes> {
 /// Hands blocks on as they are.
 struct BlockSink<'a> {
     output: &'a mut dyn BlockOutput,
+    schema: &'a [(String, DataType)],
     extremes: Option<Extremes>,
 }
 
@@ -134,8 +195,10 @@ impl ResultSink for BlockSink<'_> {
         self.output.block(&block)
     }
 
+    /// Totals are of the result's names, whatever they were computed under.
     fn totals(&mut self, block: Block) -> Result<()> {
-        self.output.totals(&block)
+        let names = self.schema.iter().map(|(name, _)| name.clone());
+        self.output.totals(&Block::new(names.zip(block.columns).collect()))
     }
 }
 
@@ -154,21 +217,14 @@ impl FormatSink<'_> {
         self.output.write_all(&mut self.buffer)
     }
 
-    fn finish(mut self) -> Result<()> {
+    fn finish(&mut self) -> Result<()> {
         if let Some(totals) = self.totals.take() {
             self.writer.totals(&totals, &mut self.buffer)?;
         }
         if let Some(rows) = self.extremes.take().map_or(Ok(None), Extremes::take)? {
             self.writer.extremes(&rows, &mut self.buffer)?;
         }
-        let progress = &self.context.progress;
-        let statistics = WriterStatistics {
-            rows_before_limit: progress.before_limit.get(),
-            elapsed_seconds: self.context.elapsed().as_secs_f64(),
-            rows_read: progress.read_rows.load(Ordering::Relaxed),
-            bytes_read: progress.read_bytes.load(Ordering::Relaxed),
-        };
-        self.writer.suffix(&statistics, &mut self.buffer)?;
+        self.writer.suffix(&statistics(self.context), &mut self.buffer)?;
         self.flush()
     }
 }

@@ -10,7 +10,7 @@
 //! Revision 0 is plain (HTTP input, files). From 1 on a block begins with its info, from 54454 on each
 //! column says that its serialization is the plain one, below 54405 LowCardinality goes as its inner
 //! type. Revisions up to [`REVISION_MAX`] are right. Lengths are believed as far as the input goes.
-//! Leaves out sparse columns (never written, refused when read) and aggregate states.
+//! Leaves out sparse columns (never written, refused when read).
 
 mod append;
 mod gather;

@@ -17,6 +17,7 @@ use pumphouse_storage::{Block, Column, DataType};
 use super::self_typed::{Prefix, read_self_typed, read_self_typed_prefix};
 use super::*;
 use crate::format::row_binary::{Read, Source, Stop, binary_error, swap_uuid};
+use crate::format::states::Layout;
 use crate::format::{BUFFERED_BYTES_MAX, ParseError};
 
 /// Bytes that a short string is copied with, whatever its length.
@@ -285,10 +286,15 @@ fn read_values(
         | T::Dynamic { .. }
         | T::Json(_) => read_column_of(data_type, prefix, rows, source)?,
         T::AggregateFunction { .. } => {
-            return Err(Stop::Bad(
-                codes::NOT_IMPLEMENTED,
-                format!("Native does not carry values of type {data_type}"),
-            ));
+            let layout =
+                Layout::of(data_type, "Native").map_err(|e| Stop::Bad(e.code(), e.to_string()))?;
+            let (mut states, mut ends) = (vec![], vec![0i32]);
+            for _ in 0..rows {
+                layout.read(source, &mut states)?;
+                ends.push(i32::try_from(states.len()).map_err(|_| too_large())?);
+            }
+            let ends = OffsetBuffer::new(ends.into());
+            Arc::new(BinaryArray::new(ends, Buffer::from_vec(states), nulls))
         }
     })
 }

@@ -253,3 +253,43 @@ fn bad_messages_leave_nothing() {
     wrong[last] = 2;
     assert_eq!(reader.read_message(&wrong).unwrap(), 2);
 }
+
+/// ClickHouse's bytes of nine states of aggregate functions over the numbers 0, 1 and 2.
+const STATES: &[(&str, &[u8])] = &[
+    ("AggregateFunction(count)", b"\x03"),
+    ("AggregateFunction(sum, UInt64)", b"\x03\0\0\0\0\0\0\0"),
+    ("AggregateFunction(avg, Decimal(9, 1))", b"\x1e\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x03"),
+    ("AggregateFunction(max, DateTime('UTC'))", b"\x01\x02\0\0\0"),
+    ("AggregateFunction(min, String)", b"\x02\0\0\x000\0"),
+    (
+        "AggregateFunction(groupArray, UInt64)",
+        b"\x03\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0",
+    ),
+    ("AggregateFunction(groupArray, String)", b"\x03\x010\x011\x012"),
+    ("AggregateFunction(sum, Nullable(UInt64))", b"\0"),
+    ("AggregateFunction(anyIf, UInt8, UInt8)", b"\x01\x02"),
+];
+
+#[test]
+fn states_are_the_functions_own_bytes() {
+    for (type_name, state) in STATES {
+        let mut bytes = vec![1, 2, 1, b'c', type_name.len() as u8];
+        bytes.extend_from_slice(type_name.as_bytes());
+        bytes.extend_from_slice(&[*state, *state].concat());
+        let (block, used) = read_block(&bytes, 0).unwrap().unwrap();
+        assert_eq!((used, block.rows()), (bytes.len(), 2), "{type_name}");
+        let mut out = vec![];
+        write_block(&block, 0, &mut out).unwrap();
+        assert_eq!(out, bytes, "{type_name}");
+        // Within a state there is more to come.
+        assert!(read_block(&bytes[..bytes.len() - 1], 0).unwrap().is_none(), "{type_name}");
+    }
+    // States whose bytes are ours are refused, and so are lengths that nothing can have.
+    let refused = |bytes: &[u8]| read_block(bytes, 0).unwrap_err().code;
+    let mut own = b"\x01\x01\x01c\x1fAggregateFunction(uniq, UInt64)".to_vec();
+    own.extend_from_slice(&[0, 0]);
+    assert_eq!(refused(&own), codes::NOT_IMPLEMENTED);
+    let mut long = b"\x01\x01\x01c\x25AggregateFunction(groupArray, UInt64)".to_vec();
+    long.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]);
+    assert_eq!(refused(&long), codes::INCORRECT_DATA);
+}

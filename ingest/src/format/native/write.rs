@@ -6,12 +6,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
 use arrow_buffer::{NullBuffer, ToByteSlice};
-use pumphouse_query::error::{Error, Result, codes};
+use pumphouse_query::error::Result;
 use pumphouse_storage::{Block, DataType};
 
 use super::*;
 use crate::format::cells::Strings;
 use crate::format::row_binary::{swap_uuid, write_bytes, write_varint};
+use crate::format::states::Layout;
 
 /// Appends `block` as revision `revision` lays it out.
 pub fn write_block(block: &Block, revision: u64, out: &mut Vec<u8>) -> Result<()> {
@@ -203,10 +204,8 @@ fn write_values(
         | T::SimpleAggregateFunction { .. }
         | T::Named { .. } => write_column(data_type, array, mode, out)?,
         T::AggregateFunction { .. } => {
-            return Err(Error::new(
-                codes::NOT_IMPLEMENTED,
-                format!("Native does not carry values of type {data_type}"),
-            ));
+            let (layout, states) = (Layout::of(data_type, "Native")?, array.as_binary::<i32>());
+            (0..states.len()).try_for_each(|row| layout.write(states.value(row), out))?;
         }
     }
     Ok(())

@@ -72,6 +72,9 @@ impl Grid {
             let slot = (*slot)?;
             let builder = &rows.slots[slot].builder;
             grid.fields.push(Field { slot, run: grid.runs.len(), at });
+            if matches!(builder.data_type, pumphouse_storage::DataType::AggregateFunction { .. }) {
+                return None;
+            }
             let end = match (width(&builder.values), builder.nullable) {
                 (Some(0), _) => return None,
                 (Some(width), false) => {
