@@ -345,34 +345,37 @@ def dictionary_of_defaults(sides, query, theirs, ours):
 
 
 def null_as_its_value(sides, query, theirs, ours):
-    """hasAll, hasAny and hasSubstr see what lies under a NULL: `hasAll([nullIf(5, 5)], [5])` is 1 there, and
-    `hasAll([nullIf(5, 5)], [0])` is 0. `has` sees NULLs, so the same is asked with it."""
-    if isinstance(theirs, int) or isinstance(ours, int) or not re.search(r"\bhas(All|Any)\(", query):
+    """hasAll, hasAny, hasSubstr and `has` of an array that is not constant see what lies under a NULL:
+    `hasAll([nullIf(5, 5)], [5])` is 1 there, and `hasAll([nullIf(5, 5)], [0])` is 0. A null-safe comparison sees
+    NULLs, so the same is asked with it."""
+    if isinstance(theirs, int) or isinstance(ours, int) or not re.search(r"\bhas(All|Any)?\(", query):
         return False
     if "NULL" not in query and "Nullable" not in sides.created:
         return False
-    answer = sides.theirs(with_has(query))
+    answer = sides.theirs(null_safe(query))
     if isinstance(answer, int):
         return False
     # Its names are others.
-    return difference(query, "\n".join([""] + answer.split("\n")[1:]), "\n".join([""] + ours.split("\n")[1:])) is None
+    nameless = lambda text: "\n".join([""] + text.split("\n")[1:])
+    return difference(query, nameless(answer), nameless(ours)) is None
 
 
-def with_has(query):
-    """`hasAll(a, b)` and `hasAny(a, b)` by `has`."""
+def null_safe(query):
+    """The calls of has, hasAll and hasAny by null-safe comparisons."""
     tokens = TOKEN.findall(query)
-    at = 0
-    while at < len(tokens):
-        if tokens[at] in ("hasAll", "hasAny") and tokens[at + 1 : at + 2] == ["("]:
-            for start, end, pieces in spans(tokens):
-                if start == at + 1 and len(pieces) == 2:
-                    left, right = (tokens[l + 1 : r] for l, r in pieces)
-                    quantifier = "arrayAll" if tokens[at] == "hasAll" else "arrayExists"
-                    made = ["toUInt8", "(", quantifier, "(", "item", "->", "has", "(", *left, ",", "item", ")", ",", *right, ")", ")"]
-                    tokens[at:end] = made
-                    at += 6
-                    break
-        at += 1
+    at = len(tokens)
+    while at > 0:
+        at -= 1
+        if tokens[at] not in ("has", "hasAll", "hasAny") or tokens[at + 1 : at + 2] != ["("]:
+            continue
+        for start, end, pieces in spans(tokens):
+            if start == at + 1 and len(pieces) == 2:
+                left, right = (" ".join(tokens[l + 1 : r]) for l, r in pieces)
+                one = lambda item: f"arrayExists(one{at} -> isNotDistinctFrom(one{at}, {item}), {left})"
+                every = f"array{tokens[at][3:].replace('Any', 'Exists')}(each{at} -> {one(f'each{at}')}, {right})"
+                made = one(right) if tokens[at] == "has" else every
+                tokens[at:end] = TOKEN.findall(f"toUInt8({made})")
+                break
     return " ".join(tokens)
 
 
