@@ -206,3 +206,5 @@ SELECT [[[(0, 0), (1, 0), (1, 1), (0, 0)]], [[(5, 5), (6, 5), (6, 6), (5, 5)]]]:
 SELECT number::UInt16 AS n FROM numbers(5)
 SELECT [number, number + 1]::Array(Float32) AS n FROM numbers(3)
 SELECT arrayJoin(['a', 'bcd', '']) AS s
+SELECT arrayJoin([toInt64(1)::Dynamic, 'ab'::Dynamic, NULL::Dynamic, [1, 2]::Dynamic, toDate('2020-01-01')::Dynamic, toInt8(number)::Dynamic]) AS d FROM numbers(2) SETTINGS output_format_native_use_flattened_dynamic_and_json_serialization = 1
+SELECT number::Dynamic AS d, toJSONString(map('k', number, 'l', 1))::JSON(l UInt8) AS j, [j] AS k, map('x', d) AS m FROM numbers(3) SETTINGS output_format_native_use_flattened_dynamic_and_json_serialization = 1

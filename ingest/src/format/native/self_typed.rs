@@ -2,7 +2,8 @@
 //! the columns of those, dense, behind a number per row that says which.
 //!
 //! Before revision 54473 counts stand twice (versions 1 of Dynamic and 0 of JSON), later once (2 and 2).
-//! JSON as plain texts (version 1) is read, and written if the setting asks for it. What passes the limit
+//! JSON as plain texts (version 1) and flattened columns (version 3: every type and path in its place,
+//! nothing shared) are read, and written if a setting asks for them. Else what passes the limit
 //! of types goes together, each value with its type, as RowBinary writes it; paths all get their own.
 
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ const COUNT_MAX: usize = 100_000;
 
 const DYNAMIC_TWICE: u64 = 1;
 const DYNAMIC_ONCE: u64 = 2;
+/// Of Dynamic and JSON: every type and every path as a column, none of them shared.
+const FLATTENED: u64 = 3;
 const JSON_TWICE: u64 = 0;
 const JSON_TEXTS: u64 = 1;
 const JSON_ONCE: u64 = 2;
@@ -42,6 +45,7 @@ const JSON_ONCE: u64 = 2;
 pub struct Mode {
     pub revision: u64,
     pub json_as_text: bool,
+    pub flattened: bool,
 }
 
 /// The values of one type, as their rows' column.
@@ -82,12 +86,17 @@ fn variant_parts(types: &[DataType], data_type: &DataType, array: &dyn Array) ->
     Ok(Parts { discriminators: discriminators(&parts, array.len()), parts })
 }
 
-fn dynamic_parts(data_type: &DataType, array: &dyn Array) -> Result<Parts> {
-    let column = column_of(data_type, array);
-    let limit = match data_type {
+/// The types of a Dynamic column that have a place of their own.
+fn types_max(data_type: &DataType) -> usize {
+    match data_type {
         DataType::Dynamic { types_max: Some(n) } => *n as usize,
         _ => pumphouse_storage::types::TYPES_MAX_DEFAULT as usize,
-    };
+    }
+}
+
+fn dynamic_parts(data_type: &DataType, array: &dyn Array) -> Result<Parts> {
+    let column = column_of(data_type, array);
+    let limit = types_max(data_type);
     let mut parts = vec![];
     let mut shared: Vec<(u32, Vec<u8>)> = vec![];
     for group in groups(&column)? {
@@ -130,6 +139,9 @@ pub(super) fn prefix(
         DataType::Variant(types) => {
             variant_prefix(&variant_parts(types, data_type, array)?, mode, out)
         }
+        DataType::Dynamic { .. } if mode.flattened => {
+            flat_dynamic_prefix(&flat_dynamic_parts(data_type, array)?, mode, out)
+        }
         DataType::Dynamic { .. } => dynamic_prefix(&dynamic_parts(data_type, array)?, mode, out),
         DataType::Json(json) => json_prefix(json, array, mode, out),
         _ => Ok(()),
@@ -146,6 +158,9 @@ pub(super) fn data(
     match data_type {
         DataType::Variant(types) => {
             write_parts(&variant_parts(types, data_type, array)?, mode, out)
+        }
+        DataType::Dynamic { .. } if mode.flattened => {
+            write_flat_parts(&flat_dynamic_parts(data_type, array)?, array.len(), mode, out)
         }
         DataType::Dynamic { .. } => write_parts(&dynamic_parts(data_type, array)?, mode, out),
         DataType::Json(json) => json_data(json, array, mode, out),
@@ -181,6 +196,53 @@ fn write_parts(parts: &Parts, mode: Mode, out: &mut Vec<u8>) -> Result<()> {
         write_column(&part.data_type, part.values.array.as_ref(), mode, out)?;
     }
     Ok(())
+}
+
+/// The alternatives of a Dynamic column: as many as have a place of their own by name, then the others.
+fn flat_dynamic_parts(data_type: &DataType, array: &dyn Array) -> Result<Vec<Part>> {
+    let column = column_of(data_type, array);
+    let mut parts = vec![];
+    for group in groups(&column)? {
+        let values = values_of(&column, &group)?;
+        let name = group.data_type.to_string();
+        parts.push(Part { name, data_type: group.data_type, rows: group.rows, values });
+    }
+    let own = types_max(data_type).min(parts.len());
+    parts[..own].sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(parts)
+}
+
+fn flat_dynamic_prefix(parts: &[Part], mode: Mode, out: &mut Vec<u8>) -> Result<()> {
+    out.extend_from_slice(&FLATTENED.to_le_bytes());
+    write_varint(parts.len() as u64, out);
+    parts.iter().for_each(|p| write_bytes(p.name.as_bytes(), out));
+    for part in parts {
+        write_prefix(&part.data_type, part.values.array.as_ref(), mode, out)?;
+    }
+    Ok(())
+}
+
+/// The number of each row's alternative (NULL is one more than the last), then the alternatives.
+fn write_flat_parts(parts: &[Part], rows: usize, mode: Mode, out: &mut Vec<u8>) -> Result<()> {
+    let mut numbers = vec![parts.len() as u32; rows];
+    for (i, part) in parts.iter().enumerate() {
+        part.rows.iter().for_each(|row| numbers[*row as usize] = i as u32);
+    }
+    let width = flat_number_width(parts.len());
+    numbers.iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()[..width]));
+    for part in parts {
+        write_column(&part.data_type, part.values.array.as_ref(), mode, out)?;
+    }
+    Ok(())
+}
+
+/// Bytes of a number that says which of `parts` alternatives, or none.
+fn flat_number_width(parts: usize) -> usize {
+    match parts {
+        0..=0xff => 1,
+        0x100..=0xffff => 2,
+        _ => 4,
+    }
 }
 
 /// The declared paths as columns of their types, and the others as columns of Dynamic, by path.
@@ -228,8 +290,11 @@ fn json_prefix(
         return Ok(());
     }
     let (declared, paths) = path_columns(json, array)?;
-    let once = mode.revision >= REVISION_ONE_COUNT;
-    let version = if once { JSON_ONCE } else { JSON_TWICE };
+    let (version, once) = match mode.revision >= REVISION_ONE_COUNT {
+        _ if mode.flattened => (FLATTENED, true),
+        true => (JSON_ONCE, true),
+        false => (JSON_TWICE, false),
+    };
     out.extend_from_slice(&version.to_le_bytes());
     if !once {
         write_varint(paths.len() as u64, out);
@@ -269,8 +334,10 @@ fn json_data(json: &Arc<JsonType>, array: &dyn Array, mode: Mode, out: &mut Vec<
     for (_, column) in &paths {
         write_column(&column.data_type, column.array.as_ref(), mode, out)?;
     }
-    // The paths that lie together: none.
-    out.resize(out.len() + array.len() * 8, 0);
+    if !mode.flattened {
+        // The paths that lie together: none.
+        out.resize(out.len() + array.len() * 8, 0);
+    }
     Ok(())
 }
 
@@ -283,9 +350,13 @@ pub(super) enum Prefix {
     Variant(Vec<(DataType, Prefix)>),
     /// The alternatives in order, SharedVariant among them.
     Dynamic(Vec<(Option<DataType>, Prefix)>),
+    /// The alternatives in order, all with a column of their own.
+    FlatDynamic(Vec<(DataType, Prefix)>),
     Json {
         declared: Vec<Prefix>,
         paths: Vec<(Vec<u8>, Prefix)>,
+        /// Whether there are no other paths, which lie together.
+        flattened: bool,
     },
     JsonTexts,
 }
@@ -324,13 +395,12 @@ fn read_dynamic_prefix(source: &mut Source) -> Read<Prefix> {
             source.varint()?;
         }
         DYNAMIC_ONCE => {}
+        FLATTENED => return read_flat_dynamic_prefix(source),
         other => return Err(bad(format!("unknown version {other} of a Dynamic column"))),
     }
     let mut types: Vec<(String, Option<DataType>)> = vec![(SHARED.into(), None)];
     for _ in 0..count(source, "types")? {
-        let name = String::from_utf8_lossy(source.string()?).into_owned();
-        let data_type =
-            parse_data_type(&name).map_err(|e| Stop::Bad(codes::UNKNOWN_TYPE, e.to_string()))?;
+        let data_type = read_type(source)?;
         types.push((data_type.to_string(), Some(data_type)));
     }
     types.sort_by(|a, b| a.0.cmp(&b.0));
@@ -346,13 +416,32 @@ fn read_dynamic_prefix(source: &mut Source) -> Read<Prefix> {
     Ok(Prefix::Dynamic(parts))
 }
 
+fn read_type(source: &mut Source) -> Read<DataType> {
+    let name = String::from_utf8_lossy(source.string()?).into_owned();
+    parse_data_type(&name).map_err(|e| Stop::Bad(codes::UNKNOWN_TYPE, e.to_string()))
+}
+
+fn read_flat_dynamic_prefix(source: &mut Source) -> Read<Prefix> {
+    let mut types = vec![];
+    for _ in 0..count(source, "types")? {
+        types.push(read_type(source)?);
+    }
+    let mut parts = vec![];
+    for data_type in types {
+        let prefix = read_prefix(&data_type, source)?;
+        parts.push((data_type, prefix));
+    }
+    Ok(Prefix::FlatDynamic(parts))
+}
+
 fn read_json_prefix(json: &JsonType, source: &mut Source) -> Read<Prefix> {
-    match u64::from_le_bytes(source.array()?) {
+    let version = u64::from_le_bytes(source.array()?);
+    match version {
         JSON_TEXTS => return Ok(Prefix::JsonTexts),
         JSON_TWICE => {
             source.varint()?;
         }
-        JSON_ONCE => {}
+        JSON_ONCE | FLATTENED => {}
         other => {
             return Err(Stop::Bad(
                 codes::NOT_IMPLEMENTED,
@@ -372,7 +461,7 @@ fn read_json_prefix(json: &JsonType, source: &mut Source) -> Read<Prefix> {
     for name in names {
         paths.push((name, read_dynamic_prefix(source)?));
     }
-    Ok(Prefix::Json { declared, paths })
+    Ok(Prefix::Json { declared, paths, flattened: version == FLATTENED })
 }
 
 fn whole<T>(result: Result<T>) -> Read<T> {
@@ -400,6 +489,9 @@ pub(super) fn read_self_typed(
         (DataType::Dynamic { .. }, Prefix::Dynamic(parts)) => {
             read_dynamic(data_type, parts, rows, source)
         }
+        (DataType::Dynamic { .. }, Prefix::FlatDynamic(parts)) => {
+            read_flat_dynamic(data_type, parts, rows, source)
+        }
         (DataType::Json(json), Prefix::JsonTexts) => {
             let parser = whole(ObjectParser::new(json, TimeZone::UTC).map_err(Error::from))?;
             let mut objects = vec![];
@@ -410,8 +502,12 @@ pub(super) fn read_self_typed(
             }
             Ok(bytes_column(data_type.clone(), objects.into_iter()).array)
         }
-        (DataType::Json(json), Prefix::Json { declared, paths }) => {
-            read_json(json, declared, paths, rows, source)
+        (DataType::Json(json), Prefix::Json { declared, paths, flattened }) => {
+            let mut objects = read_paths(json, declared, paths, rows, source)?;
+            if !flattened {
+                read_shared_paths(&mut objects, source)?;
+            }
+            Ok(finish_objects(json, &mut objects))
         }
         _ => Err(bad("a column whose prefix is another's")),
     }
@@ -459,13 +555,38 @@ fn read_dynamic(
     Ok(whole(scatter(&found, data_type, rows))?.array)
 }
 
-fn read_json(
+fn read_flat_dynamic(
+    data_type: &DataType,
+    parts: &[(DataType, Prefix)],
+    rows: usize,
+    source: &mut Source,
+) -> Read<ArrayRef> {
+    let width = flat_number_width(parts.len());
+    let mut rows_of = vec![vec![]; parts.len()];
+    for (row, bytes) in source.take(rows.saturating_mul(width))?.chunks_exact(width).enumerate() {
+        let number = bytes.iter().rev().fold(0, |n, b| n << 8 | usize::from(*b));
+        match rows_of.get_mut(number) {
+            Some(own) => own.push(row as u32),
+            None if number == parts.len() => {}
+            None => return Err(bad(format!("number {number} of {} alternatives", parts.len()))),
+        }
+    }
+    let mut found = vec![];
+    for ((t, prefix), own) in parts.iter().zip(rows_of) {
+        let array = read_column_of(t, prefix, own.len(), source)?;
+        let column = whole(wrap(&Column { data_type: t.clone(), array }, data_type))?;
+        found.push((own, column));
+    }
+    Ok(whole(scatter(&found, data_type, rows))?.array)
+}
+
+fn read_paths(
     json: &Arc<JsonType>,
     declared: &[Prefix],
     paths: &[(Vec<u8>, Prefix)],
     rows: usize,
     source: &mut Source,
-) -> Read<ArrayRef> {
+) -> Read<Vec<ObjectBuilder>> {
     let mut objects: Vec<ObjectBuilder> = (0..rows).map(|_| ObjectBuilder::new()).collect();
     for ((path, t), prefix) in json.typed.iter().zip(declared) {
         let array = read_column_of(t, prefix, rows, source)?;
@@ -476,8 +597,7 @@ fn read_json(
     }
     let dynamic = DataType::Dynamic { types_max: None };
     for (path, prefix) in paths {
-        let Prefix::Dynamic(parts) = prefix else { return Err(bad("a path's prefix")) };
-        let array = read_dynamic(&dynamic, parts, rows, source)?;
+        let array = read_self_typed(&dynamic, prefix, rows, source)?;
         let values: &BinaryArray = array.as_binary();
         for (row, object) in objects.iter_mut().enumerate() {
             if values.is_valid(row) {
@@ -485,14 +605,17 @@ fn read_json(
             }
         }
     }
-    read_shared_paths(&mut objects, source)?;
+    Ok(objects)
+}
+
+fn finish_objects(json: &Arc<JsonType>, objects: &mut [ObjectBuilder]) -> ArrayRef {
     let mut bytes = vec![];
-    for object in &mut objects {
+    for object in objects {
         object.sort_and_drop_later();
         object.add_declared(json);
         bytes.push(Some(object.finish()));
     }
-    Ok(bytes_column(DataType::Json(json.clone()), bytes.into_iter()).array)
+    bytes_column(DataType::Json(json.clone()), bytes.into_iter()).array
 }
 
 /// Paths that lie together: ends of the rows' lists, then all paths, then all values.

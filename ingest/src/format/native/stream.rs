@@ -22,7 +22,10 @@ impl NativeWriter {
         let revision = options.settings.u64("client_protocol_version", 0).min(REVISION_MAX);
         let json_as_text =
             options.settings.bool("output_format_native_write_json_as_string", false);
-        Ok(Box::new(NativeWriter { mode: Mode { revision, json_as_text } }))
+        let flattened = options
+            .settings
+            .bool("output_format_native_use_flattened_dynamic_and_json_serialization", false);
+        Ok(Box::new(NativeWriter { mode: Mode { revision, json_as_text, flattened } }))
     }
 }
 
