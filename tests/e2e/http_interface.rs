@@ -16,7 +16,11 @@ fn paths_and_methods() {
     assert_eq!(get(&format!("/?query={}", encode("SELECT 1"))).text(), "1\n");
     assert_eq!(get("/nowhere").status, 404);
     assert!(get("/play").text().contains("<title>"));
-    assert!(get("/demo").text().contains("<title>"));
+    for page in ["/demo", "/merges", "/binary"] {
+        assert!(get(page).text().contains("<title>"), "{page}");
+    }
+    let none = get("/jemalloc");
+    assert_eq!((none.status, none.text().contains("asynchronous_metrics")), (404, true));
     let put = request(server.port, "PUT", "/?query=SELECT+1", &[], b"").unwrap();
     assert_eq!(put.status, 404);
     // GET may not write.
@@ -49,6 +53,39 @@ fn query_in_url_and_body() {
     server.sql("SYSTEM FLUSH LOGS query_log");
     let logged = "SELECT type, query FROM system.query_log WHERE query_id = 'mine' ORDER BY type";
     assert_eq!(server.sql(logged), "QueryStart\tSELECT 1\nQueryFinish\tSELECT 1");
+}
+
+#[test]
+fn long_urls_on_a_kept_connection() {
+    let server = Server::start("long_urls");
+    let mut socket = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let query = encode("SELECT length({x:String})");
+    let url = |length: usize| format!("/?query={query}&param_x={}", "y".repeat(length));
+    // Bodies that look like requests lie between those that are.
+    let body = format!("GET {} HTTP/1.1\r\n\r\n", url(100_000));
+    let insert = "/?query=INSERT+INTO+FUNCTION+null('s+String')+FORMAT+RawBLOB";
+    let mut sent = format!("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", url(10));
+    sent += &format!("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", url(900_000));
+    let length = body.len();
+    sent += &format!("POST {insert} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}");
+    sent += &format!(
+        "POST {insert} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"
+    );
+    sent += &format!("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", url(2_000_000));
+    sent += &format!("GET {} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", url(70_000));
+    let mut writer = socket.try_clone().unwrap();
+    let writing = std::thread::spawn(move || writer.write_all(sent.as_bytes()));
+    let mut answers = String::new();
+    socket.read_to_string(&mut answers).unwrap();
+    writing.join().unwrap().unwrap();
+    let mut statuses = answers.lines().filter_map(|line| line.strip_prefix("HTTP/1.1 "));
+    let mut status = || statuses.next().map(|line| &line[..3]);
+    let order: Vec<_> = std::iter::from_fn(&mut status).collect();
+    assert_eq!(order, ["200", "200", "200", "200", "414", "200"], "{answers}");
+    for text in ["\n10\n", "\n900000\n", "http_max_uri_size", "\n70000\n"] {
+        assert!(answers.contains(text), "{text:?}: {answers}");
+    }
 }
 
 #[test]

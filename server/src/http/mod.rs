@@ -9,6 +9,7 @@ mod body;
 pub mod error_text;
 mod form;
 mod kafka_metrics;
+mod long_targets;
 mod monitoring;
 mod output;
 mod pages;
@@ -28,6 +29,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use self::long_targets::LongTargets;
 use self::socket::PatientSocket;
 use crate::server::Server;
 
@@ -89,6 +91,9 @@ fn router(server: Arc<Server>) -> Router {
         .route("/play", get(pages::play))
         .route("/dashboard", get(pages::dashboard))
         .route("/kafka", get(pages::kafka))
+        .route("/merges", get(pages::merges))
+        .route("/binary", get(pages::binary))
+        .route("/jemalloc", get(pages::jemalloc))
         .route("/demo", get(pages::demo))
         .route("/assets/{name}", get(pages::asset))
         .fallback(pages::not_found)
@@ -128,9 +133,13 @@ async fn accept(
             }
         };
         let _ = socket.set_nodelay(true);
-        let service = router.clone().layer(axum::Extension(Peer(peer)));
+        let targets = LongTargets::default();
+        let service = router
+            .clone()
+            .layer(axum::Extension(Peer(peer)))
+            .layer(axum::Extension(targets.clone()));
         let mut stopped = stopped.clone();
-        let socket = PatientSocket::new(socket, limits.patience);
+        let socket = PatientSocket::new(socket, limits.patience, targets);
         tokio::spawn(async move {
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())

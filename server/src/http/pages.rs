@@ -4,9 +4,13 @@ use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{Response, StatusCode, Uri, header};
 
+use super::long_targets::TARGET_BYTES_MAX;
+
 const PLAY_PAGE: &str = include_str!("../pages/play.html");
 const DASHBOARD_PAGE: &str = include_str!("../pages/dashboard.html");
 const KAFKA_PAGE: &str = include_str!("../pages/kafka.html");
+const MERGES_PAGE: &str = include_str!("../pages/merges.html");
+const BINARY_PAGE: &str = include_str!("../pages/binary.html");
 const DEMO_PAGE: &str = include_str!("../pages/demo.html");
 
 const CSS: &str = "text/css; charset=UTF-8";
@@ -22,6 +26,8 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("dashboard.js", JAVASCRIPT, include_str!("../pages/dashboard.js")),
     ("kafka.css", CSS, include_str!("../pages/kafka.css")),
     ("kafka.js", JAVASCRIPT, include_str!("../pages/kafka.js")),
+    ("merges.js", JAVASCRIPT, include_str!("../pages/merges.js")),
+    ("binary.js", JAVASCRIPT, include_str!("../pages/binary.js")),
 ];
 
 /// A page whose style and code are its own files.
@@ -68,6 +74,30 @@ pub async fn dashboard() -> Response<Body> {
 
 pub async fn kafka() -> Response<Body> {
     page(KAFKA_PAGE, STRICT)
+}
+
+pub async fn merges() -> Response<Body> {
+    page(MERGES_PAGE, STRICT)
+}
+
+pub async fn binary() -> Response<Body> {
+    page(BINARY_PAGE, STRICT)
+}
+
+/// ClickHouse profiles its allocator there.
+pub async fn jemalloc() -> Response<Body> {
+    let text = "There is no jemalloc here. What memory holds is in \
+                system.asynchronous_metrics, system.processes and on /dashboard.\n";
+    respond(StatusCode::NOT_FOUND, "text/plain; charset=UTF-8", text.into())
+}
+
+/// The request's URL is beyond what ClickHouse takes as well (`http_max_uri_size`).
+pub fn target_too_long() -> Response<Body> {
+    let text = format!(
+        "The URL is longer than {TARGET_BYTES_MAX} bytes (http_max_uri_size). Send the query in the body of a POST, \
+         its parameters as a multipart form.\n"
+    );
+    respond(StatusCode::URI_TOO_LONG, "text/plain; charset=UTF-8", text)
 }
 
 pub async fn demo() -> Response<Body> {

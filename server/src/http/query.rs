@@ -23,6 +23,7 @@ use super::Peer;
 use super::authentication::authenticate;
 use super::body::{BodyReader, CancelOnDrop, ResponseBody};
 use super::error_text::{error_line, status_of};
+use super::long_targets::{LongTargets, QueryString};
 use super::output::{Begin, HttpOutput, ResultHead};
 use super::parameters::Parameters;
 use crate::compression::encodings::Encoding;
@@ -40,10 +41,14 @@ const EXPOSED_HEADERS: &str = "X-ClickHouse-Query-Id,X-ClickHouse-Summary,X-Clic
 pub async fn handle(
     State(server): State<Arc<Server>>,
     Extension(peer): Extension<Peer>,
+    Extension(targets): Extension<LongTargets>,
     request: axum::http::Request<Body>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let parameters = Parameters::parse(parts.uri.query().unwrap_or(""));
+    let parameters = match targets.resolve(parts.uri.query().unwrap_or("")) {
+        QueryString::Text(text) => Parameters::parse(&text),
+        QueryString::TooLong => return super::pages::target_too_long(),
+    };
     let read_only_method = parts.method == Method::GET || parts.method == Method::HEAD;
     if read_only_method && parts.uri.query().is_none() {
         return super::pages::ok();

@@ -1,7 +1,8 @@
 //! A connection's socket that gives up on a reader who does not read: a write that makes no progress for
 //! the server's `http_send_timeout` is an error, which ends the connection and cancels its query.
 //!
-//! Reading has its own limits: hyper's for the head, [`super::body`]'s for the body.
+//! Reading has its own limits: hyper's for the head, [`super::body`]'s for the body. On its way to hyper, what is
+//! read goes through [`TargetReader`], which shortens request lines.
 
 use std::future::Future;
 use std::io;
@@ -13,17 +14,40 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use super::long_targets::{LongTargets, TargetReader};
+
+/// Read at once where requests' heads are looked for.
+const LOOK_BYTES: usize = 8 << 10;
+
 /// A socket with a limit on how long a write may stand still.
 pub struct PatientSocket {
     stream: TcpStream,
     patience: Duration,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
+    reader: TargetReader,
+    /// Read and looked at, but not yet passed on from `passed_on` on.
+    looked_at: Vec<u8>,
+    passed_on: usize,
 }
 
 impl PatientSocket {
-    pub fn new(stream: TcpStream, patience: Duration) -> PatientSocket {
-        PatientSocket { stream, patience, stalled: None }
+    pub fn new(stream: TcpStream, patience: Duration, targets: LongTargets) -> PatientSocket {
+        let reader = TargetReader::new(targets);
+        PatientSocket { stream, patience, stalled: None, reader, looked_at: vec![], passed_on: 0 }
+    }
+
+    /// Passes on what was looked at; false if there is nothing.
+    fn pass_on(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let rest = &self.looked_at[self.passed_on..];
+        let count = rest.len().min(buffer.remaining());
+        buffer.put_slice(&rest[..count]);
+        self.passed_on += count;
+        if self.passed_on == self.looked_at.len() {
+            self.looked_at.clear();
+            self.passed_on = 0;
+        }
+        count > 0
     }
 
     /// Passes progress on; turns a wait that is too long into an error.
@@ -52,7 +76,33 @@ impl AsyncRead for PatientSocket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let this = &mut *self;
+        loop {
+            if buffer.remaining() == 0 || this.pass_on(buffer) {
+                return Poll::Ready(Ok(()));
+            }
+            let free = this.reader.free_bytes();
+            if free > 0 {
+                let before = buffer.filled().len();
+                ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+                let count = buffer.filled().len() - before;
+                let passing = free.min(count as u64) as usize;
+                this.reader.passed(passing as u64);
+                // The next request begins within what was read.
+                this.reader.read(&buffer.filled()[before + passing..], &mut this.looked_at);
+                buffer.set_filled(before + passing);
+                return Poll::Ready(Ok(()));
+            }
+            let mut bytes = [0; LOOK_BYTES];
+            let mut look = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut look))?;
+            if look.filled().is_empty() {
+                this.reader.finish(&mut this.looked_at);
+                this.pass_on(buffer);
+                return Poll::Ready(Ok(()));
+            }
+            this.reader.read(look.filled(), &mut this.looked_at);
+        }
     }
 }
 

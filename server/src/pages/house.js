@@ -1,6 +1,6 @@
 // What the pages share: asking the server, the header, tables and charts. No outside resources.
 
-const NAMES = { '/play': 'Query', '/dashboard': 'Dashboards', '/kafka': 'Kafka' };
+const NAMES = { '/play': 'Query', '/dashboard': 'Dashboards', '/kafka': 'Kafka', '/merges': 'Merges' };
 export const $ = id => document.getElementById(id);
 
 /** An element with attributes and children; text is never read as HTML. */
