@@ -93,3 +93,10 @@ OPTIMIZE TABLE no_such_table;
 SELECT 1 SETTINGS max_threads = 4;
 SELECT 1 SETTINGS readonly = 0;
 KILL QUERY WHERE 0;
+
+-- What stands for NULL in CSV and TSV; maps as lists of pairs; numbers that are none among quoted ones.
+SELECT formatRow('CSV', NULL, 1, (NULL, 'x')) SETTINGS format_csv_null_representation = 'NUL';
+SELECT formatRow('TSV', NULL, 1, 'x') SETTINGS format_tsv_null_representation = 'NUL';
+SELECT formatRow('JSONEachRow', map('k', 1, 'j', 2) AS m) SETTINGS output_format_json_map_as_array_of_tuples = 1;
+SELECT formatRow('JSONEachRow', map('k', 1) AS m) SETTINGS output_format_json_map_as_array_of_tuples = 1, output_format_json_named_tuples_as_objects = 0;
+SELECT formatRow('JSONEachRow', toFloat64(nan) AS a, toFloat32(nan) AS b, 1.5 AS c) SETTINGS output_format_json_quote_64bit_floats = 1;

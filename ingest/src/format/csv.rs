@@ -25,6 +25,8 @@ use super::{
     WriterStatistics,
 };
 
+const NULL_SETTING: &str = "format_csv_null_representation";
+
 pub struct CsvWriter {
     header: Header,
     fields: CsvFields,
@@ -32,9 +34,11 @@ pub struct CsvWriter {
 }
 
 /// How values become fields.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct CsvFields {
     pub delimiter: u8,
+    /// What stands for NULL.
+    pub null: Vec<u8>,
     /// A tuple is several fields, not the text of one.
     pub spread_tuples: bool,
     pub zone: TimeZone,
@@ -45,6 +49,7 @@ impl CsvFields {
         let spread = "output_format_csv_serialize_tuple_into_separate_columns";
         CsvFields {
             delimiter: delimiter(options),
+            null: options.null_text(NULL_SETTING),
             spread_tuples: options.settings.bool(spread, true),
             zone: options.time_zone,
         }
@@ -79,7 +84,7 @@ impl CsvWriter {
                     out.push(self.fields.delimiter);
                 }
                 if cells.is_null(row) {
-                    out.extend_from_slice(b"\\N");
+                    out.extend_from_slice(&self.fields.null);
                 } else if !cells.plain(row, Some(b'"'), out) {
                     let Column { data_type, array } = cells.column;
                     let array = array.as_ref();
@@ -110,7 +115,7 @@ pub fn write_csv_value(
     out: &mut Vec<u8>,
 ) {
     if array.is_null(row) {
-        return out.extend_from_slice(b"\\N");
+        return out.extend_from_slice(&how.null);
     }
     match dt.inner() {
         DataType::Variant(_) | DataType::Dynamic { .. } => {
@@ -119,7 +124,7 @@ pub fn write_csv_value(
                     let array = own.array.as_ref();
                     write_csv_value(&own.data_type, array, 0, how, out)
                 }
-                None => out.extend_from_slice(b"\\N"),
+                None => out.extend_from_slice(&how.null),
             }
         }
         dt @ (DataType::String | DataType::FixedString(_)) => {
@@ -231,6 +236,8 @@ pub struct CsvReader {
     delimiter: u8,
     /// A tuple is several fields, not the text of one.
     spread_tuples: bool,
+    /// What stands for NULL.
+    null: Vec<u8>,
     options: FormatOptions,
     fields: Option<FieldColumns>,
     scratch: Vec<u8>,
@@ -258,6 +265,7 @@ impl CsvReader {
             rows: RowBuilder::new(columns, options.time_zone),
             header,
             delimiter: delimiter(options),
+            null: options.null_text(NULL_SETTING),
             spread_tuples: options
                 .settings
                 .bool("input_format_csv_deserialize_separate_columns_into_tuple", true),
@@ -415,6 +423,7 @@ impl CsvReader {
             let mut reading = FieldReading {
                 bytes,
                 delimiter: self.delimiter,
+                null: &self.null,
                 spread_tuples: self.spread_tuples,
                 scratch: &mut self.scratch,
                 zone: self.options.time_zone,
@@ -491,6 +500,7 @@ impl CsvReader {
         let mut result = Ok(());
         let shape = Shape { delimiter: self.delimiter, quotes: true };
         let usual = !matches!(self.delimiter, b'"' | b'\n' | b'\r')
+            && self.null == b"\\N"
             && (0..self.rows.slots.len()).all(|c| fields.contains(&Some(c)));
         let mut grid_from = if usual && !fields.is_empty() { at } else { usize::MAX };
         while at < bytes.len() && self.rows.rows() - first < rows_max {
@@ -542,6 +552,7 @@ fn line_end(bytes: &[u8], at: usize) -> Option<usize> {
 struct FieldReading<'a, 'b> {
     bytes: &'a [u8],
     delimiter: u8,
+    null: &'a [u8],
     spread_tuples: bool,
     scratch: &'b mut Vec<u8>,
     zone: TimeZone,
@@ -597,7 +608,7 @@ impl FieldReading<'_, '_> {
         let end = self.spaces(field.end);
         let text = field.text.unwrap_or(self.scratch);
         let missing = !field.quoted && text.is_empty();
-        if missing || (!field.quoted && text == b"\\N") {
+        if missing || (!field.quoted && text == self.null) {
             builder.push_null();
             self.absent = missing || !builder.nullable;
             return Ok(Some(end));

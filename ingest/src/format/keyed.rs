@@ -7,11 +7,13 @@ use super::columns::RowBuilder;
 use super::fields::{field_error, push_text, row_error};
 use super::header::find_column;
 use super::row_layout::{LayoutReader, Parsed, RowLayout};
-use super::tab_separated::unescape_into;
+use super::tab_separated::{NULL_SETTING, unescape_into};
 use super::{FormatOptions, FormatReader, InputColumn};
 
 pub struct KeyedLayout {
     options: FormatOptions,
+    /// What stands for NULL.
+    null: Vec<u8>,
     skip_unknown: bool,
 }
 
@@ -21,7 +23,8 @@ impl KeyedLayout {
         options: &FormatOptions,
     ) -> Result<Box<dyn FormatReader>> {
         let skip_unknown = options.settings.bool("input_format_skip_unknown_fields", true);
-        let layout = KeyedLayout { options: options.clone(), skip_unknown };
+        let null = options.null_text(NULL_SETTING);
+        let layout = KeyedLayout { options: options.clone(), null, skip_unknown };
         Ok(Box::new(LayoutReader::new(RowBuilder::new(columns, options.time_zone), layout)))
     }
 }
@@ -110,7 +113,7 @@ impl KeyedLayout {
             text
         };
         slot.filled = current + 1;
-        if text == b"\\N" {
+        if text == self.null {
             slot.builder.push_null();
             if !slot.builder.nullable {
                 rows.mark_absent(c);

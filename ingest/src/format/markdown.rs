@@ -6,16 +6,21 @@ use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
 
 use super::pretty::right_aligned;
-use super::tab_separated::write_tab_value;
+use super::tab_separated::{NULL_SETTING, write_tab_value};
 use super::{FormatOptions, FormatWriter, WriterStatistics};
 
 pub struct MarkdownWriter {
     zone: TimeZone,
+    /// What stands for NULL.
+    null: Vec<u8>,
 }
 
 impl MarkdownWriter {
     pub fn boxed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
-        Ok(Box::new(MarkdownWriter { zone: options.time_zone }))
+        Ok(Box::new(MarkdownWriter {
+            zone: options.time_zone,
+            null: options.null_text(NULL_SETTING),
+        }))
     }
 }
 
@@ -40,7 +45,10 @@ impl FormatWriter for MarkdownWriter {
             out.extend_from_slice(b"|");
             for column in &block.columns {
                 out.push(b' ');
-                write_tab_value(column, row, false, self.zone, out);
+                match column.is_null(row) {
+                    true => out.extend_from_slice(&self.null),
+                    false => write_tab_value(column, row, false, self.zone, out),
+                }
                 out.extend_from_slice(b" |");
             }
             out.push(b'\n');

@@ -74,6 +74,13 @@ pub struct FormatOptions {
     pub time_zone: TimeZone,
 }
 
+impl FormatOptions {
+    /// What stands for NULL by the setting `name`.
+    fn null_text(&self, name: &str) -> Vec<u8> {
+        self.settings.get(name).unwrap_or("\\N").as_bytes().to_vec()
+    }
+}
+
 /// One target column of a reader. `required` false: absent fields take `default` (see `Filled`).
 #[derive(Debug, Clone)]
 pub struct InputColumn {

@@ -18,7 +18,7 @@ use super::csv::{CsvFields, write_csv_value, write_double_quoted};
 use super::fields::push_text;
 use super::json_rows::json_options;
 use super::json_value::read_value;
-use super::tab_separated::{unescape_into, write_tab_value};
+use super::tab_separated::{NULL_SETTING, unescape_into, write_tab_value};
 use super::xml::write_xml_value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct Rules {
     pub json: JsonOptions,
     pub zone: TimeZone,
     pub csv: CsvFields,
+    /// NULL where values are escaped or raw.
+    tab_null: Vec<u8>,
 }
 
 /// Where a read value ended, and whether it was a real one (not an empty or NULL for a type without).
@@ -75,7 +77,8 @@ pub struct Read {
 impl Rules {
     pub fn new(options: &FormatOptions) -> Rules {
         let csv = CsvFields::of(options);
-        Rules { json: json_options(options), zone: options.time_zone, csv }
+        let tab_null = options.null_text(NULL_SETTING);
+        Rules { json: json_options(options), zone: options.time_zone, csv, tab_null }
     }
 
     pub fn write(&self, rule: Rule, column: &Column, row: usize, out: &mut Vec<u8>) {
@@ -83,6 +86,9 @@ impl Rules {
         match rule {
             Rule::None => {}
             Rule::Csv => write_csv_value(dt, array, row, &self.csv, out),
+            Rule::Escaped | Rule::Raw if column.is_null(row) => {
+                out.extend_from_slice(&self.tab_null)
+            }
             Rule::Escaped => write_tab_value(column, row, false, self.zone, out),
             Rule::Raw => write_tab_value(column, row, true, self.zone, out),
             Rule::Quoted if column.is_null(row) => out.extend_from_slice(b"NULL"),
@@ -124,7 +130,9 @@ impl Rules {
                 let escaped = rule == Rule::Escaped;
                 let Some(end) = bare_end(bytes, at, stop, escaped, last) else { return Ok(None) };
                 let text = &bytes[at..end];
-                if text == b"\\N" {
+                let null =
+                    if rule == Rule::Xml { b"\\N".as_slice() } else { self.tab_null.as_slice() };
+                if text == null {
                     builder.push_null();
                     return Ok(whole(end, !builder.nullable));
                 }
@@ -176,7 +184,7 @@ impl Rules {
         }
         let Some(end) = bare_end(bytes, at, stop, false, last) else { return Ok(None) };
         let text = bytes[at..end].trim_ascii();
-        if text.is_empty() || text == b"\\N" {
+        if text.is_empty() || text == self.csv.null {
             builder.push_null();
             return Ok(Some(Read { end, absent: text.is_empty() || !builder.nullable }));
         }

@@ -23,12 +23,16 @@ use super::{
     WriterStatistics,
 };
 
+pub const NULL_SETTING: &str = "format_tsv_null_representation";
+
 pub struct TabSeparatedWriter {
     header: Header,
     raw: bool,
     /// Names before values: TSKV.
     keyed: bool,
     zone: TimeZone,
+    /// What stands for NULL.
+    null: Vec<u8>,
     names: Vec<String>,
 }
 
@@ -38,8 +42,8 @@ impl TabSeparatedWriter {
         header: Header,
         raw: bool,
     ) -> Result<Box<dyn FormatWriter>> {
-        let zone = options.time_zone;
-        Ok(Box::new(TabSeparatedWriter { header, raw, keyed: false, zone, names: vec![] }))
+        let (zone, null) = (options.time_zone, options.null_text(NULL_SETTING));
+        Ok(Box::new(TabSeparatedWriter { header, raw, keyed: false, zone, null, names: vec![] }))
     }
 
     pub fn keyed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
@@ -48,6 +52,7 @@ impl TabSeparatedWriter {
             raw: false,
             keyed: true,
             zone: options.time_zone,
+            null: options.null_text(NULL_SETTING),
             names: vec![],
         }))
     }
@@ -74,7 +79,7 @@ impl TabSeparatedWriter {
                     out.push(b'=');
                 }
                 if cells.is_null(row) {
-                    out.extend_from_slice(b"\\N");
+                    out.extend_from_slice(&self.null);
                 } else if !cells.plain(row, None, out) {
                     write_tab_value(cells.column, row, self.raw, self.zone, out);
                 }
@@ -157,6 +162,8 @@ pub struct TabSeparatedReader {
     rows: RowBuilder,
     header: Header,
     raw: bool,
+    /// What stands for NULL.
+    null: Vec<u8>,
     options: FormatOptions,
     /// Known once the header is read.
     fields: Option<FieldColumns>,
@@ -182,6 +189,7 @@ impl TabSeparatedReader {
             rows: RowBuilder::new(columns, options.time_zone),
             header,
             raw,
+            null: options.null_text(NULL_SETTING),
             crlf: options.settings.bool("input_format_tsv_crlf_end_of_line", false),
             options: options.clone(),
             fields: None,
@@ -316,7 +324,7 @@ impl TabSeparatedReader {
                 seen += 1;
                 let slot = &mut self.rows.slots[*c];
                 slot.filled = current + 1;
-                if text == b"\\N" {
+                if text == self.null {
                     slot.builder.push_null();
                     if !slot.builder.nullable {
                         self.rows.mark_absent(*c);
@@ -379,6 +387,7 @@ impl TabSeparatedReader {
         let first = self.rows.rows();
         let mut result = Ok(());
         let all = (0..self.rows.slots.len()).all(|c| fields.contains(&Some(c)));
+        let all = all && self.null == b"\\N";
         let mut grid_from = if all && !fields.is_empty() { at } else { usize::MAX };
         while at < bytes.len() && self.rows.rows() - first < rows_max {
             if self.rows.is_full() {

@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use pumphouse_storage::DataType;
 use pumphouse_storage::run_time::{column_of, open};
-use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::types::{TimeZone, TupleElement};
 
 use super::utf8;
 use super::write::{bytes_at, list_range, write_plain};
@@ -195,7 +195,9 @@ impl JsonWriter<'_> {
         } else if self.options.quote_denormals {
             true
         } else {
-            return out.extend_from_slice(b"null");
+            // ClickHouse quotes what it writes for a number that is none, too.
+            let quoted = wide && self.options.quote_64bit_floats;
+            return out.extend_from_slice(if quoted { b"\"null\"" } else { b"null" });
         };
         if quote {
             out.push(b'"');
@@ -256,20 +258,17 @@ impl JsonWriter<'_> {
         level: usize,
         out: &mut Vec<u8>,
     ) {
+        if self.options.map_as_array_of_tuples {
+            let element = |name: &str, dt: &DataType| TupleElement {
+                name: Some(name.into()),
+                data_type: dt.clone(),
+            };
+            let pair = DataType::Tuple(vec![element("keys", key), element("values", value)]);
+            return self.value(&DataType::Array(Box::new(pair)), array, row, level, out);
+        }
         let (entries, from, to) = list_range(array, row);
         let entries = entries.as_struct();
         let (keys, values) = (entries.column(0).as_ref(), entries.column(1).as_ref());
-        if self.options.map_as_array_of_tuples {
-            out.push(b'[');
-            for i in from..to {
-                out.extend_from_slice(if i > from { b",[" } else { b"[" });
-                self.value(key, keys, i, level, out);
-                out.push(b',');
-                self.value(value, values, i, level, out);
-                out.push(b']');
-            }
-            return out.push(b']');
-        }
         out.push(b'{');
         for i in from..to {
             if i > from {
