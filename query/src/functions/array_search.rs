@@ -103,7 +103,7 @@ pub(super) fn matches(call: &FunctionCall) -> Result<(ArrayArgument, Vec<u8>)> {
 }
 
 /// Texts of a fixed width as Strings that keep their zero bytes; other columns as they are.
-fn with_zeros(column: &Column) -> Result<Column> {
+pub(super) fn with_zeros(column: &Column) -> Result<Column> {
     let to = match &column.data_type {
         DataType::FixedString(_) => DataType::String,
         DataType::Nullable(t) if matches!(**t, DataType::FixedString(_)) => {
@@ -357,8 +357,13 @@ fn compact(call: &FunctionCall) -> Result<Column> {
 
 /// What all arrays hold has the narrowest of their types.
 fn intersect_type(a: &Args) -> Result<DataType> {
-    all_arrays_type(a)?;
     let items = (0..a.len()).map(|i| item_of(a, i)).collect::<Result<Vec<_>>>()?;
+    let arguments = items.iter().map(|t| ArgumentType {
+        data_type: t.clone(),
+        constant: None,
+        lambda_arity: None,
+    });
+    super::promote::common_number_type(&arguments.collect::<Vec<_>>())?;
     let all_nullable = items.iter().all(DataType::is_nullable);
     let narrowest = items
         .iter()

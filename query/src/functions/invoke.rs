@@ -79,6 +79,9 @@ fn stays_low_cardinality(arguments: &[ArgumentType], result: &DataType) -> bool 
     let mut any = false;
     let (mut low_cardinality, mut ordinary) = (0, 0);
     for argument in arguments {
+        if argument.lambda_arity.is_some() {
+            return false;
+        }
         let is_low_cardinality = matches!(argument.data_type, DataType::LowCardinality(_));
         any |= is_low_cardinality;
         if argument.constant.is_none() {

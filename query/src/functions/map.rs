@@ -361,7 +361,7 @@ fn sort(call: &FunctionCall, descending: bool) -> Result<Column> {
 enum Merge {
     /// All pairs one after the other.
     Append,
-    /// A later map's value takes the place of an earlier one.
+    /// A later map's pairs follow those of the earlier one whose keys it does not have.
     Replace,
     Add,
     Subtract,
@@ -450,13 +450,19 @@ fn merge(call: &FunctionCall, how: Merge) -> Result<Column> {
         let mut places: HashMap<Value, usize> = HashMap::new();
         for (index, map) in maps.iter().enumerate() {
             let Value::Map(entries) = map.value(row) else { continue };
+            if how == Merge::Replace {
+                // Within one map a key may stand several times.
+                pairs.retain(|(key, _)| !entries.iter().any(|(other, _)| other == key));
+                pairs.extend(entries);
+                continue;
+            }
             for (key, value) in entries {
                 let value =
                     if how == Merge::Subtract && index > 0 { negated(value) } else { value };
                 match places.get(&key) {
                     Some(at) if how != Merge::Append => {
                         let slot = &mut pairs[*at].1;
-                        *slot = if how == Merge::Replace { value } else { sum(slot, &value) };
+                        *slot = sum(slot, &value);
                     }
                     _ => {
                         places.insert(key.clone(), pairs.len());

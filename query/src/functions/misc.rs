@@ -328,7 +328,8 @@ fn transform_type(a: &Args) -> Result<DataType> {
 
 fn transform(call: &FunctionCall) -> Result<Column> {
     let default = if call.arguments.len() == 4 { 3 } else { 0 };
-    let column = call.column(0)?;
+    // Texts of a fixed width are looked for with their zero bytes.
+    let column = super::array_search::with_zeros(&call.column(0)?)?;
     if is_null_type(&column.data_type) {
         return super::cast::cast_column(&call.column(default)?, call.result, call.context);
     }

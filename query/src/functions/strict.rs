@@ -228,7 +228,7 @@ fn check_position(arguments: &[ArgumentType]) -> Result<()> {
     let [first, position, ..] = arguments else { return Ok(()) };
     let first = first.data_type.without_low_cardinality();
     let zero = position.constant.as_ref().and_then(|v| v.as_i128()) == Some(0);
-    if !zero || matches!(first, DataType::Map(..)) {
+    if !zero || matches!(first, DataType::Map(..)) || super::invoke::is_null_type(first) {
         return Ok(());
     }
     let what = if first.is_string() { "Indices in strings" } else { "Array indices" };

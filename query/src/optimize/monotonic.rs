@@ -60,7 +60,10 @@ fn monotonic_column(expr: &BoundExpr) -> Option<(usize, DataType)> {
         {
             let mut varying = arguments.iter().filter(|a| !matches!(a, BoundExpr::Constant { .. }));
             let inner = varying.next()?;
-            if varying.next().is_some() {
+            // Seconds of days beyond 2106 begin anew.
+            let wraps = matches!(function.name(), "toDateTime" | "toUnixTimestamp")
+                && *inner.data_type().inner() == DataType::Date;
+            if wraps || varying.next().is_some() {
                 return None;
             }
             // Numbers do not become dates in order.
