@@ -1,7 +1,7 @@
 //! Maps: construction, lookup, and functions over their keys and values. A map is an array of pairs;
 //! keys may repeat, the first wins.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pumphouse_storage::{Column, DataType, Value};
 
@@ -452,7 +452,8 @@ fn merge(call: &FunctionCall, how: Merge) -> Result<Column> {
             let Value::Map(entries) = map.value(row) else { continue };
             if how == Merge::Replace {
                 // Within one map a key may stand several times.
-                pairs.retain(|(key, _)| !entries.iter().any(|(other, _)| other == key));
+                let newer: HashSet<&Value> = entries.iter().map(|(key, _)| key).collect();
+                pairs.retain(|(key, _)| !newer.contains(key));
                 pairs.extend(entries);
                 continue;
             }
