@@ -1,5 +1,5 @@
 """clickhouse-driver over the native protocol: every kind of type both ways, compressions, errors, cancel."""
-import datetime, decimal, ipaddress, sys, uuid
+import datetime, decimal, ipaddress, logging, sys, uuid
 
 from clickhouse_driver import Client, errors
 
@@ -17,6 +17,23 @@ def row(i):
 
 def check(name, found, expected):
     assert found == expected, f"{name}: {found!r} instead of {expected!r}"
+
+
+class Lines(logging.Handler):
+    """What the server says of statements."""
+    said = []
+
+    def emit(self, record):
+        self.said.append(record.getMessage())
+
+
+logging.getLogger("clickhouse_driver.log").addHandler(Lines())
+logging.getLogger("clickhouse_driver.log").setLevel(logging.DEBUG)
+
+
+def said(*words):
+    assert all(any(word in line for line in Lines.said) for word in words), (words, Lines.said)
+    Lines.said.clear()
 
 
 for compression in (False, "lz4", "zstd"):
@@ -50,8 +67,20 @@ for compression in (False, "lz4", "zstd"):
     except errors.ServerException as e:
         check("code", e.code, 60)
     check("usable after errors", client.execute("SELECT 2"), [(2,)])
+    loud = {"send_logs_level": "debug"}
+    check("log", client.execute("SELECT sum(number) FROM numbers(10)", settings=loud), [(45,)])
+    said("SELECT sum(number) FROM numbers(10) (stage: Complete)", "Read 10 rows, 80.00 B in ", "Query memory usage (peak)")
+    check("log of an insert", client.execute("INSERT INTO t (a, s) VALUES", [(900004, "four")], settings=loud), 1)
+    said("INSERT INTO t (a, s) VALUES")
+    try:
+        client.execute("SELECT nonsense", settings={"send_logs_level": "error"})
+    except errors.ServerException as e:
+        check("code", e.code, 47)
+    said("Code: 47. DB::Exception")
+    client.execute("SELECT 1")
+    check("silence", Lines.said, [])
     progress = client.execute_with_progress("SELECT count() FROM t")
-    check("with progress", progress.get_result(), [(3008,)])
+    check("with progress", progress.get_result(), [(3009,)])
     check("session", (client.execute("CREATE DATABASE IF NOT EXISTS other"), client.execute("USE other"), client.execute("SELECT currentDatabase()"))[2], [("other",)])
     client.execute("USE default")
     client.execute("SELECT sleepEachRow(0.05) FROM numbers(5) SETTINGS max_block_size = 1")
@@ -65,3 +94,8 @@ try:
     assert False, "a wrong password is an error"
 except errors.ServerException as e:
     check("password", e.code, 516)
+try:
+    Client("127.0.0.1", port=int(sys.argv[2]), database="nowhere").execute("SELECT 1")
+    assert False, "an unknown database is an error"
+except errors.ServerException as e:
+    check("database", e.code, 81)

@@ -238,5 +238,13 @@ fn nonsense_on_the_native_port_is_an_error() {
     let answer = say(b"GET / HTTP/1.1\r\n\r\n");
     assert!(answer.ends_with("for HTTP.\r\n"), "{answer}");
     assert!(say(&[0x63]).contains("packet 99 instead of a greeting"));
+    // A greeting that comes letter by letter has the time of a whole one.
+    let mut slow = TcpStream::connect(("127.0.0.1", native)).unwrap();
+    let began = Instant::now();
+    let mut letters = [0, 100].iter().chain(std::iter::repeat(&b'x'));
+    while slow.write_all(&[*letters.next().unwrap()]).is_ok() {
+        assert!(began.elapsed() < Duration::from_secs(25), "the connection still stands");
+        std::thread::sleep(Duration::from_millis(500));
+    }
     assert_eq!(server.sql("SELECT 'still here'"), "still here");
 }

@@ -10,11 +10,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use pumphouse_ingest::format::native::write_block;
-use pumphouse_query::context::QueryContext;
+use pumphouse_query::context::{QueryContext, Settings};
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 use uuid::Uuid;
 
+use super::log::StatementLog;
 use super::output::{Exchange, Feed, FeedReader, NativeOutput};
 use super::packets::{self, Progress, Query, client, server};
 use super::wire::{Reader, Ready, Writer, nonsense};
@@ -24,7 +25,7 @@ use crate::server::Server;
 use crate::session::SessionState;
 use crate::statement::{self, ExternalTables, Input, Request};
 
-/// A client that has not greeted by then is cut off.
+/// A client that has not begun to greet by then is cut off, and so is one that takes longer for it.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
 /// A client that asks nothing for this long is cut off.
 const IDLE_MAX: Duration = Duration::from_secs(3600);
@@ -56,11 +57,13 @@ pub fn serve(
     if !connection.wait(HELLO_WAIT, stop)? {
         return Ok(());
     }
+    connection.reader.deadline = Some(Instant::now() + HELLO_WAIT);
     if connection.speaks_http()? {
         return Ok(());
     }
     let greeted = connection.greet(peer);
     connection.report(greeted)?;
+    connection.reader.deadline = None;
     while connection.wait(IDLE_MAX, stop)? {
         let done = connection.packet();
         connection.report(done)?;
@@ -199,13 +202,18 @@ impl Connection {
             blocks: 0,
             bytes: 0,
         };
+        let query_id = match query.id.is_empty() {
+            true => Uuid::new_v4().to_string(),
+            false => query.id,
+        };
+        let level = |settings: &Settings| settings.get("send_logs_level").map(str::to_string);
+        let level = level(&query.settings).or_else(|| level(&self.session.settings));
+        let log = StatementLog::of(level.as_deref(), &self.writer, self.revision, &query_id);
         let work = Work {
             server: self.server.clone(),
+            log,
             request: Request {
-                query_id: match query.id.is_empty() {
-                    true => Uuid::new_v4().to_string(),
-                    false => query.id,
-                },
+                query_id,
                 user: self.user.clone(),
                 settings: query.settings,
                 parameters: query.parameters,
@@ -360,6 +368,7 @@ fn progress_since(context: &QueryContext, told: &mut Progress) -> Progress {
 /// A statement with all that its thread needs.
 struct Work {
     server: Arc<Server>,
+    log: Option<StatementLog>,
     request: Request,
     session: SessionState,
     input: Input,
@@ -371,6 +380,10 @@ impl Work {
     /// Runs the statement and sends the end of its answer. Gives the session back.
     fn run(mut self) -> SessionState {
         let started = self.context.clone();
+        if let Some(log) = &self.log {
+            let text = String::from_utf8_lossy(&self.input.text);
+            log.began(&crate::process::shown_text(&text));
+        }
         let outcome = statement::execute(
             &self.server,
             self.request,
@@ -394,6 +407,9 @@ impl Work {
                 let sent = output.exchange.wants_data.load(Ordering::SeqCst);
                 let told = output.has_result || output.revision >= packets::WRITTEN_IN_PROGRESS;
                 let tell = told && !sent;
+                if let (Some(log), Some(context), false) = (&self.log, self.context.get(), sent) {
+                    log.ended(context);
+                }
                 if let Some(context) = self.context.get().filter(|_| tell) {
                     let delta = progress_since(context, &mut output.exchange.told.lock());
                     last.extend(packets::progress(&delta, output.revision));
@@ -405,7 +421,12 @@ impl Work {
             Err(_) if output.exchange.cancelled.load(Ordering::SeqCst) => {
                 vec![server::END_OF_STREAM]
             }
-            Err(e) => packets::exception(&e),
+            Err(e) => {
+                if let Some(log) = &self.log {
+                    log.failed(&e);
+                }
+                packets::exception(&e)
+            }
         };
         // First the flag: the client may ask again as soon as it has the answer.
         output.exchange.answered.store(true, Ordering::SeqCst);

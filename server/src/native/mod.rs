@@ -5,9 +5,10 @@
 //! connection, which alone reads the socket; a statement runs on a thread of its own and answers through
 //! [`output`]. Announces revision [`REVISION`]; every layout depends on the lesser of both sides' revisions.
 //!
-//! Leaves out: server logs, chunked packets, TLS, distributed queries.
+//! Leaves out: chunked packets, TLS, distributed queries.
 
 mod connection;
+mod log;
 mod output;
 mod packets;
 mod wire;

@@ -34,6 +34,7 @@ pub mod server {
     pub const PROFILE_INFO: u8 = 6;
     pub const TOTALS: u8 = 7;
     pub const EXTREMES: u8 = 8;
+    pub const LOG: u8 = 10;
     pub const PROFILE_EVENTS: u8 = 14;
 }
 
@@ -309,6 +310,11 @@ pub fn profile_info(rows: u64, blocks: u64, bytes: u64, before_limit: Option<u64
     // Whether the number before is one that was counted.
     out.push(before_limit.is_some() as u8);
     out
+}
+
+/// Lines of a statement's log.
+pub fn log(lines: &Block, revision: u64) -> Result<Vec<u8>> {
+    data(server::LOG, lines, revision, None)
 }
 
 /// An empty list of counters; drivers wait for one after each block of an INSERT.

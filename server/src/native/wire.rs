@@ -36,11 +36,13 @@ pub struct Reader {
     stream: TcpStream,
     buffer: Vec<u8>,
     at: usize,
+    /// When all that is to be read must have come; else each piece may take [`PACKET_WAIT`].
+    pub deadline: Option<Instant>,
 }
 
 impl Reader {
     pub fn new(stream: TcpStream) -> Reader {
-        Reader { stream, buffer: vec![], at: 0 }
+        Reader { stream, buffer: vec![], at: 0, deadline: None }
     }
 
     /// Waits up to `wait` for something to read.
@@ -82,8 +84,14 @@ impl Reader {
         // Reads grow with what is there already, so that a large block is looked at few times.
         let room = READ_BYTES.max(old / 2);
         self.buffer.resize(old + room, 0);
-        let until = Instant::now() + PACKET_WAIT;
-        self.stream.set_read_timeout(Some(PACKET_WAIT)).map_err(broken)?;
+        let now = Instant::now();
+        let until = self.deadline.unwrap_or(now + PACKET_WAIT);
+        let wait = until.saturating_duration_since(now);
+        if wait.is_zero() {
+            self.buffer.truncate(old);
+            return Err(broken(io::ErrorKind::TimedOut.into()));
+        }
+        self.stream.set_read_timeout(Some(wait)).map_err(broken)?;
         loop {
             match self.stream.read(&mut self.buffer[old..]) {
                 Ok(0) => {
