@@ -89,6 +89,25 @@ fn long_urls_on_a_kept_connection() {
 }
 
 #[test]
+fn a_connection_may_stand_idle_for_longer_than_it_is_told() {
+    let server = Server::start("idle");
+    let mut socket = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut answer = [0; 4096];
+    for pause in [11, 0] {
+        socket.write_all(b"GET /?query=SELECT+1 HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        let count = socket.read(&mut answer).unwrap();
+        assert!(answer[..count].starts_with(b"HTTP/1.1 200"), "before {pause} seconds");
+        std::thread::sleep(Duration::from_secs(pause));
+    }
+    // A head that began must end, though.
+    let began = Instant::now();
+    socket.write_all(b"GET /?que").unwrap();
+    assert_eq!(socket.read(&mut answer).unwrap(), 0);
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
 fn errors_have_codes_and_statuses() {
     let server = Server::start("errors");
     for (sql, status, code) in [

@@ -94,13 +94,24 @@ pub struct TargetReader {
     /// What the head said of its body.
     length: u64,
     chunked: bool,
+    /// No request came yet.
+    fresh: bool,
     targets: LongTargets,
 }
 
 impl TargetReader {
     pub fn new(targets: LongTargets) -> TargetReader {
-        let line = vec![];
-        TargetReader { place: Place::RequestLine, line, length: 0, chunked: false, targets }
+        let (place, line) = (Place::RequestLine, vec![]);
+        TargetReader { place, line, length: 0, chunked: false, fresh: true, targets }
+    }
+
+    /// The client owes the rest of a head, or the connection's first one.
+    pub fn in_head(&self) -> bool {
+        match self.place {
+            Place::RequestLine => self.fresh || !self.line.is_empty(),
+            Place::DroppedLine | Place::Headers => true,
+            _ => false,
+        }
     }
 
     /// Bytes that may be passed on without a look.
@@ -206,6 +217,7 @@ impl TargetReader {
 
     fn begin_headers(&mut self) {
         self.place = Place::Headers;
+        self.fresh = false;
         (self.length, self.chunked) = (0, false);
         // A long one is not kept for the connection's life.
         self.line = vec![];

@@ -33,8 +33,9 @@ use self::long_targets::LongTargets;
 use self::socket::PatientSocket;
 use crate::server::Server;
 
-/// A client that has not sent its header by then is cut off.
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may stand idle between requests: longer than `Keep-Alive` says, so that a client that goes by
+/// that never sends into a connection that is just being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long open requests may go on after shutdown began.
 const DRAIN_WAIT: Duration = Duration::from_secs(5);
 
@@ -143,7 +144,7 @@ async fn accept(
         tokio::spawn(async move {
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_READ_TIMEOUT)
+                .header_read_timeout(IDLE_TIMEOUT)
                 .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
             tokio::pin!(connection);
             let ended = tokio::select! {

@@ -1,7 +1,8 @@
 //! A connection's socket that gives up on a reader who does not read: a write that makes no progress for
 //! the server's `http_send_timeout` is an error, which ends the connection and cancels its query.
 //!
-//! Reading has its own limits: hyper's for the head, [`super::body`]'s for the body. On its way to hyper, what is
+//! Reading has its own limits: a head that began must end within [`HEADER_READ_TIMEOUT`], [`super::body`] has one for
+//! the body, hyper one for connections that stand idle. On its way to hyper, what is
 //! read goes through [`TargetReader`], which shortens request lines.
 
 use std::future::Future;
@@ -16,6 +17,9 @@ use tokio::time::Sleep;
 
 use super::long_targets::{LongTargets, TargetReader};
 
+/// A client that has not sent its header by then is cut off.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Read at once where requests' heads are looked for.
 const LOOK_BYTES: usize = 8 << 10;
 
@@ -25,6 +29,8 @@ pub struct PatientSocket {
     patience: Duration,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client owes a head's rest.
+    head_owed: Option<Pin<Box<Sleep>>>,
     reader: TargetReader,
     /// Read and looked at, but not yet passed on from `passed_on` on.
     looked_at: Vec<u8>,
@@ -34,7 +40,29 @@ pub struct PatientSocket {
 impl PatientSocket {
     pub fn new(stream: TcpStream, patience: Duration, targets: LongTargets) -> PatientSocket {
         let reader = TargetReader::new(targets);
-        PatientSocket { stream, patience, stalled: None, reader, looked_at: vec![], passed_on: 0 }
+        PatientSocket {
+            stream,
+            patience,
+            stalled: None,
+            head_owed: None,
+            reader,
+            looked_at: vec![],
+            passed_on: 0,
+        }
+    }
+
+    /// Waits for bytes; for those of a head not for ever.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.reader.in_head() {
+            self.head_owed = None;
+            return Poll::Pending;
+        }
+        let limit = || Box::pin(tokio::time::sleep(HEADER_READ_TIMEOUT));
+        ready!(self.head_owed.get_or_insert_with(limit).as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client does not send its head",
+        )))
     }
 
     /// Passes on what was looked at; false if there is nothing.
@@ -95,13 +123,19 @@ impl AsyncRead for PatientSocket {
             }
             let mut bytes = [0; LOOK_BYTES];
             let mut look = ReadBuf::new(&mut bytes);
-            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut look))?;
+            match Pin::new(&mut this.stream).poll_read(cx, &mut look) {
+                Poll::Pending => return this.wait(cx),
+                Poll::Ready(read) => read?,
+            }
             if look.filled().is_empty() {
                 this.reader.finish(&mut this.looked_at);
                 this.pass_on(buffer);
                 return Poll::Ready(Ok(()));
             }
             this.reader.read(look.filled(), &mut this.looked_at);
+            if !this.reader.in_head() {
+                this.head_owed = None;
+            }
         }
     }
 }
