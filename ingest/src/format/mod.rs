@@ -49,6 +49,7 @@ mod rules;
 mod scan;
 pub mod schema_files;
 mod schema_registry;
+mod styled;
 mod tab_separated;
 mod template;
 mod tolerant;
@@ -211,7 +212,7 @@ pub fn reader(
 pub fn writer(name: &str, options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
     let format = known(name)?;
     match format.writer {
-        Some(make) => make(options),
+        Some(make) => styled::styled(format.name, make(options)?, &options.settings),
         None => Err(unsuitable(name, "output")),
     }
 }

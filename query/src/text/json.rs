@@ -12,7 +12,7 @@ use pumphouse_storage::run_time::{column_of, open};
 use pumphouse_storage::types::TimeZone;
 
 use super::utf8;
-use super::write::{bytes_at, list_range, write_plain};
+use super::write::{bytes_at, list_range, write_bool, write_plain};
 use crate::run_time::json as object_json;
 
 /// How JSON is written; the defaults are ClickHouse's.
@@ -127,6 +127,7 @@ impl JsonWriter<'_> {
             }
             Tuple(_) => self.tuple(dt, array, row, level, out),
             Map(key, value) => self.map(key, value, array, row, level, out),
+            Bool => write_bool(array, row, out),
             _ => {
                 let quote = self.quotes(dt);
                 if quote {
