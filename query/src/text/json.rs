@@ -77,6 +77,14 @@ pub fn write_json_indented(
     JsonWriter { zone, options, indented: true }.value(dt, array, row, level, out);
 }
 
+/// A plain value; no point ends a number of JSON, whatever a style says.
+fn write_number(dt: &DataType, array: &dyn Array, row: usize, zone: TimeZone, out: &mut Vec<u8>) {
+    write_plain(dt, array, row, zone, out);
+    if out.last() == Some(&b'.') {
+        out.pop();
+    }
+}
+
 struct JsonWriter<'a> {
     zone: TimeZone,
     options: &'a JsonOptions,
@@ -133,7 +141,7 @@ impl JsonWriter<'_> {
                 if quote {
                     out.push(b'"');
                 }
-                write_plain(dt, array, row, self.zone, out);
+                write_number(dt, array, row, self.zone, out);
                 if quote {
                     out.push(b'"');
                 }
@@ -201,7 +209,7 @@ impl JsonWriter<'_> {
         if quote {
             out.push(b'"');
         }
-        write_plain(dt, array, row, self.zone, out);
+        write_number(dt, array, row, self.zone, out);
         if quote {
             out.push(b'"');
         }
