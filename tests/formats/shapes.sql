@@ -207,4 +207,13 @@ SELECT number::UInt16 AS n FROM numbers(5)
 SELECT [number, number + 1]::Array(Float32) AS n FROM numbers(3)
 SELECT arrayJoin(['a', 'bcd', '']) AS s
 SELECT arrayJoin([toInt64(1)::Dynamic, 'ab'::Dynamic, NULL::Dynamic, [1, 2]::Dynamic, toDate('2020-01-01')::Dynamic, toInt8(number)::Dynamic]) AS d FROM numbers(2) SETTINGS output_format_native_use_flattened_dynamic_and_json_serialization = 1
-SELECT number::Dynamic AS d, toJSONString(map('k', number, 'l', 1))::JSON(l UInt8) AS j, [j] AS k, map('x', d) AS m FROM numbers(3) SETTINGS output_format_native_use_flattened_dynamic_and_json_serialization = 1
+SELECT number::Dynamic AS d, toJSONString(map('k', number))::JSON AS j, map('x', d) AS m FROM numbers(3) SETTINGS output_format_native_use_flattened_dynamic_and_json_serialization = 1
+SELECT toDateTime(number * 1000000007, 'Asia/Tokyo') AS a, toDateTime64(number * 1.5 - 3, 6, 'UTC') AS b, [b] AS c, map('k', b) AS d, (a, b) AS e FROM numbers(3) SETTINGS date_time_output_format = 'iso'
+SELECT toDateTime(number * 1000000007, 'Asia/Tokyo') AS a, toDateTime64(number * 1.5, 6, 'UTC') AS b, [b] AS c, map('k', b) AS d, (a, b) AS e FROM numbers(3) SETTINGS date_time_output_format = 'unix_timestamp'
+SELECT toDateTime64(number * 1.5 - 3, 4, 'UTC') AS a, fromUnixTimestamp64Micro(toInt64(number * 1001000), 'UTC') AS b, [a] AS c FROM numbers(3) SETTINGS date_time_64_output_format_cut_trailing_zeros_align_to_groups_of_thousands = 1
+SELECT number = 1 AS u, number = 1 = true AS a, CAST(number = 1 AS Bool) AS b, [b] AS c, (b, 1) AS d, map('k', b) AS e FROM numbers(2) SETTINGS bool_true_representation = 'yes', bool_false_representation = '<no>'
+SELECT arrayJoin([0.25, -1 / 3, 1e-7, 1e21, 1e60, 123456.789, 0.0004, 2, nan]) AS a, toFloat32(a) AS b, [a] AS c, map('k', a) AS d FROM numbers(1) SETTINGS output_format_float_precision = 3
+SELECT toDecimal32(number * 1.5, 3) AS a, toDecimal128(number, 20) AS b, toDecimal32(number, 0) AS c, number / 2 AS d, [a] AS e, -0.0 AS f, 1e100 AS g FROM numbers(3) SETTINGS output_format_decimal_trailing_zeros = 1, output_format_always_write_decimal_point_in_float_and_decimal = 1
+SELECT toTime(5) AS a, toTime64(5.25, 2) AS b, toNullable(toTime64(-5, 3)) AS c
+SELECT 1 AS x, toLowCardinality('a') AS y, [toDecimal64(1, 3)] AS z, (1, 'x')::Tuple(a UInt8, `b c` String) AS t SETTINGS output_format_native_encode_types_in_binary_format = 1, output_format_binary_encode_types_in_binary_format = 1
+SELECT '{"a":1,"b":{"c":[1,2]}}'::JSON AS j, map('k', j) AS m SETTINGS output_format_binary_write_json_as_string = 1

@@ -8,6 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_buffer::NullBuffer;
 use pumphouse_query::text::calendar::{SECONDS_PER_DAY, to_local};
+use pumphouse_query::text::style;
 use pumphouse_query::text::write::{write_date, write_float32, write_float64, write_integer};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType};
@@ -111,6 +112,7 @@ impl<'a> CellColumn<'a> {
         use DataType as T;
         let array = column.array.as_ref();
         let cells = match column.data_type.inner() {
+            T::Float32 | T::Float64 | T::DateTime(_) if style::is_held() => Cells::Other,
             T::UInt8 => Cells::UInt8(array.as_primitive::<UInt8Type>().values()),
             T::UInt16 => Cells::UInt16(array.as_primitive::<UInt16Type>().values()),
             T::UInt32 => Cells::UInt32(array.as_primitive::<UInt32Type>().values()),

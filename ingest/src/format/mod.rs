@@ -50,6 +50,7 @@ mod scan;
 pub mod schema_files;
 mod schema_registry;
 mod states;
+mod styled;
 mod tab_separated;
 mod template;
 mod tolerant;
@@ -229,7 +230,7 @@ pub fn reader(
 pub fn writer(name: &str, options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
     let format = known(name)?;
     match format.writer {
-        Some(make) => make(options),
+        Some(make) => styled::styled(format.name, make(options)?, &options.settings),
         None => Err(unsuitable(name, "output")),
     }
 }

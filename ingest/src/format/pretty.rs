@@ -104,7 +104,8 @@ fn char_width(c: char) -> usize {
 pub fn right_aligned(dt: &DataType) -> bool {
     let dt = dt.inner();
     let number = dt.is_number() && *dt != DataType::Bool;
-    number || dt.is_date_or_time() || matches!(dt, DataType::Interval(_))
+    let span = matches!(dt, DataType::Interval(_) | DataType::Time | DataType::Time64(_));
+    number || dt.is_date_or_time() || span
 }
 
 /// "1.23 million" for a number past a million.

@@ -10,6 +10,7 @@ use arrow_array::types::*;
 use arrow_buffer::i256;
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_query::text::write::{bytes_at, list_range};
+use pumphouse_storage::run_time::type_code;
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
 
@@ -30,11 +31,15 @@ use grid::Grid;
 
 pub struct RowBinaryWriter {
     header: Header,
+    /// Types stand in the header by their codes, not by their names.
+    types_in_binary: bool,
 }
 
 impl RowBinaryWriter {
-    pub fn boxed(_options: &FormatOptions, header: Header) -> Result<Box<dyn FormatWriter>> {
-        Ok(Box::new(RowBinaryWriter { header }))
+    pub fn boxed(options: &FormatOptions, header: Header) -> Result<Box<dyn FormatWriter>> {
+        let setting = "output_format_binary_encode_types_in_binary_format";
+        let types_in_binary = options.settings.bool(setting, false);
+        Ok(Box::new(RowBinaryWriter { header, types_in_binary }))
     }
 }
 
@@ -176,7 +181,12 @@ impl FormatWriter for RowBinaryWriter {
             schema.iter().for_each(|(name, _)| write_bytes(name.as_bytes(), out));
         }
         if self.header == Header::NamesAndTypes {
-            schema.iter().for_each(|(_, dt)| write_bytes(dt.to_string().as_bytes(), out));
+            for (_, dt) in schema {
+                match self.types_in_binary {
+                    true => type_code::put(dt, out),
+                    false => write_bytes(dt.to_string().as_bytes(), out),
+                }
+            }
         }
         Ok(())
     }
@@ -406,6 +416,11 @@ impl RowBinaryReader {
         header: Header,
         defaults: bool,
     ) -> Result<Box<dyn FormatReader>> {
+        let texts = options.settings.bool("input_format_binary_read_json_as_string", false);
+        if texts && columns.iter().any(|c| matches!(c.data_type.inner(), DataType::Json(_))) {
+            let message = "input_format_binary_read_json_as_string is not supported";
+            return Err(Error::new(codes::NOT_IMPLEMENTED, message));
+        }
         Ok(Box::new(RowBinaryReader {
             rows: RowBuilder::new(columns, options.time_zone),
             header,
@@ -437,7 +452,17 @@ impl RowBinaryReader {
         let fields = by_names(&self.rows, &names, &self.options).map_err(whole)?;
         self.unwanted = fields.iter().map(|_| None).collect();
         if self.header == Header::NamesAndTypes {
-            let types = strings(source)?;
+            let in_binary = "input_format_binary_decode_types_in_binary_format";
+            let types = match self.options.settings.bool(in_binary, false) {
+                true => {
+                    let mut texts = vec![];
+                    for _ in 0..count {
+                        texts.push(self_typed::read_type(source)?.to_string().into_bytes());
+                    }
+                    texts
+                }
+                false => strings(source)?,
+            };
             check_types(&self.rows, &fields, &types, &self.options).map_err(whole)?;
             for (i, text) in types.iter().enumerate().filter(|(i, _)| fields[*i].is_none()) {
                 let text = String::from_utf8_lossy(text);

@@ -3,7 +3,7 @@
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use pumphouse_query::error::Result;
-use pumphouse_query::text::write::{list_range, write_float64};
+use pumphouse_query::text::write::{list_range, write_bool, write_float64};
 use pumphouse_query::text::{utf8, write_text};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
@@ -102,6 +102,7 @@ pub fn write_xml_value(
             }
             out.extend_from_slice(b"</map>");
         }
+        DataType::Bool => write_bool(array, row, out),
         dt => {
             let mut text = vec![];
             write_text(dt, array, row, zone, &mut text);

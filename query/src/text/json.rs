@@ -12,7 +12,7 @@ use pumphouse_storage::run_time::{column_of, open};
 use pumphouse_storage::types::{TimeZone, TupleElement};
 
 use super::utf8;
-use super::write::{bytes_at, list_range, write_plain};
+use super::write::{bytes_at, list_range, write_bool, write_plain};
 use crate::run_time::json as object_json;
 
 /// How JSON is written; the defaults are ClickHouse's.
@@ -77,6 +77,14 @@ pub fn write_json_indented(
     JsonWriter { zone, options, indented: true }.value(dt, array, row, level, out);
 }
 
+/// A plain value; no point ends a number of JSON, whatever a style says.
+fn write_number(dt: &DataType, array: &dyn Array, row: usize, zone: TimeZone, out: &mut Vec<u8>) {
+    write_plain(dt, array, row, zone, out);
+    if out.last() == Some(&b'.') {
+        out.pop();
+    }
+}
+
 struct JsonWriter<'a> {
     zone: TimeZone,
     options: &'a JsonOptions,
@@ -127,12 +135,13 @@ impl JsonWriter<'_> {
             }
             Tuple(_) => self.tuple(dt, array, row, level, out),
             Map(key, value) => self.map(key, value, array, row, level, out),
+            Bool => write_bool(array, row, out),
             _ => {
                 let quote = self.quotes(dt);
                 if quote {
                     out.push(b'"');
                 }
-                write_plain(dt, array, row, self.zone, out);
+                write_number(dt, array, row, self.zone, out);
                 if quote {
                     out.push(b'"');
                 }
@@ -202,7 +211,7 @@ impl JsonWriter<'_> {
         if quote {
             out.push(b'"');
         }
-        write_plain(dt, array, row, self.zone, out);
+        write_number(dt, array, row, self.zone, out);
         if quote {
             out.push(b'"');
         }

@@ -13,6 +13,7 @@ pub mod json;
 pub mod number;
 pub mod quantity;
 pub mod read;
+pub mod style;
 pub mod time;
 mod type_name;
 pub mod utf8;

@@ -12,6 +12,7 @@ use pumphouse_storage::types::TimeZone;
 
 use super::address::{write_ipv4, write_ipv6, write_uuid};
 use super::calendar::{SECONDS_PER_DAY, civil_from_days, to_local};
+use super::style;
 
 /// The value at `row` as `toString` prints it; NULL as `NULL`. `zone` serves types that name none.
 #[inline]
@@ -89,6 +90,7 @@ fn write_value<const QUOTED: bool>(
             }
         }
         Array(_) | Tuple(_) | Map(..) => write_container(dt, array, row, zone, out),
+        Bool if QUOTED => write_bool(array, row, out),
         _ => {
             let quote = QUOTED && is_quoted(dt);
             if quote {
@@ -127,6 +129,9 @@ pub fn write_plain(
             write_integer(array.as_primitive::<$t>().value(row), out)
         };
     }
+    if style::is_held() && style::write(dt, array, row, zone, out) {
+        return;
+    }
     match dt {
         Nothing | UInt8 => integer!(UInt8Type),
         UInt16 => integer!(UInt16Type),
@@ -145,10 +150,7 @@ pub fn write_plain(
         UInt256 => write_u256(array.as_primitive::<Decimal256Type>().value(row), out),
         Float32 | BFloat16 => write_float32(array.as_primitive::<Float32Type>().value(row), out),
         Float64 => write_float64(array.as_primitive::<Float64Type>().value(row), out),
-        Bool => {
-            let set = array.as_primitive::<UInt8Type>().value(row) != 0;
-            out.extend_from_slice(if set { b"true" } else { b"false" });
-        }
+        Bool => write_bool(array, row, out),
         Date => write_date(array.as_primitive::<UInt16Type>().value(row) as i32, out),
         Date32 => write_date(array.as_primitive::<Int32Type>().value(row), out),
         DateTime(own) => {
@@ -184,6 +186,12 @@ pub fn write_plain(
         // Not plain: callers take these apart before.
         _ => write_value::<false>(dt, array, row, zone, out),
     }
+}
+
+/// `true` or `false`, whatever words a style has: as literals and in JSON it is always these.
+pub fn write_bool(array: &dyn Array, row: usize, out: &mut Vec<u8>) {
+    let set = array.as_primitive::<UInt8Type>().value(row) != 0;
+    out.extend_from_slice(if set { b"true" } else { b"false" });
 }
 
 fn write_container(

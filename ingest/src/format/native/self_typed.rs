@@ -21,7 +21,7 @@ use pumphouse_storage::{Column, DataType};
 
 use super::REVISION_ONE_COUNT;
 use super::read::{bad, read_column_of, read_prefix};
-use super::write::{write_column, write_prefix};
+use super::write::{write_column, write_prefix, write_type};
 use crate::format::row_binary::self_typed::{read_dynamic_bytes, write_dynamic_bytes};
 use crate::format::row_binary::{Read, Source, Stop, write_bytes, write_varint};
 
@@ -46,6 +46,8 @@ pub struct Mode {
     pub revision: u64,
     pub json_as_text: bool,
     pub flattened: bool,
+    /// Types by their codes, not by their names.
+    pub types_in_binary: bool,
 }
 
 /// The values of one type, as their rows' column.
@@ -186,7 +188,7 @@ fn dynamic_prefix(parts: &Parts, mode: Mode, out: &mut Vec<u8>) -> Result<()> {
         write_varint(count, out);
     }
     write_varint(count, out);
-    names().for_each(|p| write_bytes(p.name.as_bytes(), out));
+    names().for_each(|p| write_type(&p.data_type, mode, out));
     variant_prefix(parts, mode, out)
 }
 
@@ -215,7 +217,7 @@ fn flat_dynamic_parts(data_type: &DataType, array: &dyn Array) -> Result<Vec<Par
 fn flat_dynamic_prefix(parts: &[Part], mode: Mode, out: &mut Vec<u8>) -> Result<()> {
     out.extend_from_slice(&FLATTENED.to_le_bytes());
     write_varint(parts.len() as u64, out);
-    parts.iter().for_each(|p| write_bytes(p.name.as_bytes(), out));
+    parts.iter().for_each(|p| write_type(&p.data_type, mode, out));
     for part in parts {
         write_prefix(&part.data_type, part.values.array.as_ref(), mode, out)?;
     }

@@ -1,6 +1,6 @@
 //! Native as a format: result blocks out, streams of blocks in.
 
-use pumphouse_query::error::{Result, codes};
+use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::{Block, DataType};
 
 use super::gather::{Appending, Gathered};
@@ -25,7 +25,10 @@ impl NativeWriter {
         let flattened = options
             .settings
             .bool("output_format_native_use_flattened_dynamic_and_json_serialization", false);
-        Ok(Box::new(NativeWriter { mode: Mode { revision, json_as_text, flattened } }))
+        let types_in_binary =
+            options.settings.bool("output_format_native_encode_types_in_binary_format", false);
+        let mode = Mode { revision, json_as_text, flattened, types_in_binary };
+        Ok(Box::new(NativeWriter { mode }))
     }
 }
 
@@ -85,6 +88,10 @@ impl NativeReader {
         columns: &[InputColumn],
         options: &FormatOptions,
     ) -> Result<Box<dyn FormatReader>> {
+        if options.settings.bool("input_format_native_decode_types_in_binary_format", false) {
+            let message = "input_format_native_decode_types_in_binary_format is not supported";
+            return Err(Error::new(codes::NOT_IMPLEMENTED, message));
+        }
         let gathered = Gathered::new(columns, options);
         Ok(Box::new(NativeReader { gathered, begun: None, retry_bytes: 0 }))
     }

@@ -7,6 +7,7 @@ use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
 use arrow_buffer::{NullBuffer, ToByteSlice};
 use pumphouse_query::error::Result;
+use pumphouse_storage::run_time::type_code;
 use pumphouse_storage::{Block, DataType};
 
 use super::*;
@@ -37,7 +38,7 @@ pub fn write_block_as(block: &Block, mode: Mode, out: &mut Vec<u8>) -> Result<()
             DataType::DateTime(_) if revision < REVISION_DATE_TIME_ZONE => {
                 write_bytes(b"DateTime", out)
             }
-            other => write_bytes(other.to_string().as_bytes(), out),
+            other => write_type(other, mode, out),
         }
         if revision >= REVISION_CUSTOM_SERIALIZATION {
             out.push(0);
@@ -48,6 +49,13 @@ pub fn write_block_as(block: &Block, mode: Mode, out: &mut Vec<u8>) -> Result<()
         }
     }
     Ok(())
+}
+
+pub(super) fn write_type(data_type: &DataType, mode: Mode, out: &mut Vec<u8>) {
+    match mode.types_in_binary {
+        true => type_code::put(data_type, out),
+        false => write_bytes(data_type.to_string().as_bytes(), out),
+    }
 }
 
 /// The type with LowCardinality taken out at every depth.

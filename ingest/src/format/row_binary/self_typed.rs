@@ -6,6 +6,8 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_query::run_time::damaged;
+use pumphouse_query::run_time::json::write_compact;
+use pumphouse_query::text::{JsonOptions, style};
 use pumphouse_storage::run_time::object::{Object, ObjectBuilder};
 use pumphouse_storage::run_time::{
     column_of, declared_of, dynamic_of, open, open_dynamic, type_code, variant_of,
@@ -44,6 +46,11 @@ pub(super) fn write_value(
             let (t, payload) = open(own, bytes).ok_or_else(damaged)?;
             out.push(bytes[0]);
             payload_value(&t, payload, out)?;
+        }
+        (DataType::Json(_), bytes) if style::wants_json_texts() => {
+            let (bytes, mut text) = (bytes.unwrap_or_default(), vec![]);
+            write_compact(bytes, TimeZone::UTC, &JsonOptions::default(), &mut text);
+            write_bytes(&text, out);
         }
         (DataType::Json(json), bytes) => {
             let object = Object::open(bytes.unwrap_or_default()).ok_or_else(damaged)?;
@@ -97,7 +104,8 @@ fn bad(expected: &str) -> Stop {
     Stop::Bad(codes::INCORRECT_DATA, format!("expected {expected}"))
 }
 
-fn read_dynamic(source: &mut Source) -> Read<(DataType, Value)> {
+/// A type as its bytes say it.
+pub(super) fn read_type(source: &mut Source) -> Read<DataType> {
     let mut rest = source.bytes.get(source.at..).unwrap_or_default();
     let before = rest.len();
     if rest.is_empty() {
@@ -108,6 +116,11 @@ fn read_dynamic(source: &mut Source) -> Read<(DataType, Value)> {
         return Err(if before > 1 << 16 { bad("a type in binary") } else { Stop::Cut });
     };
     source.at += before - rest.len();
+    Ok(t)
+}
+
+fn read_dynamic(source: &mut Source) -> Read<(DataType, Value)> {
+    let t = read_type(source)?;
     if t == DataType::Nothing {
         return Ok((t, Value::Null));
     }
