@@ -377,6 +377,9 @@ fn errors_stand_in_the_result_when_asked() {
         assert!(text.trim_end().lines().last().unwrap().starts_with(last), "{format}: {text}");
     }
     assert!(rows("XML").text().contains("<exception>Code: 395."));
+    // Also where settings change how values look.
+    let answer = ask("output_format_float_precision=2", &format!("{sql} FORMAT JSONEachRow"));
+    assert!(answer.text().contains("{\"exception\": \"Code: 395."), "{}", answer.text());
     // Nothing of the result is shown where all of it was waited for, and none is there of a statement that never ran.
     for answer in [
         ask("wait_end_of_query=1", &format!("{sql} FORMAT JSONEachRow")),

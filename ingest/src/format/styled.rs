@@ -117,6 +117,10 @@ impl FormatWriter for Styled {
         self.style.hold(|| self.inner.suffix(statistics, out))
     }
 
+    fn exception(&mut self, error: &str, statistics: &WriterStatistics, out: &mut Vec<u8>) -> bool {
+        self.style.hold(|| self.inner.exception(error, statistics, out))
+    }
+
     fn content_type(&self) -> &'static str {
         self.inner.content_type()
     }
