@@ -6,7 +6,7 @@
 
 pub mod authentication;
 mod body;
-pub mod error_text;
+mod error_text;
 mod form;
 mod kafka_metrics;
 mod long_targets;

@@ -13,7 +13,7 @@ use pumphouse_query::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::ResponsePiece;
-use super::error_text::mid_stream_block;
+use super::error_text::{error_line, mid_stream_block};
 use crate::compression::Packer;
 use crate::statement::Output;
 
@@ -239,6 +239,10 @@ impl Output for HttpOutput {
             (self.held, self.spooled) = (vec![], None);
         }
         self.hold_all
+    }
+
+    fn error_text(&self, error: &Error) -> Option<String> {
+        Some(error_line(error).trim_end().to_string())
     }
 
     fn write_error(&mut self, bytes: &[u8]) {

@@ -9,8 +9,8 @@ use super::long_targets::TARGET_BYTES_MAX;
 const PLAY_PAGE: &str = include_str!("../pages/play.html");
 const DASHBOARD_PAGE: &str = include_str!("../pages/dashboard.html");
 const KAFKA_PAGE: &str = include_str!("../pages/kafka.html");
-const MERGES_PAGE: &str = include_str!("../pages/merges.html");
-const BINARY_PAGE: &str = include_str!("../pages/binary.html");
+/// Two places for cards, which its script fills.
+const CARDS_PAGE: &str = include_str!("../pages/cards.html");
 const DEMO_PAGE: &str = include_str!("../pages/demo.html");
 
 const CSS: &str = "text/css; charset=UTF-8";
@@ -77,11 +77,11 @@ pub async fn kafka() -> Response<Body> {
 }
 
 pub async fn merges() -> Response<Body> {
-    page(MERGES_PAGE, STRICT)
+    cards("Merges", "merges.js")
 }
 
 pub async fn binary() -> Response<Body> {
-    page(BINARY_PAGE, STRICT)
+    cards("Binary", "binary.js")
 }
 
 /// ClickHouse profiles its allocator there.
@@ -124,9 +124,13 @@ pub fn no_handler(path: &str) -> Response<Body> {
     respond(StatusCode::NOT_FOUND, "text/plain; charset=UTF-8", text)
 }
 
+fn cards(title: &str, script: &str) -> Response<Body> {
+    page(CARDS_PAGE.replace("{title}", title).replace("{script}", script), STRICT)
+}
+
 /// A page of our own: it may talk to this server only and be framed by nobody.
-fn page(html: &'static str, policy: &'static str) -> Response<Body> {
-    let mut response = respond(StatusCode::OK, "text/html; charset=UTF-8", html.to_string());
+fn page(html: impl Into<String>, policy: &'static str) -> Response<Body> {
+    let mut response = respond(StatusCode::OK, "text/html; charset=UTF-8", html.into());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(policy));
     response

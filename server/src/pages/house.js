@@ -67,6 +67,12 @@ function askLogin() {
   dialog.showModal();
 }
 
+/** A card with a title and a result's rows, or a sentence if there are none. */
+export function card(title, result, none) {
+  return el('section', { class: 'card', 'aria-label': title }, el('h2', {}, title),
+    result.data.length ? el('div', { class: 'scroll' }, table(result)) : el('p', { class: 'soft' }, none));
+}
+
 /** Asks before something that changes the server; resolves to true if the person said yes. */
 export function confirm(question, action) {
   return new Promise(resolve => {

@@ -1,5 +1,5 @@
 // Merges and mutations that run, with how far they are, and the tables with the most parts.
-import { $, ask, el, header, table } from './house.js';
+import { $, ask, card, header } from './house.js';
 
 header('Merges');
 
@@ -12,18 +12,12 @@ const TABLES = `SELECT database, table, count() AS parts, uniqExact(partition_id
   formatReadableSize(sum(bytes_on_disk)) AS size, formatReadableSize(avg(bytes_on_disk)) AS mean_part
   FROM system.parts WHERE active GROUP BY database, table ORDER BY parts DESC LIMIT 100`;
 
-/** A card with a title and a result's rows, or a sentence if there are none. */
-function card(title, result, none) {
-  return el('section', { class: 'card', 'aria-label': title }, el('h2', {}, title),
-    result.data.length ? el('div', { class: 'scroll' }, table(result)) : el('p', { class: 'soft' }, none));
-}
-
 async function tick() {
   if (document.hidden) return;
   try {
     const [running, waiting, tables] = await Promise.all([RUNNING, WAITING, TABLES].map(sql => ask(sql)));
-    $('merges').replaceChildren(card('Running', running, 'Nothing is being merged.'), card('Mutations to do', waiting, 'None.'));
-    $('tables').replaceChildren(card('Parts by table', tables, 'No parts yet.'));
+    $('upper').replaceChildren(card('Running', running, 'Nothing is being merged.'), card('Mutations to do', waiting, 'None.'));
+    $('lower').replaceChildren(card('Parts by table', tables, 'No parts yet.'));
     $('status').textContent = '';
   } catch (e) { $('status').textContent = e.message; }
 }

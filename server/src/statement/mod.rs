@@ -144,6 +144,10 @@ pub trait Output: Send {
     fn starts_over(&mut self) -> bool {
         false
     }
+    /// An error as it stands in a result; None: where this goes, none does.
+    fn error_text(&self, _error: &Error) -> Option<String> {
+        None
+    }
     /// The end of the result when the statement failed: the error in the result's format.
     fn write_error(&mut self, _bytes: &[u8]) {}
     /// Where results go as blocks rather than as text in a format; `begin` and `write` are not called then.

@@ -15,7 +15,6 @@ use pumphouse_storage::{Block, DataType};
 use super::cached::{Keeping, Kept};
 use super::extremes::Extremes;
 use super::{BlockOutput, Output, Run};
-use crate::http::error_text::error_line;
 
 impl Run<'_> {
     pub(super) fn select(&mut self, query: &Query, format: Option<&str>) -> Result<()> {
@@ -112,8 +111,9 @@ impl Run<'_> {
 
     /// Ends the output behind `begun` with the error, and gives the error back.
     fn tell(&mut self, writer: &mut dyn FormatWriter, mut begun: Vec<u8>, e: Error) -> Result<()> {
-        let line = error_line(&e);
-        if writer.exception(line.trim_end(), &statistics(self.context), &mut begun) {
+        if let Some(text) = self.output.error_text(&e)
+            && writer.exception(&text, &statistics(self.context), &mut begun)
+        {
             self.output.write_error(&begun);
         }
         Err(e)

@@ -96,10 +96,9 @@ fn add_changes(key: &Column, rows: usize, starts: &mut Vec<u32>) -> bool {
             let bytes = fixed_bytes(array);
             let values = &bytes.as_chunks::<{ size_of::<$native>() }>().0[..rows];
             let most = starts.len() + rows / RUN_ROWS_MIN;
-            let few = |values: &[[u8; size_of::<$native>()]]| {
-                values.windows(2).filter(|pair| pair[0] != pair[1]).count()
-            };
-            if few(&values[..SAMPLE.min(rows)]) > SAMPLE / RUN_ROWS_MIN {
+            let sample = &values[..SAMPLE.min(rows)];
+            let changes = sample.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            if changes > SAMPLE / RUN_ROWS_MIN {
                 return false;
             }
             let mut from = 0;
