@@ -220,3 +220,68 @@ fn killed_while_files_grow() {
     assert_eq!(server.sql("SELECT sum(n) FROM total"), n.to_string());
     eprintln!("{kills} kills, {} rotations, {n} lines: lost 0, doubled 0", writer.rotations);
 }
+
+#[test]
+fn a_late_view_has_every_line_once() {
+    let kills = from_environment("PUMPHOUSE_KILLS", 6);
+    let mut random = Random::new(from_environment("PUMPHOUSE_SEED", 20_261_128));
+    let test = TestFolder::new("file-log-late");
+    let data = test.0.join("data");
+    let port = free_port();
+    let mut server = Server::start_with(&data, port, &[]);
+    let folder = folder_of(&server, "logs");
+    server.sql("CREATE TABLE logs (n UInt64) ENGINE = FileLog('logs', 'CSV') SETTINGS flush_interval_ms = 20, max_block_size = 500");
+    server.sql("CREATE TABLE rows (n UInt64) ENGINE = MergeTree ORDER BY n");
+    server.sql("CREATE MATERIALIZED VIEW rows_mv TO rows AS SELECT n FROM logs");
+    let mut writer = Writer { folder, next: 0, rotations: 0 };
+    for _ in 0..300 {
+        writer.write(&mut random);
+    }
+    for late in 0..kills {
+        let until = Instant::now() + Duration::from_millis(300 + random.below(300));
+        while Instant::now() < until {
+            writer.write(&mut random);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        server.sql(&format!("CREATE TABLE late{late} (n UInt64) ENGINE = MergeTree ORDER BY n"));
+        let (step, n) = (["built", "committed"][late as usize % 2], 1 + random.below(5));
+        server.kill();
+        // Ends by itself at a step of the filling.
+        let fault = [("PUMPHOUSE_TEST_FILL_EXIT", format!("{step}:{n}"))];
+        let mut dying = Server::spawn(&data, port, &[(fault[0].0, &fault[0].1)]).wait_ready();
+        dying.sql(&format!(
+            "CREATE MATERIALIZED VIEW late{late}_mv TO late{late} POPULATE AS SELECT n FROM logs"
+        ));
+        let limit = Instant::now() + WAIT;
+        while !dying.has_ended() {
+            assert!(Instant::now() < limit, "the step {step}:{n} is never reached");
+            writer.write(&mut random);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server = Server::spawn(&data, port, &[]).wait_ready();
+    }
+    let n = writer.next;
+    let sum = n * (n - 1) / 2;
+    let tables = (0..kills).map(|late| format!("late{late}")).chain(["rows".to_string()]);
+    for table in tables {
+        let exact = format!("SELECT count(), uniqExact(n), sum(n) FROM {table}");
+        server.until(&exact, &format!("{n}\t{n}\t{sum}"), WAIT);
+    }
+    eprintln!("{kills} views, {} rotations, {n} lines: lost 0, doubled 0", writer.rotations);
+
+    // A file that is gone before the view has it is a gap that is told.
+    server.sql("SYSTEM STOP logs");
+    server.sql("CREATE TABLE last (n UInt64) ENGINE = MergeTree ORDER BY n");
+    server.sql("CREATE MATERIALIZED VIEW last_mv TO last POPULATE AS SELECT n FROM logs");
+    let largest = fs::read_dir(&writer.folder).expect("a folder").filter_map(Result::ok);
+    let largest = largest.max_by_key(|f| f.metadata().map_or(0, |m| m.len())).expect("a file");
+    let lines = fs::read_to_string(largest.path()).expect("text").lines().count() as u64;
+    fs::remove_file(largest.path()).expect("removed");
+    server.sql("SYSTEM START logs");
+    server.until("SELECT count() FROM last", &(n - lines).to_string(), WAIT);
+    server.until("SELECT count() FROM system.kafka_gaps", "1", WAIT);
+    let (code, text) = server.error(
+        "CREATE MATERIALIZED VIEW x TO last POPULATE FROM TIMESTAMP '2026-01-01 00:00:00' AS SELECT n FROM logs",
+    );
+    assert!(code == 36 && text.contains("no time"), "{code} {text}");
+}

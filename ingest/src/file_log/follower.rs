@@ -67,13 +67,13 @@ pub(super) struct Blocked {
 /// What one life of the follower works with.
 pub(super) struct Session {
     pub(super) settings: FileLogSettings,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     pattern: Option<String>,
     columns: Vec<(String, DataType)>,
     pub(super) all_virtuals: Vec<Virtual>,
     virtuals: Vec<Virtual>,
     pub(super) source_columns: Vec<SourceColumn>,
-    builder: BlockBuilder,
+    pub(super) builder: BlockBuilder,
     pub(super) blocked: BTreeMap<String, Blocked>,
     /// Files whose head was compared, as they were then.
     verified: BTreeMap<String, Found>,
@@ -93,10 +93,19 @@ pub(super) enum Gathered {
 pub(super) struct Taken {
     name: Arc<str>,
     expected: Option<i64>,
-    next: u64,
+    pub(super) next: u64,
     lines: u64,
     inode: u64,
     id: Option<FileId>,
+}
+
+/// How far to read.
+#[derive(Clone, Copy)]
+struct End {
+    /// Not beyond this byte.
+    at: u64,
+    /// What stands there without a newline is a line, too.
+    closes_line: bool,
 }
 
 /// A line as the block builder sees it.
@@ -407,19 +416,59 @@ impl Follower {
             inode: found.inode,
             id: stored.and_then(|k| k.id).filter(|_| choice.was == Was::Same),
         };
+        let wait = session.settings.last_line_wait;
+        let quiet = found.modified.elapsed().unwrap_or_default() >= wait;
+        let end = End { at: u64::MAX, closes_line: quiet };
+        if !self.read_on(session, &mut file, end, &mut taken)? {
+            return Ok(None);
+        }
+        let moved = taken.next != choice.from || choice.was == Was::Truncated;
+        Ok(moved.then_some(taken))
+    }
+
+    /// Reads from `taken.next` on; false: its header is not whole yet.
+    fn read_on(
+        &self,
+        session: &mut Session,
+        file: &mut std::fs::File,
+        end: End,
+        taken: &mut Taken,
+    ) -> Result<bool> {
         let header_lines = session.settings.header_lines();
         let mut header = vec![];
         if header_lines > 0 {
-            let start = folder::read_at(&mut file, 0, CHUNK_BYTES).map_err(unreadable)?;
+            let start = folder::read_at(file, 0, CHUNK_BYTES).map_err(unreadable)?;
             let Some(end) = memchr::memchr_iter(b'\n', &start).nth(header_lines - 1) else {
-                return Ok(None);
+                return Ok(false);
             };
             header = start[..=end].to_vec();
             taken.next = taken.next.max(header.len() as u64);
         }
-        self.read_lines(session, &mut file, &header, found, &mut taken)?;
-        let moved = taken.next != choice.from || choice.was == Was::Truncated;
-        Ok(moved.then_some(taken))
+        self.read_lines(session, file, &header, end, taken)?;
+        Ok(true)
+    }
+
+    /// A part of a file that is known, up to the byte `to`; for a view that is filled.
+    pub(super) fn read_part(
+        &self,
+        session: &mut Session,
+        found: &Found,
+        name: &str,
+        (from, to): (u64, u64),
+    ) -> Result<Taken> {
+        let path = session.folder.join(&found.name);
+        let mut file = std::fs::File::open(path).map_err(unreadable)?;
+        let mut taken = Taken {
+            name: name.into(),
+            expected: Some(from as i64),
+            next: from,
+            lines: 0,
+            inode: found.inode,
+            id: None,
+        };
+        let end = End { at: to, closes_line: true };
+        self.read_on(session, &mut file, end, &mut taken)?;
+        Ok(taken)
     }
 
     fn read_lines(
@@ -427,13 +476,14 @@ impl Follower {
         session: &mut Session,
         file: &mut std::fs::File,
         header: &[u8],
-        found: &Found,
+        end: End,
         taken: &mut Taken,
     ) -> Result<()> {
         let mut carry: Vec<u8> = vec![];
         loop {
             let from = taken.next + carry.len() as u64;
-            let chunk = folder::read_at(file, from, CHUNK_BYTES).map_err(unreadable)?;
+            let bytes = CHUNK_BYTES.min(end.at.saturating_sub(from));
+            let chunk = folder::read_at(file, from, bytes).map_err(unreadable)?;
             let ended = chunk.is_empty();
             carry.extend_from_slice(&chunk);
             let mut start = 0;
@@ -450,9 +500,8 @@ impl Follower {
             }
             carry.drain(..start);
             if ended {
-                let quiet = found.modified.elapsed().unwrap_or_default();
                 if !carry.is_empty()
-                    && quiet >= session.settings.last_line_wait
+                    && end.closes_line
                     && self.line(session, header, &carry, taken)?
                 {
                     taken.next += carry.len() as u64;
@@ -461,7 +510,8 @@ impl Follower {
             }
             if carry.len() > LINE_BYTES_MAX {
                 let error = format!("a line has more than {LINE_BYTES_MAX} bytes");
-                self.block(session, &found.name, taken.next, &error);
+                let name = taken.name.to_string();
+                self.block(session, &name, taken.next, &error);
                 return Ok(());
             }
         }
@@ -656,7 +706,7 @@ impl Follower {
     }
 }
 
-fn is_full(session: &Session) -> bool {
+pub(super) fn is_full(session: &Session) -> bool {
     session.builder.rows() >= session.settings.rows_max
         || session.builder.bytes() >= BLOCK_BYTES_MAX
 }

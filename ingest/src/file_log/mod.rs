@@ -5,10 +5,11 @@
 //! with a compare-and-swap on them like a Kafka block does ([`crate::insert::StreamInput`]). `folder`
 //! says which files are there and which of them they were before, `settings` what the table asks for,
 //! `follower` is the thread,
-//! `direct` a SELECT without views. What a file was is remembered in the log too, so that a rotated file is
+//! `direct` a SELECT without views, `fill` a view that begins with what was there before it. What a file was is remembered in the log too, so that a rotated file is
 //! never read twice and a truncated one is read anew.
 
 mod direct;
+mod fill;
 mod folder;
 mod follower;
 mod settings;
@@ -28,8 +29,10 @@ use pumphouse_storage::log::{State, Table};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Store};
 
-use crate::kafka::{Events, StreamSink};
+use crate::kafka::{Events, StreamSink, replay};
 use crate::table_threads::{Start, TableThreads};
+use fill::Fill;
+pub use fill::add_populate;
 use follower::Follower;
 pub use settings::{FORMAT, FileLogSettings, NAMES, PATH};
 
@@ -73,11 +76,17 @@ pub(crate) struct FileLogConfig {
 pub(crate) struct FileLogs {
     config: Arc<FileLogConfig>,
     threads: TableThreads<FileLogTable>,
+    /// Views that are being filled.
+    fills: TableThreads<()>,
 }
 
 impl FileLogs {
     pub(crate) fn new(config: FileLogConfig) -> FileLogs {
-        FileLogs { config: Arc::new(config), threads: TableThreads::new("file-log") }
+        FileLogs {
+            config: Arc::new(config),
+            threads: TableThreads::new("file-log"),
+            fills: TableThreads::new("populate"),
+        }
     }
 
     /// Makes what runs agree with the state: tables that a view reads from and that are not paused.
@@ -98,6 +107,17 @@ impl FileLogs {
             let follower = Follower::new(self.config.clone(), table, status, signal);
             move || follower.run()
         });
+        let wanted = replay::wanted(state, "FileLog").into_iter();
+        let wanted = wanted.map(|(uuid, (_, view))| (uuid, view)).collect();
+        self.fills.sync(
+            wanted,
+            wait,
+            |_| (),
+            |Start { table, signal, .. }| {
+                let fill = Fill { config: self.config.clone(), view: table, signal };
+                move || fill.run()
+            },
+        );
     }
 
     /// What the files hold now is taken now; waited for where the table is paused. False: no FileLog table.
@@ -133,5 +153,6 @@ impl FileLogs {
 
     pub(crate) fn shutdown(&self, wait: Duration) {
         self.threads.shutdown(wait);
+        self.fills.shutdown(wait);
     }
 }

@@ -170,7 +170,7 @@ impl KafkaEngine {
 
     /// Starts and ends the filling of views.
     fn sync_replays(&self, state: &State) {
-        let wanted = replay::wanted(state);
+        let wanted = replay::wanted(state, "Kafka");
         let mut replays = self.replays.lock();
         let mut stopping = vec![];
         let same = |a: &Table, b: &Table| a.definition_version == b.definition_version;

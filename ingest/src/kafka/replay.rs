@@ -45,8 +45,10 @@ pub struct ReplayRange {
 
 /// As the definition keeps them.
 pub fn ranges_text(ranges: &[ReplayRange]) -> String {
+    // Names of files may have what stands between ranges here.
+    let name = |r: &ReplayRange| r.topic.replace('%', "%25").replace(',', "%2C");
     let texts =
-        ranges.iter().map(|r| format!("{}:{}={}..{}", r.topic, r.kafka_partition, r.from, r.to));
+        ranges.iter().map(|r| format!("{}:{}={}..{}", name(r), r.kafka_partition, r.from, r.to));
     texts.collect::<Vec<_>>().join(", ")
 }
 
@@ -58,7 +60,7 @@ pub fn ranges_of(definition: &TableDefinition) -> Vec<ReplayRange> {
         let (topic, partition) = place.rsplit_once(':')?;
         let (from, to) = span.split_once("..")?;
         Some(ReplayRange {
-            topic: topic.to_string(),
+            topic: topic.replace("%2C", ",").replace("%25", "%"),
             kafka_partition: partition.parse().ok()?,
             from: from.parse().ok()?,
             to: to.parse().ok()?,
@@ -68,7 +70,7 @@ pub fn ranges_of(definition: &TableDefinition) -> Vec<ReplayRange> {
 }
 
 /// The ranges that are not done yet, from where they stand.
-fn left(view: &Table) -> Vec<ReplayRange> {
+pub(crate) fn left(view: &Table) -> Vec<ReplayRange> {
     let mut ranges = ranges_of(&view.definition);
     for range in &mut ranges {
         let key =
@@ -81,8 +83,11 @@ fn left(view: &Table) -> Vec<ReplayRange> {
     ranges
 }
 
-/// The stream and the view if there is work to do.
-pub(super) fn wanted(state: &State) -> BTreeMap<uuid::Uuid, (Arc<Table>, Arc<Table>)> {
+/// Views on streams of that engine that are to be filled, with their streams.
+pub(crate) fn wanted(
+    state: &State,
+    engine: &str,
+) -> BTreeMap<uuid::Uuid, (Arc<Table>, Arc<Table>)> {
     let mut found = BTreeMap::new();
     for (uuid, view) in &state.tables {
         if view.detached || !view.definition.settings.contains_key(RANGES) {
@@ -90,7 +95,7 @@ pub(super) fn wanted(state: &State) -> BTreeMap<uuid::Uuid, (Arc<Table>, Arc<Tab
         }
         let Some((database, name)) = &view.definition.source else { continue };
         let Some(stream) = state.table(database, name) else { continue };
-        if stream.definition.engine == "Kafka" && !stream.paused && !left(view).is_empty() {
+        if stream.definition.engine == engine && !stream.paused && !left(view).is_empty() {
             found.insert(*uuid, (stream.clone(), view.clone()));
         }
     }
@@ -438,6 +443,12 @@ mod tests {
         let ranges = vec![
             ReplayRange { topic: "a.b=c:d".into(), kafka_partition: 0, from: 5, to: 17 },
             ReplayRange { topic: "t".into(), kafka_partition: 12, from: 0, to: 1 },
+            ReplayRange {
+                topic: "100%, =0..1, a:0.csv".into(),
+                kafka_partition: 0,
+                from: 0,
+                to: 9,
+            },
         ];
         let mut definition = crate::kafka::dead_letters::definition().unwrap();
         assert!(ranges_of(&definition).is_empty());

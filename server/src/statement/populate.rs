@@ -1,11 +1,12 @@
-//! `CREATE MATERIALIZED VIEW … POPULATE [FROM TIMESTAMP '…']` on a Kafka table: the view gets what the
-//! topic holds from its beginning (or that time) on, every offset once.
+//! `CREATE MATERIALIZED VIEW … POPULATE [FROM TIMESTAMP '…']` on a stream: the view gets what the topic (or
+//! the files) of the stream hold from the beginning, or that time, on: every offset once.
 //!
 //! The commit that creates the view also says where the stream stood in it; if the stream moved
 //! meanwhile it is tried again.
 
 use std::sync::Arc;
 
+use pumphouse_ingest::file_log;
 use pumphouse_ingest::kafka::replay::add_populate;
 use pumphouse_ingest::kafka::seek::{self, SeekTarget};
 use pumphouse_query::error::codes;
@@ -48,20 +49,32 @@ impl Run<'_> {
             let Some(stream) = state.table(&source.0, &source.1) else {
                 return Err(self.unknown_table(&source.0, &source.1));
             };
-            if stream.definition.engine != "Kafka" {
-                return Err(Error::new(
-                    codes::NOT_IMPLEMENTED,
-                    format!("POPULATE of a view on {} is not there", stream.definition.engine),
-                ));
-            }
-            let starts = match &starts {
-                Some(starts) => starts,
-                None => starts.insert(seek::resolve(stream, &target)?),
-            };
-            let others = !state.views_of(&source.0, &source.1).is_empty();
             let mut view = definition.clone();
             let mut added = Commit::default();
-            add_populate(&self.server.store, stream, &mut view, starts, others, &mut added)?;
+            match stream.definition.engine.as_str() {
+                "Kafka" => {
+                    let starts = match &starts {
+                        Some(starts) => starts,
+                        None => starts.insert(seek::resolve(stream, &target)?),
+                    };
+                    let others = !state.views_of(&source.0, &source.1).is_empty();
+                    let store = &self.server.store;
+                    add_populate(store, stream, &mut view, starts, others, &mut added)?;
+                }
+                "FileLog" if create.populate_from.is_some() => {
+                    return Err(Error::new(
+                        codes::BAD_ARGUMENTS,
+                        "Lines of files have no time: POPULATE of a view on FileLog is from their beginning",
+                    ));
+                }
+                "FileLog" => {
+                    file_log::add_populate(&self.server.store, stream, &mut view, &mut added)?;
+                }
+                engine => {
+                    let message = format!("POPULATE of a view on {engine} is not there");
+                    return Err(Error::new(codes::NOT_IMPLEMENTED, message));
+                }
+            }
             let mut commit = self.creation(&Arc::new(view), create.or_replace);
             commit.preconditions.extend(inner.preconditions.iter().cloned());
             commit.edits.extend(inner.edits.iter().cloned());
@@ -69,7 +82,7 @@ impl Run<'_> {
             commit.edits.extend(added.edits);
             match self.server.commit_ddl(commit) {
                 Err(Error::Storage(pumphouse_storage::Error::Rejected(
-                    Rejection::OffsetMoved { .. },
+                    Rejection::OffsetMoved { .. } | Rejection::PartitionsChanged,
                 ))) => {}
                 outcome => return self.created(outcome.map(|_| ()), create.if_not_exists),
             }

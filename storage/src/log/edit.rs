@@ -183,6 +183,11 @@ pub enum Precondition {
         kafka_partition: i32,
         expected: Option<i64>,
     },
+    /// A stream has offsets of so many partitions: none was taken up or forgotten.
+    OffsetCount {
+        table: Uuid,
+        count: usize,
+    },
     TokenAbsent {
         table: Uuid,
         token: String,
@@ -234,6 +239,8 @@ pub enum Rejection {
          another consumer committed it"
     )]
     OffsetMoved { topic: String, kafka_partition: i32, stored: Option<i64>, expected: Option<i64> },
+    #[error("partitions of a stream were taken up or forgotten meanwhile")]
+    PartitionsChanged,
     #[error("an insert with token {0} is already in")]
     DuplicateToken(String),
     #[error("part {0} was replaced meanwhile")]

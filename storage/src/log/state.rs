@@ -206,6 +206,11 @@ impl State {
                     });
                 }
             }
+            Precondition::OffsetCount { table, count } => {
+                if live(table)?.offsets.len() != *count {
+                    return Err(Rejection::PartitionsChanged);
+                }
+            }
             Precondition::TokenAbsent { table, token } => {
                 if live(table)?.tokens.contains(token) {
                     return Err(Rejection::DuplicateToken(token.clone()));
