@@ -4,9 +4,10 @@ same blocks into the real ClickHouse engine (chdb), and librdkafka alone (alone.
 
 Counted are rows per second and per CPU-second of the whole consuming process; tries alternate, the best of each counts.
 
-The measure `consumers`: four consumers beside one over ten times the rows. A member that joins a group waits for the
-others' next heartbeat, up to three seconds; over fewer rows that wait is most of what is measured. Told beside it: which
-part of both cores the server and the broker, which is on the same machine, had together.
+The measure `consumers`, over ten times the rows (Avro: fifty times): one consumer whose own thread parses, one that has
+other cores parse as well, and four. A member that joins a group waits for the others' next heartbeat; over few rows that
+wait is most of what is measured. Told beside it: which part of both cores the server and the broker, which is on the same
+machine, had together.
 """
 import glob, json, os, shutil, subprocess, sys, tempfile, time
 
@@ -89,14 +90,15 @@ def peer(broker, topic, messages, rows_per_message, columns, fmt):
     return json.loads(out.splitlines()[-1])
 
 
-def ours(binary, broker, topic, columns, fmt, more, rows, consumers):
+def ours(binary, broker, topic, columns, fmt, more, rows, consumers, parsing_threads=0):
     folder = tempfile.mkdtemp()
     server = Pumphouse(binary, folder)
     try:
         write_schema(server)
         server.sql(f"CREATE TABLE t ({columns}) ENGINE = MergeTree ORDER BY id SETTINGS default_compression_codec = 'LZ4'")
         server.sql(f"CREATE TABLE q ({columns}) ENGINE = Kafka SETTINGS kafka_broker_list = '{broker.address}', kafka_topic_list = '{topic}', "
-                   f"kafka_group_name = 'g{time.time()}', kafka_format = '{fmt}', kafka_num_consumers = {consumers}, kafka_thread_per_consumer = 1{more}")
+                   f"kafka_group_name = 'g{time.time()}', kafka_format = '{fmt}', kafka_num_consumers = {consumers}, kafka_thread_per_consumer = 1, "
+                   f"kafka_parsing_threads = {parsing_threads}{more}")
         cpu, began = cpu_seconds(server.process.pid), time.time()
         server.sql("CREATE MATERIALIZED VIEW mv TO t AS SELECT * FROM q")
         seen = 0
@@ -160,27 +162,32 @@ def formats(binary, broker, a):
 
 def consumers(binary, broker, a):
     folder = tempfile.mkdtemp()
-    program, results, n = build_alone(folder), [], a.format_rows * 10
+    program, results = build_alone(folder), []
     for i, (fmt, more, what) in enumerate(FORMATS):
         if a.only and fmt not in a.only.split(","):
             continue
         columns, values = NARROW if what == "narrow" else WIDE
         rows_per_message, topic = 1000 if fmt == "Avro" else 1, f"consumers{i}"
+        n = a.format_rows * (50 if fmt == "Avro" else 10)
         fill(binary, broker, topic, columns, values, fmt, f", kafka_max_rows_per_message = {rows_per_message}{more}", n)
-        tries = {1: [], 4: []}
+        # Consumers, threads that parse for each.
+        ways = {"one": (1, 1), "one_parsing_beside": (1, 0), "four": (4, 1)}
+        tries = {way: [] for way in ways}
         for _ in range(a.tries):
-            for count in tries:
+            for way, (count, threads) in ways.items():
                 before = cpu_seconds(broker.process.pid)
-                taken = ours(binary, broker, topic, columns, fmt, more, n, count)
+                taken = ours(binary, broker, topic, columns, fmt, more, n, count, threads)
                 taken["busy"] = (taken["cpu"] + cpu_seconds(broker.process.pid) - before) / taken["seconds"] / os.cpu_count()
-                tries[count].append(taken)
+                tries[way].append(taken)
         checks = {t["check"] for one in tries.values() for t in one}
         assert len(checks) == 1, f"{fmt}: the tables differ: {checks}"
-        one, four = (min(tries[count], key=lambda t: t["seconds"]) for count in tries)
-        result = {"format": fmt, "row": what, "rows": n, "tries": a.tries, "four_vs_one": round(one["seconds"] / four["seconds"], 2)}
-        for name, best in (("one", one), ("four", four)):
-            result[name] = {"rows_per_s": round(n / best["seconds"]), "rows_per_cpu_s": round(n / best["cpu"]),
-                            "machine_busy": round(best["busy"], 2)}
+        best = {way: min(tries[way], key=lambda t: t["seconds"]) for way in ways}
+        result = {"format": fmt, "row": what, "rows": n, "tries": a.tries,
+                  "four_vs_one": round(best["one"]["seconds"] / best["four"]["seconds"], 2),
+                  "parsing_beside_vs_one": round(best["one"]["seconds"] / best["one_parsing_beside"]["seconds"], 2)}
+        for way, taken in best.items():
+            result[way] = {"rows_per_s": round(n / taken["seconds"]), "rows_per_cpu_s": round(n / taken["cpu"]),
+                           "machine_busy": round(taken["busy"], 2)}
         if program:
             result["librdkafka_rows_per_s"] = round(n / alone(program, broker, topic, n // rows_per_message)["seconds"])
         results.append(result)

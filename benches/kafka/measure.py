@@ -4,7 +4,7 @@
   idle       CPU and memory of a server with 100 Kafka tables (a view each) to which nothing comes
   catch-up   a backlog of 20 million rows under a memory limit of 512 MB (cgroup): all rows, never killed
   formats    rows per second and per CPU-second for CSV, JSON, Avro, Protobuf, and JSON of 250 bytes, beside chdb (formats.py)
-  consumers  the same formats, ten times as many rows: four consumers beside one, and how busy the machine was
+  consumers  the same formats, ten times as many rows: one consumer, one that has other cores parse, and four; how busy the machine was
   freshness  p50 and p99 from produced to visible at 1,000, 20,000 and 100,000 rows per second
 
   python3 benches/kafka/measure.py idle catch-up formats consumers freshness [--rows 20000000] [--seconds 20]

@@ -54,6 +54,31 @@ pub struct BuiltBlock {
     pub kept: Vec<KeptMessage>,
 }
 
+impl BuiltBlock {
+    /// Takes in what was built behind it: `block` is the later one from then on, all else is of both. Gives the
+    /// earlier block. Neither has kept messages.
+    pub fn follow(&mut self, later: BuiltBlock) -> Block {
+        for range in later.offsets {
+            let same = |r: &&mut OffsetRange| {
+                r.kafka_partition == range.kafka_partition && r.topic == range.topic
+            };
+            match self.offsets.iter_mut().find(same) {
+                Some(before) => {
+                    before.next = range.next;
+                    before.messages += range.messages;
+                }
+                None => self.offsets.push(range),
+            }
+        }
+        self.messages += later.messages;
+        self.bytes += later.bytes;
+        self.skipped += later.skipped;
+        self.broken += later.broken;
+        self.letters.extend(later.letters);
+        std::mem::replace(&mut self.block, later.block)
+    }
+}
+
 /// A message of a block with its payload: kept only while a failure is being narrowed down.
 #[derive(Debug, Clone)]
 pub struct KeptMessage {
@@ -148,6 +173,11 @@ impl BlockBuilder {
         if self.is_empty() {
             self.keep = keep;
         }
+    }
+
+    /// Whether it keeps messages now.
+    pub fn keeps_messages(&self) -> bool {
+        self.keep
     }
 
     /// No message since the last `take`.

@@ -42,6 +42,8 @@ pub(super) struct Chunk {
     pub(super) shared: Arc<ConsumerShared>,
     pub(super) number: usize,
     pub(super) generation: u64,
+    /// Blocks whose rows come before those of `built.block`; all else is in `built`.
+    pub(super) before: Vec<Block>,
     pub(super) built: BuiltBlock,
     pub(super) reason: FlushReason,
     /// It was cut before a bad message: what follows is to be read again.
@@ -49,6 +51,15 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
+    /// Its rows, in order.
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.before.iter().chain([&self.built.block])
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.blocks().map(Block::rows).sum()
+    }
+
     fn is_void(&self) -> bool {
         self.generation != self.shared.generation()
     }
@@ -213,8 +224,9 @@ impl InsertStep {
         let (database, table) = plan.letter_table();
         let blocks: Vec<Block> = chunks
             .iter()
-            .filter(|c| !c.built.block.is_empty())
-            .map(|c| c.built.block.clone())
+            .flat_map(Chunk::blocks)
+            .filter(|block| !block.is_empty())
+            .cloned()
             .collect();
         let offsets: Vec<OffsetRange> =
             chunks.iter().flat_map(|c| c.built.offsets.iter().cloned()).collect();
@@ -292,13 +304,14 @@ impl InsertStep {
         );
         let mut cut = false;
         for chunk in chunks {
+            let rows = chunk.rows();
             let offsets = chunk.built.offsets.iter();
             let told = offsets.map(|r| (r.topic.to_string(), r.kafka_partition, r.next)).collect();
             let mut status = chunk.shared.status.lock();
             status.blocks += 1;
             status.uncommitted_ms.pop_front();
             status.dead_letters += chunk.built.letters.len() as u64;
-            status.rows_committed += chunk.built.block.rows() as u64;
+            status.rows_committed += rows as u64;
             status.last_commit_us = now_us;
             for (topic, partition, next) in &told as &Vec<(String, i32, i64)> {
                 if let Some(a) = status.assignment(topic, *partition) {
@@ -349,7 +362,7 @@ impl InsertStep {
         self.signal.wait(delay);
         if code == codes::MEMORY_LIMIT_EXCEEDED {
             for chunk in chunks {
-                let rows = chunk.built.block.rows();
+                let rows = chunk.rows();
                 if rows > ROWS_CAP_MIN {
                     let cap = (rows / 2).max(ROWS_CAP_MIN);
                     chunk.shared.rows_cap.store(cap, Ordering::Relaxed);

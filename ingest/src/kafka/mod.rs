@@ -2,7 +2,7 @@
 //!
 //! Reads in the order a message meets it: [`engine`] (which tables run) → `plan` (a table's checked
 //! settings and limits, from [`settings`]) → `consumer` (its thread, a slot of `slots`) → `session`
-//! (the loop and the block being built; `positions` for its partitions; `rest` and `lookout` while nothing
+//! (the loop; `parsers` build the block; `positions` for its partitions; `rest` and `lookout` while nothing
 //! comes) on a `client` (`native` for
 //! whole batches) → `insert_step` (views, parts and offsets in one commit). [`produce`] (inserts) and
 //! [`output`] (what views write) are the other direction; [`status`] is what system tables show; [`embedded`] is a broker for tests and the demo.
@@ -30,6 +30,7 @@ mod narrow;
 mod native;
 mod native_admin;
 pub mod output;
+mod parsers;
 mod plan;
 mod positions;
 pub mod produce;

@@ -7,12 +7,11 @@
 //! ours, and forwarding again appends them in order. So messages cannot overtake each other.
 //!
 //! This file is one of the few with `unsafe`. Invariants: the queue is made from a live client and
-//! destroyed before it (`BatchQueue` stands before the client in `Client`); a message is read only
-//! between being taken and being destroyed, both inside `drain`. The safe twin is
+//! destroyed before it (`Batches` borrows the client); messages are destroyed before their client (whoever
+//! holds some is dropped before it: `Parsers` waits for its workers). The safe twin is
 //! `Polling::OneByOne`; tests run both.
 
 use std::ffi::{CStr, CString};
-use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
@@ -23,16 +22,16 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use super::message::Polled;
 use crate::block_builder::IncomingMessage;
 
-/// Messages taken at once.
-const BATCH: usize = 1024;
+/// Messages taken at once, at most.
+const BATCH_MAX: usize = 16_384;
 
 /// The queue that a client's partitions are forwarded to.
 pub(super) struct BatchQueue {
     queue: *mut c::rd_kafka_queue_t,
-    taken: Vec<*mut c::rd_kafka_message_t>,
+    taken: Vec<NativeMessage>,
 }
 
-// SAFETY: librdkafka's queues may be used from any thread; `taken` is empty outside `drain`.
+// SAFETY: librdkafka's queues may be used from any thread.
 unsafe impl Send for BatchQueue {}
 
 /// Where the client's callbacks find the queue; null while there is none.
@@ -44,58 +43,35 @@ impl BatchQueue {
     pub(super) fn new(client: *mut c::rd_kafka_t) -> BatchQueue {
         // SAFETY: `client` is live.
         let queue = unsafe { c::rd_kafka_queue_new(client) };
-        BatchQueue { queue, taken: Vec::with_capacity(BATCH) }
+        BatchQueue { queue, taken: vec![] }
     }
 
     pub(super) fn forward_to(&self, to: &ForwardTo) {
         to.0.store(self.queue, Ordering::Release);
     }
 
-    /// Waits up to `timeout` for a message, then hands what is there, `max` at most, to `each`, in
-    /// order. Returns how many there were. An error of a partition comes as `Err`.
-    pub(super) fn drain(
-        &mut self,
-        timeout: Duration,
-        max: usize,
-        mut each: impl FnMut(Result<&NativeMessage<'_>, RDKafkaErrorCode>),
-    ) -> usize {
+    /// Waits up to `timeout` for a message, then takes what is there, `max` at most, in order. One may stand for an
+    /// error of its partition.
+    pub(super) fn take(&mut self, timeout: Duration, max: usize) -> &mut Vec<NativeMessage> {
         let timeout_ms = timeout.as_millis().min(60_000) as i32;
-        // SAFETY: the queue is live; `taken` has room for what is asked; messages are destroyed once.
+        self.taken.clear();
+        let room = max.clamp(1, BATCH_MAX) - 1;
+        self.taken.reserve(1 + room);
+        // SAFETY: the queue is live; `taken` has room for what is asked; a `NativeMessage` is a pointer to a message
+        // and nothing else.
         unsafe {
             let first = c::rd_kafka_consume_queue(self.queue, timeout_ms);
             if first.is_null() {
-                return 0;
+                return &mut self.taken;
             }
-            self.taken.push(first);
-            let room = max.clamp(1, BATCH) - 1;
+            self.taken.push(NativeMessage { raw: first });
             if room > 0 {
-                let rest = self.taken.as_mut_ptr().add(1);
+                let rest = self.taken.as_mut_ptr().add(1).cast();
                 let count = c::rd_kafka_consume_batch_queue(self.queue, 0, rest, room);
                 self.taken.set_len(1 + count.max(0) as usize);
             }
         }
-        let taken = Taken(&mut self.taken);
-        for message in taken.0.iter() {
-            // SAFETY: taken and not destroyed before `taken` drops.
-            let message = NativeMessage { raw: unsafe { &**message }, _batch: PhantomData };
-            match message.error() {
-                None => each(Ok(&message)),
-                Some(error) => each(Err(error)),
-            }
-        }
-        taken.0.len()
-    }
-}
-
-/// Destroys what was taken, also when `each` panics.
-struct Taken<'a>(&'a mut Vec<*mut c::rd_kafka_message_t>);
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        for message in self.0.drain(..) {
-            // SAFETY: taken from the queue, destroyed only here.
-            unsafe { c::rd_kafka_message_destroy(message) };
-        }
+        &mut self.taken
     }
 }
 
@@ -161,10 +137,21 @@ pub(super) fn set_mock_group_delay(client: *mut c::rd_kafka_t, delay_ms: i32) {
     }
 }
 
-/// A message of the batch in hand.
-pub(super) struct NativeMessage<'b> {
-    raw: &'b c::rd_kafka_message_t,
-    _batch: PhantomData<&'b [u8]>,
+/// A message, destroyed when it is dropped: before its client.
+#[repr(transparent)]
+pub(super) struct NativeMessage {
+    /// Live, and nobody else's.
+    raw: *mut c::rd_kafka_message_t,
+}
+
+// SAFETY: librdkafka lets messages be read and destroyed on any thread; what they share is counted atomically.
+unsafe impl Send for NativeMessage {}
+
+impl Drop for NativeMessage {
+    fn drop(&mut self) {
+        // SAFETY: taken from a queue once, destroyed only here.
+        unsafe { c::rd_kafka_message_destroy(self.raw) };
+    }
 }
 
 fn bytes<'a>(at: *const std::ffi::c_void, len: usize) -> Option<&'a [u8]> {
@@ -172,30 +159,37 @@ fn bytes<'a>(at: *const std::ffi::c_void, len: usize) -> Option<&'a [u8]> {
     (!at.is_null()).then(|| unsafe { std::slice::from_raw_parts(at.cast::<u8>(), len) })
 }
 
-impl NativeMessage<'_> {
-    fn error(&self) -> Option<RDKafkaErrorCode> {
-        (self.raw.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| self.raw.err.into())
+impl NativeMessage {
+    fn raw(&self) -> &c::rd_kafka_message_t {
+        // SAFETY: live until `drop`.
+        unsafe { &*self.raw }
+    }
+
+    /// What the message stands for, if it is none.
+    pub(super) fn error(&self) -> Option<RDKafkaErrorCode> {
+        (self.raw().err != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR)
+            .then(|| self.raw().err.into())
     }
 }
 
-impl IncomingMessage for NativeMessage<'_> {
+impl IncomingMessage for NativeMessage {
     #[inline]
     fn kafka_partition(&self) -> i32 {
-        self.raw.partition
+        self.raw().partition
     }
 
     #[inline]
     fn kafka_offset(&self) -> i64 {
-        self.raw.offset
+        self.raw().offset
     }
 
     #[inline]
     fn payload(&self) -> Option<&[u8]> {
-        bytes(self.raw.payload, self.raw.len)
+        bytes(self.raw().payload, self.raw().len)
     }
 
     fn key(&self) -> Option<&[u8]> {
-        bytes(self.raw.key, self.raw.key_len)
+        bytes(self.raw().key, self.raw().key_len)
     }
 
     fn timestamp_ms(&self) -> Option<i64> {
@@ -227,15 +221,15 @@ impl IncomingMessage for NativeMessage<'_> {
     }
 }
 
-impl Polled for NativeMessage<'_> {
+impl Polled for NativeMessage {
     #[inline]
     fn topic_id(&self) -> usize {
-        self.raw.rkt as usize
+        self.raw().rkt as usize
     }
 
     fn topic_is(&self, name: &str) -> bool {
         // SAFETY: a consumed message refers to its topic.
-        let topic = unsafe { CStr::from_ptr(c::rd_kafka_topic_name(self.raw.rkt)) };
+        let topic = unsafe { CStr::from_ptr(c::rd_kafka_topic_name(self.raw().rkt)) };
         topic.to_bytes() == name.as_bytes()
     }
 }

@@ -4,6 +4,7 @@
 //! `positions`), poll, flush. The client is served all the while.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
@@ -17,12 +18,14 @@ use super::consumer::ConsumerThread;
 use super::in_flight::{Marker, test_fault, window};
 use super::insert_step::Chunk;
 use super::message::Polled;
+use super::native::NativeMessage;
+use super::parsers::{Parsers, Run, Totals, Trouble};
 use super::positions::{Cause, Place, is_waiting};
 use super::settings::{Assignment, ErrorMode};
 use super::status::ConsumerState;
 use super::virtual_columns::{Virtual, VirtualBuilder};
 use super::watchdog::Watch;
-use crate::block_builder::{BlockBuilder, BuilderOptions, FlushReason};
+use crate::block_builder::{BlockBuilder, BuilderOptions, FlushReason, IncomingMessage as _};
 use crate::format::ParseError;
 
 /// Blocks of one consumer that may be in flight: one inserting, one waiting.
@@ -47,6 +50,10 @@ const FORWARD_INTERVAL: Duration = Duration::from_secs(1);
 const CYCLE_WAIT: Duration = Duration::from_secs(3);
 const CYCLE_JOIN_WAIT: Duration = Duration::from_secs(15);
 const CYCLE_MAX: Duration = Duration::from_secs(60);
+/// After a batch with a message that stops its partition, for so long nothing is handed to other threads.
+const ALONE_FOR: Duration = Duration::from_secs(5);
+/// Threads that parse for one consumer where the table does not say.
+const PARSING_THREADS_MAX: usize = 8;
 /// How long a stop waits for the last block.
 const FINISH_WAIT: Duration = Duration::from_secs(5);
 
@@ -57,7 +64,7 @@ pub(super) struct Session<'a> {
     pub(super) client: &'a Client,
     pub(super) places: Vec<Place>,
     pub(super) last_place: usize,
-    pub(super) builder: BlockBuilder,
+    pub(super) builder: Parsers<NativeMessage>,
     pub(super) virtuals: Vec<Virtual>,
     pub(super) views_version: u64,
     pub(super) generation: u64,
@@ -80,6 +87,10 @@ pub(super) struct Session<'a> {
     pub(super) next_topic_check: Instant,
     pub(super) watch: Watch,
     pub(super) marker: Marker,
+    /// What the status has counted.
+    pub(super) noted: Totals,
+    /// Until then nothing is handed to workers: a message is looked for that stops its partition.
+    pub(super) alone_until: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
@@ -88,7 +99,7 @@ impl<'a> Session<'a> {
         client: &'a Client,
     ) -> Result<Session<'a>, String> {
         let virtuals = thread.plan.wanted_virtuals();
-        let builder = new_builder(thread, &virtuals)?;
+        let builder = parsers(thread, &virtuals)?;
         let now = Instant::now();
         Ok(Session {
             thread,
@@ -115,6 +126,8 @@ impl<'a> Session<'a> {
             next_topic_check: now,
             watch: Watch::new(now),
             marker: marker(thread),
+            noted: Totals::default(),
+            alone_until: None,
         })
     }
 
@@ -215,7 +228,6 @@ impl<'a> Session<'a> {
 
     /// Polls and parses until the batch, the block or the time is used up.
     fn poll(&mut self) -> Result<(), String> {
-        let before = (self.builder.messages(), self.builder.rows(), self.builder.bytes());
         let timeout = if self.is_quiet() { QUIET_INTERVAL } else { self.poll_time() };
         match self.batches.take() {
             None => self.poll_one_by_one(timeout)?,
@@ -225,7 +237,7 @@ impl<'a> Session<'a> {
                 polled?;
             }
         }
-        self.note_polled(before);
+        self.note_polled();
         Ok(())
     }
 
@@ -256,26 +268,115 @@ impl<'a> Session<'a> {
             if self.client.has_changes() {
                 break;
             }
+            if let Err(trouble) = self.builder.collect(false) {
+                return self.trouble(trouble);
+            }
             let alone = self.marker.is_alone();
-            let room = self.thread.rows_max().saturating_sub(self.builder.rows());
-            let room = if alone { 1 } else { room };
-            let mut outcome = Ok(());
-            let taken = batches.queue.drain(timeout, left.min(room), |message| {
-                if outcome.is_ok() {
-                    outcome = match message {
-                        Ok(message) => self.message(message),
-                        Err(error) => self.client_error(KafkaError::MessageConsumption(error)),
-                    };
-                }
-            });
-            outcome?;
-            if taken == 0 {
+            let beside = self.may_parse_beside();
+            let rows_left = self.thread.rows_max().saturating_sub(self.builder.rows());
+            let most = self.builder.batch_max(rows_left, self.thread.block_bytes(), beside);
+            let taken = batches.queue.take(timeout, if alone { 1 } else { left.min(most) });
+            let count = taken.len();
+            if count == 0 {
                 break;
             }
-            left = if alone { 0 } else { left.saturating_sub(taken) };
+            if beside && self.builder.is_worth_handing_out(count) {
+                self.hand_out(taken)?;
+            } else {
+                for message in taken.drain(..) {
+                    match message.error() {
+                        None => self.message(&message)?,
+                        Some(error) => self.client_error(KafkaError::MessageConsumption(error))?,
+                    }
+                }
+            }
+            left = if alone { 0 } else { left.saturating_sub(count) };
             timeout = Duration::ZERO;
         }
         Ok(())
+    }
+
+    /// Whether other threads may parse now: cores are free, and nothing has to be looked at message by message.
+    fn may_parse_beside(&self) -> bool {
+        let thread = self.thread;
+        let free = thread.plan.settings.parsing_threads > 0 || thread.slots.held() < cores();
+        free && self.builder.has_workers()
+            && thread.shared.careful.load(Ordering::Relaxed) == 0
+            && !self.marker.is_watching()
+            && self.alone_until.is_none_or(|until| Instant::now() >= until)
+            && self.places.iter().all(|p| p.blocked.is_none())
+    }
+
+    /// Has messages parsed by other threads.
+    fn hand_out(&mut self, taken: &mut Vec<NativeMessage>) -> Result<(), String> {
+        let mut runs: Vec<Run<NativeMessage>> = vec![];
+        let mut first_ms = None;
+        for message in taken.drain(..) {
+            if let Some(error) = message.error() {
+                self.client_error(KafkaError::MessageConsumption(error))?;
+                continue;
+            }
+            let Some(at) = self.wanted(&message) else { continue };
+            let offset = message.kafka_offset();
+            if offset >= self.places[at].marked_to {
+                self.watch_message(at, offset, &message)?;
+            }
+            let place = &mut self.places[at];
+            place.next = Some(offset + 1);
+            let (topic, stored) = (&place.topic, place.stored);
+            let same = |r: &&mut Run<NativeMessage>| {
+                r.kafka_partition == place.kafka_partition && Arc::ptr_eq(&r.topic, topic)
+            };
+            first_ms = first_ms.or_else(|| message.timestamp_ms());
+            match runs.last_mut().filter(same) {
+                Some(run) => run.messages.push(message),
+                None => runs.push(Run {
+                    topic: topic.clone(),
+                    kafka_partition: place.kafka_partition,
+                    stored,
+                    messages: vec![message],
+                }),
+            }
+        }
+        if runs.is_empty() {
+            return Ok(());
+        }
+        if self.builder.is_empty() {
+            self.thread.shared.status.lock().uncommitted_ms.extend(first_ms);
+        }
+        self.last_message = Some(Instant::now());
+        let now = self.thread.plan.clock.monotonic();
+        let (thread, virtuals) = (self.thread, &self.virtuals);
+        match self.builder.hand_out(runs, now, || new_builder(thread, virtuals)) {
+            Ok(()) => Ok(()),
+            Err(trouble) => self.trouble(trouble),
+        }
+    }
+
+    /// A batch gave no block. If a message is to blame, all is read again on this thread, which stops at it.
+    #[cold]
+    fn trouble(&mut self, trouble: Trouble) -> Result<(), String> {
+        match trouble {
+            Trouble::Failed(error) => Err(error),
+            Trouble::Broken => {
+                self.alone_until = Some(Instant::now() + ALONE_FOR);
+                self.reposition()
+            }
+        }
+    }
+
+    /// The place of a message that is to be consumed now.
+    #[inline]
+    fn wanted<M: Polled>(&mut self, message: &M) -> Option<usize> {
+        let Some(at) = self.place_of(message) else {
+            // Not ours any more, or not yet: make sure that nothing is missed.
+            self.positions_in_doubt = true;
+            return None;
+        };
+        let place = &self.places[at];
+        // Will be read again after the seek, or was read already.
+        let known = place.next.is_some_and(|next| message.kafka_offset() < next);
+        (!is_waiting(place) && !known).then_some(at)
     }
 
     /// Whether there is nothing to do but to wait for a message.
@@ -296,15 +397,17 @@ impl<'a> Session<'a> {
             || self.builder.bytes() >= self.thread.block_bytes()
     }
 
-    fn note_polled(&mut self, before: (u64, usize, usize)) {
-        if self.builder.messages() != before.0 {
+    fn note_polled(&mut self) {
+        let totals = self.builder.totals();
+        let before = std::mem::replace(&mut self.noted, totals);
+        if totals.messages != before.messages {
             self.last_message = Some(Instant::now());
         }
         let mut status = self.thread.shared.status.lock();
         status.last_poll_us = self.thread.plan.clock.now_us();
-        status.messages += self.builder.messages().saturating_sub(before.0);
-        status.rows += self.builder.rows().saturating_sub(before.1) as u64;
-        status.bytes += self.builder.bytes().saturating_sub(before.2) as u64;
+        status.messages += totals.messages - before.messages;
+        status.rows += totals.rows - before.rows;
+        status.bytes += totals.bytes - before.bytes;
         for place in &self.places {
             if let Some(a) = status.assignment(&place.topic, place.kafka_partition) {
                 a.current_offset = place.next.unwrap_or(-1);
@@ -341,17 +444,9 @@ impl<'a> Session<'a> {
 
     #[inline]
     fn message<M: Polled>(&mut self, message: &M) -> Result<(), String> {
-        let Some(at) = self.place_of(message) else {
-            // Not ours any more, or not yet: make sure that nothing is missed.
-            self.positions_in_doubt = true;
-            return Ok(());
-        };
-        let place = &mut self.places[at];
+        let Some(at) = self.wanted(message) else { return Ok(()) };
+        let place = &self.places[at];
         let offset = message.kafka_offset();
-        if is_waiting(place) || place.next.is_some_and(|next| offset < next) {
-            // Will be read again after the seek, or was read already.
-            return Ok(());
-        }
         if (offset >= place.marked_to || self.marker.is_watching())
             && self.watch_message(at, offset, message)?
         {
@@ -362,7 +457,7 @@ impl<'a> Session<'a> {
         // The clock is only asked for a block's first message.
         let first = self.builder.is_empty();
         let now = if first { self.thread.plan.clock.monotonic() } else { Duration::ZERO };
-        let appended = self.builder.append(&place.topic, place.stored, message, now);
+        let appended = self.builder.own().append(&place.topic, place.stored, message, now);
         match self.marker.is_alone() {
             true => self.flush_now = true,
             false => self.marker.acquit(),
@@ -409,7 +504,7 @@ impl<'a> Session<'a> {
             return self.broken_message(at, offset, error).map(|()| true);
         }
         let now = self.thread.plan.clock.monotonic();
-        self.builder.condemn(&topic, self.places[at].stored, message, reason.into(), now);
+        self.builder.own().condemn(&topic, self.places[at].stored, message, reason.into(), now);
         self.places[at].next = Some(offset + 1);
         let now_us = self.thread.plan.clock.now_us();
         self.thread.shared.event(now_us, "dead letter", (&*topic, partition, offset), reason);
@@ -524,7 +619,11 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.flush_now = false;
-        let built = self.builder.take().map_err(|e| e.to_string())?;
+        let (before, built) = match self.builder.take() {
+            Ok(blocks) => blocks,
+            Err(trouble) => return self.trouble(trouble),
+        };
+        self.note_polled();
         for range in &built.offsets {
             let same = |p: &&mut Place| {
                 p.topic == range.topic && p.kafka_partition == range.kafka_partition
@@ -544,6 +643,7 @@ impl<'a> Session<'a> {
             shared: self.thread.shared.clone(),
             number: self.thread.number,
             generation: self.generation,
+            before,
             built,
             reason,
             cut: false,
@@ -561,7 +661,7 @@ impl<'a> Session<'a> {
             self.views_version = version;
             let wanted = self.thread.plan.wanted_virtuals();
             if wanted != self.virtuals {
-                self.builder = new_builder(self.thread, &wanted)?;
+                self.builder = parsers(self.thread, &wanted)?;
                 self.virtuals = wanted;
             }
         }
@@ -639,6 +739,27 @@ fn marker(thread: &ConsumerThread) -> Marker {
 fn views_version(thread: &ConsumerThread) -> u64 {
     let definition = &thread.plan.table.definition;
     thread.plan.store.snapshot().views_version(&definition.database, &definition.name)
+}
+
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// What blocks are built with: as many threads as the table asks for, this one among them.
+fn parsers(
+    thread: &ConsumerThread,
+    virtuals: &[Virtual],
+) -> Result<Parsers<NativeMessage>, String> {
+    let settings = &thread.plan.settings;
+    let threads = match settings.parsing_threads {
+        0 => cores().min(PARSING_THREADS_MAX),
+        own => own,
+    };
+    // Broken messages that a block may drop are counted in one place.
+    let counts = settings.error_mode == ErrorMode::Default && settings.skip_broken_messages > 0;
+    let workers = if counts { 0 } else { threads - 1 };
+    Ok(Parsers::new(new_builder(thread, virtuals)?, workers))
 }
 
 fn new_builder(thread: &ConsumerThread, virtuals: &[Virtual]) -> Result<BlockBuilder, String> {

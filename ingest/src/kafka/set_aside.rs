@@ -34,7 +34,7 @@ impl InsertStep {
         if narrow::is_surroundings(e) {
             return Next::Wait(e.to_string());
         }
-        let careless = chunks.iter().any(|c| c.built.kept.is_empty() && c.built.block.rows() > 0);
+        let careless = chunks.iter().any(|c| c.built.kept.is_empty() && c.rows() > 0);
         if careless {
             for chunk in chunks.iter() {
                 chunk.shared.careful.store(CAREFUL_BLOCKS, Ordering::Relaxed);

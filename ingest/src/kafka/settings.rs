@@ -139,6 +139,8 @@ pub struct KafkaSettings {
     /// After so long without a message a consumer rests.
     pub consumers_pool_ttl: Duration,
     pub thread_per_consumer: bool,
+    /// Threads that parse for one consumer, its own among them; 0: as many as cores are free.
+    pub parsing_threads: usize,
     /// Broken messages that a block may drop.
     pub skip_broken_messages: u64,
     pub error_mode: ErrorMode,
@@ -224,6 +226,7 @@ pub const NAMES: &[&str] = &[
     "kafka_dead_letter_table",
     "kafka_dead_letters_ratio_max",
     "kafka_dead_letters_count_min",
+    "kafka_parsing_threads",
     // What stands on a named collection.
     "kafka_named_collection",
     "kafka_named_collection_overrides",
@@ -249,6 +252,8 @@ const POSITIONAL: &[&str] = &[
     "kafka_commit_on_select",
     "kafka_max_rows_per_message",
 ];
+
+const PARSING_THREADS_MAX: usize = 64;
 
 /// The first so many positional arguments must be given in one form or the other.
 const REQUIRED: usize = 4;
@@ -355,6 +360,7 @@ impl KafkaSettings {
                 texts.unsigned("kafka_consumers_pool_ttl_ms", 60_000)?,
             ),
             thread_per_consumer: texts.flag("kafka_thread_per_consumer")?,
+            parsing_threads: parsing_threads(&texts)?,
             skip_broken_messages: texts.unsigned("kafka_skip_broken_messages", 0)?,
             error_mode: error_mode(&texts)?,
             dead_letter_table: dead_letter_table(&texts)?,
@@ -483,6 +489,16 @@ fn num_consumers(texts: &Texts<'_>) -> Result<usize> {
             "The number of consumers can not be bigger than {max}. A single consumer can read any \
              number of partitions. Extra consumers are relatively expensive, and using a lot of them \
              can lead to high memory and CPU usage"
+        )));
+    }
+    Ok(n)
+}
+
+fn parsing_threads(texts: &Texts<'_>) -> Result<usize> {
+    let n = texts.unsigned("kafka_parsing_threads", 0)? as usize;
+    if n > PARSING_THREADS_MAX {
+        return Err(bad(format!(
+            "kafka_parsing_threads must be between 0 (as many as cores are free) and {PARSING_THREADS_MAX}"
         )));
     }
     Ok(n)
@@ -663,6 +679,7 @@ mod tests {
             ("kafka_max_block_size", "0", codes::BAD_ARGUMENTS),
             ("kafka_handle_error_mode", "ignore", codes::BAD_ARGUMENTS),
             ("kafka_dead_letter_table", "a.", codes::BAD_ARGUMENTS),
+            ("kafka_parsing_threads", "65", codes::BAD_ARGUMENTS),
             ("kafka_dead_letters_ratio_max", "2", codes::BAD_ARGUMENTS),
             ("kafka_topic_list", "a b", codes::BAD_ARGUMENTS),
             ("kafka_topic_list", " , ", codes::BAD_ARGUMENTS),
@@ -725,6 +742,7 @@ mod tests {
             ("kafka_dead_letter_table", "d.t"),
             ("kafka_dead_letters_ratio_max", "0.5"),
             ("kafka_dead_letters_count_min", "10"),
+            ("kafka_parsing_threads", "2"),
             ("kafka_delivery_guarantee", "at_least_once"),
         ];
         for (name, value) in samples {
