@@ -244,12 +244,16 @@ fn a_late_view_has_every_line_once() {
             std::thread::sleep(Duration::from_millis(5));
         }
         server.sql(&format!("CREATE TABLE late{late} (n UInt64) ENGINE = MergeTree ORDER BY n"));
+        // The view before is filled, so that the next life ends at a step of this one.
+        let done = "SELECT count() FROM system.kafka_events WHERE message LIKE 'done%'";
+        server.until(done, if late == 0 { "0" } else { "1" }, WAIT);
         let (step, n) = (["built", "committed"][late as usize % 2], 1 + random.below(5));
         server.kill();
         // Ends by itself at a step of the filling.
         let fault = [("PUMPHOUSE_TEST_FILL_EXIT", format!("{step}:{n}"))];
         let mut dying = Server::spawn(&data, port, &[(fault[0].0, &fault[0].1)]).wait_ready();
-        dying.sql(&format!(
+        // It may end before it has answered.
+        let _ = dying.send(&format!(
             "CREATE MATERIALIZED VIEW late{late}_mv TO late{late} POPULATE AS SELECT n FROM logs"
         ));
         let limit = Instant::now() + WAIT;
@@ -270,14 +274,14 @@ fn a_late_view_has_every_line_once() {
     eprintln!("{kills} views, {} rotations, {n} lines: lost 0, doubled 0", writer.rotations);
 
     // A file that is gone before the view has it is a gap that is told.
-    server.sql("SYSTEM STOP logs");
+    server.sql("SYSTEM STOP default.logs");
     server.sql("CREATE TABLE last (n UInt64) ENGINE = MergeTree ORDER BY n");
     server.sql("CREATE MATERIALIZED VIEW last_mv TO last POPULATE AS SELECT n FROM logs");
     let largest = fs::read_dir(&writer.folder).expect("a folder").filter_map(Result::ok);
     let largest = largest.max_by_key(|f| f.metadata().map_or(0, |m| m.len())).expect("a file");
     let lines = fs::read_to_string(largest.path()).expect("text").lines().count() as u64;
     fs::remove_file(largest.path()).expect("removed");
-    server.sql("SYSTEM START logs");
+    server.sql("SYSTEM START default.logs");
     server.until("SELECT count() FROM last", &(n - lines).to_string(), WAIT);
     server.until("SELECT count() FROM system.kafka_gaps", "1", WAIT);
     let (code, text) = server.error(

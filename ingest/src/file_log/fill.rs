@@ -6,8 +6,9 @@
 //! whatever it is called by now. One that is gone leaves a gap that is told. Lines that cannot be parsed were set
 //! aside by the stream already; in the mode `default` there are none below its position.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -27,6 +28,14 @@ use crate::test_exit::TestExit;
 
 /// For tests.
 static EXIT: TestExit = TestExit::new("PUMPHOUSE_TEST_FILL_EXIT");
+
+/// A look at a folder may miss a file that is being renamed: one is gone when it was missing for so long.
+const GONE_AFTER: Duration = Duration::from_secs(5);
+/// Between two looks for files that are missing.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Since when files are missing, by the names of their ranges.
+type Missing = BTreeMap<String, Instant>;
 
 /// Fills one view.
 pub(super) struct Fill {
@@ -79,13 +88,14 @@ impl Fill {
         let text = self.view.definition.select.as_deref();
         let virtuals = virtual_columns::used_by(&session.all_virtuals, text.into_iter());
         follower.use_virtuals(&mut session, virtuals)?;
+        let mut missing = Missing::new();
         while !self.signal.stopped() {
             let Some(view) = self.view_now() else { return Ok(true) };
             let left = replay::left(&view);
             if left.is_empty() {
                 return Ok(true);
             }
-            if !self.round(&follower, &mut session, &view, &left)? {
+            if !self.round(&follower, &mut session, &view, &left, &mut missing)? {
                 self.signal.wait(Duration::from_millis(100));
                 return Ok(false);
             }
@@ -100,6 +110,7 @@ impl Fill {
         session: &mut Session,
         view: &Table,
         left: &[ReplayRange],
+        missing: &mut Missing,
     ) -> Result<bool> {
         let found = folder::scan(&session.folder, None).map_err(|e| {
             let place = session.folder.display();
@@ -118,9 +129,13 @@ impl Fill {
             }
             let id = view.topic_ids.get(&range.topic).map(|id| FileId::from_uuid(*id));
             let Some(file) = id.and_then(|id| find(session, &found, id, range)) else {
-                self.skip_gone(range)?;
+                let since = missing.entry(range.topic.clone()).or_insert_with(Instant::now);
+                if since.elapsed() > GONE_AFTER {
+                    self.skip_gone(range)?;
+                }
                 continue;
             };
+            missing.remove(&range.topic);
             let span = (range.from as u64, range.to as u64);
             taken.push(follower.read_part(session, file, &range.topic, span)?);
         }
@@ -131,6 +146,9 @@ impl Fill {
             (!built.block.is_empty()).then_some(built.block).into_iter().collect();
         if !self.commit(follower, session, &blocks, &taken)? {
             return Ok(false);
+        }
+        if taken.is_empty() {
+            self.signal.wait(LOOK_INTERVAL);
         }
         match reason {
             Some(reason) => Err(Error::new(codes::CANNOT_PARSE_INPUT_ASSERTION_FAILED, reason)),
