@@ -158,3 +158,72 @@ fn missing_topic_and_unreachable_broker() {
     producer.finish();
     server.until("SELECT count() FROM late_dst", "1", Duration::from_secs(120));
 }
+
+/// Whether threads of the server parse for a consumer.
+fn parses_beside(server: &Server) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).expect("its threads");
+    tasks.filter_map(Result::ok).any(|task| {
+        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        name.trim() == "kafka-parse"
+    })
+}
+
+#[test]
+fn a_broken_message_among_many_that_other_threads_parse() {
+    const MANY: u64 = 60_000;
+    const BROKEN: u64 = 40_000;
+    let broker = match Broker::start() {
+        Ok(broker) => broker,
+        Err(why) => {
+            return skipped("a_broken_message_among_many_that_other_threads_parse", &why);
+        }
+    };
+    broker.create_topic("many", 2);
+    let producer = Producer::new(&broker.address());
+    for offset in 0..MANY {
+        for partition in 0..2 {
+            let text = match (partition, offset) {
+                (0, BROKEN) => "{broken".to_string(),
+                _ => format!("{{\"id\":{},\"text\":\"{partition}\"}}", partition * MANY + offset),
+            };
+            producer.send("many", partition as i32, Some(text.as_bytes()));
+        }
+    }
+    producer.finish();
+    let server = Server::start("beside");
+    let threads = ", kafka_parsing_threads = 4";
+    let letters = format!("{threads}, kafka_handle_error_mode = 'dead_letter_queue'");
+    for (name, more) in [("plain", threads), ("lettered", letters.as_str())] {
+        queue(&server, name, &broker.address(), "many", more);
+        // The row of a key that came last stays, so rows must come in their partition's order.
+        server.sql(&format!(
+            "CREATE TABLE {name}_last (key String, id UInt64) ENGINE = ReplacingMergeTree ORDER BY key"
+        ));
+        server.sql(&format!("CREATE MATERIALIZED VIEW {name}_last_mv TO {name}_last AS SELECT concat(text, '-', toString(id % 100)) AS key, id FROM {name}_src"));
+        server.sql(&format!(
+            "CREATE MATERIALIZED VIEW {name}_mv TO {name}_dst AS SELECT * FROM {name}_src"
+        ));
+    }
+    let all = 2 * MANY * (2 * MANY - 1) / 2 - BROKEN;
+    let whole = format!("{}\t{all}", 2 * MANY - 1);
+    server.until("SELECT count(), sum(id) FROM lettered_dst", &whole, WAIT);
+    assert!(parses_beside(&server), "nobody else has parsed");
+    assert_eq!(
+        server.sql("SELECT kafka_offset, raw_message FROM system.dead_letter_queue"),
+        format!("{BROKEN}\t{{broken")
+    );
+    // Partition 0 stands at the broken one, the other is read to its end.
+    let before = format!("{BROKEN}\t{BROKEN}\t{MANY}");
+    let counts = "SELECT countIf(text = '0'), uniqExactIf(id, text = '0'), countIf(text = '1') FROM plain_dst";
+    server.until(counts, &before, WAIT);
+    let stands =
+        "SELECT next_offset FROM system.kafka_offsets WHERE table = 'plain_src' AND partition = 0";
+    assert_eq!(server.number(stands), BROKEN as i64);
+    server.sql(&format!("SYSTEM SEEK plain_src TO OFFSETS 'many:0={}'", BROKEN + 1));
+    server.until("SELECT count(), sum(id) FROM plain_dst", &whole, WAIT);
+    for name in ["plain", "lettered"] {
+        let last =
+            format!("SELECT count(), countIf(id % {MANY} < {MANY} - 100) FROM {name}_last FINAL");
+        assert_eq!(server.sql(&last), "200\t0", "{name}");
+    }
+}
