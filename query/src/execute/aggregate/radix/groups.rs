@@ -5,16 +5,20 @@
 //! Keys are compared whole. String keys are first matched by hash and length, a batch at a time, and
 //! their bytes compared when the caches have been asked for them; equal hashes of different strings
 //! are told apart there.
+//!
+//! Narrow rows of fixed keys need no index: they lie in the slots themselves ([`open`]), so that a look-up is one
+//! cache line and one branch.
 
 use std::sync::Arc;
 
 use super::layout::Layout;
+use super::open;
 use super::slab::prefetch;
 use super::texts::Texts;
 use crate::aggregates::packed::{Entries, States};
 use crate::error::{Error, Result, codes};
 
-const BATCH: usize = 128;
+pub(super) const BATCH: usize = 128;
 /// Bits of a slot for the row's number (and one more, so that 0 is empty).
 const NUMBER_BITS: u32 = 22;
 const NUMBER_MASK: u32 = (1 << NUMBER_BITS) - 1;
@@ -27,6 +31,8 @@ pub(in crate::execute::aggregate) struct Groups {
     rows: Vec<u64>,
     len: usize,
     index: Vec<u32>,
+    /// Instead of both, until `settle`.
+    open: Option<open::Slots>,
     /// A row of empty states.
     fresh: Vec<u64>,
 }
@@ -37,7 +43,8 @@ impl Groups {
         for aggregate in layout.aggregates.iter().filter(|a| a.has_state) {
             fresh[aggregate.at] = aggregate.packed.empty();
         }
-        Groups { layout: layout.clone(), rows: vec![], len: 0, index: vec![], fresh }
+        let open = open::serves(layout).then(open::Slots::default);
+        Groups { layout: layout.clone(), rows: vec![], len: 0, index: vec![], open, fresh }
     }
 
     /// Forgets all groups; at most `entries` will come. About as many groups as last time are
@@ -48,6 +55,10 @@ impl Groups {
         self.len = 0;
         let roomy = if expected * 2 <= entries { 2 } else { 1 };
         let slots = (expected * 2 * roomy).next_power_of_two().max(SLOTS_MIN);
+        if let Some(open) = &mut self.open {
+            open.clear(slots, self.layout.width);
+            return;
+        }
         self.index.clear();
         self.index.resize(slots, 0);
     }
@@ -56,12 +67,21 @@ impl Groups {
         self.len
     }
 
+    /// To be called when all is added, before `rows`.
+    pub fn settle(&mut self) {
+        if let Some(open) = &self.open {
+            open.rows_to(&self.layout, &mut self.rows);
+        }
+    }
+
+    /// What is there, one row after the other.
     pub fn rows(&self) -> &[u64] {
         &self.rows[..self.len * self.layout.width]
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.rows.capacity() * 8 + self.index.capacity() * 4
+        let open = self.open.as_ref().map_or(0, open::Slots::memory_bytes);
+        self.rows.capacity() * 8 + self.index.capacity() * 4 + open
     }
 
     /// Adds entries of input.
@@ -113,6 +133,13 @@ impl Groups {
         let mut numbers = [0u32; BATCH];
         for batch in entries.chunks(BATCH * stride) {
             let numbers = &mut numbers[..batch.len() / stride];
+            if let Some(open) = &mut self.open {
+                self.len = open.find(&self.layout, &self.fresh, batch, stride, numbers)?;
+                if !self.layout.aggregates.is_empty() {
+                    update(open.rows_mut(), numbers, Entries { rows: batch, stride });
+                }
+                continue;
+            }
             self.reserve(numbers.len())?;
             let has_text = self.layout.texts > 0;
             macro_rules! find {

@@ -8,6 +8,7 @@
 mod fill;
 mod groups;
 mod layout;
+mod open;
 mod partitions;
 mod slab;
 mod states;
@@ -409,6 +410,7 @@ impl Scatter {
             for rows in entries.pieces(p) {
                 groups.add_entries(rows, &texts)?;
             }
+            groups.settle();
             self.hashes.clear();
             self.hashes.resize(groups.len(), p as u64);
             states.scatter(groups.rows(), &self.hashes)?;
@@ -516,6 +518,7 @@ impl Sealed {
         for rows in self.entries.iter().flat_map(|e| e.pieces(p)) {
             groups.add_entries(rows, &self.texts)?;
         }
+        groups.settle();
         Ok(())
     }
 

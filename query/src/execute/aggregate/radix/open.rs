@@ -1,0 +1,201 @@
+//! Groups of fixed keys in the slots of one table: key and states of a row beside each other, found at their hash.
+//!
+//! A slot whose key words are all zero is empty; the group of that key has a place of its own behind the slots. At
+//! most half of the slots are used. Against an index of numbers beside dense rows this costs memory, so only
+//! narrow rows are kept so, and saves a look-up and a branch for each entry.
+
+use super::groups::BATCH;
+use super::layout::Layout;
+use super::slab::prefetch;
+use crate::error::{Error, Result, codes};
+
+/// Words of a row, at most.
+const WIDTH_MAX: usize = 3;
+/// Words of its key, at most.
+const KEY_WORDS_MAX: usize = 2;
+/// Slots are told by 32 bits.
+const SLOTS_MAX: usize = 1 << 30;
+
+/// Whether groups of this form are kept so.
+pub(super) fn serves(layout: &Layout) -> bool {
+    layout.texts == 0 && layout.width <= WIDTH_MAX && layout.key_words() <= KEY_WORDS_MAX
+}
+
+/// See the file's head.
+#[derive(Default)]
+pub(super) struct Slots {
+    /// A row a slot, and one for the key of zeros.
+    rows: Vec<u64>,
+    slots: usize,
+    used: usize,
+    has_zero: bool,
+}
+
+/// Runs `$call` with key words and width of `$layout` as constants; `$other` where `serves` says no.
+macro_rules! sized {
+    ($layout:expr, $call:ident ( $($argument:expr),* ), $on:expr, $other:expr) => {
+        match ($layout.key_words(), $layout.width) {
+            (1, 1) => $on.$call::<1, 1>($($argument),*),
+            (1, 2) => $on.$call::<1, 2>($($argument),*),
+            (1, 3) => $on.$call::<1, 3>($($argument),*),
+            (2, 2) => $on.$call::<2, 2>($($argument),*),
+            (2, 3) => $on.$call::<2, 3>($($argument),*),
+            _ => $other,
+        }
+    };
+}
+
+impl Slots {
+    /// Forgets all; `slots` is a power of two.
+    pub(super) fn clear(&mut self, slots: usize, width: usize) {
+        self.rows.clear();
+        self.rows.resize((slots + 1) * width, 0);
+        (self.slots, self.used, self.has_zero) = (slots, 0, false);
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.rows.capacity() * 8
+    }
+
+    /// Rows by the numbers that `find` gives.
+    pub(super) fn rows_mut(&mut self) -> &mut [u64] {
+        &mut self.rows
+    }
+
+    /// The slot of each entry of a batch; new keys become groups with the states of `fresh`. Gives how many there
+    /// are.
+    pub(super) fn find(
+        &mut self,
+        layout: &Layout,
+        fresh: &[u64],
+        batch: &[u64],
+        stride: usize,
+        numbers: &mut [u32],
+    ) -> Result<usize> {
+        let misfit = || Error::new(codes::LOGICAL_ERROR, "a key of no such width");
+        if (self.used + numbers.len()) * 2 > self.slots {
+            let slots = ((self.used + numbers.len()) * 2).next_power_of_two();
+            let slots = slots.max(self.slots * 2);
+            if slots > SLOTS_MAX {
+                return Err(Error::new(codes::TOO_MANY_ROWS, "too many groups"));
+            }
+            sized!(layout, grow(layout, slots), self, return Err(misfit()));
+        }
+        sized!(
+            layout,
+            find_sized(layout, fresh, batch, stride, numbers),
+            self,
+            return Err(misfit())
+        );
+        Ok(self.used + usize::from(self.has_zero))
+    }
+
+    fn grow<const K: usize, const W: usize>(&mut self, layout: &Layout, slots: usize) {
+        let old = std::mem::take(&mut self.rows);
+        let old = old.as_chunks::<W>().0;
+        self.rows = vec![0; (slots + 1) * W];
+        let rows = self.rows.as_chunks_mut::<W>().0;
+        let mask = slots - 1;
+        if let (Some(last), Some(zero)) = (rows.last_mut(), old.last()) {
+            *last = *zero;
+        }
+        for row in &old[..self.slots.min(old.len())] {
+            let Some(key) = row.first_chunk::<K>() else { continue };
+            if *key == [0; K] {
+                continue;
+            }
+            let hash = layout.hash::<K, false>(key);
+            let mut at = (hash >> layout.partition_bits) as usize & mask;
+            while rows[at].first_chunk::<K>() != Some(&[0; K]) {
+                at = (at + 1) & mask;
+            }
+            rows[at] = *row;
+        }
+        self.slots = slots;
+    }
+
+    fn find_sized<const K: usize, const W: usize>(
+        &mut self,
+        layout: &Layout,
+        fresh: &[u64],
+        batch: &[u64],
+        stride: usize,
+        numbers: &mut [u32],
+    ) {
+        let mut masks = [0u64; K];
+        masks.copy_from_slice(&layout.masks);
+        let key_of = |entry: &[u64]| {
+            let mut key = [0u64; K];
+            for ((key, word), mask) in key.iter_mut().zip(entry).zip(&masks) {
+                *key = word & mask;
+            }
+            key
+        };
+        let (mask, zero_at) = (self.slots - 1, self.slots);
+        let rows = self.rows.as_chunks_mut::<W>().0;
+        let mut starts = [0u32; BATCH];
+        for (start, entry) in starts.iter_mut().zip(batch.chunks_exact(stride)) {
+            let hash = layout.hash::<K, false>(&key_of(entry));
+            let at = (hash >> layout.partition_bits) as usize & mask;
+            prefetch(rows, at);
+            *start = at as u32;
+        }
+        let mut used = self.used;
+        let pairs = numbers.iter_mut().zip(batch.chunks_exact(stride));
+        for ((number, entry), start) in pairs.zip(starts) {
+            let key = key_of(entry);
+            let mut at = start as usize;
+            loop {
+                let row = &mut rows[at];
+                let Some(own) = row.first_chunk::<K>() else { return };
+                if *own == key && key != [0; K] {
+                    break;
+                }
+                if *own == [0; K] {
+                    let new = match key == [0; K] {
+                        false => {
+                            used += 1;
+                            true
+                        }
+                        true => {
+                            at = zero_at;
+                            !std::mem::replace(&mut self.has_zero, true)
+                        }
+                    };
+                    if new {
+                        let row = &mut rows[at];
+                        row[..K].copy_from_slice(&key);
+                        row[K..].copy_from_slice(&fresh[K..W]);
+                    }
+                    break;
+                }
+                at = (at + 1) & mask;
+            }
+            *number = at as u32;
+        }
+        self.used = used;
+    }
+
+    /// Makes `dense` the rows, one after the other.
+    pub(super) fn rows_to(&self, layout: &Layout, dense: &mut Vec<u64>) {
+        sized!(layout, dense_rows(dense), self, ());
+    }
+
+    fn dense_rows<const K: usize, const W: usize>(&self, dense: &mut Vec<u64>) {
+        let rows = self.rows.as_chunks::<W>().0;
+        // Room for one more: each row is written where the next belongs, whether it stays or not.
+        dense.clear();
+        dense.resize((self.used + 2) * W, 0);
+        let to = dense.as_chunks_mut::<W>().0;
+        let mut kept = 0;
+        for row in &rows[..self.slots] {
+            to[kept] = *row;
+            kept += usize::from(row.first_chunk::<K>() != Some(&[0; K]));
+        }
+        if self.has_zero {
+            to[kept] = rows[self.slots];
+            kept += 1;
+        }
+        dense.truncate(kept * W);
+    }
+}
