@@ -176,3 +176,46 @@ fn a_table_is_altered_while_it_consumes() {
     assert!(text.contains("`id` UInt32") && text.contains("`v` String"), "{text}");
     assert!(!text.contains("`w`") && !text.contains("hunter2"), "{text}");
 }
+
+#[test]
+fn a_table_waits_for_a_target_that_is_gone() {
+    let broker = match Broker::start() {
+        Ok(broker) => broker,
+        Err(why) => return skipped("a_table_waits_for_a_target_that_is_gone", &why),
+    };
+    broker.create_topic("gone", 1);
+    let server = Server::start("target-gone");
+    let target = "CREATE TABLE dst (id UInt64) ENGINE = MergeTree ORDER BY id";
+    server.sql(target);
+    server.sql("CREATE TABLE other (id UInt64) ENGINE = MergeTree ORDER BY id");
+    server.sql(&format!(
+        "CREATE TABLE src (id UInt64) ENGINE = Kafka('{}', 'gone', 'g', 'JSONEachRow') SETTINGS kafka_handle_error_mode = 'dead_letter_queue'",
+        broker.address()
+    ));
+    server.sql("CREATE MATERIALIZED VIEW mv TO dst AS SELECT id FROM src");
+    server.sql("CREATE MATERIALIZED VIEW other_mv TO other AS SELECT id FROM src");
+    let send = |from: u64, to: u64| {
+        let producer = Producer::new(&broker.address());
+        for id in from..to {
+            producer.send("gone", 0, Some(format!("{{\"id\":{id}}}").as_bytes()));
+        }
+        producer.finish();
+    };
+    send(0, 500);
+    server.until("SELECT count() FROM dst", "500", WAIT);
+    server.sql("DROP TABLE dst SYNC");
+    send(500, 1_000);
+    let told = "SELECT countIf(last_error LIKE '%dst%') FROM system.kafka_consumers";
+    server.until(told, "1", WAIT);
+    // No message is to blame, and no view is ahead of another.
+    assert_eq!(server.sql("SELECT count() FROM other"), "500");
+    assert_eq!(
+        server.sql(
+            "SELECT count() FROM system.tables WHERE name = 'dead_letter_queue' AND total_rows > 0"
+        ),
+        "0"
+    );
+    server.sql(target);
+    server.until("SELECT count(), sum(id) FROM other", "1000\t499500", WAIT);
+    server.until("SELECT count(), min(id) FROM dst", "500\t500", WAIT);
+}
