@@ -1,7 +1,7 @@
 //! equals, notEquals, less, greater, lessOrEquals, greaterOrEquals and the null-safe comparisons.
 //!
 //! Numbers of different types compare by value; a constant string is parsed as the other side's type;
-//! dates of different types compare as instants; FixedString ignores the zeros that pad it. The loops
+//! dates of different types compare as instants; beside a FixedString zeros at the end count for nothing. The loops
 //! are per type with a path for column against constant; `mixed` has the slow, exact ways.
 
 use std::cmp::Ordering;
@@ -354,7 +354,7 @@ fn strings(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
             _ => {}
         }
     }
-    let trim = |bytes, padded| if padded { super::cast::text::trim_zeros(bytes) } else { bytes };
+    let trim = super::cast::text::trim_zeros;
     let rows = call.rows;
     Ok(match op {
         Equals if !pad_a && !pad_b => (0..rows).map(|i| u8::from(a.get(i) == b.get(i))).collect(),
@@ -363,7 +363,11 @@ fn strings(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
         }
         _ => (0..rows)
             .map(|i| {
-                let ordering = trim(a.get(i), pad_a).cmp(trim(b.get(i), pad_b));
+                let ordering = match pad_a || pad_b {
+                    // The shorter text is filled up with zeros, too.
+                    true => trim(a.get(i)).cmp(trim(b.get(i))),
+                    false => a.get(i).cmp(b.get(i)),
+                };
                 u8::from(op.holds(Some(ordering)))
             })
             .collect(),
