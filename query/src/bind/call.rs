@@ -190,6 +190,10 @@ impl Binder<'_> {
         // A function of a LowCardinality and constants yields one.
         let constants = given.iter().all(|b| b.as_constant().is_some());
         let chosen = self.make_call("multiIf", branches).map_err(|e| with_scope(e, scope))?;
+        if constants && tested.as_constant().is_some() {
+            // Not a constant, whatever it is made of.
+            return self.make_call("materialize", vec![chosen]);
+        }
         match tested.data_type {
             DataType::LowCardinality(_) if constants && goes_into_dictionary(&chosen.data_type) => {
                 self.make_call("toLowCardinality", vec![chosen])

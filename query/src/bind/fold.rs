@@ -115,6 +115,9 @@ impl Binder<'_> {
         if let Some(parts) = self.tuple_equality(&function, &arguments, &data_type)? {
             return Ok(parts);
         }
+        if let Some(branch) = constant_of_several(&function, &arguments) {
+            return self.cast(branch, &data_type);
+        }
         if let Some(chosen) = self.chosen_branch(&function, &arguments, &data_type)? {
             return Ok(chosen);
         }
@@ -235,6 +238,24 @@ impl Binder<'_> {
     pub(super) fn data_type(&self, name: &str) -> Result<DataType> {
         Ok(parse_data_type(name)?)
     }
+}
+
+/// The constant that `multiIf` of known conditions chooses.
+fn constant_of_several(function: &Arc<dyn ScalarFunction>, arguments: &[Tree]) -> Option<Tree> {
+    if function.name() != "multiIf" || arguments.iter().any(loud) {
+        return None;
+    }
+    let known = |tree: &Tree| tree.as_constant().filter(|_| !tree.has.computed).cloned();
+    for pair in arguments.chunks(2) {
+        let [condition, branch] = pair else {
+            return known(&pair[0]).map(|_| pair[0].clone());
+        };
+        let holds = known(condition)?.as_f64().is_some_and(|v| v != 0.0);
+        if holds {
+            return known(branch).map(|_| branch.clone());
+        }
+    }
+    None
 }
 
 /// The elements of a tuple that is written out.

@@ -24,7 +24,6 @@ pub(super) enum Kind {
     Decimal,
     /// Of more than 64 bits.
     WideDecimal,
-    Float,
     NotText,
 }
 
@@ -118,7 +117,6 @@ const REFUSED_LATER: &[Refusal] = &[
         codes::ILLEGAL_TYPE_OF_ARGUMENT,
     ),
     ("isZeroOrNull", 0, &[Kind::Wide, Kind::Decimal], codes::ILLEGAL_COLUMN),
-    ("byteSwap", 0, &[Kind::Float], codes::NOT_IMPLEMENTED),
 ];
 
 /// Functions that find no text in a column of FixedString.
@@ -152,6 +150,9 @@ const CONSTANT_SECOND: &[&str] = &[
 /// Functions that replace in a column of FixedString only what is constant by what is constant.
 const REPLACEMENTS: &[&str] = &["replaceAll", "replaceOne", "replaceRegexpAll", "replaceRegexpOne"];
 
+const COMPARISONS: &[&str] =
+    &["equals", "notEquals", "less", "greater", "lessOrEquals", "greaterOrEquals"];
+
 /// What a function refuses once it is to be computed, if only over no rows; not where its type is asked.
 pub(super) enum RowCheck {
     Kinds {
@@ -167,6 +168,10 @@ pub(super) enum RowCheck {
     Replacement,
     /// See [`CONSTANT_SECOND`].
     ConstantSecond,
+    /// A text beside a number.
+    Comparable,
+    /// Arrays of what has no common type.
+    Items,
 }
 
 /// The checks of `function` that wait until it is computed.
@@ -189,6 +194,12 @@ pub(super) fn row_checks(function: &str) -> Vec<RowCheck> {
     if REPLACEMENTS.contains(&function) {
         checks.push(RowCheck::Replacement);
     }
+    if COMPARISONS.contains(&function) {
+        checks.push(RowCheck::Comparable);
+    }
+    if matches!(function, "hasAll" | "hasAny" | "hasSubstr") {
+        checks.push(RowCheck::Items);
+    }
     if matches!(function, "substring" | "substringUTF8" | "arrayElement") {
         checks.push(RowCheck::Position);
     }
@@ -197,6 +208,10 @@ pub(super) fn row_checks(function: &str) -> Vec<RowCheck> {
 
 /// Applies `checks` to a call that has rows.
 pub(super) fn check_rows(function: &str, checks: &[RowCheck], call: &FunctionCall) -> Result<()> {
+    let text = |i: usize| call.data_type(i).is_ok_and(|t| t.inner().is_string());
+    if matches!(checks, [RowCheck::Comparable]) && text(0) == text(1) {
+        return Ok(());
+    }
     let arguments: Vec<ArgumentType> = call.arguments.iter().map(ArgumentType::of).collect();
     checks.iter().try_for_each(|check| check_one(function, check, &arguments))
 }
@@ -247,6 +262,10 @@ fn check_one(function: &str, check: &RowCheck, arguments: &[ArgumentType]) -> Re
             let message = format!("Argument at index 1 for function {function} must be constant");
             Err(Error::new(codes::ILLEGAL_COLUMN, message))
         }
+        RowCheck::Comparable if super::comparison::text_beside_other(arguments) => {
+            Err(super::comparison::without_common_type(arguments))
+        }
+        RowCheck::Items => super::array_search::check_items(function, arguments),
         RowCheck::Position if varies(0) => check_position(arguments),
         _ => Ok(()),
     }
@@ -298,7 +317,6 @@ fn is(data_type: &DataType, kind: Kind) -> bool {
         Kind::Address => matches!(data_type, Ipv4 | Ipv6 | Uuid),
         Kind::Decimal => matches!(data_type, Decimal { .. }),
         Kind::WideDecimal => matches!(data_type, Decimal { precision: 19.., .. }),
-        Kind::Float => data_type.is_float(),
         Kind::NotText => !data_type.is_string() && *data_type != Nothing,
     }
 }

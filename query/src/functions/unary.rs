@@ -48,7 +48,7 @@ fn integer_itself(a: &Args) -> Result<DataType> {
     Ok(if *a.get(0) == DataType::Bool { DataType::UInt8 } else { a.get(0).clone() })
 }
 
-/// Floats are refused when it comes to computing.
+/// Floats have a type, but no value.
 fn swapped_type(a: &Args) -> Result<DataType> {
     if a.get(0).is_float() { Ok(a.get(0).clone()) } else { integer_itself(a) }
 }
@@ -215,8 +215,9 @@ fn texts(column: &Column) -> impl Iterator<Item = Vec<u8>> + '_ {
 
 fn byte_swap(call: &FunctionCall) -> Result<Column> {
     let column = call.column(0)?;
-    if column.data_type.is_float() {
-        return call.of_no_rows();
+    if column.data_type.is_float() && call.rows > 0 {
+        let message = format!("byteSwap() is not implemented for {} datatype", column.data_type);
+        return Err(Error::new(codes::NOT_IMPLEMENTED, message));
     }
     let width = bits(&column.data_type);
     if is_wide(&column.data_type) {
