@@ -296,6 +296,8 @@ ORDERS = [
     "query_plan_join_swap_table = 'true'",
     "query_plan_lift_up_array_join = 0",
     "query_plan_merge_filters = 0",
+    "query_plan_execute_functions_after_sorting = 0",
+    "optimize_rewrite_aggregate_function_with_if = 0",
     "optimize_functions_to_subcolumns = 0",
     "optimize_use_projections = 0, optimize_trivial_count_query = 0",
 ]

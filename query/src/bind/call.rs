@@ -439,6 +439,14 @@ impl Binder<'_> {
         call: &Call,
         scope: &Scope,
     ) -> Result<AggregateCall> {
+        // Aggregate functions see rows, not groups.
+        let of_groups = self.nullable_constants.take();
+        let made = self.aggregate_of_rows(expr, call, scope);
+        self.nullable_constants.replace(of_groups);
+        made
+    }
+
+    fn aggregate_of_rows(&self, expr: &Expr, call: &Call, scope: &Scope) -> Result<AggregateCall> {
         let mut arguments = match call.arguments.as_slice() {
             [one]
                 if is_count(&call.name)

@@ -115,7 +115,7 @@ impl Binder<'_> {
         if let Some(parts) = self.tuple_equality(&function, &arguments, &data_type)? {
             return Ok(parts);
         }
-        if let Some(branch) = constant_of_several(&function, &arguments) {
+        if let Some(branch) = constant_of_two(&function, &arguments) {
             return self.cast(branch, &data_type);
         }
         if let Some(chosen) = self.chosen_branch(&function, &arguments, &data_type)? {
@@ -213,7 +213,13 @@ impl Binder<'_> {
             // A cast would cut zero bytes off.
             return Ok(None);
         }
-        self.cast(branch, data_type).map(Some)
+        let chosen = self.cast(branch, data_type)?;
+        Ok(Some(match chosen.as_constant() {
+            Some(value) if arguments[0].has.computed => {
+                tree::computed_constant(value.clone(), data_type.clone())
+            }
+            _ => chosen,
+        }))
     }
 
     fn evaluate_constant(
@@ -240,22 +246,15 @@ impl Binder<'_> {
     }
 }
 
-/// The constant that `multiIf` of known conditions chooses.
-fn constant_of_several(function: &Arc<dyn ScalarFunction>, arguments: &[Tree]) -> Option<Tree> {
-    if function.name() != "multiIf" || arguments.iter().any(loud) {
+/// The constant that a `multiIf` of one known condition chooses; of several conditions none is a constant.
+fn constant_of_two(function: &Arc<dyn ScalarFunction>, arguments: &[Tree]) -> Option<Tree> {
+    let [condition, yes, no] = arguments else { return None };
+    if function.name() != "multiIf" || arguments.iter().any(loud) || condition.has.computed {
         return None;
     }
-    let known = |tree: &Tree| tree.as_constant().filter(|_| !tree.has.computed).cloned();
-    for pair in arguments.chunks(2) {
-        let [condition, branch] = pair else {
-            return known(&pair[0]).map(|_| pair[0].clone());
-        };
-        let holds = known(condition)?.as_f64().is_some_and(|v| v != 0.0);
-        if holds {
-            return known(branch).map(|_| branch.clone());
-        }
-    }
-    None
+    let holds = condition.as_constant()?.as_f64().is_some_and(|v| v != 0.0);
+    let chosen = if holds { yes } else { no };
+    chosen.as_constant().filter(|_| !chosen.has.computed).map(|_| chosen.clone())
 }
 
 /// The elements of a tuple that is written out.
@@ -292,6 +291,10 @@ fn known_value(
         _ => Value::UInt(yes as u64),
     };
     let truth = |t: &Tree| t.as_constant().and_then(|v| v.as_f64()).map(|v| v != 0.0);
+    // A set that cannot be made is an error also where another part decides.
+    let decided = |by: bool| {
+        arguments.iter().any(|a| truth(a) == Some(by)) && !arguments.iter().any(holds_refused)
+    };
     match function.name() {
         // Compared with a NULL, the other side is not computed.
         "equals" | "notEquals" | "less" | "greater" | "lessOrEquals" | "greaterOrEquals"
@@ -299,9 +302,9 @@ fn known_value(
         {
             Some(Value::Null)
         }
-        "and" if arguments.iter().any(|a| truth(a) == Some(false)) => Some(flag(false)),
+        "and" if decided(false) => Some(flag(false)),
         "and" if !data_type.is_nullable() && excluding(arguments) => Some(flag(false)),
-        "or" if arguments.iter().any(|a| truth(a) == Some(true)) => Some(flag(true)),
+        "or" if decided(true) => Some(flag(true)),
         name @ ("isNull" | "isNotNull") => {
             let own = &arguments.first()?.data_type;
             let plain = !own.is_nullable() && *own != DataType::Nothing && !own.holds_run_time();
@@ -309,6 +312,11 @@ fn known_value(
         }
         _ => None,
     }
+}
+
+fn holds_refused(tree: &Tree) -> bool {
+    let own = matches!(&tree.kind, Kind::Call { function, .. } if functions::is_refused(function));
+    own || tree.children().into_iter().any(holds_refused)
 }
 
 /// Whether one part asks for no less than a number and another for no more than a smaller one.

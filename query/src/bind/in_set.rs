@@ -64,7 +64,7 @@ impl Binder<'_> {
             return bound.or_else(|e| refused_in(left, with_scope(e, scope)));
         }
         if *left.data_type.inner() == DataType::Nothing {
-            return Ok(tree::computed_constant(Value::Null, left.data_type.clone()));
+            return self.make_call("materialize", vec![left]);
         }
         match self.set_rows(&left, values) {
             Ok(rows) => self.fold_in_set(set_of_values(left, rows, negated)),
@@ -124,14 +124,14 @@ impl Binder<'_> {
             ));
         }
         if *left.data_type.inner() == DataType::Nothing && !nulls {
-            let data_type = left.data_type.clone();
-            return Ok(match crate::optimize::optimize_in(plan, self.ctx) {
+            return match crate::optimize::optimize_in(plan, self.ctx) {
                 // Known, but no constant.
-                Ok(_) => tree::computed_constant(Value::Null, data_type),
+                Ok(_) => self.make_call("materialize", vec![left]),
                 Err(e) => {
-                    tree::call(functions::refused(e, data_type.clone()), vec![left], data_type)
+                    let data_type = left.data_type.clone();
+                    Ok(tree::call(functions::refused(e, data_type.clone()), vec![left], data_type))
                 }
-            });
+            };
         }
         let text = sql::format::query(query, false);
         let key = xxh3_128(text.as_bytes());

@@ -76,7 +76,14 @@ impl Binder<'_> {
     }
 
     fn clauses(&self, select: &Select, scope: &Scope) -> Result<Clauses> {
-        let items = self.items(&select.items, scope)?;
+        let outer = self.nullable_constants.take();
+        let clauses = self.own_clauses(select, scope);
+        self.nullable_constants.replace(outer);
+        clauses
+    }
+
+    fn own_clauses(&self, select: &Select, scope: &Scope) -> Result<Clauses> {
+        let mut items = self.items(&select.items, scope)?;
         let mut filters = vec![];
         let clauses = [("PREWHERE", &select.prewhere), ("WHERE", &select.where_)];
         for (name, clause) in clauses {
@@ -89,6 +96,11 @@ impl Binder<'_> {
             Some(clause) => Some(self.grouping(clause, &items, scope)?),
             None => None,
         };
+        let constants = grouping.as_ref().map_or(vec![], |g| self.constants_to_be_nullable(g));
+        if !constants.is_empty() {
+            self.nullable_constants.replace(constants);
+            items = self.items(&select.items, scope)?;
+        }
         Ok(Clauses {
             filters,
             grouping,

@@ -8,6 +8,8 @@ use pumphouse_storage::{Column, DataType};
 use super::{ArgumentType, FunctionCall, Nulls, ScalarFunction};
 use crate::error::{Error, Result};
 
+const NAME: &str = "_refused";
+
 struct Refused {
     code: u32,
     message: String,
@@ -19,6 +21,10 @@ pub fn refused(error: Error, result: DataType) -> Arc<dyn ScalarFunction> {
     Arc::new(Refused { code: error.code(), message: error.to_string(), result })
 }
 
+pub fn is_refused(function: &Arc<dyn ScalarFunction>) -> bool {
+    function.name() == NAME
+}
+
 impl Refused {
     fn error(&self) -> Error {
         Error::new(self.code, self.message.clone())
@@ -27,7 +33,7 @@ impl Refused {
 
 impl ScalarFunction for Refused {
     fn name(&self) -> &str {
-        "_refused"
+        NAME
     }
 
     fn nulls(&self) -> Nulls {

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::functions::ArgumentType;
 use crate::plan::{BoundExpr, JoinNode, Plan, PlanNode, PlannedSet};
 
-use super::shape::{each_expression, inputs_mut, key, mark, replace_columns, walk};
+use super::shape::{each_expression, inputs_mut, key, mark, replace_columns};
 
 /// For each column of a plan its value, if that is known whatever rows there are.
 type Known = Vec<Option<BoundExpr>>;
@@ -136,23 +136,29 @@ impl Checks<'_> {
         join.residual.iter().try_for_each(|r| self.expr(r))
     }
 
-    /// Checks every call in `expr`.
     fn expr(&mut self, expr: &BoundExpr) -> Result<()> {
         check_closed(expr, self.ctx)?;
-        let mut found = Ok(());
-        walk(expr, &mut |e| match e {
-            BoundExpr::Call { function, arguments, .. }
-                if found.is_ok() && function.checks_columns() =>
-            {
+        self.calls(expr)
+    }
+
+    /// Checks every call in `expr`, inner ones first.
+    fn calls(&mut self, expr: &BoundExpr) -> Result<()> {
+        match expr {
+            BoundExpr::Call { function, arguments, .. } => {
+                arguments.iter().try_for_each(|a| self.calls(a))?;
+                if !function.checks_columns() {
+                    return Ok(());
+                }
                 let arguments: Vec<ArgumentType> = arguments.iter().map(argument_type).collect();
-                found = function.check_columns(&arguments);
+                function.check_columns(&arguments)
             }
-            BoundExpr::InSet { set, .. } => {
+            BoundExpr::Lambda { body, .. } => self.calls(body),
+            BoundExpr::InSet { expr, set, .. } => {
                 self.sets.0.insert(Arc::as_ptr(set));
+                self.calls(expr)
             }
-            _ => {}
-        });
-        found
+            _ => Ok(()),
+        }
     }
 
     /// What `expr` is if it reads nothing.
@@ -187,27 +193,33 @@ fn with_known(expr: &BoundExpr, known: &Known) -> BoundExpr {
     if known.iter().any(Option::is_some) {
         replace_columns(&mut expr, &|i| known.get(i).cloned().flatten());
     }
-    replace_ignored(&mut expr);
+    replace_known(&mut expr);
     expr
 }
 
-/// `ignore(…)` is 0 for those that compute with it, although it is no constant.
-fn replace_ignored(expr: &mut BoundExpr) {
+/// Calls that are no constants, but whose values are known to those who compute with them.
+fn replace_known(expr: &mut BoundExpr) {
     match expr {
         BoundExpr::Call { arguments, .. } => {
             for argument in arguments.iter_mut() {
-                replace_ignored(argument);
-                let zero =
-                    BoundExpr::Constant { value: Value::UInt(0), data_type: DataType::UInt8 };
-                if matches!(argument, BoundExpr::Call { function, .. } if function.name() == "ignore")
-                {
-                    *argument = zero;
+                replace_known(argument);
+                if let Some(value) = known_call(argument) {
+                    *argument = BoundExpr::Constant { value, data_type: argument.data_type() };
                 }
             }
         }
-        BoundExpr::Lambda { body, .. } => replace_ignored(body),
-        BoundExpr::InSet { expr, .. } => replace_ignored(expr),
+        BoundExpr::Lambda { body, .. } => replace_known(body),
+        BoundExpr::InSet { expr, .. } => replace_known(expr),
         _ => {}
+    }
+}
+
+fn known_call(expr: &BoundExpr) -> Option<Value> {
+    let BoundExpr::Call { function, arguments, .. } = expr else { return None };
+    match (function.name(), arguments.first().map(BoundExpr::data_type)) {
+        ("ignore", _) => Some(Value::UInt(0)),
+        ("length", Some(DataType::FixedString(width))) => Some(Value::UInt(width as u64)),
+        _ => None,
     }
 }
 
