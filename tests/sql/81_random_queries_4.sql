@@ -80,4 +80,6 @@ SELECT tupleElement((1, 'a'), 1), count() FROM rt GROUP BY GROUPING SETS ((tuple
 SELECT toUInt32OrDefault('a', toUInt32(7)), count() FROM rt GROUP BY CUBE(toUInt32OrDefault('a', toUInt32(7))) SETTINGS group_by_use_nulls = 1;
 SELECT if(id > 1, g, z) + g, g, count() FROM rt GROUP BY ROLLUP(if(id > 1, g, z) + g, g) SETTINGS group_by_use_nulls = 1;
 SELECT id + 1, sum(id), concat('a', s), 'a' FROM rt GROUP BY ROLLUP(id, id + 1, s, 'a') ORDER BY ALL SETTINGS group_by_use_nulls = 1;
+SELECT id, '7' IN [ns, s], '7' IN (ns, s), s IN (ns, 'a'), ns IN [s, 'q'], n IN (1, n), n NOT IN [id, 2], s NOT IN [ns], toTypeName(s IN [toLowCardinality(s)]) FROM rt ORDER BY id;
+SELECT toTypeName(toLowCardinality(s) || multiIf(0, f, 'e')) FROM rt LIMIT 1;
 DROP TABLE rt;

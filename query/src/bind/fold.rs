@@ -116,7 +116,9 @@ impl Binder<'_> {
             return Ok(parts);
         }
         if let Some(branch) = constant_of_two(&function, &arguments) {
-            return self.cast(branch, &data_type);
+            let cast = self.cast(branch, &data_type)?;
+            let value = cast.as_constant().cloned();
+            return Ok(value.map_or(cast, |value| tree::computed_constant(value, data_type)));
         }
         if let Some(chosen) = self.chosen_branch(&function, &arguments, &data_type)? {
             return Ok(chosen);

@@ -357,11 +357,11 @@ impl Binder<'_> {
         if nulls {
             return Ok(found);
         }
-        let found = self.make_call("toNullable", vec![found])?;
-        if !in_array || !left.data_type.is_nullable() {
+        // NULL alone on the left is NULL; those on the right equal nothing.
+        let found = self.cast(found, &DataType::nullable(DataType::UInt8))?;
+        if !left.data_type.is_nullable() {
             return Ok(found);
         }
-        // `has` finds NULLs.
         let null = tree::constant(Value::Null, found.data_type.clone());
         let missing = self.make_call("isNull", vec![left])?;
         self.make_call("if", vec![missing, null, found])
@@ -371,7 +371,14 @@ impl Binder<'_> {
         let equality = if nulls { "isNotDistinctFrom" } else { "equals" };
         let mut equalities = elements
             .iter()
-            .map(|e| self.make_call(equality, vec![left.clone(), e.clone()]))
+            .map(|e| {
+                let equal = self.make_call(equality, vec![left.clone(), e.clone()])?;
+                if !equal.data_type.is_nullable() {
+                    return Ok(equal);
+                }
+                let no = tree::constant(Value::UInt(0), DataType::UInt8);
+                self.make_call("ifNull", vec![equal, no])
+            })
             .collect::<Result<Vec<Tree>>>()?;
         match equalities.len() {
             1 => Ok(equalities.remove(0)),
