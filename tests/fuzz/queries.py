@@ -436,6 +436,10 @@ def columns_of_one_name(sides, query, theirs, ours):
     `SELECT 'a', 'a' UNION DISTINCT SELECT 'a', 'b'` is one row. So the same is asked with names."""
     if isinstance(theirs, int) or isinstance(ours, int) or "UNION DISTINCT" not in query:
         return False
+    counted = re.fullmatch(r"SELECT count\(\), \S+ FROM \((.*)\)", query)
+    if counted:
+        whole = counted.group(1)
+        return columns_of_one_name(sides, whole, sides.theirs(whole), sides.ours(whole))
     names = theirs.split("\n")[0].split("\t")
     if len(names) == len(set(names)):
         return False

@@ -82,4 +82,7 @@ SELECT if(id > 1, g, z) + g, g, count() FROM rt GROUP BY ROLLUP(if(id > 1, g, z)
 SELECT id + 1, sum(id), concat('a', s), 'a' FROM rt GROUP BY ROLLUP(id, id + 1, s, 'a') ORDER BY ALL SETTINGS group_by_use_nulls = 1;
 SELECT id, '7' IN [ns, s], '7' IN (ns, s), s IN (ns, 'a'), ns IN [s, 'q'], n IN (1, n), n NOT IN [id, 2], s NOT IN [ns], toTypeName(s IN [toLowCardinality(s)]) FROM rt ORDER BY id;
 SELECT toTypeName(toLowCardinality(s) || multiIf(0, f, 'e')) FROM rt LIMIT 1;
+SELECT x + 5 > toUInt256(z - 5), toFloat64(5) > toUInt256(-1), toUInt256(-1) > toFloat64(5), toFloat64(-5) < toUInt256(3), toFloat64(1e77) < toUInt256(-1), toFloat64(1e78) > toUInt256(-1), nan > toUInt256(-1), toUInt256(-1) = toFloat64(-1) FROM rt ORDER BY id;
+SELECT (id, 'a') = (id, 'b'), sum(id) FROM rt WHERE id = 7 GROUP BY GROUPING SETS (((id, 'a') = (id, 'b')), ());
+SELECT 1 FROM rt WHERE (arrayMax(arrayMap((p, q) -> p * q, []::Array(UInt8), [5, -1])), 'a') = (id, 'b');
 DROP TABLE rt;

@@ -113,7 +113,9 @@ impl Binder<'_> {
             return Ok(tree::constant(value, data_type));
         }
         if let Some(parts) = self.tuple_equality(&function, &arguments, &data_type)? {
-            return Ok(parts);
+            // Known, but no constant.
+            let value = parts.as_constant().cloned();
+            return Ok(value.map_or(parts, |value| tree::computed_constant(value, data_type)));
         }
         if let Some(branch) = constant_of_two(&function, &arguments) {
             let cast = self.cast(branch, &data_type)?;
@@ -251,7 +253,9 @@ impl Binder<'_> {
 /// The constant that a `multiIf` of one known condition chooses; of several conditions none is a constant.
 fn constant_of_two(function: &Arc<dyn ScalarFunction>, arguments: &[Tree]) -> Option<Tree> {
     let [condition, yes, no] = arguments else { return None };
-    if function.name() != "multiIf" || arguments.iter().any(loud) || condition.has.computed {
+    let plain = [yes, no].iter().all(|branch| branch.as_constant().is_some());
+    if function.name() != "multiIf" || plain || arguments.iter().any(loud) || condition.has.computed
+    {
         return None;
     }
     let holds = condition.as_constant()?.as_f64().is_some_and(|v| v != 0.0);
@@ -293,7 +297,7 @@ fn known_value(
         _ => Value::UInt(yes as u64),
     };
     let truth = |t: &Tree| t.as_constant().and_then(|v| v.as_f64()).map(|v| v != 0.0);
-    // A set that cannot be made is an error also where another part decides.
+    // What cannot be made is an error also where another part decides.
     let decided = |by: bool| {
         arguments.iter().any(|a| truth(a) == Some(by)) && !arguments.iter().any(holds_refused)
     };
@@ -316,9 +320,17 @@ fn known_value(
     }
 }
 
+/// Whether a set that cannot be made, or a call of constants that failed, is in `tree`.
 fn holds_refused(tree: &Tree) -> bool {
-    let own = matches!(&tree.kind, Kind::Call { function, .. } if functions::is_refused(function));
-    own || tree.children().into_iter().any(holds_refused)
+    let Kind::Call { function, arguments } = &tree.kind else {
+        return tree.children().into_iter().any(holds_refused);
+    };
+    let failed = is_constant_call(function)
+        && !tree.has.column
+        && !tree.has.lambda_parameter
+        && !loud(tree)
+        && arguments.iter().all(|a| matches!(a.kind, Kind::Constant(_) | Kind::Lambda { .. }));
+    failed || functions::is_refused(function) || arguments.iter().any(holds_refused)
 }
 
 /// Whether one part asks for no less than a number and another for no more than a smaller one.

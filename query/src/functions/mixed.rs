@@ -39,6 +39,19 @@ fn compare_words(a: i256, unsigned_a: bool, b: i256, unsigned_b: bool) -> Orderi
     }
 }
 
+/// The same of a word that may be unsigned: with its highest bit it is 2^255 more than without.
+fn compare_any_word_float(word: i256, unsigned: bool, float: f64) -> Option<Ordering> {
+    if !unsigned || !word.is_negative() {
+        return compare_word_float(word, float);
+    }
+    let half = 2f64.powi(255);
+    if float < half {
+        return Some(Ordering::Greater);
+    }
+    // Exact: such floats are multiples of 2^203.
+    compare_word_float(word.wrapping_sub(i256::MIN), float - half)
+}
+
 fn compare_word_float(word: i256, f: f64) -> Option<Ordering> {
     if f.is_nan() {
         return None;
@@ -56,9 +69,9 @@ pub(super) fn numbers(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
     let row = |i: usize| -> Option<Ordering> {
         match (&a, &b) {
             (Side::Words(x, u), Side::Words(y, v)) => Some(compare_words(x[i], *u, y[i], *v)),
-            (Side::Words(x, _), Side::Floats(y)) => compare_word_float(x[i], y[i]),
-            (Side::Floats(x), Side::Words(y, _)) => {
-                compare_word_float(y[i], x[i]).map(Ordering::reverse)
+            (Side::Words(x, u), Side::Floats(y)) => compare_any_word_float(x[i], *u, y[i]),
+            (Side::Floats(x), Side::Words(y, v)) => {
+                compare_any_word_float(y[i], *v, x[i]).map(Ordering::reverse)
             }
             (Side::Floats(x), Side::Floats(y)) => x[i].partial_cmp(&y[i]),
         }
