@@ -451,6 +451,9 @@ pub(crate) fn build_choice<C: Choice>(build: &Build) -> Built {
         Int64 | DateTime64(..) | Interval(_) | Time64(_) => native::<Int64Type, C>(build),
         Float32 | BFloat16 => native::<Float32Type, C>(build),
         Variant(_) | Dynamic { .. } if C::FIXED.is_none() => Err(no_order(build, t)),
+        Array(_) | Tuple(_) | Map(..) if C::FIXED.is_none() && t.holds_run_time() => {
+            Err(no_order(build, t))
+        }
         Float64 => native::<Float64Type, C>(build),
         Int128 => native::<Decimal128Type, C>(build),
         Int256 => native::<Decimal256Type, C>(build),

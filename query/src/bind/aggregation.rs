@@ -158,6 +158,14 @@ impl Binder<'_> {
         Ok(indexes)
     }
 
+    /// Keys of the constants of `grouping` that those who read the groups see as Nullable.
+    pub(super) fn constants_to_be_nullable(&self, grouping: &Grouping) -> Vec<u128> {
+        if grouping.sets.is_empty() || !self.ctx.settings.bool("group_by_use_nulls", false) {
+            return vec![];
+        }
+        grouping.keys.iter().filter(|key| is_constant(key)).map(|key| key.key).collect()
+    }
+
     /// What readers of the groups have to see instead of their own trees: Nullable keys
     /// (`group_by_use_nulls`) and the values of `grouping(…)`.
     pub(super) fn group_readers(

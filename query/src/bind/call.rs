@@ -190,6 +190,10 @@ impl Binder<'_> {
         // A function of a LowCardinality and constants yields one.
         let constants = given.iter().all(|b| b.as_constant().is_some());
         let chosen = self.make_call("multiIf", branches).map_err(|e| with_scope(e, scope))?;
+        if constants && tested.as_constant().is_some() {
+            // Not a constant, whatever it is made of.
+            return self.make_call("materialize", vec![chosen]);
+        }
         match tested.data_type {
             DataType::LowCardinality(_) if constants && goes_into_dictionary(&chosen.data_type) => {
                 self.make_call("toLowCardinality", vec![chosen])
@@ -435,6 +439,14 @@ impl Binder<'_> {
         call: &Call,
         scope: &Scope,
     ) -> Result<AggregateCall> {
+        // Aggregate functions see rows, not groups.
+        let of_groups = self.nullable_constants.take();
+        let made = self.aggregate_of_rows(expr, call, scope);
+        self.nullable_constants.replace(of_groups);
+        made
+    }
+
+    fn aggregate_of_rows(&self, expr: &Expr, call: &Call, scope: &Scope) -> Result<AggregateCall> {
         let mut arguments = match call.arguments.as_slice() {
             [one]
                 if is_count(&call.name)

@@ -13,6 +13,7 @@ use crate::error::{Error, Result, codes};
 use crate::functions::{self, ScalarFunction};
 use crate::sql;
 use crate::sql::ast::{Call, Expr, ExprKind};
+use crate::sql::names_in;
 
 /// What stands for a call in result names.
 #[derive(Clone)]
@@ -97,6 +98,7 @@ impl Binder<'_> {
             if let ExprKind::Call(inner) = &argument.kind
                 && tree.as_constant().is_some()
                 && !tree.has.computed
+                && names_in(argument).is_empty()
                 && let Some(name) = self.own_name(&inner.name)
             {
                 self.note_shown(argument, Shown::Name(name));

@@ -26,6 +26,16 @@ impl Binder<'_> {
 
     /// `expr` without regard to its own alias.
     pub(super) fn unaliased(&self, expr: &Expr, scope: &Scope) -> Result<Tree> {
+        let tree = self.plain(expr, scope)?;
+        if self.nullable_constants.borrow().contains(&tree.key)
+            && let Some(value) = tree.as_constant()
+        {
+            return Ok(tree::constant(value.clone(), super::join::nullable(&tree.data_type)));
+        }
+        Ok(tree)
+    }
+
+    fn plain(&self, expr: &Expr, scope: &Scope) -> Result<Tree> {
         let _level: Level = self.enter()?;
         match &expr.kind {
             ExprKind::Literal { value, .. } => Ok(literal(value)),

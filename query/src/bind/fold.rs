@@ -113,7 +113,14 @@ impl Binder<'_> {
             return Ok(tree::constant(value, data_type));
         }
         if let Some(parts) = self.tuple_equality(&function, &arguments, &data_type)? {
-            return Ok(parts);
+            // Known, but no constant.
+            let value = parts.as_constant().cloned();
+            return Ok(value.map_or(parts, |value| tree::computed_constant(value, data_type)));
+        }
+        if let Some(branch) = constant_of_two(&function, &arguments) {
+            let cast = self.cast(branch, &data_type)?;
+            let value = cast.as_constant().cloned();
+            return Ok(value.map_or(cast, |value| tree::computed_constant(value, data_type)));
         }
         if let Some(chosen) = self.chosen_branch(&function, &arguments, &data_type)? {
             return Ok(chosen);
@@ -210,7 +217,13 @@ impl Binder<'_> {
             // A cast would cut zero bytes off.
             return Ok(None);
         }
-        self.cast(branch, data_type).map(Some)
+        let chosen = self.cast(branch, data_type)?;
+        Ok(Some(match chosen.as_constant() {
+            Some(value) if arguments[0].has.computed => {
+                tree::computed_constant(value.clone(), data_type.clone())
+            }
+            _ => chosen,
+        }))
     }
 
     fn evaluate_constant(
@@ -235,6 +248,19 @@ impl Binder<'_> {
     pub(super) fn data_type(&self, name: &str) -> Result<DataType> {
         Ok(parse_data_type(name)?)
     }
+}
+
+/// The constant that a `multiIf` of one known condition chooses; of several conditions none is a constant.
+fn constant_of_two(function: &Arc<dyn ScalarFunction>, arguments: &[Tree]) -> Option<Tree> {
+    let [condition, yes, no] = arguments else { return None };
+    let plain = [yes, no].iter().all(|branch| branch.as_constant().is_some());
+    if function.name() != "multiIf" || plain || arguments.iter().any(loud) || condition.has.computed
+    {
+        return None;
+    }
+    let holds = condition.as_constant()?.as_f64().is_some_and(|v| v != 0.0);
+    let chosen = if holds { yes } else { no };
+    chosen.as_constant().filter(|_| !chosen.has.computed).map(|_| chosen.clone())
 }
 
 /// The elements of a tuple that is written out.
@@ -271,6 +297,10 @@ fn known_value(
         _ => Value::UInt(yes as u64),
     };
     let truth = |t: &Tree| t.as_constant().and_then(|v| v.as_f64()).map(|v| v != 0.0);
+    // What cannot be made is an error also where another part decides.
+    let decided = |by: bool| {
+        arguments.iter().any(|a| truth(a) == Some(by)) && !arguments.iter().any(holds_refused)
+    };
     match function.name() {
         // Compared with a NULL, the other side is not computed.
         "equals" | "notEquals" | "less" | "greater" | "lessOrEquals" | "greaterOrEquals"
@@ -278,9 +308,9 @@ fn known_value(
         {
             Some(Value::Null)
         }
-        "and" if arguments.iter().any(|a| truth(a) == Some(false)) => Some(flag(false)),
+        "and" if decided(false) => Some(flag(false)),
         "and" if !data_type.is_nullable() && excluding(arguments) => Some(flag(false)),
-        "or" if arguments.iter().any(|a| truth(a) == Some(true)) => Some(flag(true)),
+        "or" if decided(true) => Some(flag(true)),
         name @ ("isNull" | "isNotNull") => {
             let own = &arguments.first()?.data_type;
             let plain = !own.is_nullable() && *own != DataType::Nothing && !own.holds_run_time();
@@ -288,6 +318,19 @@ fn known_value(
         }
         _ => None,
     }
+}
+
+/// Whether a set that cannot be made, or a call of constants that failed, is in `tree`.
+fn holds_refused(tree: &Tree) -> bool {
+    let Kind::Call { function, arguments } = &tree.kind else {
+        return tree.children().into_iter().any(holds_refused);
+    };
+    let failed = is_constant_call(function)
+        && !tree.has.column
+        && !tree.has.lambda_parameter
+        && !loud(tree)
+        && arguments.iter().all(|a| matches!(a.kind, Kind::Constant(_) | Kind::Lambda { .. }));
+    failed || functions::is_refused(function) || arguments.iter().any(holds_refused)
 }
 
 /// Whether one part asks for no less than a number and another for no more than a smaller one.

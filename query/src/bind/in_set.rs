@@ -18,6 +18,7 @@ use super::place::{Available, place};
 use super::scope::Scope;
 use super::tree::{self, Tree};
 use crate::error::{Error, Result, codes};
+use crate::functions;
 use crate::functions::cast::cast_value;
 use crate::plan::{BoundExpr, Plan, PlanNode, PlannedSet, SetSource};
 use crate::sql;
@@ -59,15 +60,16 @@ impl Binder<'_> {
             return self.in_expression(left, right, negated, nulls, scope);
         };
         if nulls && can_be_null(&left.data_type) {
-            let bound = self.null_in_values(left, values, negated);
-            return bound.map_err(|e| with_scope(e, scope));
+            let bound = self.null_in_values(left.clone(), values, negated);
+            return bound.or_else(|e| refused_in(left, with_scope(e, scope)));
         }
         if *left.data_type.inner() == DataType::Nothing {
-            return Ok(tree::constant(Value::Null, left.data_type.clone()));
+            return self.make_call("materialize", vec![left]);
         }
-        let rows = self.set_rows(&left, values).map_err(|e| with_scope(e, scope))?;
-        let tree = set_of_values(left, rows, negated);
-        self.fold_in_set(tree)
+        match self.set_rows(&left, values) {
+            Ok(rows) => self.fold_in_set(set_of_values(left, rows, negated)),
+            Err(error) => refused_in(left, with_scope(error, scope)),
+        }
     }
 
     /// The query on the right: a subquery, or a table by its name.
@@ -107,6 +109,10 @@ impl Binder<'_> {
             return self.correlated_in(left, plan, correlation, negated);
         }
         let width = plan.schema.len();
+        let left = match self.sets_hold_nulls() {
+            true => self.as_in_plan(left, &plan)?,
+            false => left,
+        };
         let types = left_types(&left.data_type, width);
         if types.len() != width {
             return Err(Error::new(
@@ -118,7 +124,14 @@ impl Binder<'_> {
             ));
         }
         if *left.data_type.inner() == DataType::Nothing && !nulls {
-            return Ok(tree::constant(Value::Null, left.data_type.clone()));
+            return match crate::optimize::optimize_in(plan, self.ctx) {
+                // Known, but no constant.
+                Ok(_) => self.make_call("materialize", vec![left]),
+                Err(e) => {
+                    let data_type = left.data_type.clone();
+                    Ok(tree::call(functions::refused(e, data_type.clone()), vec![left], data_type))
+                }
+            };
         }
         let text = sql::format::query(query, false);
         let key = xxh3_128(text.as_bytes());
@@ -132,6 +145,36 @@ impl Binder<'_> {
             built: OnceLock::new(),
         };
         Ok(tree::in_set(left, Arc::new(set), negated, key))
+    }
+
+    /// With `transform_null_in` the left side is converted to the types of the subquery, and what does not
+    /// fit is an error; without it, it is in no set.
+    fn as_in_plan(&self, left: Tree, plan: &Plan) -> Result<Tree> {
+        let converted = |tree: Tree, to: &DataType| {
+            let (own, to) = (tree.data_type.clone(), to.inner());
+            let same = own.inner() == to || [own.inner(), to].contains(&&DataType::Nothing);
+            if same || matches!(own, DataType::LowCardinality(_)) {
+                return Ok(tree);
+            }
+            let to = if own.is_nullable() { DataType::nullable(to.clone()) } else { to.clone() };
+            let name = tree::constant(Value::string(to.to_string()), DataType::String);
+            self.make_call("accurateCast", vec![tree, name])
+        };
+        let width = plan.schema.len();
+        if width == 1 {
+            return converted(left, &plan.schema[0].1);
+        }
+        let DataType::Tuple(elements) = left.data_type.clone() else { return Ok(left) };
+        if elements.len() != width {
+            return Ok(left);
+        }
+        let mut parts = vec![];
+        for (index, (_, to)) in plan.schema.iter().enumerate() {
+            let place = tree::constant(Value::UInt(index as u64 + 1), DataType::UInt8);
+            let part = self.make_call("tupleElement", vec![left.clone(), place])?;
+            parts.push(converted(part, to)?);
+        }
+        self.make_call("tuple", parts)
     }
 
     /// The subquery's columns as the left side's types; what does not fit becomes NULL, which no set
@@ -272,7 +315,7 @@ impl Binder<'_> {
         }
         match cast_value(value, own, want, self.ctx) {
             Ok(converted) => Ok(Some(converted)),
-            Err(e) if want.is_date_or_time() => Err(e),
+            Err(e) if want.is_date_or_time() || matches!(want, DataType::FixedString(_)) => Err(e),
             Err(_) if own.is_string() => Err(Error::new(
                 codes::TYPE_MISMATCH,
                 format!("Cannot convert string {} to type {want}.", value.to_sql()),
@@ -314,11 +357,11 @@ impl Binder<'_> {
         if nulls {
             return Ok(found);
         }
-        let found = self.make_call("toNullable", vec![found])?;
-        if !in_array || !left.data_type.is_nullable() {
+        // NULL alone on the left is NULL; those on the right equal nothing.
+        let found = self.cast(found, &DataType::nullable(DataType::UInt8))?;
+        if !left.data_type.is_nullable() {
             return Ok(found);
         }
-        // `has` finds NULLs.
         let null = tree::constant(Value::Null, found.data_type.clone());
         let missing = self.make_call("isNull", vec![left])?;
         self.make_call("if", vec![missing, null, found])
@@ -328,7 +371,14 @@ impl Binder<'_> {
         let equality = if nulls { "isNotDistinctFrom" } else { "equals" };
         let mut equalities = elements
             .iter()
-            .map(|e| self.make_call(equality, vec![left.clone(), e.clone()]))
+            .map(|e| {
+                let equal = self.make_call(equality, vec![left.clone(), e.clone()])?;
+                if !equal.data_type.is_nullable() {
+                    return Ok(equal);
+                }
+                let no = tree::constant(Value::UInt(0), DataType::UInt8);
+                self.make_call("ifNull", vec![equal, no])
+            })
             .collect::<Result<Vec<Tree>>>()?;
         match equalities.len() {
             1 => Ok(equalities.remove(0)),
@@ -345,13 +395,24 @@ impl Binder<'_> {
         if value.is_null() {
             return Ok(tree::constant(Value::Null, tree.data_type.clone()));
         }
+        let constant = if expr.has.computed { tree::computed_constant } else { tree::constant };
         let found = rows.iter().any(|row| match (row.as_slice(), value) {
             ([one], value) => one == value,
             (many, Value::Tuple(items)) => many == items.as_slice(),
             _ => false,
         });
-        Ok(tree::constant(Value::UInt((found != *negated) as u64), tree.data_type.clone()))
+        Ok(constant(Value::UInt((found != *negated) as u64), tree.data_type.clone()))
     }
+}
+
+/// A set that cannot be made is an error of those who read it.
+fn refused_in(left: Tree, error: Error) -> Result<Tree> {
+    if left.as_constant().is_some() {
+        return Err(error);
+    }
+    let data_type = crate::plan::in_set_type(&left.data_type);
+    let function = functions::refused(error, data_type.clone());
+    Ok(tree::call(function, vec![left], data_type))
 }
 
 pub(super) fn set_of_values(left: Tree, rows: Vec<Vec<Value>>, negated: bool) -> Tree {

@@ -190,8 +190,10 @@ impl Binder<'_> {
         };
         let common = common.map_err(|_| {
             let numbers = l.is_number() && r.is_number();
+            let other = |t: &DataType| t.is_number() || t.is_date_or_time() || *t == DataType::Uuid;
+            let beside_text = l.is_string() && other(&r) || other(&l) && r.is_string();
             Error::new(
-                if numbers { codes::NO_COMMON_TYPE } else { codes::TYPE_MISMATCH },
+                if numbers || beside_text { codes::NO_COMMON_TYPE } else { codes::TYPE_MISMATCH },
                 format!(
                     "Can't infer common type for joined columns: {} and {}",
                     left.data_type, right.data_type

@@ -132,6 +132,9 @@ pub(crate) struct Binder<'a> {
     shown: RefCell<HashMap<usize, (String, constant_branch::Shown)>>,
     /// A table's bare name stands behind IN: tables of the engine Set may be read.
     in_set_name: Cell<bool>,
+    /// Keys of the constants that the query groups by, while what reads its groups is bound and
+    /// `group_by_use_nulls` makes them Nullable.
+    nullable_constants: RefCell<Vec<u128>>,
 }
 
 /// Leaves one level of nesting when dropped.
@@ -163,6 +166,7 @@ impl<'a> Binder<'a> {
             working: RefCell::default(),
             shown: RefCell::default(),
             in_set_name: Cell::new(false),
+            nullable_constants: RefCell::default(),
         }
     }
 

@@ -30,7 +30,7 @@ impl Binder<'_> {
         by_name.iter().any(|n| name.eq_ignore_ascii_case(n)) || self.sets_hold_nulls()
     }
 
-    fn sets_hold_nulls(&self) -> bool {
+    pub(super) fn sets_hold_nulls(&self) -> bool {
         self.ctx.settings.bool("transform_null_in", false)
     }
 

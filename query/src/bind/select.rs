@@ -15,6 +15,7 @@ use super::scope::{Cte, Scope};
 use super::star::Item;
 use super::tree::{Kind, OrderKey, Tree, WindowCall};
 use crate::error::{Error, Result, codes};
+use crate::execute::prewhere::never_fails;
 use crate::plan::{BoundExpr, Plan, PlanNode, SortKey, WindowFunction, WindowKind};
 use crate::sql::ast::*;
 
@@ -75,7 +76,14 @@ impl Binder<'_> {
     }
 
     fn clauses(&self, select: &Select, scope: &Scope) -> Result<Clauses> {
-        let items = self.items(&select.items, scope)?;
+        let outer = self.nullable_constants.take();
+        let clauses = self.own_clauses(select, scope);
+        self.nullable_constants.replace(outer);
+        clauses
+    }
+
+    fn own_clauses(&self, select: &Select, scope: &Scope) -> Result<Clauses> {
+        let mut items = self.items(&select.items, scope)?;
         let mut filters = vec![];
         let clauses = [("PREWHERE", &select.prewhere), ("WHERE", &select.where_)];
         for (name, clause) in clauses {
@@ -88,6 +96,11 @@ impl Binder<'_> {
             Some(clause) => Some(self.grouping(clause, &items, scope)?),
             None => None,
         };
+        let constants = grouping.as_ref().map_or(vec![], |g| self.constants_to_be_nullable(g));
+        if !constants.is_empty() {
+            self.nullable_constants.replace(constants);
+            items = self.items(&select.items, scope)?;
+        }
         Ok(Clauses {
             filters,
             grouping,
@@ -125,7 +138,8 @@ impl Binder<'_> {
 
     fn stack(&self, stage: Stage, mut clauses: Clauses, scope: &Scope) -> Result<Plan> {
         let mut stage = stage;
-        if let Some(filter) = self.conjunction(std::mem::take(&mut clauses.filters))? {
+        // Each for itself: a PREWHERE that never holds hides no error of WHERE.
+        for filter in std::mem::take(&mut clauses.filters) {
             stage = stage.unfold(std::slice::from_ref(&filter))?.filter(&filter)?;
         }
         let readers = clauses.readers();
@@ -268,7 +282,7 @@ impl Stage {
         let fills = clauses.order.iter().any(|k| k.fill.is_some());
         // With LIMIT only few rows survive the sort: compute the projection for those alone.
         let sort_first = clauses.limit.limit.is_some() && !clauses.order.is_empty();
-        if sort_first && !clauses.distinct && !fills {
+        if sort_first && !clauses.distinct && !fills && self.errors_can_wait(clauses)? {
             return self.ordered(clauses)?.project(clauses);
         }
         let projected = self.projected(clauses)?;
@@ -293,6 +307,20 @@ impl Stage {
             schema.iter().enumerate().map(|(i, (_, t))| super::in_set::column_expr(i, t)).collect();
         let node = PlanNode::Project { input: Box::new(stage.plan), exprs };
         Ok(Plan { node, schema })
+    }
+
+    /// Whether nobody expects an error of a row that LIMIT leaves out. LIMIT BY and ties need all rows, so
+    /// that they are computed before.
+    fn errors_can_wait(&self, clauses: &Clauses) -> Placed<bool> {
+        if clauses.limit_by.is_none() && !clauses.limit.ties {
+            return Ok(true);
+        }
+        for item in &clauses.items {
+            if !never_fails(&place(&item.tree, &self.available)?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The result columns, then whatever else ORDER BY and LIMIT BY read.

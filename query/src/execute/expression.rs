@@ -13,6 +13,7 @@ use arrow_array::{BooleanArray, UInt32Array};
 use arrow_buffer::BooleanBuffer;
 use pumphouse_storage::{Block, Column, DataType, flags};
 
+use super::short_circuit::is_branching;
 use super::{condition, set};
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
@@ -123,7 +124,7 @@ fn lambda_misplaced() -> Error {
 }
 
 /// The outer columns an expression may refer to.
-enum Columns<'a> {
+pub(super) enum Columns<'a> {
     Block(&'a Block),
     /// Inside a lambda: the outer columns, repeated by outer row when asked for.
     Gathered {
@@ -133,17 +134,17 @@ enum Columns<'a> {
 }
 
 /// One evaluation: columns, lambda parameters (innermost last) and the row count.
-struct Frame<'a> {
-    columns: Columns<'a>,
-    rows: usize,
-    parameters: Vec<Vec<Column>>,
-    ctx: &'a QueryContext,
+pub(super) struct Frame<'a> {
+    pub(super) columns: Columns<'a>,
+    pub(super) rows: usize,
+    pub(super) parameters: Vec<Vec<Column>>,
+    pub(super) ctx: &'a QueryContext,
     /// A context that lambdas can own; made when the first lambda is met.
-    shared: OnceCell<Arc<QueryContext>>,
+    pub(super) shared: OnceCell<Arc<QueryContext>>,
 }
 
 impl Frame<'_> {
-    fn full(&self, expr: &BoundExpr) -> Result<Column> {
+    pub(super) fn full(&self, expr: &BoundExpr) -> Result<Column> {
         match self.argument(expr)? {
             Argument::Column(column) => Ok(column),
             Argument::Constant(one) => Ok(repeat(&one, self.rows)),
@@ -152,7 +153,7 @@ impl Frame<'_> {
     }
 
     /// The way down; small frames, because expressions may nest by hundreds.
-    fn argument(&self, expr: &BoundExpr) -> Result<Argument> {
+    pub(super) fn argument(&self, expr: &BoundExpr) -> Result<Argument> {
         match expr {
             BoundExpr::Call { function, arguments, data_type } => {
                 self.call(function, arguments, data_type)
@@ -178,7 +179,7 @@ impl Frame<'_> {
             BoundExpr::Call { function, arguments, data_type } => {
                 self.call(function, arguments, data_type)
             }
-            BoundExpr::Lambda { body, .. } => Ok(Argument::Lambda(Arc::new(self.lambda(body)))),
+            BoundExpr::Lambda { body, .. } => Ok(Argument::Lambda(Arc::new(self.lambda(body)?))),
             BoundExpr::InSet { expr: tested, set, negated } => {
                 let result = expr.data_type();
                 Ok(match self.argument(tested)? {
@@ -209,12 +210,18 @@ impl Frame<'_> {
         // A plain loop: an iterator's frames are deep.
         let mut values = Vec::with_capacity(arguments.len());
         for argument in arguments {
-            values.push(self.argument(argument)?);
+            match self.argument(argument) {
+                Ok(value) => values.push(value),
+                Err(error) if is_branching(function.as_ref()) => {
+                    return self.where_needed(function, arguments, data_type, error);
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.apply(function, &values, data_type)
     }
 
-    fn apply(
+    pub(super) fn apply(
         &self,
         function: &Arc<dyn functions::ScalarFunction>,
         arguments: &[Argument],
@@ -239,8 +246,8 @@ impl Frame<'_> {
         }
     }
 
-    fn lambda(&self, body: &BoundExpr) -> Lambda {
-        let columns = match &self.columns {
+    fn lambda(&self, body: &BoundExpr) -> Result<Lambda> {
+        let mut columns = match &self.columns {
             Columns::Block(block) => block.columns.clone(),
             Columns::Gathered { outer, rows } => {
                 let mut used = vec![false; outer.len()];
@@ -253,14 +260,46 @@ impl Frame<'_> {
                     .collect()
             }
         };
+        let mut body = body.clone();
+        self.compute_once(&mut body, &mut columns)?;
         let ctx = self.shared.get_or_init(|| Arc::new(own_context(self.ctx)));
-        Lambda {
-            body: body.clone(),
-            columns,
-            parameters: self.parameters.clone(),
-            ctx: ctx.clone(),
+        Ok(Lambda { body, columns, parameters: self.parameters.clone(), ctx: ctx.clone() })
+    }
+
+    /// What a lambda computes of outer columns alone is computed here, once a row and also where there
+    /// are no elements, and becomes a column.
+    fn compute_once(&self, body: &mut BoundExpr, columns: &mut Vec<Column>) -> Result<()> {
+        let computed = matches!(body, BoundExpr::Call { .. } | BoundExpr::InSet { .. });
+        if computed && of_columns_alone(body) {
+            let index = columns.len();
+            columns.push(self.full(body)?);
+            *body = BoundExpr::Column { index, data_type: body.data_type() };
+            return Ok(());
+        }
+        match body {
+            BoundExpr::Call { arguments, .. } => {
+                for argument in arguments {
+                    self.compute_once(argument, columns)?;
+                }
+                Ok(())
+            }
+            BoundExpr::Lambda { body, .. } => self.compute_once(body, columns),
+            BoundExpr::InSet { expr, .. } => self.compute_once(expr, columns),
+            _ => Ok(()),
         }
     }
+}
+
+/// Whether `expr` reads columns and no parameter, and is the same whenever it is computed.
+fn of_columns_alone(expr: &BoundExpr) -> bool {
+    let (mut columns, mut others) = (false, false);
+    walk(expr, &mut |e| match e {
+        BoundExpr::Column { .. } => columns = true,
+        BoundExpr::LambdaParameter { .. } => others = true,
+        BoundExpr::Call { function, .. } => others |= !function.deterministic(),
+        _ => {}
+    });
+    columns && !others
 }
 
 /// A copy of `ctx` for lambdas, which must own theirs; memory account and clock values are shared.

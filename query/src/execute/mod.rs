@@ -34,6 +34,7 @@ pub(crate) mod prewhere;
 mod scan;
 mod set;
 mod set_operation;
+mod short_circuit;
 pub(crate) mod sort;
 mod sort_spill;
 #[cfg(test)]

@@ -95,6 +95,14 @@ impl<'a> FunctionCall<'a> {
         Ok(Column::new(self.result.clone(), array))
     }
 
+    /// The result over no rows, of a call that is refused where there are some.
+    pub(super) fn of_no_rows(&self) -> Result<Column> {
+        match self.rows {
+            0 => Ok(Column::default_values(self.result.clone(), 0)),
+            _ => Err(illegal_column(format!("a column of {} cannot be made", self.result))),
+        }
+    }
+
     /// A column of result numbers.
     pub(super) fn finish_numbers<T: Native>(&self, values: Vec<T>) -> Result<Column> {
         self.finish(T::array(values))

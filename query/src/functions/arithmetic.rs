@@ -461,7 +461,7 @@ fn shift(op: Op, call: &FunctionCall) -> Result<Column> {
     let signed = call.result.is_signed_integer();
     let (a, b) = (operand::<i64>(call, 0)?, operand::<i64>(call, 1)?);
     let unsigned_left = !call.data_type(0)?.is_signed_integer();
-    if matches!(op, Op::ShiftLeft | Op::ShiftRight) {
+    if matches!(op, Op::ShiftLeft | Op::ShiftRight) && call.rows > 0 {
         let negative = match &b {
             Operand::One(v) => *v < 0,
             _ => super::native::load::<i64>(&call.column(1)?)?.iter().any(|v| *v < 0),

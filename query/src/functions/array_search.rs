@@ -144,15 +144,29 @@ fn sets_type(a: &Args) -> Result<DataType> {
     if a.items.iter().any(|i| is_null_type(&i.data_type)) {
         return Ok(null_type());
     }
-    let plain: Vec<ArgumentType> = a
-        .items
+    plain_items(a.function, a.items).map(|_| DataType::UInt8)
+}
+
+/// Error 386 unless the items of all arrays have a common type: refused where it is computed, by `strict`.
+pub(super) fn check_items(function: &str, arguments: &[ArgumentType]) -> Result<()> {
+    if arguments.iter().any(|i| is_null_type(&i.data_type)) {
+        return Ok(());
+    }
+    let items = plain_items(function, arguments)?;
+    // Items that carry their type have none in common with others.
+    if items.iter().any(DataType::holds_run_time) && items.iter().any(|i| *i != items[0]) {
+        return Err(super::promote::no_common_type(&items));
+    }
+    common_type(&items).map(|_| ())
+}
+
+fn plain_items(function: &str, arguments: &[ArgumentType]) -> Result<Vec<DataType>> {
+    let plain: Vec<ArgumentType> = arguments
         .iter()
         .map(|i| ArgumentType { data_type: strip_low_cardinality(&i.data_type), ..i.clone() })
         .collect();
-    let a = &Args { function: a.function, items: &plain };
-    let items = (0..a.len()).map(|i| item_of(a, i)).collect::<Result<Vec<DataType>>>()?;
-    common_type(&items)?;
-    Ok(DataType::UInt8)
+    let a = &Args { function, items: &plain };
+    (0..a.len()).map(|i| item_of(a, i)).collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -204,6 +218,9 @@ fn defaults_for_nulls(items: &Column) -> Result<Column> {
 fn sets(call: &FunctionCall, test: SetTest) -> Result<Column> {
     if is_null_type(call.result) {
         return Ok(Column::default_values(call.result.clone(), call.rows));
+    }
+    if call.rows == 0 {
+        return Ok(Column::default_values(call.result.clone(), 0));
     }
     // In ClickHouse, arrays of LowCardinality keep a NULL where the default is.
     let words = |a: &Argument| match a {
@@ -364,6 +381,18 @@ fn intersect_type(a: &Args) -> Result<DataType> {
         lambda_arity: None,
     });
     super::promote::common_number_type(&arguments.collect::<Vec<_>>())?;
+    // Of a bare NULL there is no array that others could be converted to.
+    if let Some(other) = items.iter().find(|t| !is_null_type(t) && **t != DataType::Nothing)
+        && items.iter().any(is_null_type)
+    {
+        return Err(match other.is_nullable() {
+            true => Error::new(
+                codes::CANNOT_CONVERT_TYPE,
+                format!("Cannot convert column of type {other} to Nullable(Nothing)"),
+            ),
+            false => super::promote::no_common_type(&items),
+        });
+    }
     let all_nullable = items.iter().all(DataType::is_nullable);
     let narrowest = items
         .iter()

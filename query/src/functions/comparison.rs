@@ -1,7 +1,7 @@
 //! equals, notEquals, less, greater, lessOrEquals, greaterOrEquals and the null-safe comparisons.
 //!
 //! Numbers of different types compare by value; a constant string is parsed as the other side's type;
-//! dates of different types compare as instants; FixedString ignores the zeros that pad it. The loops
+//! dates of different types compare as instants; beside a FixedString zeros at the end count for nothing. The loops
 //! are per type with a path for column against constant; `mixed` has the slow, exact ways.
 
 use std::cmp::Ordering;
@@ -72,7 +72,7 @@ impl Comparison {
 
 pub(super) fn add(r: &mut Registry) {
     for op in [Equals, NotEquals, Less, Greater, LessOrEquals, GreaterOrEquals] {
-        r.add(op.name(), 2..=2, move |a| result_type(op, a), move |c| evaluate(op, c));
+        r.add(op.name(), 2..=2, move |a| compared_type(op, a), move |c| evaluate(op, c));
     }
     for (name, same) in [("isNotDistinctFrom", true), ("isDistinctFrom", false)] {
         r.add(
@@ -81,6 +81,9 @@ pub(super) fn add(r: &mut Registry) {
             |a| {
                 let mut items = a.items.to_vec();
                 items.iter_mut().for_each(|i| i.data_type = i.data_type.without_nullable());
+                if text_beside_other(&items) {
+                    return Err(a.illegal_pair());
+                }
                 result_type(Equals, &Args { function: a.function, items: &items })?;
                 Ok(DataType::UInt8)
             },
@@ -88,6 +91,28 @@ pub(super) fn add(r: &mut Registry) {
         )
         .own_nulls();
     }
+}
+
+fn compared_type(op: Comparison, a: &Args) -> Result<DataType> {
+    // Refused where it is computed, by `strict`.
+    if text_beside_other(a.items) { Ok(DataType::UInt8) } else { result_type(op, a) }
+}
+
+/// A text that is not constant, and so not read as the other side's type, beside a number, time or UUID.
+pub(super) fn text_beside_other(items: &[super::ArgumentType]) -> bool {
+    let [a, b] = items else { return false };
+    let is_text = |i: &super::ArgumentType| i.data_type.inner().is_string() && i.constant.is_none();
+    let is_other = |i: &super::ArgumentType| {
+        let t = i.data_type.inner();
+        t.is_number() || t.is_date_or_time() || *t == DataType::Uuid
+    };
+    is_text(a) && is_other(b) || is_other(a) && is_text(b)
+}
+
+/// The error of such a pair.
+pub(super) fn without_common_type(items: &[super::ArgumentType]) -> Error {
+    let types: Vec<DataType> = items.iter().map(|i| i.data_type.inner().clone()).collect();
+    no_common_type(&types)
 }
 
 fn result_type(op: Comparison, a: &Args) -> Result<DataType> {
@@ -169,6 +194,9 @@ fn tuple_type(
 }
 
 fn evaluate(op: Comparison, call: &FunctionCall) -> Result<Column> {
+    if call.rows == 0 && !call.result.is_nullable() {
+        return call.finish_numbers(Vec::<u8>::new());
+    }
     if call.result.is_nullable() {
         return mixed::nullable_tuples(op, call);
     }
@@ -187,6 +215,7 @@ pub(super) fn compare(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
             compare(op.swapped(), &FunctionCall { arguments: &arguments, ..*call })
         }
         (x, y) if x.is_string() || y.is_string() => text_and_other(op, call),
+        (Tuple(_), Tuple(_)) => mixed::tuples(op, call),
         (Array(_) | Tuple(_) | Map(..), _) => mixed::by_value(op, call),
         (Json(_), Json(_)) => in_key_order(op, call),
         (x, y) if clock::is_clock(x) || clock::is_clock(y) => {
@@ -354,7 +383,7 @@ fn strings(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
             _ => {}
         }
     }
-    let trim = |bytes, padded| if padded { super::cast::text::trim_zeros(bytes) } else { bytes };
+    let trim = super::cast::text::trim_zeros;
     let rows = call.rows;
     Ok(match op {
         Equals if !pad_a && !pad_b => (0..rows).map(|i| u8::from(a.get(i) == b.get(i))).collect(),
@@ -363,7 +392,11 @@ fn strings(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
         }
         _ => (0..rows)
             .map(|i| {
-                let ordering = trim(a.get(i), pad_a).cmp(trim(b.get(i), pad_b));
+                let ordering = match pad_a || pad_b {
+                    // The shorter text is filled up with zeros, too.
+                    true => trim(a.get(i)).cmp(trim(b.get(i))),
+                    false => a.get(i).cmp(b.get(i)),
+                };
                 u8::from(op.holds(Some(ordering)))
             })
             .collect(),

@@ -158,7 +158,13 @@ pub(super) fn add(r: &mut Registry) {
         r.add(
             or_default,
             *arity.start()..=*arity.end() + 1,
-            move |a| default.data_type(a),
+            move |a| {
+                let result = default.data_type(a)?;
+                if a.len() > *arity.start() && !a.get(a.len() - 1).is_string() {
+                    same_as_default(a, &result)?;
+                }
+                Ok(result)
+            },
             or_given_default,
         )
         .own_nulls();
@@ -202,6 +208,17 @@ pub(super) fn add(r: &mut Registry) {
         },
     )
     .own_types();
+}
+
+/// A default has the type that it stands in for.
+fn same_as_default(a: &Args, result: &DataType) -> Result<()> {
+    let given = a.get(a.len() - 1);
+    if given == result {
+        return Ok(());
+    }
+    Err(bad_argument(format!(
+        "Default value type should be same as cast type. Expected {result}. Actual {given}"
+    )))
 }
 
 fn text_only(a: &Args) -> Result<()> {
@@ -339,6 +356,7 @@ fn cast_type(a: &Args) -> Result<DataType> {
     let to = parse_data_type(&a.constant_text(1)?)?;
     match a.function {
         "accurateCastOrNull" if can_be_nullable(&to) => Ok(DataType::nullable(to)),
+        "accurateCastOrDefault" if a.len() == 3 => same_as_default(a, &to).map(|()| to),
         _ => Ok(to),
     }
 }

@@ -13,10 +13,10 @@ use crate::error::{Error, Result, codes};
 pub(super) fn add(r: &mut Registry) {
     r.add("hex", 1..=1, bytes_type, |c| digits(c, 16));
     r.add("bin", 1..=1, bytes_type, |c| digits(c, 2));
-    r.text("unhex", |text, out| undo_digits(text, out, 16));
-    r.text("unbin", |text, out| undo_digits(text, out, 2));
-    r.text("base64Encode", |text, out| base64(text, out, STANDARD, true));
-    r.text("base64URLEncode", |text, out| base64(text, out, URL_SAFE, false));
+    r.coded("unhex", |text, out| undo_digits(text, out, 16));
+    r.coded("unbin", |text, out| undo_digits(text, out, 2));
+    r.coded("base64Encode", |text, out| base64(text, out, STANDARD, true));
+    r.coded("base64URLEncode", |text, out| base64(text, out, URL_SAFE, false));
     for (name, url, quiet) in [
         ("base64Decode", false, false),
         ("tryBase64Decode", false, true),
@@ -30,7 +30,7 @@ pub(super) fn add(r: &mut Registry) {
             move |c| decode(c, quiet, |text, out| undo_base64(text, out, url), "base64"),
         );
     }
-    r.text("base58Encode", base58);
+    r.coded("base58Encode", base58);
     for (name, quiet) in [("base58Decode", false), ("tryBase58Decode", true)] {
         r.add(
             name,

@@ -2,7 +2,8 @@
 //!
 //! LowCardinality is taken off the arguments; with [`Nulls::Propagate`] so is Nullable, and a NULL in
 //! any argument makes the result NULL. A constant call is computed once. Values that lie under a NULL
-//! never cause an error: if the plain evaluation fails, it is repeated without those rows.
+//! cause errors only where all arguments are numbers; else, if the plain evaluation fails, it is repeated
+//! without those rows.
 
 use std::sync::Arc;
 
@@ -63,7 +64,11 @@ fn resolve_plain(
             continue;
         }
         if is_null_type(&argument.data_type) {
-            return Ok(null_type());
+            return Ok(match function.name() {
+                // It is a cast.
+                "toBool" => DataType::nullable(DataType::Bool),
+                _ => null_type(),
+            });
         }
         if argument.data_type.is_nullable() {
             nullable = true;
@@ -278,18 +283,39 @@ fn propagate(function: &Arc<dyn ScalarFunction>, call: &FunctionCall) -> Result<
         let plain: Vec<Argument> = call.arguments.iter().zip(plain.iter()).map(filled).collect();
         return function.evaluate(&FunctionCall { arguments: &plain, ..stripped });
     }
-    if nulls.null_count() == call.rows {
-        if matches!(function.name(), "bitShiftLeft" | "bitShiftRight") {
-            // A constant that is wrong for every value is wrong for none, too.
-            function.evaluate(&stripped)?;
-        }
+    let numbers = of_numbers(function, call);
+    if nulls.null_count() == call.rows && !numbers {
         return Ok(Column::default_values(call.result.clone(), call.rows));
     }
     match function.evaluate(&stripped) {
         Ok(column) if call.result.is_nullable() => Ok(mask(&column, &nulls)),
         Ok(column) => Ok(column),
+        Err(error) if numbers => Err(error),
         Err(_) => evaluate_without(function, &stripped, call.result, &nulls),
     }
+}
+
+/// Whether a call is computed for what lies under NULLs, too, and fails there: numbers are so cheap that
+/// ClickHouse does not look for NULLs first. A divisor that is NULL divides nothing.
+fn of_numbers(function: &Arc<dyn ScalarFunction>, call: &FunctionCall) -> bool {
+    const DIVISIONS: &[&str] = &[
+        "divide",
+        "divideOrNull",
+        "intDiv",
+        "intDivOrNull",
+        "intDivOrZero",
+        "modulo",
+        "moduloOrNull",
+        "moduloOrZero",
+        "positiveModulo",
+        "positiveModuloOrNull",
+    ];
+    let by_nullable = call.arguments.get(1).is_some_and(is_nullable_argument);
+    let number = |a: &Argument| match a {
+        Argument::Column(c) | Argument::Constant(c) => c.data_type.inner().is_number(),
+        Argument::Lambda(_) => false,
+    };
+    call.arguments.iter().all(number) && !(by_nullable && DIVISIONS.contains(&function.name()))
 }
 
 /// An argument with its type's default where it is NULL.

@@ -239,12 +239,14 @@ fn part(call: &FunctionCall, part: usize) -> Result<Column> {
 /// For every pair whether its key (or value) equals the row's needle.
 fn hits(call: &FunctionCall, part: usize) -> Result<(ArrayArgument, Column, Vec<u8>)> {
     let (array, keys, items) = taken_apart(&call.column(0)?);
-    let side = if part == 0 { keys } else { items.clone() };
+    // Here the zeros that pad a FixedString count.
+    let side = super::array_search::with_zeros(if part == 0 { &keys } else { &items })?;
+    let wanted = super::array_search::with_zeros(call.raw(1)?)?;
     let needle = if call.is_constant(1) {
-        Argument::Constant(call.raw(1)?.clone())
+        Argument::Constant(wanted)
     } else {
         let rows = lists::row_of_items(&array.offsets);
-        Argument::Column(call.raw(1)?.take(&arrow_array::UInt32Array::from(rows)))
+        Argument::Column(wanted.take(&arrow_array::UInt32Array::from(rows)))
     };
     let nullable = side.data_type.is_nullable() || call.data_type(1)?.is_nullable();
     let name = if nullable { "isNotDistinctFrom" } else { "equals" };

@@ -199,6 +199,8 @@ fn fixed(data_type: &DataType) -> u64 {
 fn extreme_type(a: &Args) -> Result<DataType> {
     let types = a.types();
     let plain: Vec<DataType> = types.iter().map(DataType::without_nullable).collect();
+    // Of two plain numbers the wider is taken where there is no common type.
+    let two_numbers = types.len() == 2 && types.iter().all(DataType::is_number);
     let integers = plain.iter().all(DataType::is_integer);
     let decimal = plain.iter().any(|t| matches!(t, DataType::Decimal { .. }));
     let counted = |t: &DataType| t.is_number() && !t.is_float();
@@ -209,6 +211,7 @@ fn extreme_type(a: &Args) -> Result<DataType> {
             .ok_or_else(|| super::promote::no_common_type(&plain))?,
         Ok(DataType::Bool) => DataType::UInt8,
         Ok(t) => t,
+        Err(error) if !two_numbers => return Err(error),
         Err(_) if integers && plain.iter().any(|t| super::promote::bits(t) != 64) => {
             DataType::Int128
         }

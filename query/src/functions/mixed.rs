@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use arrow_buffer::{NullBuffer, i256};
 use pumphouse_storage::{Column, DataType, Value};
 
-use super::comparison::Comparison;
+use super::comparison::{Comparison, compare};
 use super::decimal::{scale_of, to_floats};
 use super::elementwise::elements;
 use super::interval::Unit;
@@ -39,6 +39,19 @@ fn compare_words(a: i256, unsigned_a: bool, b: i256, unsigned_b: bool) -> Orderi
     }
 }
 
+/// The same of a word that may be unsigned: with its highest bit it is 2^255 more than without.
+fn compare_any_word_float(word: i256, unsigned: bool, float: f64) -> Option<Ordering> {
+    if !unsigned || !word.is_negative() {
+        return compare_word_float(word, float);
+    }
+    let half = 2f64.powi(255);
+    if float < half {
+        return Some(Ordering::Greater);
+    }
+    // Exact: such floats are multiples of 2^203.
+    compare_word_float(word.wrapping_sub(i256::MIN), float - half)
+}
+
 fn compare_word_float(word: i256, f: f64) -> Option<Ordering> {
     if f.is_nan() {
         return None;
@@ -56,9 +69,9 @@ pub(super) fn numbers(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
     let row = |i: usize| -> Option<Ordering> {
         match (&a, &b) {
             (Side::Words(x, u), Side::Words(y, v)) => Some(compare_words(x[i], *u, y[i], *v)),
-            (Side::Words(x, _), Side::Floats(y)) => compare_word_float(x[i], y[i]),
-            (Side::Floats(x), Side::Words(y, _)) => {
-                compare_word_float(y[i], x[i]).map(Ordering::reverse)
+            (Side::Words(x, u), Side::Floats(y)) => compare_any_word_float(x[i], *u, y[i]),
+            (Side::Floats(x), Side::Words(y, v)) => {
+                compare_any_word_float(y[i], *v, x[i]).map(Ordering::reverse)
             }
             (Side::Floats(x), Side::Floats(y)) => x[i].partial_cmp(&y[i]),
         }
@@ -242,42 +255,93 @@ fn compare_values(a: &Value, b: &Value) -> Option<Ordering> {
 
 /// Tuples with Nullable elements: element by element with three-valued logic.
 pub(super) fn nullable_tuples(op: Comparison, call: &FunctionCall) -> Result<Column> {
-    let (x, y) = (elements(&call.column(0)?), elements(&call.column(1)?));
-    if x.iter().chain(&y).any(|c| is_null_type(&c.data_type)) {
+    let (x, y) = (tuple_elements(call, 0)?, tuple_elements(call, 1)?);
+    if x.iter().chain(&y).any(|e| is_null_type(type_of(e))) {
         // A bare NULL among the elements makes the whole comparison NULL.
         return Ok(Column::default_values(call.result.clone(), call.rows));
     }
-    let mut words = vec![1u8; call.rows];
+    let (words, valid) = element_by_element(op, call, &x, &y)?;
+    let array = <u8 as super::native::Native>::array(words);
+    call.finish(super::invoke::set_nulls(&array, Some(NullBuffer::from(valid))))
+}
+
+/// Tuples by their elements, each pair compared as its types are.
+pub(super) fn tuples(op: Comparison, call: &FunctionCall) -> Result<Vec<u8>> {
+    let (x, y) = (tuple_elements(call, 0)?, tuple_elements(call, 1)?);
+    if x.iter().chain(&y).any(|e| type_of(e).is_nullable()) {
+        return by_value(op, call);
+    }
+    Ok(element_by_element(op, call, &x, &y)?.0)
+}
+
+fn tuple_elements(call: &FunctionCall, side: usize) -> Result<Vec<Argument>> {
+    let constant = call.is_constant(side);
+    let column = if constant { call.raw(side)?.clone() } else { call.column(side)? };
+    let make = |c| if constant { Argument::Constant(c) } else { Argument::Column(c) };
+    Ok(elements(&column).into_iter().map(make).collect())
+}
+
+fn type_of(argument: &Argument) -> &DataType {
+    match argument {
+        Argument::Column(c) | Argument::Constant(c) => &c.data_type,
+        Argument::Lambda(_) => &DataType::Nothing,
+    }
+}
+
+/// Whether the comparison holds, and whether that is known.
+fn element_by_element(
+    op: Comparison,
+    call: &FunctionCall,
+    x: &[Argument],
+    y: &[Argument],
+) -> Result<(Vec<u8>, Vec<bool>)> {
+    let strict = match op {
+        Comparison::Less | Comparison::LessOrEquals => Some(Comparison::Less),
+        Comparison::Greater | Comparison::GreaterOrEquals => Some(Comparison::Greater),
+        Comparison::Equals | Comparison::NotEquals => None,
+    };
+    let mut words = vec![u8::from(op.holds(Some(Ordering::Equal))); call.rows];
     let mut valid = vec![true; call.rows];
-    let equal = matches!(op, Comparison::Equals | Comparison::NotEquals);
     // The answer is open as long as all elements before were equal.
     let mut open = vec![true; call.rows];
-    for (a, b) in x.iter().zip(&y) {
-        let (a, b) = alike(a, b, call)?;
+    for (a, b) in x.iter().zip(y) {
+        let null_at = |row: usize| is_null_at(a, row) || is_null_at(b, row);
+        let arguments = [without_nulls(a), without_nulls(b)];
+        let pair = FunctionCall { arguments: &arguments, result: &DataType::UInt8, ..*call };
+        let equal = compare(Comparison::Equals, &pair)?;
+        let ordered = strict.map(|op| compare(op, &pair)).transpose()?;
         for row in 0..call.rows {
             if !open[row] {
                 continue;
             }
-            let (p, q) = (a.value(row), b.value(row));
-            if p.is_null() || q.is_null() {
+            if null_at(row) {
                 valid[row] = false;
-                open[row] = equal;
-                continue;
-            }
-            let ordering = compare_values(&p, &q);
-            if ordering != Some(Ordering::Equal) {
+                open[row] = strict.is_none();
+            } else if equal[row] == 0 {
                 open[row] = false;
-                valid[row] = valid[row] || equal;
-                words[row] = u8::from(op.holds(ordering));
+                valid[row] = valid[row] || strict.is_none();
+                words[row] = match &ordered {
+                    Some(ordered) => ordered[row],
+                    None => u8::from(op == Comparison::NotEquals),
+                };
             }
         }
     }
-    for row in 0..call.rows {
-        if open[row] {
-            words[row] = u8::from(op.holds(Some(Ordering::Equal)));
-        }
+    Ok((words, valid))
+}
+
+fn is_null_at(argument: &Argument, row: usize) -> bool {
+    match argument {
+        Argument::Column(c) => c.is_null(row),
+        Argument::Constant(c) => c.is_null(0),
+        Argument::Lambda(_) => false,
     }
-    let array = <u8 as super::native::Native>::array(words);
-    let nulls = NullBuffer::from(valid);
-    call.finish(super::invoke::set_nulls(&array, Some(nulls)))
+}
+
+fn without_nulls(argument: &Argument) -> Argument {
+    match argument {
+        Argument::Column(c) => Argument::Column(super::invoke::without_nulls(c)),
+        Argument::Constant(c) => Argument::Constant(super::invoke::without_nulls(c)),
+        Argument::Lambda(body) => Argument::Lambda(body.clone()),
+    }
 }

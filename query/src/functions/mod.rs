@@ -69,6 +69,7 @@ mod pattern;
 pub mod promote;
 mod random;
 mod readable;
+mod refused;
 mod regexp;
 mod registry;
 mod reinterpret;
@@ -158,6 +159,7 @@ pub use invoke::{call, resolve};
 pub(crate) use invoke::{strip_low_cardinality as without_low_cardinality, unnamed};
 pub use misc::host_name;
 pub(crate) use multiversion::multiversion;
+pub use refused::{is_refused, refused};
 pub use registry::{FunctionName, lookup, names};
 pub use text::normalized_query_hash;
 

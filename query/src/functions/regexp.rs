@@ -77,7 +77,7 @@ pub(super) fn add(r: &mut Registry) {
         |a| patterns_type(a).map(|_| DataType::array(UInt64)),
         all_indices,
     );
-    r.text("regexpQuoteMeta", |text, out| {
+    r.coded("regexpQuoteMeta", |text, out| {
         for b in text {
             match b {
                 0 => out.extend_from_slice(b"\\0"),

@@ -152,17 +152,13 @@ fn ngrams(call: &FunctionCall, size: i64) -> Result<Column> {
     let mut out = StringLists::with_capacity(call.rows);
     for row in 0..call.rows {
         let text = texts.get(row);
-        let points = utf8::count(text);
-        if points >= size {
-            let mut starts: Vec<usize> = text
-                .iter()
-                .enumerate()
-                .filter(|(_, b)| **b & 0xC0 != 0x80)
-                .map(|(i, _)| i)
-                .collect();
-            starts.push(text.len());
-            starts.windows(size + 1).for_each(|w| out.push(&text[w[0]..w[size]]));
+        let mut ends = vec![0];
+        while let Some(byte) = text.get(ends[ends.len() - 1]) {
+            // What a first byte promises, whatever follows it.
+            let end = ends[ends.len() - 1] + utf8::promised_bytes(*byte);
+            ends.push(end.min(text.len()));
         }
+        ends.windows(size + 1).for_each(|w| out.push(&text[w[0]..w[size]]));
         out.end_row();
     }
     out.finish(call)

@@ -22,11 +22,16 @@ pub(super) enum Kind {
     Interval,
     Address,
     Decimal,
+    /// Of more than 64 bits.
+    WideDecimal,
     NotText,
 }
 
 /// Functions, the argument, what it must not be, and the error's code.
-const REFUSED: &[(&str, usize, &[Kind], u32)] = &[
+type Refusal = (&'static str, usize, &'static [Kind], u32);
+
+/// What is refused as soon as types are settled.
+const REFUSED: &[Refusal] = &[
     ("splitByChar splitByString splitByRegexp", 1, &[Kind::Fixed], codes::ILLEGAL_TYPE_OF_ARGUMENT),
     (
         "splitByWhitespace splitByNonAlpha alphaTokens substringUTF8 leftUTF8 rightUTF8 \
@@ -62,16 +67,6 @@ const REFUSED: &[(&str, usize, &[Kind], u32)] = &[
         &[Kind::Fixed],
         codes::ILLEGAL_TYPE_OF_ARGUMENT,
     ),
-    ("locate", 1, &[Kind::Fixed], codes::ILLEGAL_COLUMN),
-    (
-        "cutQueryString cutQueryStringAndFragment cutToFirstSignificantSubdomain decodeURLComponent \
-         encodeURLComponent domain domainWithoutWWW topLevelDomain path protocol soundex toValidUTF8 \
-         reverseUTF8 normalizeQuery",
-        0,
-        &[Kind::Fixed],
-        codes::ILLEGAL_COLUMN,
-    ),
-    ("lowerUTF8 upperUTF8 initcapUTF8", 0, &[Kind::Fixed], codes::BAD_ARGUMENTS),
     ("monthName", 0, &[Kind::Date32], codes::ILLEGAL_TYPE_OF_ARGUMENT),
     ("IPv4NumToString IPv4NumToStringClassC", 0, &[Kind::NotWord], codes::ILLEGAL_TYPE_OF_ARGUMENT),
     (
@@ -81,28 +76,50 @@ const REFUSED: &[(&str, usize, &[Kind], u32)] = &[
         codes::ILLEGAL_TYPE_OF_ARGUMENT,
     ),
     ("fromUnixTimestamp", 0, &[Kind::AnyDate], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+    ("hex", 0, &[Kind::Date32, Kind::Enum, Kind::Interval], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+    ("isFinite isInfinite isNaN", 0, &[Kind::Wide], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+    ("isZeroOrNull", 0, &[Kind::AnyDate, Kind::Enum, Kind::Interval], codes::BAD_ARGUMENTS),
+    ("pow", 0, &[Kind::Wide], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+    ("length", 0, &[Kind::Address], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+    ("regexpQuoteMeta normalizedQueryHash", 0, &[Kind::Fixed], codes::ILLEGAL_TYPE_OF_ARGUMENT),
+];
+
+/// What is refused only where it is computed.
+const REFUSED_LATER: &[Refusal] = &[
+    (
+        "cutFragment cutQueryString cutQueryStringAndFragment cutToFirstSignificantSubdomain \
+         cutToFirstSignificantSubdomainWithWWW cutWWW decodeURLComponent decodeURLFormComponent domain domainRFC \
+         domainWithoutWWW domainWithoutWWWRFC encodeURLComponent encodeURLFormComponent firstSignificantSubdomain \
+         fragment netloc normalizeQuery normalizeQueryKeepNames path pathFull protocol queryString \
+         queryStringAndFragment reverseUTF8 soundex toValidUTF8 topLevelDomain topLevelDomainRFC",
+        0,
+        &[Kind::Fixed],
+        codes::ILLEGAL_COLUMN,
+    ),
+    (
+        "decodeHTMLComponent decodeXMLComponent encodeXMLComponent",
+        0,
+        &[Kind::Fixed],
+        codes::ILLEGAL_TYPE_OF_ARGUMENT,
+    ),
+    ("initcapUTF8 lowerUTF8 upperUTF8", 0, &[Kind::Fixed], codes::BAD_ARGUMENTS),
     (
         "fromUnixTimestamp64Milli fromUnixTimestamp64Micro fromUnixTimestamp64Nano",
         0,
         &[Kind::Wide],
         codes::ILLEGAL_COLUMN,
     ),
-    ("hex", 0, &[Kind::Date32, Kind::Enum, Kind::Interval], codes::ILLEGAL_TYPE_OF_ARGUMENT),
     ("hex", 0, &[Kind::DateTime64], codes::ILLEGAL_COLUMN),
     (
         "intHash32 intHash64",
         0,
-        &[Kind::Wide, Kind::DateTime64, Kind::Enum],
+        &[Kind::Wide, Kind::DateTime64, Kind::Enum, Kind::WideDecimal],
         codes::ILLEGAL_TYPE_OF_ARGUMENT,
     ),
-    ("isFinite isInfinite isNaN", 0, &[Kind::Wide], codes::ILLEGAL_TYPE_OF_ARGUMENT),
-    ("isZeroOrNull", 0, &[Kind::AnyDate, Kind::Enum, Kind::Interval], codes::BAD_ARGUMENTS),
     ("isZeroOrNull", 0, &[Kind::Wide, Kind::Decimal], codes::ILLEGAL_COLUMN),
-    ("pow", 0, &[Kind::Wide], codes::ILLEGAL_TYPE_OF_ARGUMENT),
-    ("length", 0, &[Kind::Address], codes::ILLEGAL_TYPE_OF_ARGUMENT),
 ];
 
-/// Functions that find no text in a FixedString.
+/// Functions that find no text in a column of FixedString.
 const SEARCHES: &[&str] = &[
     "position",
     "positionCaseInsensitive",
@@ -110,8 +127,12 @@ const SEARCHES: &[&str] = &[
     "positionCaseInsensitiveUTF8",
     "countSubstrings",
     "countSubstringsCaseInsensitive",
+    "countSubstringsCaseInsensitiveUTF8",
     "hasToken",
     "hasTokenCaseInsensitive",
+    "hasTokenCaseInsensitiveOrNull",
+    "hasTokenOrNull",
+    "locate",
 ];
 
 /// Functions whose second argument must be constant.
@@ -129,6 +150,9 @@ const CONSTANT_SECOND: &[&str] = &[
 /// Functions that replace in a column of FixedString only what is constant by what is constant.
 const REPLACEMENTS: &[&str] = &["replaceAll", "replaceOne", "replaceRegexpAll", "replaceRegexpOne"];
 
+const COMPARISONS: &[&str] =
+    &["equals", "notEquals", "less", "greater", "lessOrEquals", "greaterOrEquals"];
+
 /// What a function refuses once it is to be computed, if only over no rows; not where its type is asked.
 pub(super) enum RowCheck {
     Kinds {
@@ -136,26 +160,25 @@ pub(super) enum RowCheck {
         kinds: &'static [Kind],
         code: u32,
     },
+    /// See [`SEARCHES`]: those of positions search in what is constant, others only for what is not.
+    Search,
     /// A constant position 0 in something that is no constant.
     Position,
     /// See [`REPLACEMENTS`].
     Replacement,
     /// See [`CONSTANT_SECOND`].
     ConstantSecond,
-}
-
-/// Whether a line of [`REFUSED`] is no matter of types.
-fn waits(names: &str, code: u32) -> bool {
-    code == codes::ILLEGAL_COLUMN || names.contains("upperUTF8")
+    /// A text beside a number.
+    Comparable,
+    /// Arrays of what has no common type.
+    Items,
 }
 
 /// The checks of `function` that wait until it is computed.
 pub(super) fn row_checks(function: &str) -> Vec<RowCheck> {
-    let mut checks: Vec<RowCheck> = REFUSED
+    let mut checks: Vec<RowCheck> = REFUSED_LATER
         .iter()
-        .filter(|(names, _, _, code)| {
-            waits(names, *code) && names.split_whitespace().any(|n| n == function)
-        })
+        .filter(|(names, ..)| names.split_whitespace().any(|n| n == function))
         .map(|(_, argument, kinds, code)| RowCheck::Kinds {
             argument: *argument,
             kinds,
@@ -163,14 +186,19 @@ pub(super) fn row_checks(function: &str) -> Vec<RowCheck> {
         })
         .collect();
     if SEARCHES.contains(&function) {
-        let kinds = &[Kind::Fixed];
-        checks.push(RowCheck::Kinds { argument: 0, kinds, code: codes::ILLEGAL_COLUMN });
+        checks.push(RowCheck::Search);
     }
     if CONSTANT_SECOND.contains(&function) {
         checks.push(RowCheck::ConstantSecond);
     }
     if REPLACEMENTS.contains(&function) {
         checks.push(RowCheck::Replacement);
+    }
+    if COMPARISONS.contains(&function) {
+        checks.push(RowCheck::Comparable);
+    }
+    if matches!(function, "hasAll" | "hasAny" | "hasSubstr") {
+        checks.push(RowCheck::Items);
     }
     if matches!(function, "substring" | "substringUTF8" | "arrayElement") {
         checks.push(RowCheck::Position);
@@ -180,6 +208,10 @@ pub(super) fn row_checks(function: &str) -> Vec<RowCheck> {
 
 /// Applies `checks` to a call that has rows.
 pub(super) fn check_rows(function: &str, checks: &[RowCheck], call: &FunctionCall) -> Result<()> {
+    let text = |i: usize| call.data_type(i).is_ok_and(|t| t.inner().is_string());
+    if matches!(checks, [RowCheck::Comparable]) && text(0) == text(1) {
+        return Ok(());
+    }
     let arguments: Vec<ArgumentType> = call.arguments.iter().map(ArgumentType::of).collect();
     checks.iter().try_for_each(|check| check_one(function, check, &arguments))
 }
@@ -212,6 +244,17 @@ fn check_one(function: &str, check: &RowCheck, arguments: &[ArgumentType]) -> Re
                 false => Ok(()),
             }
         }
+        RowCheck::Search => {
+            let (searched, wanted) = if function == "locate" { (1, 0) } else { (0, 1) };
+            let position = function == "locate" || function.starts_with("position");
+            match fixed(searched) && (varies(searched) || !position && !varies(wanted)) {
+                true => {
+                    let data_type = &arguments[searched].data_type;
+                    Err(illegal(function, data_type, searched, codes::ILLEGAL_COLUMN))
+                }
+                false => Ok(()),
+            }
+        }
         RowCheck::Replacement if fixed(0) && (!varies(0) || varies(1) || varies(2)) => {
             Err(illegal(function, &arguments[0].data_type, 0, codes::ILLEGAL_COLUMN))
         }
@@ -219,6 +262,10 @@ fn check_one(function: &str, check: &RowCheck, arguments: &[ArgumentType]) -> Re
             let message = format!("Argument at index 1 for function {function} must be constant");
             Err(Error::new(codes::ILLEGAL_COLUMN, message))
         }
+        RowCheck::Comparable if super::comparison::text_beside_other(arguments) => {
+            Err(super::comparison::without_common_type(arguments))
+        }
+        RowCheck::Items => super::array_search::check_items(function, arguments),
         RowCheck::Position if varies(0) => check_position(arguments),
         _ => Ok(()),
     }
@@ -246,8 +293,7 @@ pub(super) fn check(function: &str, arguments: &[ArgumentType]) -> Result<()> {
     for (names, index, kinds, code) in REFUSED {
         let Some(argument) = arguments.get(*index) else { continue };
         let data_type = argument.data_type.without_nullable();
-        if !waits(names, *code)
-            && kinds.iter().any(|kind| is(&data_type, *kind))
+        if kinds.iter().any(|kind| is(&data_type, *kind))
             && names.split_whitespace().any(|name| name == function)
         {
             return Err(illegal(function, &argument.data_type, *index, *code));
@@ -270,6 +316,7 @@ fn is(data_type: &DataType, kind: Kind) -> bool {
         Kind::Interval => matches!(data_type, Interval(_)),
         Kind::Address => matches!(data_type, Ipv4 | Ipv6 | Uuid),
         Kind::Decimal => matches!(data_type, Decimal { .. }),
+        Kind::WideDecimal => matches!(data_type, Decimal { precision: 19.., .. }),
         Kind::NotText => !data_type.is_string() && *data_type != Nothing,
     }
 }

@@ -79,7 +79,7 @@ fn element_type(a: &Args) -> Result<DataType> {
         let found = super::run_time::subcolumn_type(a.get(0), &name);
         return found.ok_or_else(|| missing(a.constant(1)));
     }
-    if a.constant(1).is_none() {
+    if a.constant(1).is_none() || a.get(1).is_nullable() {
         return Err(Error::new(
             codes::ILLEGAL_TYPE_OF_ARGUMENT,
             "Second argument to tupleElement must be a constant UInt or String",

@@ -16,7 +16,7 @@ pub(super) fn add(r: &mut Registry) {
     r.add("abs", 1..=1, abs_type, abs);
     r.add("sign", 1..=1, |a| a.number(0).map(|_| DataType::Int8), sign);
     r.add("bitNot", 1..=1, bit_not_type, bit_not);
-    r.add("byteSwap", 1..=1, integer_itself, byte_swap);
+    r.add("byteSwap", 1..=1, swapped_type, byte_swap);
     r.add("bitCount", 1..=1, bit_count_type, bit_count);
     r.add("bitTest", 2..=2, |a| a.integer(0).and(a.integer(1)).map(|_| DataType::UInt8), bit_test);
 }
@@ -46,6 +46,11 @@ fn bit_not_type(a: &Args) -> Result<DataType> {
 fn integer_itself(a: &Args) -> Result<DataType> {
     a.integer(0)?;
     Ok(if *a.get(0) == DataType::Bool { DataType::UInt8 } else { a.get(0).clone() })
+}
+
+/// Floats have a type, but no value.
+fn swapped_type(a: &Args) -> Result<DataType> {
+    if a.get(0).is_float() { Ok(a.get(0).clone()) } else { integer_itself(a) }
 }
 
 fn negate_type(a: &Args) -> Result<DataType> {
@@ -210,6 +215,10 @@ fn texts(column: &Column) -> impl Iterator<Item = Vec<u8>> + '_ {
 
 fn byte_swap(call: &FunctionCall) -> Result<Column> {
     let column = call.column(0)?;
+    if column.data_type.is_float() && call.rows > 0 {
+        let message = format!("byteSwap() is not implemented for {} datatype", column.data_type);
+        return Err(Error::new(codes::NOT_IMPLEMENTED, message));
+    }
     let width = bits(&column.data_type);
     if is_wide(&column.data_type) {
         let swapped = |word: arrow_buffer::i256| {

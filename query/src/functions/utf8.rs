@@ -64,6 +64,16 @@ fn is_start(byte: u8) -> bool {
     byte & 0xC0 != 0x80
 }
 
+/// How many bytes a code point that begins with `byte` should have.
+pub(super) fn promised_bytes(byte: u8) -> usize {
+    match byte {
+        0xC0..0xE0 => 2,
+        0xE0..0xF0 => 3,
+        0xF0..0xF8 => 4,
+        _ => 1,
+    }
+}
+
 /// Code points of a text.
 pub(super) fn count(text: &[u8]) -> usize {
     text.iter().filter(|b| is_start(**b)).count()

@@ -37,6 +37,7 @@ mod tests;
 mod top_n;
 mod trivial_count;
 
+use column_checks::NeededSets;
 pub(crate) use column_checks::check_closed;
 
 use crate::context::QueryContext;
@@ -71,10 +72,13 @@ pub fn optimize(plan: Plan) -> Result<Plan> {
 }
 
 /// The same result, sooner.
-pub fn optimize_in(plan: Plan, ctx: &QueryContext) -> Result<Plan> {
-    let mut plan = plan;
-    column_checks::check(&mut plan, ctx)?;
-    optimize_sets(&mut plan, ctx)?;
+pub fn optimize_in(mut plan: Plan, ctx: &QueryContext) -> Result<Plan> {
+    let needed = column_checks::check(&mut plan, ctx)?;
+    optimize_checked(plan, &needed, ctx)
+}
+
+fn optimize_checked(mut plan: Plan, needed: &NeededSets, ctx: &QueryContext) -> Result<Plan> {
+    optimize_sets(&mut plan, needed, ctx)?;
     for (name, rule) in RULES {
         plan = rule(plan);
         if *name == "project_merge" {
@@ -93,14 +97,20 @@ pub fn optimize_in(plan: Plan, ctx: &QueryContext) -> Result<Plan> {
 }
 
 /// Plans inside `IN (SELECT …)` are plans of their own.
-fn optimize_sets(plan: &mut Plan, ctx: &QueryContext) -> Result<()> {
+fn optimize_sets(plan: &mut Plan, needed: &NeededSets, ctx: &QueryContext) -> Result<()> {
     let mut failed = None;
     shape::each_expression(plan, &mut |expr| {
         shape::each_set(expr, &mut |set| {
+            let is_needed = needed.holds(set);
             let Some(set) = std::sync::Arc::get_mut(set) else { return };
             if let SetSource::Subquery(subquery) = &mut set.source {
                 let own = std::mem::replace(&mut **subquery, shape::nothing());
-                match optimize_in(own, ctx) {
+                let optimized = match is_needed {
+                    true => optimize_in(own, ctx),
+                    // Nobody reads it: its errors are nobody's.
+                    false => optimize_checked(own, &NeededSets::default(), ctx),
+                };
+                match optimized {
                     Ok(optimized) => **subquery = optimized,
                     Err(e) => failed = Some(e),
                 }
@@ -108,7 +118,7 @@ fn optimize_sets(plan: &mut Plan, ctx: &QueryContext) -> Result<()> {
         });
     });
     for input in shape::inputs_mut(plan) {
-        optimize_sets(input, ctx)?;
+        optimize_sets(input, needed, ctx)?;
     }
     match failed {
         Some(e) => Err(e),

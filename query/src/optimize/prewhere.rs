@@ -28,11 +28,32 @@ fn rewrite(plan: Plan) -> Plan {
     }
     let mut parts = vec![];
     conjuncts(predicate, &mut parts);
-    let (first, rest) = choose(parts, &schema);
+    let order: Vec<u128> = parts.iter().map(key).collect();
+    let (first, rest) = in_order(choose(parts, &schema), &order);
     if let PlanNode::Scan { prewhere, .. } = &mut input.node {
         *prewhere = conjunction(first);
     }
     filtered(Plan { node: input.node, schema }, rest)
+}
+
+/// What may fail is not tested on rows that a condition written before it leaves out.
+fn in_order(
+    (mut first, mut rest): (Vec<BoundExpr>, Vec<BoundExpr>),
+    order: &[u128],
+) -> (Vec<BoundExpr>, Vec<BoundExpr>) {
+    if first.iter().all(never_fails) {
+        return (first, rest);
+    }
+    let place = |part: &BoundExpr| order.iter().position(|k| *k == key(part));
+    let earliest = rest.iter().filter_map(place).min();
+    let early = |part: &BoundExpr| earliest.is_none_or(|e| place(part).is_some_and(|p| p < e));
+    let (stay, late): (Vec<_>, Vec<_>) =
+        first.into_iter().partition(|p| never_fails(p) || early(p));
+    first = stay;
+    rest.extend(late);
+    first.sort_by_key(place);
+    rest.sort_by_key(place);
+    (first, rest)
 }
 
 /// What goes to PREWHERE and what stays.

@@ -110,7 +110,8 @@ impl Exact {
         use crate::execute::sort_key::{KeyOrder, SortEncoder};
         let count = state.0.len() / self.width.max(1);
         if count == 0 {
-            if self.item.is_float() {
+            // Of nothing, one quantile is NaN, but several are zeros.
+            if self.item.is_float() && !matches!(self.result, DataType::Array(_)) {
                 return super::from_raw_floats(&vec![f64::NAN; self.levels.len()], &self.item);
             }
             return Ok(Column::default_values(self.item.clone(), self.levels.len()));
