@@ -12,6 +12,8 @@ mod capn_proto;
 mod cells;
 mod columns;
 mod csv;
+mod csv_reader;
+mod csv_rules;
 mod custom;
 mod fields;
 mod form;
@@ -40,6 +42,7 @@ mod plain;
 mod pretty;
 mod prometheus;
 mod protobuf;
+mod reading;
 mod regexp;
 mod registry;
 mod row_binary;
@@ -221,7 +224,10 @@ pub fn reader(
 ) -> Result<Box<dyn FormatReader>> {
     let format = known(name)?;
     match format.reader {
-        Some(make) => Ok(tolerant::patient(format.name, make(columns, options)?, options)),
+        Some(make) => {
+            let reader = tolerant::patient(format.name, make(columns, options)?, options);
+            Ok(reading::styled(format.name, reader, options))
+        }
         None => Err(unsuitable(name, "input")),
     }
 }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use pumphouse_ingest::format::{self, FormatOptions, InputColumn};
 use pumphouse_query::Result;
 use pumphouse_query::catalog::{BlockSource, SourceColumn, TableSource, parse_structure};
-use pumphouse_query::context::Settings;
+use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::{Error, codes};
-use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Value};
 
-pub(super) fn format(arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
+pub(super) fn format(arguments: &[Value], ctx: &QueryContext) -> Result<Arc<dyn TableSource>> {
     let text = |value: &Value| match value {
         Value::String(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         _ => None,
@@ -25,7 +24,7 @@ pub(super) fn format(arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
             ));
         }
     };
-    let options = FormatOptions { settings: Settings::default(), time_zone: TimeZone::UTC };
+    let options = FormatOptions { settings: ctx.settings.clone(), time_zone: ctx.time_zone };
     let name = name.unwrap_or_default();
     let columns: Vec<InputColumn> = match structure.filter(|s| s != "auto") {
         Some(structure) => parse_structure(&structure)?
