@@ -63,18 +63,17 @@ pub fn push_text(builder: &mut ColumnBuilder, field: &[u8], zone: TimeZone) -> T
             field,
             |n| n as u32,
             || match reading::ways().plain_times {
-                true => text::time::plain_time(field, *zone).ok_or_else(no_plain_time),
+                true => text::time::parse_plain_time(field, *zone),
                 false => text::parse_date_time(field, *zone),
             },
         )?),
         Values::DateTime64(v, p, zone) => {
-            let raw = reading::ways().raw_times;
-            let scale = if raw { 1 } else { 10i64.pow(*p as u32) };
+            let scale = 10i64.pow(*p as u32);
             v.push(unix_or(
                 field,
                 |n| (n as i64).wrapping_mul(scale),
                 || match reading::ways().plain_times {
-                    true => text::time::plain_time64(field, *p, *zone).ok_or_else(no_plain_time),
+                    true => text::time::parse_plain_time64(field, *p, *zone),
                     false => text::parse_date_time64(field, *p, *zone),
                 },
             )?)
@@ -99,14 +98,8 @@ pub fn push_text(builder: &mut ColumnBuilder, field: &[u8], zone: TimeZone) -> T
         Values::Decimal256(v, p, s) => {
             parsed!(v, i256::ZERO, text::parse_decimal256(field, *p, *s))
         }
-        Values::Ipv4(v) => v.push(match text::parse_ipv4(field) {
-            Err(_) if reading::ways().any_ipv4 => 0,
-            found => found?,
-        }),
-        Values::Ipv6(v) => v.extend_from_slice(&match text::parse_ipv6(field) {
-            Err(_) if reading::ways().any_ipv6 => [0; 16],
-            found => found?,
-        }),
+        Values::Ipv4(v) => v.push(text::parse_ipv4(field)?),
+        Values::Ipv6(v) => v.extend_from_slice(&text::parse_ipv6(field)?),
         Values::Uuid(v) => v.extend_from_slice(&text::parse_uuid(field)?),
         Values::FixedString(v, width) => v.extend_from_slice(&text::read::fixed(field, *width)?),
         Values::SelfTyped(_, data_type, zone) => {
@@ -272,11 +265,6 @@ fn unusual_integer<T: text::Integer>(field: &[u8]) -> TextResult<T> {
         b"false" => Ok(T::wrap(b"0", false)),
         _ => text::parse_int::<T>(field),
     }
-}
-
-#[cold]
-fn no_plain_time() -> TextError {
-    TextError::new(codes::CANNOT_PARSE_DATETIME, "Cannot parse DateTime")
 }
 
 /// The value if it took the whole field.

@@ -25,6 +25,10 @@ pub(super) fn read_text_value(
         builder.push_null();
         return Ok((end, true));
     }
+    if text.is_empty() && builder.data_type.inner().is_integer() {
+        let message = "Attempt to read after eof";
+        return Err(fail(codes::ATTEMPT_TO_READ_AFTER_EOF, at, message));
+    }
     push_text(builder, &text, zone).map_err(|e| fail(e.code, at, e.message))?;
     Ok((end, false))
 }

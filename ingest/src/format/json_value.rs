@@ -637,6 +637,15 @@ fn quoted(bytes: &[u8], at: usize) -> Result<(&[u8], usize), Box<Failure>> {
     }
 }
 
+/// A time's error; what stands behind one is a missing quote.
+#[cold]
+fn fail_time(e: TextError, bytes: &[u8], at: usize) -> Box<Failure> {
+    match e.code {
+        codes::CANNOT_PARSE_TEXT if ways().plain_times => expected(bytes, at, "\""),
+        _ => fail_text(e, at),
+    }
+}
+
 #[inline(always)]
 fn read_date_time(
     bytes: &[u8],
@@ -652,7 +661,11 @@ fn read_date_time(
             return Ok((clamp(local_to_utc(zone, local)), at + 21));
         }
         let (inner, end) = quoted(bytes, at)?;
-        let seconds = text::parse_date_time(inner, zone).map_err(|e| fail_text(e, at + 1))?;
+        let seconds = match ways().plain_times {
+            true => text::time::parse_plain_time(inner, zone),
+            false => text::parse_date_time(inner, zone),
+        };
+        let seconds = seconds.map_err(|e| fail_time(e, bytes, at + 1))?;
         return Ok((seconds, end));
     }
     let (seconds, mut end) = read_signed(bytes, at, first)?;
@@ -672,9 +685,14 @@ fn read_date_time64(
 ) -> Result<(i64, usize), Box<Failure>> {
     if first == b'"' {
         let (inner, end) = quoted(bytes, at)?;
-        let value =
-            text::parse_date_time64(inner, precision, zone).map_err(|e| fail_text(e, at + 1))?;
-        return Ok((value, end));
+        let value = match ways().plain_times {
+            true => text::time::parse_plain_time64(inner, precision, zone),
+            false => text::parse_date_time64(inner, precision, zone),
+        };
+        return Ok((value.map_err(|e| fail_time(e, bytes, at + 1))?, end));
+    }
+    if ways().raw_times {
+        return read_signed(bytes, at, first);
     }
     // A number is seconds, with a fraction if it has one.
     let scaled = read_decimal(&bytes[at..], 38, 9).map_err(|e| bad_number(e, bytes, at));

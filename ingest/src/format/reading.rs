@@ -1,5 +1,5 @@
 //! How readers take values where settings ask for another way than usual: words for Bool, enums by number,
-//! addresses that are none, times in the plain form, and what JSON values may stand for.
+//! times in the plain form, names by their letters' case, NULLs, and what JSON values may stand for.
 //!
 //! As a style does in writing, a way holds while one call of a reader runs ([`styled`]), on its thread alone: the
 //! values' parsers are shared by all formats, and most inputs need none of this. Where no setting differs from
@@ -7,7 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use pumphouse_query::error::Result;
+use pumphouse_query::error::{Error, Result, codes};
 
 use super::{Evaluator, FormatOptions, FormatReader, ParseError, ParsedRows};
 
@@ -15,13 +15,14 @@ use super::{Evaluator, FormatOptions, FormatReader, ParseError, ParsedRows};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ways {
     pub enums_by_number: bool,
-    /// What is no address is the zero one.
-    pub any_ipv4: bool,
-    pub any_ipv6: bool,
     /// Times in the plain form only, not any that people write.
     pub plain_times: bool,
-    /// A bare number is a DateTime64's ticks, not seconds.
+    /// A bare number is a DateTime64's ticks, not seconds, where bare and quoted ones differ.
     pub raw_times: bool,
+    /// Columns go by their exact names only.
+    pub exact_names: bool,
+    /// What a row does not give is NULL, not the column's default.
+    pub absent_is_null: bool,
     /// NULL for a type that has none is the column's default.
     pub null_as_default: bool,
     pub json: JsonWays,
@@ -49,10 +50,10 @@ pub struct JsonWays {
 
 const USUAL: Ways = Ways {
     enums_by_number: false,
-    any_ipv4: false,
-    any_ipv6: false,
     plain_times: false,
     raw_times: false,
+    exact_names: false,
+    absent_is_null: false,
     null_as_default: true,
     json: JsonWays {
         bools_as_numbers: true,
@@ -97,10 +98,11 @@ fn ways_of(name: &str, options: &FormatOptions) -> Ways {
         if tabs { "input_format_tsv_enum_as_number" } else { "input_format_csv_enum_as_number" };
     Ways {
         enums_by_number: (tabs || name.starts_with("CSV")) && set(enums, false),
-        any_ipv4: set("input_format_ipv4_default_on_conversion_error", false),
-        any_ipv6: set("input_format_ipv6_default_on_conversion_error", false),
         plain_times: options.settings.get("date_time_input_format") == Some("basic"),
         raw_times: set("input_format_read_datetime_number_as_raw_value", false),
+        exact_names: options.settings.get("input_format_column_name_matching_mode")
+            == Some("match_case"),
+        absent_is_null: set("input_format_force_null_for_omitted_fields", false),
         null_as_default: set("input_format_null_as_default", true),
         json: JsonWays {
             bools_as_numbers: json("read_bools_as_numbers", true),
@@ -190,6 +192,19 @@ impl FormatReader for Styled {
     }
 
     fn take(&mut self) -> Result<ParsedRows> {
-        self.inner.take()
+        let mut rows = self.inner.take()?;
+        if !self.ways.absent_is_null {
+            return Ok(rows);
+        }
+        for (column, present) in rows.columns.iter().zip(&mut rows.present) {
+            if present.take().is_some() && !column.data_type.is_nullable() {
+                let message = format!(
+                    "Cannot insert NULL value into a column of type '{}', which a row leaves out",
+                    column.data_type
+                );
+                return Err(Error::new(codes::TYPE_MISMATCH, message));
+            }
+        }
+        Ok(rows)
     }
 }

@@ -5,6 +5,7 @@
 //! NULL. A first row that only repeats column names is taken for a header, as ClickHouse does.
 
 use pumphouse_query::error::{Result, codes};
+use pumphouse_query::text::TextError;
 use pumphouse_query::text::read::unescape;
 use pumphouse_query::text::write::{bytes_at, write_escaped, write_plain};
 use pumphouse_query::text::write_text;
@@ -359,6 +360,13 @@ impl TabSeparatedReader {
                         self.rows.mark_absent(*c);
                     }
                 } else {
+                    let is_string = slot.builder.data_type.inner().is_string();
+                    if text == self.null && !is_string {
+                        // NULL is no value here, and no text of one.
+                        let e = TextError::new(codes::CANNOT_PARSE_TEXT, "Cannot parse NULL");
+                        let separator = if last_field { "\\n" } else { "\\t" };
+                        return Err(field_error(e, &slot.name, bytes, at, row, separator));
+                    }
                     if field.escaped && !self.raw {
                         self.scratch.clear();
                         let composite = matches!(

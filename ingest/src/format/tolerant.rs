@@ -55,7 +55,12 @@ impl Tolerant {
                 }
                 Err(e) => {
                     // The end of the line before may still be there.
-                    let ends = input[at..].iter().take_while(|b| b"\r\n".contains(b)).count();
+                    let rest = &input[at..];
+                    let ends = match rest {
+                        [b'\r', b'\n', ..] => 2,
+                        [b'\n', ..] => 1,
+                        _ => 0,
+                    };
                     let line = memchr::memchr(b'\n', &input[at + ends..]).map(|step| ends + step);
                     if line.is_none() && !last {
                         break;

@@ -14,6 +14,7 @@ use super::columns::RowBuilder;
 use super::fields::row_error;
 use super::json_each_row::{Framing, Next, check_room, full};
 use super::json_value::{excerpt, skip_spaces};
+use super::reading::ways;
 use super::{
     Evaluator, FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
     WriterStatistics,
@@ -135,6 +136,9 @@ impl ValuesReader {
                 .and_then(|_| ends(at + word.len()))
         };
         if let Some(end) = word("NULL") {
+            if !slot.builder.nullable && !ways().null_as_default {
+                return None;
+            }
             slot.builder.push_null();
             if !slot.builder.nullable {
                 self.rows.mark_absent(column);

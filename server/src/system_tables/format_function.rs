@@ -9,6 +9,19 @@ use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::{Error, codes};
 use pumphouse_storage::{Block, Value};
 
+use crate::statement::values::evaluator;
+
+/// A context like the query's, for expressions among the values.
+fn own_context(ctx: &QueryContext) -> Arc<QueryContext> {
+    let mut own = QueryContext::new(ctx.query_id.clone(), ctx.now_us, 0);
+    own.database = ctx.database.clone();
+    own.settings = ctx.settings.clone();
+    own.time_zone = ctx.time_zone;
+    own.deadline = ctx.deadline;
+    own.memory = ctx.memory.clone();
+    Arc::new(own)
+}
+
 pub(super) fn format(arguments: &[Value], ctx: &QueryContext) -> Result<Arc<dyn TableSource>> {
     let text = |value: &Value| match value {
         Value::String(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
@@ -34,6 +47,7 @@ pub(super) fn format(arguments: &[Value], ctx: &QueryContext) -> Result<Arc<dyn 
         None => format::infer(&name, data, &options)?,
     };
     let mut reader = format::reader(&name, &columns, &options)?;
+    reader.set_evaluator(evaluator(own_context(ctx)));
     let failed = |e: format::ParseError| Error::new(e.code, e.message);
     let mut at = 0;
     while at < data.len() {
