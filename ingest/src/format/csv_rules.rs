@@ -106,6 +106,11 @@ impl CsvRules {
         at
     }
 
+    /// Whether the field at `at` stands in quotes.
+    pub fn quotes(&self, bytes: &[u8], at: usize) -> bool {
+        self.is_quote(bytes.get(at)).is_some()
+    }
+
     fn is_quote(&self, byte: Option<&u8>) -> Option<u8> {
         match byte {
             Some(b'"') if self.double_quotes => Some(b'"'),
@@ -121,7 +126,18 @@ impl CsvRules {
         bytes: &'a [u8],
         at: usize,
     ) -> Option<Field<'a>> {
-        let Some(quote) = self.is_quote(bytes.get(at)) else {
+        self.field_in(self.is_quote(bytes.get(at)), scratch, bytes, at)
+    }
+
+    /// The same, in these quotes or none.
+    fn field_in<'a>(
+        &self,
+        quote: Option<u8>,
+        scratch: &mut Vec<u8>,
+        bytes: &'a [u8],
+        at: usize,
+    ) -> Option<Field<'a>> {
+        let Some(quote) = quote else {
             let rest = &bytes[at..];
             let stop =
                 at + memchr::memchr3(self.delimiter, b'\n', b'\r', rest).unwrap_or(rest.len());
@@ -189,7 +205,12 @@ impl FieldReading<'_, '_> {
         }
         let is_string = matches!(builder.values, Values::String(_) | Values::FixedString(..));
         let at = if rules.trim || !is_string { rules.spaces(self.bytes, at) } else { at };
-        let Some(field) = rules.field(self.scratch, self.bytes, at) else {
+        // What is no string may stand in either quotes, whatever strings may.
+        let quote = match self.bytes.get(at) {
+            Some(quote @ (b'"' | b'\'')) if !is_string => Some(*quote),
+            first => rules.is_quote(first),
+        };
+        let Some(field) = rules.field_in(quote, self.scratch, self.bytes, at) else {
             return Ok(None);
         };
         let end = rules.spaces(self.bytes, field.end);

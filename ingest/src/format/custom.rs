@@ -8,6 +8,7 @@ use super::columns::{ColumnBuilder, RowBuilder};
 use super::csv_reader::only_line_ends;
 use super::fields::{field_error, row_error};
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
+use super::infer_types::CANNOT_EXTRACT_TABLE_STRUCTURE;
 use super::row_layout::{LayoutReader, Parsed, RowLayout};
 use super::rules::{Rule, Rules};
 use super::tab_separated::looks_like_names;
@@ -205,6 +206,54 @@ impl CustomLayout {
             return Ok(pass(&d.row_after, bytes, end, last, 0)?.map(|end| (texts, end)));
         }
     }
+}
+
+/// The fields of the first rows, each with whether it stood in quotes.
+pub fn lines(
+    text: &[u8],
+    options: &FormatOptions,
+    rows_max: usize,
+) -> Result<Vec<Vec<(Vec<u8>, bool)>>> {
+    let (d, rules) = (Delimiters::new(options)?, Rules::new(options));
+    let cannot = || {
+        let message =
+            "The table structure cannot be extracted: the delimiters are not where they should be";
+        Error::new(CANNOT_EXTRACT_TABLE_STRUCTURE, message)
+    };
+    let mut rest = text.strip_prefix(&d.result_before[..]).ok_or_else(cannot)?;
+    let mut rows = vec![];
+    while !rest.is_empty() && rest != d.result_after && rows.len() < rows_max {
+        if !rows.is_empty() {
+            rest = rest.strip_prefix(&d.row_between[..]).ok_or_else(cannot)?;
+        }
+        rest = rest.strip_prefix(&d.row_before[..]).ok_or_else(cannot)?;
+        let mut fields = vec![];
+        loop {
+            let find = |what: &[u8]| match what.is_empty() {
+                true => None,
+                false => memchr::memmem::find(rest, what),
+            };
+            let (field, row) = (find(&d.field), find(&d.row_after));
+            let ends = row.is_some_and(|row| field.is_none_or(|field| row <= field));
+            let end = if ends { row } else { field }.unwrap_or(rest.len());
+            fields.push(rules.plain(d.rule, &rest[..end]));
+            rest = &rest[end..];
+            if ends {
+                rest = &rest[d.row_after.len()..];
+                break;
+            }
+            if rest.is_empty() {
+                break;
+            }
+            rest = &rest[d.field.len()..];
+        }
+        // An empty row at the end is none.
+        let empty = rest.is_empty() && fields.len() == 1 && fields[0].0.is_empty();
+        if !empty {
+            rows.push(fields);
+        }
+    }
+    Ok(rows)
 }
 
 /// Passes over `text`, which must stand at `at`.

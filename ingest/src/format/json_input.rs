@@ -5,6 +5,7 @@
 //! types in `meta` must be the columns'.
 
 use pumphouse_query::error::{Result, codes};
+use pumphouse_query::text::{JsonOptions, write_json_string};
 use pumphouse_storage::types::parse_data_type;
 
 use super::columns::RowBuilder;
@@ -12,6 +13,7 @@ use super::header::{Header, find_column};
 use super::json_compact::JsonCompactReader;
 use super::json_document::Layout;
 use super::json_each_row::{JsonEachRowReader, check_room, parse_error};
+use super::json_rows::NAME_COLUMN;
 use super::json_skip::skip_value;
 use super::json_value::{Failure, expect, expected, fail, read_string, read_value, skip_spaces};
 use super::{FormatOptions, FormatReader, InputColumn, ParseError, ParsedRows};
@@ -37,6 +39,8 @@ pub struct JsonDocumentReader {
     document: Document,
     target: Target,
     skip_unknown: bool,
+    /// The column that takes the names of rows.
+    name_column: Option<String>,
     /// Columns whose types the document's must be, where it says them.
     checked: Vec<InputColumn>,
 }
@@ -65,7 +69,9 @@ impl JsonDocumentReader {
             _ if !options.settings.bool(check, true) => vec![],
             _ => columns.to_vec(),
         };
-        Ok(Box::new(JsonDocumentReader { document, target, skip_unknown, checked }))
+        let name_column = options.settings.get(NAME_COLUMN).filter(|name| !name.is_empty());
+        let name_column = name_column.map(str::to_string);
+        Ok(Box::new(JsonDocumentReader { document, target, skip_unknown, name_column, checked }))
     }
 
     fn read(&mut self, bytes: &[u8]) -> Parsed<usize> {
@@ -96,7 +102,21 @@ impl JsonDocumentReader {
             }
             (Target::Rows(reader), Document::NamedRows) => {
                 let mut rows = vec![];
-                for (_, from, to) in members(bytes, at).map_err(failed)? {
+                for (name, from, to) in members(bytes, at).map_err(failed)? {
+                    let mut from = from;
+                    if let Some(column) = &self.name_column
+                        && bytes[from] == b'{'
+                    {
+                        let options = JsonOptions::default();
+                        rows.push(b'{');
+                        write_json_string(column.as_bytes(), &options, &mut rows);
+                        rows.push(b':');
+                        write_json_string(&name, &options, &mut rows);
+                        from = skip_spaces(bytes, from + 1);
+                        if bytes[from] != b'}' {
+                            rows.push(b',');
+                        }
+                    }
                     rows.extend_from_slice(&bytes[from..to]);
                     rows.push(b'\n');
                 }

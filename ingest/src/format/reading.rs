@@ -7,7 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use pumphouse_query::error::{Error, Result, codes};
+use pumphouse_query::error::Result;
 
 use super::{Evaluator, FormatOptions, FormatReader, ParseError, ParsedRows};
 
@@ -192,19 +192,6 @@ impl FormatReader for Styled {
     }
 
     fn take(&mut self) -> Result<ParsedRows> {
-        let mut rows = self.inner.take()?;
-        if !self.ways.absent_is_null {
-            return Ok(rows);
-        }
-        for (column, present) in rows.columns.iter().zip(&mut rows.present) {
-            if present.take().is_some() && !column.data_type.is_nullable() {
-                let message = format!(
-                    "Cannot insert NULL value into a column of type '{}', which a row leaves out",
-                    column.data_type
-                );
-                return Err(Error::new(codes::TYPE_MISMATCH, message));
-            }
-        }
-        Ok(rows)
+        self.inner.take()
     }
 }

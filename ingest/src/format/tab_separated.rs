@@ -50,7 +50,11 @@ impl TabSeparatedWriter {
     }
 
     pub fn keyed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
-        Ok(Box::new(TabSeparatedWriter { keyed: true, ..Self::new(options, Header::None, false) }))
+        Ok(Box::new(TabSeparatedWriter {
+            keyed: true,
+            crlf: false,
+            ..Self::new(options, Header::None, false)
+        }))
     }
 
     fn new(options: &FormatOptions, header: Header, raw: bool) -> TabSeparatedWriter {
