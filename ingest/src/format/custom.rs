@@ -323,6 +323,10 @@ impl RowLayout for CustomLayout {
         if last && self.skip_empty_end && only_line_ends(&bytes[at..]) {
             return Ok(Some(bytes.len()));
         }
+        // An empty line at the end is no row of several fields.
+        if last && self.fields.len() > 1 && self.rows_seen > 0 && bytes[at..] == d.row_after {
+            return Ok(Some(bytes.len()));
+        }
         let mut at = at;
         let between: &[u8] = if self.rows_seen > 0 { &d.row_between } else { b"" };
         for text in [between, &d.row_before] {

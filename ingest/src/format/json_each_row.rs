@@ -213,7 +213,8 @@ impl JsonEachRowReader {
             keys,
             members,
             skip_unknown: options.settings.bool("input_format_skip_unknown_fields", true),
-            skip_known: options.settings.bool("input_format_json_ignore_unnecessary_fields", true),
+            skip_known: options.settings.bool("input_format_json_ignore_unnecessary_fields", true)
+                && options.settings.bool("input_format_skip_unknown_fields", true),
             object_bytes_max: options.settings.u64(OBJECT_BYTES_SETTING, OBJECT_BYTES_MAX),
             texts: texts.then_some(options.time_zone),
             framing: Framing::default(),

@@ -365,7 +365,7 @@ impl TabSeparatedReader {
                     }
                 } else {
                     let is_string = slot.builder.data_type.inner().is_string();
-                    if text == self.null && !is_string {
+                    if text == b"\\N" && !is_string {
                         // NULL is no value here, and no text of one.
                         let e = TextError::new(codes::CANNOT_PARSE_TEXT, "Cannot parse NULL");
                         let separator = if last_field { "\\n" } else { "\\t" };
