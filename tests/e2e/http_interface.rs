@@ -198,6 +198,54 @@ fn sessions_remember() {
 }
 
 #[test]
+fn requests_of_one_session_wait_for_each_other() {
+    let server = Server::start("session_queue");
+    let ask = |sql: &'static str| {
+        let port = server.port;
+        std::thread::spawn(move || {
+            request(port, "POST", "/?session_id=one", &[], sql.as_bytes()).unwrap()
+        })
+    };
+    let all: Vec<_> = (0..4).map(|_| ask("SELECT sleep(0.2)")).collect();
+    for answer in all {
+        let answer = answer.join().unwrap();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "0\n"));
+    }
+}
+
+#[test]
+fn half_an_insert_is_none() {
+    let server = Server::start("half_insert");
+    server.sql("CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n");
+    let rows: String = (0..1000).map(|n| format!("{n}\n")).collect();
+    for body in [
+        format!("Content-Length: {}\r\n\r\n{rows}", rows.len() + 10),
+        format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{rows}\r\n", rows.len()),
+    ] {
+        let mut socket = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        let target = "/?query=INSERT+INTO+t+FORMAT+TSV";
+        write!(socket, "POST {target} HTTP/1.1\r\nHost: x\r\n{body}").unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        let _ = socket.read_to_string(&mut answer);
+        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    assert_eq!(server.sql("SELECT count() FROM t"), "0");
+}
+
+#[test]
+fn parameters_take_any_character() {
+    let server = Server::start("parameter_characters");
+    // A tab and a line feed as they are, and as escapes; a backslash that begins none.
+    for (given, length) in [("a%09b%0Ac", 5), ("a%5Ctb%5Cnc", 5), ("a%5C%5Cb", 3)] {
+        let target = format!("/?param_s={given}");
+        let sql = b"SELECT length({s:String})";
+        let answer = request(server.port, "POST", &target, &[], sql).unwrap();
+        assert_eq!(answer.text(), format!("{length}\n"), "{given}");
+    }
+}
+
+#[test]
 fn a_client_that_goes_away_stops_its_query() {
     let server = Server::start("gone");
     let sql = "SELECT number FROM numbers(1000000000000) FORMAT TabSeparated";
@@ -370,7 +418,10 @@ fn errors_stand_in_the_result_when_asked() {
     for (format, last) in [
         ("JSONEachRow", "{\"exception\": \"Code: 395."),
         ("JSONCompactEachRow", "[\"Code: 395."),
-        ("JSONEachRowWithProgress", "{\"exception\": \"Code: 395."),
+        ("JSONStringsEachRow", "{\"exception\": \"Code: 395."),
+        ("JSONCompactStringsEachRowWithNames", "[\"Code: 395."),
+        ("JSONEachRowWithProgress", "{\"exception\":\"Code: 395."),
+        ("JSONCompactStringsEachRowWithProgress", "{\"exception\":\"Code: 395."),
     ] {
         let answer = rows(format);
         let text = answer.text();

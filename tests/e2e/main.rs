@@ -39,6 +39,7 @@ mod kafka_secure;
 mod kafka_storms;
 mod kill_ddl;
 mod kill_loop;
+mod native_packets;
 mod oracle_sql;
 mod other_tables;
 mod owner_pipeline;

@@ -20,6 +20,7 @@ use pumphouse_query::text::TextResult;
 use pumphouse_storage::types::{EnumValues, TimeZone};
 use pumphouse_storage::{Column, DataType, Value};
 
+use super::reading::ways;
 use super::{InputColumn, ParsedRows};
 
 /// Readers refuse more input before a `take` than this, so that offsets stay within 32 bits.
@@ -591,6 +592,8 @@ pub struct RowBuilder {
     fixed_width: usize,
     /// Bytes that will come, if that was said and no room was made for them yet.
     expected: usize,
+    /// The type of a column that a row left out, although it takes no NULL and none may stand for it.
+    lacking: Option<DataType>,
 }
 
 impl RowBuilder {
@@ -605,7 +608,7 @@ impl RowBuilder {
             })
             .collect::<Vec<Slot>>();
         let fixed_width = slots.iter().map(|s| s.builder.fixed_width()).sum();
-        RowBuilder { slots, rows: 0, bytes: 0, fixed_width, expected: 0 }
+        RowBuilder { slots, rows: 0, bytes: 0, fixed_width, expected: 0, lacking: None }
     }
 
     #[inline]
@@ -668,10 +671,15 @@ impl RowBuilder {
     #[cold]
     fn fill_absent(&mut self) {
         let row = self.rows;
+        let null = ways().absent_is_null;
         for slot in &mut self.slots {
             if slot.filled == row {
                 slot.builder.push_default();
-                slot.absent.push(row as u32);
+                if !null {
+                    slot.absent.push(row as u32);
+                } else if !slot.builder.nullable {
+                    self.lacking = Some(slot.builder.data_type.clone());
+                }
                 slot.filled = row + 1;
             }
         }
@@ -696,6 +704,12 @@ impl RowBuilder {
     }
 
     pub fn take(&mut self) -> Result<ParsedRows> {
+        if let Some(data_type) = self.lacking.take() {
+            let message = format!(
+                "Cannot insert NULL value into a column of type '{data_type}', which a row leaves out"
+            );
+            return Err(Error::new(codes::TYPE_MISMATCH, message));
+        }
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
         let mut parsed = ParsedRows { columns: vec![], present: vec![], rows };

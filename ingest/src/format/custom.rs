@@ -5,10 +5,13 @@ use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::{Block, DataType};
 
 use super::columns::{ColumnBuilder, RowBuilder};
+use super::csv_reader::only_line_ends;
 use super::fields::{field_error, row_error};
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
+use super::infer_types::CANNOT_EXTRACT_TABLE_STRUCTURE;
 use super::row_layout::{LayoutReader, Parsed, RowLayout};
 use super::rules::{Rule, Rules};
+use super::tab_separated::looks_like_names;
 use super::{FormatOptions, FormatReader, FormatWriter, InputColumn, WriterStatistics};
 
 #[derive(Clone)]
@@ -128,6 +131,10 @@ pub struct CustomLayout {
     options: FormatOptions,
     fields: FieldColumns,
     rows_seen: u64,
+    detect_header: bool,
+    /// Rows may have fewer fields, or more.
+    any_width: bool,
+    skip_empty_end: bool,
     /// Takes fields that are of no column.
     nobody: ColumnBuilder,
 }
@@ -146,6 +153,13 @@ impl CustomLayout {
             options: options.clone(),
             fields: in_order(&rows),
             rows_seen: 0,
+            detect_header: options.settings.bool("input_format_custom_detect_header", true),
+            any_width: options
+                .settings
+                .bool("input_format_custom_allow_variable_number_of_columns", false),
+            skip_empty_end: options
+                .settings
+                .bool("input_format_custom_skip_trailing_empty_lines", false),
             nobody: ColumnBuilder::new(&DataType::String, options.time_zone),
         };
         Ok(Box::new(LayoutReader::new(rows, layout)))
@@ -154,6 +168,15 @@ impl CustomLayout {
     /// What must follow field `i` of `count`.
     fn behind(&self, i: usize, count: usize) -> &[u8] {
         if i + 1 < count { &self.delimiters.field } else { &self.delimiters.row_after }
+    }
+
+    /// Which of the ends of a field comes first from `at` on.
+    fn nearest(&self, bytes: &[u8], at: usize) -> Vec<u8> {
+        let d = &self.delimiters;
+        let rest = &bytes[at.min(bytes.len())..];
+        let find = |what: &[u8]| memchr::memmem::find(rest, what).unwrap_or(usize::MAX);
+        let row_ends = !d.row_after.is_empty() && find(&d.row_after) <= find(&d.field);
+        if row_ends { d.row_after.clone() } else { d.field.clone() }
     }
 
     /// A row of strings; their number is not known before.
@@ -185,6 +208,54 @@ impl CustomLayout {
     }
 }
 
+/// The fields of the first rows, each with whether it stood in quotes.
+pub fn lines(
+    text: &[u8],
+    options: &FormatOptions,
+    rows_max: usize,
+) -> Result<Vec<Vec<(Vec<u8>, bool)>>> {
+    let (d, rules) = (Delimiters::new(options)?, Rules::new(options));
+    let cannot = || {
+        let message =
+            "The table structure cannot be extracted: the delimiters are not where they should be";
+        Error::new(CANNOT_EXTRACT_TABLE_STRUCTURE, message)
+    };
+    let mut rest = text.strip_prefix(&d.result_before[..]).ok_or_else(cannot)?;
+    let mut rows = vec![];
+    while !rest.is_empty() && rest != d.result_after && rows.len() < rows_max {
+        if !rows.is_empty() {
+            rest = rest.strip_prefix(&d.row_between[..]).ok_or_else(cannot)?;
+        }
+        rest = rest.strip_prefix(&d.row_before[..]).ok_or_else(cannot)?;
+        let mut fields = vec![];
+        loop {
+            let find = |what: &[u8]| match what.is_empty() {
+                true => None,
+                false => memchr::memmem::find(rest, what),
+            };
+            let (field, row) = (find(&d.field), find(&d.row_after));
+            let ends = row.is_some_and(|row| field.is_none_or(|field| row <= field));
+            let end = if ends { row } else { field }.unwrap_or(rest.len());
+            fields.push(rules.plain(d.rule, &rest[..end]));
+            rest = &rest[end..];
+            if ends {
+                rest = &rest[d.row_after.len()..];
+                break;
+            }
+            if rest.is_empty() {
+                break;
+            }
+            rest = &rest[d.field.len()..];
+        }
+        // An empty row at the end is none.
+        let empty = rest.is_empty() && fields.len() == 1 && fields[0].0.is_empty();
+        if !empty {
+            rows.push(fields);
+        }
+    }
+    Ok(rows)
+}
+
 /// Passes over `text`, which must stand at `at`.
 fn pass(text: &[u8], bytes: &[u8], at: usize, last: bool, row: usize) -> Parsed<Option<usize>> {
     let rest = bytes.get(at..).unwrap_or(&[]);
@@ -206,6 +277,16 @@ impl RowLayout for CustomLayout {
         let before = self.delimiters.result_before.clone();
         let Some(mut at) = pass(&before, bytes, 0, last, 0)? else { return Ok(None) };
         if self.header == Header::None {
+            self.fields = in_order(rows);
+            // A first row of names is a header, though none was announced.
+            if self.detect_header
+                && let Ok(Some((names, end))) = self.strings(bytes, at, last)
+                && looks_like_names(rows, &names)
+            {
+                self.fields = by_names(rows, &names, &self.options)?;
+                self.rows_seen = 1;
+                return Ok(Some(end));
+            }
             return Ok(Some(at));
         }
         if at == bytes.len() {
@@ -239,6 +320,13 @@ impl RowLayout for CustomLayout {
         if last && !d.result_after.is_empty() && bytes[at..] == d.result_after {
             return Ok(Some(bytes.len()));
         }
+        if last && self.skip_empty_end && only_line_ends(&bytes[at..]) {
+            return Ok(Some(bytes.len()));
+        }
+        // An empty line at the end is no row of several fields.
+        if last && self.fields.len() > 1 && self.rows_seen > 0 && bytes[at..] == d.row_after {
+            return Ok(Some(bytes.len()));
+        }
         let mut at = at;
         let between: &[u8] = if self.rows_seen > 0 { &d.row_between } else { b"" };
         for text in [between, &d.row_before] {
@@ -250,7 +338,10 @@ impl RowLayout for CustomLayout {
         let mut seen = 0;
         let count = self.fields.len();
         for i in 0..count {
-            let stop = self.behind(i, count).to_vec();
+            let mut stop = self.behind(i, count).to_vec();
+            if self.any_width {
+                stop = self.nearest(bytes, at);
+            }
             let (builder, name) = match self.fields[i] {
                 Some(c) => {
                     let slot = &mut rows.slots[c];
@@ -274,9 +365,25 @@ impl RowLayout for CustomLayout {
                 }
                 None => self.nobody.truncate(0),
             }
+            if self.any_width && i + 1 == count {
+                stop = self.nearest(bytes, read.end);
+            }
             match pass(&stop, bytes, read.end, last, row)? {
                 Some(end) => at = end,
                 None => return Ok(None),
+            }
+            if self.any_width && stop == d.row_after {
+                break;
+            }
+            while self.any_width && i + 1 == count && stop == d.field {
+                stop = self.nearest(bytes, at);
+                let read = self.rules.read_string(d.rule, bytes, at, &stop, last);
+                let read = read.map_err(|e| row_error(e.code, &e.message, bytes, at, row))?;
+                let Some((_, end)) = read else { return Ok(None) };
+                match pass(&stop, bytes, end, last, row)? {
+                    Some(end) => at = end,
+                    None => return Ok(None),
+                }
             }
         }
         rows.end_row(seen);

@@ -5,11 +5,12 @@ use arrow_buffer::i256;
 use pumphouse_query::error::codes;
 use pumphouse_query::text::number::{U256, parse_float32, rest_error};
 use pumphouse_query::text::{self, TextError, TextResult};
-use pumphouse_storage::types::TimeZone;
+use pumphouse_storage::types::{EnumValues, TimeZone};
 
 use super::ParseError;
 use super::columns::{ColumnBuilder, Values};
 use super::json_value::excerpt;
+use super::reading;
 use super::scan::{digits, find_either, find_three};
 
 /// Appends the value that `field` is the text of. `zone` serves times inside arrays and the like.
@@ -58,20 +59,31 @@ pub fn push_text(builder: &mut ColumnBuilder, field: &[u8], zone: TimeZone) -> T
         Values::Date32(v) => {
             v.push(text::time::read_date32(field).and_then(|(d, n)| all(d, n, field))?)
         }
-        Values::DateTime(v, zone) => {
-            v.push(unix_or(field, |n| n as u32, || text::parse_date_time(field, *zone))?)
-        }
+        Values::DateTime(v, zone) => v.push(unix_or(
+            field,
+            |n| n as u32,
+            || match reading::ways().plain_times {
+                true => text::time::parse_plain_time(field, *zone),
+                false => text::parse_date_time(field, *zone),
+            },
+        )?),
         Values::DateTime64(v, p, zone) => {
             let scale = 10i64.pow(*p as u32);
             v.push(unix_or(
                 field,
                 |n| (n as i64).wrapping_mul(scale),
-                || text::parse_date_time64(field, *p, *zone),
+                || match reading::ways().plain_times {
+                    true => text::time::parse_plain_time64(field, *p, *zone),
+                    false => text::parse_date_time64(field, *p, *zone),
+                },
             )?)
         }
-        Values::Bool(v) => v.push(text::parse_bool(field)? as u8),
-        Values::Enum8(v, names) => v.push(text::read::parse_enum(field, names)? as i8),
-        Values::Enum16(v, names) => v.push(text::read::parse_enum(field, names)?),
+        Values::Bool(v) => v.push(match reading::bool_word(field) {
+            Some(value) => value as u8,
+            None => text::parse_bool(field)? as u8,
+        }),
+        Values::Enum8(v, names) => v.push(enum_number(field, names)? as i8),
+        Values::Enum16(v, names) => v.push(enum_number(field, names)?),
         Values::Int128(v) => parsed!(v, 0, text::parse_int::<i128>(field)),
         Values::UInt128(v) => parsed!(v, 0, text::parse_int::<u128>(field).map(|n| n as i128)),
         Values::Int256(v) => parsed!(v, i256::ZERO, text::parse_int::<i256>(field)),
@@ -228,6 +240,21 @@ fn plain_of(
         return None;
     }
     Some((&bytes[at + quotes..after - quotes], after))
+}
+
+/// The number of an enum's element: by name, or as the settings say.
+fn enum_number(field: &[u8], names: &EnumValues) -> TextResult<i16> {
+    if !reading::ways().enums_by_number {
+        return text::read::parse_enum(field, names);
+    }
+    let number = digits(field, 0).0;
+    match i16::try_from(number).ok().filter(|n| names.name_of(*n).is_some()) {
+        Some(number) => Ok(number),
+        None => {
+            let message = format!("Unexpected value {number} in enum");
+            Err(TextError::new(codes::UNKNOWN_ELEMENT_OF_ENUM, message))
+        }
+    }
 }
 
 #[cold]

@@ -5,6 +5,7 @@ use pumphouse_query::error::codes;
 use pumphouse_storage::types::parse_data_type;
 
 use super::columns::RowBuilder;
+use super::reading::ways;
 use super::{FormatOptions, ParseError};
 
 /// Which header lines a format has.
@@ -27,6 +28,9 @@ pub fn in_order(rows: &RowBuilder) -> FieldColumns {
 pub fn find_column(rows: &RowBuilder, name: &str) -> Option<usize> {
     if let Some(i) = rows.slots.iter().position(|s| s.name == name) {
         return Some(i);
+    }
+    if ways().exact_names {
+        return None;
     }
     let mut alike =
         rows.slots.iter().enumerate().filter(|(_, s)| s.name.eq_ignore_ascii_case(name));

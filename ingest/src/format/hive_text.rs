@@ -13,11 +13,17 @@ use super::{FormatOptions, FormatWriter, WriterStatistics};
 
 pub struct HiveTextWriter {
     zone: TimeZone,
+    row_end: u8,
 }
 
 impl HiveTextWriter {
     pub fn boxed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
-        Ok(Box::new(HiveTextWriter { zone: options.time_zone }))
+        let row_end = options.settings.get("format_hive_text_rows_delimiter").map(str::as_bytes);
+        let row_end = match row_end {
+            Some([byte]) => *byte,
+            _ => b'\n',
+        };
+        Ok(Box::new(HiveTextWriter { zone: options.time_zone, row_end }))
     }
 
     /// The value at `row`; `level` is the separator of what it holds.
@@ -72,7 +78,17 @@ fn check(dt: &DataType) -> Result<()> {
         DataType::Array(element) => check(element),
         DataType::Map(key, value) => check(key).and_then(|()| check(value)),
         DataType::Tuple(elements) => elements.iter().try_for_each(|e| check(&e.data_type)),
-        DataType::Uuid | DataType::Ipv4 | DataType::Ipv6 => {
+        DataType::Uuid
+        | DataType::Ipv4
+        | DataType::Ipv6
+        | DataType::FixedString(_)
+        | DataType::Int128
+        | DataType::UInt128
+        | DataType::Int256
+        | DataType::UInt256
+        | DataType::Variant(_)
+        | DataType::Dynamic { .. }
+        | DataType::Json(_) => {
             let message = format!("Type {dt} is not supported by the HiveText output format");
             Err(Error::new(codes::NOT_IMPLEMENTED, message))
         }
@@ -93,7 +109,7 @@ impl FormatWriter for HiveTextWriter {
                 }
                 self.value(&column.data_type, column.array.as_ref(), row, 2, out);
             }
-            out.push(b'\n');
+            out.push(self.row_end);
         }
         Ok(())
     }

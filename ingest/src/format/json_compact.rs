@@ -20,6 +20,8 @@ pub struct JsonCompactReader {
     header: Header,
     /// Every value is a string that holds its text.
     texts: bool,
+    /// Rows may have fewer values, or more.
+    any_width: bool,
     options: FormatOptions,
     fields: Option<FieldColumns>,
     framing: Framing,
@@ -43,6 +45,9 @@ impl JsonCompactReader {
             rows: RowBuilder::new(columns, options.time_zone),
             header,
             texts,
+            any_width: options
+                .settings
+                .bool("input_format_json_compact_allow_variable_number_of_columns", false),
             options: options.clone(),
             fields: None,
             framing: Framing::default(),
@@ -71,8 +76,14 @@ impl JsonCompactReader {
         let mut seen = 0;
         let mut at = skip_spaces(bytes, at + 1);
         for (i, column) in fields.iter().enumerate() {
+            if self.any_width && bytes.get(at) == Some(&b']') {
+                break;
+            }
             if i > 0 {
                 at = skip_spaces(bytes, expect(bytes, at, b',')?);
+            }
+            if self.any_width && bytes.get(at) == Some(&b']') {
+                break;
             }
             at = match column {
                 None => skip_value(bytes, at)?,
@@ -99,6 +110,12 @@ impl JsonCompactReader {
                 }
             };
             at = skip_spaces(bytes, at);
+        }
+        while self.any_width && bytes.get(at) == Some(&b',') {
+            at = skip_spaces(bytes, at + 1);
+            if bytes.get(at) != Some(&b']') {
+                at = skip_spaces(bytes, skip_value(bytes, at)?);
+            }
         }
         if bytes.get(at) != Some(&b']') {
             return Err(expected(bytes, at, "]"));

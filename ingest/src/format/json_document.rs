@@ -46,7 +46,7 @@ impl JsonDocumentWriter {
         layout: Layout,
         strings: bool,
     ) -> Result<Box<dyn FormatWriter>> {
-        let mut json = json_options(options);
+        let mut json = json_options(&options.settings);
         json.valid_utf8 |= !matches!(layout, Layout::Columns | Layout::CompactColumns);
         Ok(Box::new(JsonDocumentWriter {
             layout,

@@ -15,6 +15,7 @@ use super::json_skip::skip_value;
 use super::json_strings::read_text_value;
 use super::json_value::{Failure, Step, expect, expected, fail, read_string, read_value};
 use super::json_value::{excerpt, skip_spaces};
+use super::reading::ways;
 use super::scan::Pattern;
 use super::{FormatOptions, FormatReader, InputColumn, ParseError, ParsedRows};
 
@@ -139,6 +140,7 @@ impl Keys {
     fn lookup(&self, name: &[u8]) -> Option<Target> {
         match self.exact.get(name) {
             Some(target) => Some(*target),
+            None if ways().exact_names => None,
             None => self.any_case.get(&*name.to_ascii_lowercase()).copied().flatten(),
         }
     }
@@ -186,6 +188,10 @@ pub struct JsonEachRowReader {
     /// The keys of objects whose members are columns.
     members: Vec<Keys>,
     skip_unknown: bool,
+    /// Once all columns are there, keys may come again.
+    skip_known: bool,
+    /// An object may have so many bytes; 0: any number.
+    object_bytes_max: u64,
     /// Every value is a string that holds its text; times in that zone.
     texts: Option<TimeZone>,
     framing: Framing,
@@ -207,6 +213,9 @@ impl JsonEachRowReader {
             keys,
             members,
             skip_unknown: options.settings.bool("input_format_skip_unknown_fields", true),
+            skip_known: options.settings.bool("input_format_json_ignore_unnecessary_fields", true)
+                && options.settings.bool("input_format_skip_unknown_fields", true),
+            object_bytes_max: options.settings.u64(OBJECT_BYTES_SETTING, OBJECT_BYTES_MAX),
             texts: texts.then_some(options.time_zone),
             framing: Framing::default(),
             retry_bytes: 0,
@@ -217,6 +226,9 @@ impl JsonEachRowReader {
     fn read_row(&mut self, bytes: &[u8], at: usize) -> Step {
         let (row, mut seen) = (self.rows.rows(), 0);
         let end = self.read_fields(bytes, at, row, &mut seen)?;
+        if self.object_bytes_max > 0 && (end - at) as u64 > self.object_bytes_max {
+            return Err(too_large(at, self.object_bytes_max));
+        }
         self.rows.end_row(seen);
         Ok(end)
     }
@@ -269,7 +281,7 @@ impl JsonEachRowReader {
                     let slot = &mut self.rows.slots[c];
                     if slot.filled != row {
                         // Once all columns are there, the rest of the object is of no interest.
-                        if *seen != columns {
+                        if *seen != columns || !self.skip_known {
                             return Err(duplicate(&slot.name, at));
                         }
                         skip_value(bytes, at)?
@@ -349,6 +361,16 @@ impl JsonEachRowReader {
         }
         Ok(at)
     }
+}
+
+const OBJECT_BYTES_SETTING: &str = "input_format_json_max_object_size";
+const OBJECT_BYTES_MAX: u64 = 512 << 20;
+
+#[cold]
+fn too_large(at: usize, bytes_max: u64) -> Box<Failure> {
+    let message =
+        format!("Size of JSON object is larger than {OBJECT_BYTES_SETTING} = {bytes_max}");
+    fail(codes::INCORRECT_DATA, at, message)
 }
 
 #[cold]

@@ -2,15 +2,18 @@
 //! JSONCompactColumns and JSONColumnsWithMetadata.
 //!
 //! A document is read once all of it is there. Its rows go through the readers of single rows. The
-//! types in `meta` are not compared with the columns.
+//! types in `meta` must be the columns'.
 
 use pumphouse_query::error::{Result, codes};
+use pumphouse_query::text::{JsonOptions, write_json_string};
+use pumphouse_storage::types::parse_data_type;
 
 use super::columns::RowBuilder;
 use super::header::{Header, find_column};
 use super::json_compact::JsonCompactReader;
 use super::json_document::Layout;
 use super::json_each_row::{JsonEachRowReader, check_room, parse_error};
+use super::json_rows::NAME_COLUMN;
 use super::json_skip::skip_value;
 use super::json_value::{Failure, expect, expected, fail, read_string, read_value, skip_spaces};
 use super::{FormatOptions, FormatReader, InputColumn, ParseError, ParsedRows};
@@ -36,6 +39,10 @@ pub struct JsonDocumentReader {
     document: Document,
     target: Target,
     skip_unknown: bool,
+    /// The column that takes the names of rows.
+    name_column: Option<String>,
+    /// Columns whose types the document's must be, where it says them.
+    checked: Vec<InputColumn>,
 }
 
 impl JsonDocumentReader {
@@ -54,7 +61,17 @@ impl JsonDocumentReader {
             Document::Rows(_) => Target::Columns(RowBuilder::new(columns, options.time_zone)),
         };
         let skip_unknown = options.settings.bool("input_format_skip_unknown_fields", true);
-        Ok(Box::new(JsonDocumentReader { document, target, skip_unknown }))
+        let check = "input_format_json_validate_types_from_metadata";
+        let checked = match document {
+            Document::Rows(Layout::Columns | Layout::CompactColumns) | Document::NamedRows => {
+                vec![]
+            }
+            _ if !options.settings.bool(check, true) => vec![],
+            _ => columns.to_vec(),
+        };
+        let name_column = options.settings.get(NAME_COLUMN).filter(|name| !name.is_empty());
+        let name_column = name_column.map(str::to_string);
+        Ok(Box::new(JsonDocumentReader { document, target, skip_unknown, name_column, checked }))
     }
 
     fn read(&mut self, bytes: &[u8]) -> Parsed<usize> {
@@ -64,6 +81,9 @@ impl JsonDocumentReader {
             return Ok(0);
         }
         let failed = |e: Box<Failure>| parse_error(*e, bytes, 0);
+        if !self.checked.is_empty() {
+            check_types(&self.checked, bytes, at).map_err(failed)?;
+        }
         match (&mut self.target, self.document) {
             (Target::Columns(rows), document) => {
                 let before = rows.rows();
@@ -82,7 +102,21 @@ impl JsonDocumentReader {
             }
             (Target::Rows(reader), Document::NamedRows) => {
                 let mut rows = vec![];
-                for (_, from, to) in members(bytes, at).map_err(failed)? {
+                for (name, from, to) in members(bytes, at).map_err(failed)? {
+                    let mut from = from;
+                    if let Some(column) = &self.name_column
+                        && bytes[from] == b'{'
+                    {
+                        let options = JsonOptions::default();
+                        rows.push(b'{');
+                        write_json_string(column.as_bytes(), &options, &mut rows);
+                        rows.push(b':');
+                        write_json_string(&name, &options, &mut rows);
+                        from = skip_spaces(bytes, from + 1);
+                        if bytes[from] != b'}' {
+                            rows.push(b',');
+                        }
+                    }
                     rows.extend_from_slice(&bytes[from..to]);
                     rows.push(b'\n');
                 }
@@ -131,6 +165,45 @@ fn member(bytes: &[u8], at: usize, name: &str) -> Step<usize> {
     found.map(|(_, from, _)| from).ok_or_else(|| {
         fail(codes::INCORRECT_DATA, at, format!("Expected field \"{name}\" with table content"))
     })
+}
+
+/// Names and types in `meta`, if the document at `at` has it, against the columns.
+fn check_types(columns: &[InputColumn], bytes: &[u8], at: usize) -> Step<()> {
+    for (name, given) in described(bytes, at)? {
+        let Some(column) = columns.iter().find(|c| c.name == name) else { continue };
+        if parse_data_type(&given).ok().as_ref() != Some(&column.data_type) {
+            let message = format!("Type of '{name}' must be {}, not {given}", column.data_type);
+            return Err(fail(codes::INCORRECT_DATA, at, message));
+        }
+    }
+    Ok(())
+}
+
+/// Names and types in `meta`; nothing where the document at `at` has none.
+pub(super) fn described(bytes: &[u8], at: usize) -> Step<Vec<(String, String)>> {
+    let all = members(bytes, at)?;
+    let Some((_, from, _)) = all.into_iter().find(|(n, ..)| n == b"meta") else {
+        return Ok(vec![]);
+    };
+    let mut found = vec![];
+    let mut at = expect(bytes, from, b'[')?;
+    loop {
+        at = skip_spaces(bytes, at);
+        match bytes.get(at) {
+            Some(b']') => return Ok(found),
+            Some(b',') => at += 1,
+            _ => {
+                let text = |name: &str| -> Step<String> {
+                    let from = expect(bytes, member(bytes, at, name)?, b'"')?;
+                    let mut text = vec![];
+                    read_string(bytes, from, &mut text)?;
+                    Ok(String::from_utf8_lossy(&text).into_owned())
+                };
+                found.push((text("name")?, text("type")?));
+                at = skip_value(bytes, at)?;
+            }
+        }
+    }
 }
 
 /// The names in `meta` as a line of JSON strings.

@@ -15,6 +15,9 @@ pub struct JsonProgressWriter {
     options: JsonOptions,
     zone: TimeZone,
     keys: Vec<Vec<u8>>,
+    /// A comma stands between rows.
+    array_of_rows: bool,
+    begun: bool,
 }
 
 impl JsonProgressWriter {
@@ -23,8 +26,17 @@ impl JsonProgressWriter {
         compact: bool,
         strings: bool,
     ) -> Result<Box<dyn FormatWriter>> {
-        let (json, zone) = (json_options(options), options.time_zone);
-        Ok(Box::new(JsonProgressWriter { compact, strings, options: json, zone, keys: vec![] }))
+        let (json, zone) = (json_options(&options.settings), options.time_zone);
+        let array = options.settings.bool("output_format_json_array_of_rows", false);
+        Ok(Box::new(JsonProgressWriter {
+            compact,
+            strings,
+            options: json,
+            zone,
+            keys: vec![],
+            array_of_rows: array && !compact,
+            begun: false,
+        }))
     }
 
     fn line(&self, title: &str, block: &Block, row: usize, out: &mut Vec<u8>) {
@@ -68,7 +80,12 @@ impl FormatWriter for JsonProgressWriter {
     }
 
     fn block(&mut self, block: &Block, out: &mut Vec<u8>) -> Result<()> {
-        (0..block.rows()).for_each(|row| self.line("row", block, row, out));
+        for row in 0..block.rows() {
+            if std::mem::replace(&mut self.begun, true) && self.array_of_rows {
+                out.extend_from_slice(b",\n");
+            }
+            self.line("row", block, row, out);
+        }
         Ok(())
     }
 
@@ -94,7 +111,7 @@ impl FormatWriter for JsonProgressWriter {
     }
 
     fn exception(&mut self, error: &str, _: &WriterStatistics, out: &mut Vec<u8>) -> bool {
-        out.extend_from_slice(b"{\"exception\": ");
+        out.extend_from_slice(b"{\"exception\":");
         write_json_string(error.as_bytes(), &self.options, out);
         out.extend_from_slice(b"}\n");
         true

@@ -1,7 +1,8 @@
 //! Writers of one JSON value a row: JSONEachRow, JSONCompactEachRow, JSONStringsEachRow and their
 //! kin, with or without lines of names and types, and the indented PrettyJSONEachRow.
 
-use pumphouse_query::error::Result;
+use pumphouse_query::context::Settings;
+use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_query::text::json::write_json_indented;
 use pumphouse_query::text::{JsonOptions, write_json, write_json_string, write_text};
 use pumphouse_storage::types::TimeZone;
@@ -35,12 +36,14 @@ pub struct JsonRowsWriter {
     keys: Vec<Label>,
     array_of_rows: bool,
     rows: u64,
+    /// The column whose texts name the rows, and its place.
+    name_column: Option<(String, usize)>,
     content_type: &'static str,
 }
 
 /// The JSON settings of a query.
-pub fn json_options(options: &FormatOptions) -> JsonOptions {
-    let set = |name: &str, default: bool| options.settings.bool(name, default);
+pub fn json_options(settings: &Settings) -> JsonOptions {
+    let set = |name: &str, default: bool| settings.bool(name, default);
     JsonOptions {
         quote_64bit_integers: set("output_format_json_quote_64bit_integers", false),
         quote_64bit_floats: set("output_format_json_quote_64bit_floats", false),
@@ -48,12 +51,16 @@ pub fn json_options(options: &FormatOptions) -> JsonOptions {
         quote_denormals: set("output_format_json_quote_denormals", false),
         escape_forward_slashes: set("output_format_json_escape_forward_slashes", true),
         named_tuples_as_objects: set("output_format_json_named_tuples_as_objects", true),
+        skip_null_elements: set("output_format_json_skip_null_value_in_named_tuples", false),
         map_as_array_of_tuples: set("output_format_json_map_as_array_of_tuples", false),
         valid_utf8: set("output_format_json_validate_utf8", false),
         indent: "\t",
         indent_more: "",
     }
 }
+
+/// Names the column of JSONObjectEachRow that holds the rows' names.
+pub const NAME_COLUMN: &str = "format_json_object_each_row_column_for_object_name";
 
 /// NULL in formats that print values as strings.
 pub const NULL_TEXT: &str = "ᴺᵁᴸᴸ";
@@ -82,7 +89,7 @@ impl JsonRowsWriter {
         header: Header,
         strings: bool,
     ) -> Result<Box<dyn FormatWriter>> {
-        let mut json = json_options(options);
+        let mut json = json_options(&options.settings);
         if row == Row::Indented {
             json.indent = "    ";
         }
@@ -97,6 +104,11 @@ impl JsonRowsWriter {
             keys: vec![],
             array_of_rows,
             rows: 0,
+            name_column: options
+                .settings
+                .get(NAME_COLUMN)
+                .filter(|name| row == Row::Named && !name.is_empty())
+                .map(|name| (name.to_string(), 0)),
             content_type: match row {
                 Row::Array => "text/plain; charset=UTF-8",
                 Row::Named => "application/json; charset=UTF-8",
@@ -120,8 +132,13 @@ impl JsonRowsWriter {
     fn write_row(&self, block: &Block, row: usize, out: &mut Vec<u8>) {
         let array = self.row == Row::Array;
         out.push(if array { b'[' } else { b'{' });
+        let named_by = self.name_column.as_ref().map(|(_, place)| *place);
+        let mut begun = false;
         for (i, column) in block.columns.iter().enumerate() {
-            if i > 0 {
+            if named_by == Some(i) {
+                continue;
+            }
+            if std::mem::replace(&mut begun, true) {
                 out.extend_from_slice(if array { b", " } else { b"," });
             }
             if !array {
@@ -195,6 +212,13 @@ impl FormatWriter for JsonRowsWriter {
                 Label::new(key)
             })
             .collect();
+        if let Some((name, place)) = &mut self.name_column {
+            let found = schema.iter().position(|(n, t)| n == name && t.inner().is_string());
+            *place = found.ok_or_else(|| {
+                let message = format!("There is no column '{name}' of strings ({NAME_COLUMN})");
+                Error::new(codes::BAD_ARGUMENTS, message)
+            })?;
+        }
         if self.header >= Header::Names {
             self.strings_line(schema.iter().map(|(name, _)| name.clone()), out);
         }
@@ -220,8 +244,16 @@ impl FormatWriter for JsonRowsWriter {
             if (self.array_of_rows || self.row == Row::Named) && self.rows > 1 {
                 out.extend_from_slice(b",\n");
             }
-            if self.row == Row::Named {
-                out.extend_from_slice(format!("\t\"row_{}\": ", self.rows).as_bytes());
+            match &self.name_column {
+                Some((_, place)) => {
+                    out.push(b'\t');
+                    write_as_string(&block.columns[*place], row, self.zone, &self.options, out);
+                    out.extend_from_slice(b": ");
+                }
+                None if self.row == Row::Named => {
+                    out.extend_from_slice(format!("\t\"row_{}\": ", self.rows).as_bytes());
+                }
+                None => {}
             }
             self.write_row(block, row, out);
             if !self.array_of_rows && self.row != Row::Named {

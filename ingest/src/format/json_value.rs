@@ -15,6 +15,7 @@ use pumphouse_storage::types::TimeZone;
 
 use super::columns::{ColumnBuilder, List, Values};
 use super::json_skip::{skip_number, skip_value};
+use super::reading::ways;
 use super::scan::{digits, find_either};
 
 const CANNOT_READ_ARRAY_FROM_TEXT: u32 = 130;
@@ -103,9 +104,11 @@ pub fn literal(bytes: &[u8], at: usize, word: &str) -> Step {
 pub fn read_value(builder: &mut ColumnBuilder, bytes: &[u8], at: usize) -> Step {
     let Some(&first) = bytes.get(at) else { return Err(ended(at)) };
     if first == b'n' {
-        let end = literal(bytes, at, "null")?;
+        return read_null(builder, bytes, at);
+    }
+    if first == b'"' && bytes.get(at + 1) == Some(&b'"') && ways().json.empty_as_default {
         builder.push_null();
-        return Ok(end);
+        return Ok(at + 2);
     }
     macro_rules! unsigned {
         ($v:expr, $t:ty) => {{
@@ -180,6 +183,17 @@ pub fn read_value(builder: &mut ColumnBuilder, bytes: &[u8], at: usize) -> Step 
         }
         _ => read_other(builder, bytes, at, first),
     }
+}
+
+/// `null`: NULL, or the default of a type without.
+fn read_null(builder: &mut ColumnBuilder, bytes: &[u8], at: usize) -> Step {
+    let end = literal(bytes, at, "null")?;
+    let string = matches!(builder.values, Values::String(_) | Values::FixedString(..));
+    if string && !builder.nullable && !ways().null_as_default {
+        return Err(no_text(bytes, at, end));
+    }
+    builder.push_null();
+    Ok(end)
 }
 
 #[cold]
@@ -381,6 +395,7 @@ fn unusual_integer(
         })
     };
     match first {
+        b't' | b'f' if !ways().json.bools_as_numbers => Err(expected(bytes, at, ",")),
         b't' => Ok((1, literal(bytes, at, "true")?)),
         b'f' => Ok((0, literal(bytes, at, "false")?)),
         b'"' if bytes.get(at + 1) == Some(&b'"') => Ok((0, at + 2)),
@@ -457,6 +472,7 @@ fn float_slow<T: fast_float2::FastFloat + From<u8>>(
         Ok::<_, Box<Failure>>((value, at + used))
     };
     match first {
+        b't' | b'f' if !ways().json.bools_as_numbers => read(at),
         b't' => Ok((T::from(1), literal(bytes, at, "true")?)),
         b'f' => Ok((T::from(0), literal(bytes, at, "false")?)),
         b'"' => {
@@ -497,7 +513,13 @@ fn read_escaped_string(bytes: &[u8], mut at: usize, out: &mut Vec<u8>) -> Step {
         match bytes.get(end) {
             None => return Err(open_string(end)),
             Some(b'"') => return Ok(end + 1),
-            Some(_) => at = read_escape(bytes, end, out)?,
+            Some(_) => match read_escape(bytes, end, out) {
+                Err(_) if end + 1 < bytes.len() && ways().json.bad_escapes => {
+                    out.push(b'\\');
+                    at = end + 1;
+                }
+                found => at = found?,
+            },
         }
     }
 }
@@ -570,10 +592,30 @@ fn read_unicode(bytes: &[u8], at: usize, out: &mut Vec<u8>) -> Step {
     Ok(end)
 }
 
+/// What stands at `at` is not taken for a string.
+#[cold]
+fn no_text(bytes: &[u8], at: usize, end: usize) -> Box<Failure> {
+    let shown = String::from_utf8_lossy(&bytes[at..end.min(at + 60)]).into_owned();
+    fail(codes::INCORRECT_DATA, at, format!("Cannot parse JSON String value here: {shown}"))
+}
+
 /// Numbers, words, objects and arrays into a String column, as they stand.
 #[cold]
 fn read_as_text(bytes: &[u8], at: usize, first: u8, out: &mut Vec<u8>) -> Step {
+    let allowed = ways().json;
     let end = match first {
+        b'{' if !allowed.objects_as_strings => {
+            return Err(no_text(bytes, at, skip_value(bytes, at)?));
+        }
+        b'[' if !allowed.arrays_as_strings => {
+            return Err(no_text(bytes, at, skip_value(bytes, at)?));
+        }
+        b't' | b'f' if !allowed.bools_as_strings => {
+            return Err(no_text(bytes, at, skip_value(bytes, at)?));
+        }
+        b'0'..=b'9' | b'-' | b'+' | b'.' if !allowed.numbers_as_strings => {
+            return Err(no_string(at));
+        }
         b'{' | b'[' | b't' | b'f' => skip_value(bytes, at)?,
         b'0'..=b'9' | b'-' | b'+' | b'.' => skip_number(bytes, at)?,
         _ => return Err(no_string(at)),
@@ -595,6 +637,15 @@ fn quoted(bytes: &[u8], at: usize) -> Result<(&[u8], usize), Box<Failure>> {
     }
 }
 
+/// A time's error; what stands behind one is a missing quote.
+#[cold]
+fn fail_time(e: TextError, bytes: &[u8], at: usize) -> Box<Failure> {
+    match e.code {
+        codes::CANNOT_PARSE_TEXT if ways().plain_times => expected(bytes, at, "\""),
+        _ => fail_text(e, at),
+    }
+}
+
 #[inline(always)]
 fn read_date_time(
     bytes: &[u8],
@@ -610,7 +661,11 @@ fn read_date_time(
             return Ok((clamp(local_to_utc(zone, local)), at + 21));
         }
         let (inner, end) = quoted(bytes, at)?;
-        let seconds = text::parse_date_time(inner, zone).map_err(|e| fail_text(e, at + 1))?;
+        let seconds = match ways().plain_times {
+            true => text::time::parse_plain_time(inner, zone),
+            false => text::parse_date_time(inner, zone),
+        };
+        let seconds = seconds.map_err(|e| fail_time(e, bytes, at + 1))?;
         return Ok((seconds, end));
     }
     let (seconds, mut end) = read_signed(bytes, at, first)?;
@@ -630,9 +685,14 @@ fn read_date_time64(
 ) -> Result<(i64, usize), Box<Failure>> {
     if first == b'"' {
         let (inner, end) = quoted(bytes, at)?;
-        let value =
-            text::parse_date_time64(inner, precision, zone).map_err(|e| fail_text(e, at + 1))?;
-        return Ok((value, end));
+        let value = match ways().plain_times {
+            true => text::time::parse_plain_time64(inner, precision, zone),
+            false => text::parse_date_time64(inner, precision, zone),
+        };
+        return Ok((value.map_err(|e| fail_time(e, bytes, at + 1))?, end));
+    }
+    if ways().raw_times {
+        return read_signed(bytes, at, first);
     }
     // A number is seconds, with a fraction if it has one.
     let scaled = read_decimal(&bytes[at..], 38, 9).map_err(|e| bad_number(e, bytes, at));
@@ -696,6 +756,9 @@ fn read_array(list: &mut List, bytes: &[u8], at: usize) -> Step {
 }
 
 fn read_map(list: &mut List, bytes: &[u8], at: usize) -> Step {
+    if ways().json.maps_as_arrays {
+        return read_pairs(list, bytes, at);
+    }
     let mut at = skip_spaces(bytes, expect(bytes, at, b'{')?);
     loop {
         if bytes.get(at) == Some(&b'}') {
@@ -712,6 +775,36 @@ fn read_map(list: &mut List, bytes: &[u8], at: usize) -> Step {
             _ => return Err(expected(bytes, at, ",")),
         }
     }
+}
+
+/// A map as an array of objects with `keys` and `values`.
+#[cold]
+fn read_pairs(list: &mut List, bytes: &[u8], at: usize) -> Step {
+    if bytes.get(at) != Some(&b'[') {
+        let message = "Array does not start with '[' character";
+        return Err(fail(CANNOT_READ_ARRAY_FROM_TEXT, at, message));
+    }
+    let mut at = skip_spaces(bytes, at + 1);
+    while bytes.get(at) != Some(&b']') {
+        at = skip_spaces(bytes, expect(bytes, at, b'{')?);
+        for (i, name) in ["\"keys\"", "\"values\""].into_iter().enumerate() {
+            if i > 0 {
+                at = skip_spaces(bytes, expect(bytes, at, b',')?);
+            }
+            at = skip_spaces(bytes, literal(bytes, at, name)?);
+            at = skip_spaces(bytes, expect(bytes, at, b':')?);
+            at = skip_spaces(bytes, read_value(&mut list.children[i], bytes, at)?);
+        }
+        at = skip_spaces(bytes, expect(bytes, at, b'}')?);
+        list.check_room().map_err(|e| fail_text(e, at))?;
+        match bytes.get(at) {
+            Some(b',') => at = skip_spaces(bytes, at + 1),
+            Some(b']') => {}
+            _ => return Err(expected(bytes, at, "]")),
+        }
+    }
+    list.end();
+    Ok(at + 1)
 }
 
 /// A map's key: a string that holds the key's text, or the value itself.
@@ -738,8 +831,9 @@ fn read_tuple(
     let DataType::Tuple(elements) = data_type.inner() else {
         return Err(expected(bytes, at, "tuple"));
     };
+    let allowed = ways().json;
     let named = !elements.is_empty() && elements.iter().all(|e| e.name.is_some());
-    if !named {
+    if !named || !allowed.named_tuples_as_objects {
         let mut at = skip_spaces(bytes, expect(bytes, at, b'[')?);
         for (i, child) in children.iter_mut().enumerate() {
             if i > 0 {
@@ -773,12 +867,27 @@ fn read_tuple(
                 let message = format!("JSON object contains duplicate key '{shown}'");
                 return Err(fail(codes::INCORRECT_DATA, key_at, message));
             }
+            None if !allowed.unknown_tuple_keys => {
+                let message = format!(
+                    "Unexpected key '{}' of a named tuple of {} elements (input_format_json_ignore_unknown_keys_in_named_tuple lets it pass)",
+                    String::from_utf8_lossy(&name),
+                    elements.len()
+                );
+                return Err(fail(codes::INCORRECT_DATA, key_at, message));
+            }
             None => skip_value(bytes, at)?,
         };
         at = skip_spaces(bytes, at);
     }
-    for child in children {
+    for (child, element) in children.iter_mut().zip(elements) {
         if child.len() == rows {
+            if !allowed.missing_tuple_elements {
+                let message = format!(
+                    "JSON object doesn't contain tuple element {} (input_format_json_defaults_for_missing_elements_in_named_tuple lets it pass)",
+                    element.name.as_deref().unwrap_or_default()
+                );
+                return Err(fail(codes::INCORRECT_DATA, at, message));
+            }
             child.push_default();
         }
     }

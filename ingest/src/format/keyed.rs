@@ -2,6 +2,7 @@
 //! default. A row of the single word `tskv` in front is let pass.
 
 use pumphouse_query::error::{Result, codes};
+use pumphouse_query::text::TextError;
 
 use super::columns::RowBuilder;
 use super::fields::{field_error, push_text, row_error};
@@ -119,6 +120,10 @@ impl KeyedLayout {
                 rows.mark_absent(c);
             }
             return Ok(1);
+        }
+        if text == b"\\N" && !slot.builder.data_type.inner().is_string() {
+            let e = TextError::new(codes::CANNOT_PARSE_TEXT, "Cannot parse NULL");
+            return Err(field_error(e, &slot.name, bytes, equals + 1, row, "\\t"));
         }
         use super::columns::Values::{Array, Map, Tuple};
         if matches!(slot.builder.values, Array(_) | Map(_) | Tuple(..)) {

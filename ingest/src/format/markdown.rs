@@ -13,6 +13,8 @@ pub struct MarkdownWriter {
     zone: TimeZone,
     /// What stands for NULL.
     null: Vec<u8>,
+    /// Characters that mean something in Markdown are escaped, and no others.
+    escape: bool,
 }
 
 impl MarkdownWriter {
@@ -20,6 +22,9 @@ impl MarkdownWriter {
         Ok(Box::new(MarkdownWriter {
             zone: options.time_zone,
             null: options.null_text(NULL_SETTING),
+            escape: options
+                .settings
+                .bool("output_format_markdown_escape_special_characters", false),
         }))
     }
 }
@@ -47,6 +52,16 @@ impl FormatWriter for MarkdownWriter {
                 out.push(b' ');
                 match column.is_null(row) {
                     true => out.extend_from_slice(&self.null),
+                    false if self.escape && column.data_type.inner().is_string() => {
+                        let mut text = vec![];
+                        write_tab_value(column, row, true, self.zone, &mut text);
+                        for byte in text {
+                            if byte.is_ascii_punctuation() {
+                                out.push(b'\\');
+                            }
+                            out.push(byte);
+                        }
+                    }
                     false => write_tab_value(column, row, false, self.zone, out),
                 }
                 out.extend_from_slice(b" |");

@@ -12,6 +12,8 @@ mod capn_proto;
 mod cells;
 mod columns;
 mod csv;
+mod csv_reader;
+mod csv_rules;
 mod custom;
 mod fields;
 mod form;
@@ -21,6 +23,7 @@ mod hash;
 mod header;
 mod hive_text;
 mod infer;
+mod infer_types;
 mod json_compact;
 mod json_document;
 mod json_each_row;
@@ -36,10 +39,12 @@ mod msg_pack;
 pub mod native;
 mod npy;
 mod orc;
+mod paint;
 mod plain;
 mod pretty;
 mod prometheus;
 mod protobuf;
+mod reading;
 mod regexp;
 mod registry;
 mod row_binary;
@@ -221,7 +226,10 @@ pub fn reader(
 ) -> Result<Box<dyn FormatReader>> {
     let format = known(name)?;
     match format.reader {
-        Some(make) => Ok(tolerant::patient(format.name, make(columns, options)?, options)),
+        Some(make) => {
+            let reader = tolerant::patient(format.name, make(columns, options)?, options);
+            Ok(reading::styled(format.name, reader, options))
+        }
         None => Err(unsuitable(name, "input")),
     }
 }

@@ -17,8 +17,8 @@ use pumphouse_query::text::{JsonOptions, write_quoted, write_text};
 use pumphouse_storage::types::{TimeZone, TupleElement};
 use pumphouse_storage::{Block, Column, DataType, Value};
 
-use super::json_rows::{NULL_TEXT, json_options};
-use super::vertical::{labels, write_row_title, write_rows};
+use super::paint::Paint;
+use super::vertical::{RowLooks, labels, write_row_title, write_rows};
 use super::{FormatOptions, FormatWriter, WriterStatistics};
 
 /// How the table is drawn.
@@ -32,10 +32,12 @@ pub enum Style {
     Space,
 }
 
-const FALLBACK_ROWS_MAX: usize = 10;
-const FALLBACK_WIDTH_MIN: usize = 250;
-const FALLBACK_COLUMNS_MIN: usize = 5;
-const FOOTER_ROWS_MIN: usize = 50;
+/// When a table is written as Vertical writes it.
+struct Fallback {
+    rows_max: usize,
+    width_min: usize,
+    columns_min: usize,
+}
 
 pub struct PrettyWriter {
     style: Style,
@@ -45,9 +47,16 @@ pub struct PrettyWriter {
     value_width_max: usize,
     name_cut_to: usize,
     name_cut_spare: usize,
+    /// A single value is cut, too.
+    cut_single: bool,
     row_numbers: bool,
-    fallback: bool,
-    footer: bool,
+    multiline: bool,
+    named_tuples_as_json: bool,
+    /// Numbers beyond it are also told in words; 0: none.
+    tip_above: f64,
+    fallback: Option<Fallback>,
+    footer_rows_min: Option<usize>,
+    paint: Paint,
     schema: Vec<(String, DataType)>,
     /// The first rows, and the last of those behind them.
     first: Vec<Block>,
@@ -108,9 +117,19 @@ pub fn right_aligned(dt: &DataType) -> bool {
     number || dt.is_date_or_time() || span
 }
 
-/// "1.23 million" for a number past a million.
-pub fn number_tip(column: &Column, row: usize) -> Option<String> {
-    if !column.data_type.inner().is_number() || column.is_null(row) {
+/// A number, whose digits may be told apart in groups.
+pub fn is_number(dt: &DataType) -> bool {
+    dt.inner().is_number() && *dt.inner() != DataType::Bool
+}
+
+/// Numbers beyond it have a tip.
+pub fn tip_above(options: &FormatOptions) -> f64 {
+    options.settings.u64("output_format_pretty_single_large_number_tip_threshold", 1_000_000) as f64
+}
+
+/// "1.23 million" for a number past `above`.
+pub fn number_tip(column: &Column, row: usize, above: f64) -> Option<String> {
+    if above <= 0.0 || !column.data_type.inner().is_number() || column.is_null(row) {
         return None;
     }
     let value = match column.value(row) {
@@ -123,7 +142,7 @@ pub fn number_tip(column: &Column, row: usize) -> Option<String> {
     };
     let magnitude = value.abs();
     // ClickHouse gives none for numbers of 18 to 20 digits.
-    if !magnitude.is_finite() || magnitude <= 1e6 || (1e17..1e20).contains(&magnitude) {
+    if !magnitude.is_finite() || magnitude <= above || (1e17..1e20).contains(&magnitude) {
         return None;
     }
     Some(readable_quantity(value))
@@ -238,6 +257,7 @@ struct Cells {
     names: Vec<String>,
     name_widths: Vec<usize>,
     right: Vec<bool>,
+    numbers: Vec<bool>,
     texts: Vec<Vec<Vec<u8>>>,
     widths: Vec<usize>,
     /// The column of the screen that the first cell's text begins in.
@@ -249,7 +269,7 @@ struct Cells {
 impl PrettyWriter {
     pub fn boxed(options: &FormatOptions, style: Style) -> Result<Box<dyn FormatWriter>> {
         let number = |name: &str, default: u64| options.settings.u64(name, default) as usize;
-        let _ = json_options(options);
+        let set = |name: &str, default: bool| options.settings.bool(name, default);
         Ok(Box::new(PrettyWriter {
             style,
             zone: options.time_zone,
@@ -261,9 +281,22 @@ impl PrettyWriter {
                 "output_format_pretty_max_column_name_width_min_chars_to_cut",
                 4,
             ),
-            row_numbers: options.settings.bool("output_format_pretty_row_numbers", true),
-            fallback: options.settings.bool("output_format_pretty_fallback_to_vertical", true),
-            footer: options.settings.bool("output_format_pretty_display_footer_column_names", true),
+            cut_single: set("output_format_pretty_max_value_width_apply_for_single_value", false),
+            row_numbers: set("output_format_pretty_row_numbers", true),
+            multiline: set("output_format_pretty_multiline_fields", true),
+            named_tuples_as_json: set("output_format_pretty_named_tuples_as_json", true),
+            tip_above: tip_above(options),
+            fallback: set("output_format_pretty_fallback_to_vertical", true).then(|| Fallback {
+                rows_max: number(
+                    "output_format_pretty_fallback_to_vertical_max_rows_per_chunk",
+                    10,
+                ),
+                width_min: number("output_format_pretty_fallback_to_vertical_min_table_width", 250),
+                columns_min: number("output_format_pretty_fallback_to_vertical_min_columns", 5),
+            }),
+            footer_rows_min: set("output_format_pretty_display_footer_column_names", true)
+                .then(|| number("output_format_pretty_display_footer_column_names_min_rows", 50)),
+            paint: Paint::of(options),
             schema: vec![],
             first: vec![],
             last: VecDeque::new(),
@@ -272,16 +305,24 @@ impl PrettyWriter {
         }))
     }
 
-    fn cells(&self, blocks: &[&Block], number_width: usize) -> Cells {
+    /// The same without colours, whatever the settings say.
+    pub fn plain(options: &FormatOptions, style: Style) -> Result<Box<dyn FormatWriter>> {
+        let mut options = options.clone();
+        options.settings.set("output_format_pretty_color", "0");
+        PrettyWriter::boxed(&options, style)
+    }
+
+    fn cells(&self, blocks: &[&Block], total: usize) -> Cells {
         let columns = self.schema.len();
         let rows = blocks.iter().map(|b| b.rows()).sum();
         let mut cells = Cells {
             names: Vec::with_capacity(columns),
             name_widths: Vec::with_capacity(columns),
             right: self.schema.iter().map(|(_, dt)| right_aligned(dt)).collect(),
+            numbers: self.schema.iter().map(|(_, dt)| is_number(dt)).collect(),
             texts: vec![vec![]; columns],
             widths: Vec::with_capacity(columns),
-            left: number_width + if self.style == Style::Space { 1 } else { 2 },
+            left: digits(total) + 2 + if self.style == Style::Space { 1 } else { 2 },
             multiline: false,
             rows,
         };
@@ -290,12 +331,19 @@ impl PrettyWriter {
             let mut width = 0;
             for block in blocks {
                 for row in 0..block.rows() {
-                    let text = self.text(&block.columns[i], row, columns == 1 && rows == 1);
-                    let lines = text.split(|b| *b == b'\n').enumerate();
-                    let widths = lines.map(|(number, line)| line_width(line, number, at));
-                    let widest = widths.max().unwrap_or(0);
+                    let single = columns == 1 && rows == 1 && !self.cut_single;
+                    let text = self.text(&block.columns[i], row, single);
+                    let shown = text.strip_suffix(CUT_MARK.as_bytes()).unwrap_or(&text);
+                    let widest = if self.multiline {
+                        let lines = shown.split(|b| *b == b'\n').enumerate();
+                        let widths = lines.map(|(number, line)| line_width(line, number, at));
+                        widths.max().unwrap_or(0)
+                    } else {
+                        display_width_at(shown, at)
+                    };
+                    let widest = widest.min(self.value_width_max.max(1));
                     width = width.max(widest.min(self.pad_max));
-                    cells.multiline |= text.contains(&b'\n');
+                    cells.multiline |= self.multiline && text.contains(&b'\n');
                     cells.texts[i].push(text);
                 }
             }
@@ -304,8 +352,9 @@ impl PrettyWriter {
                 cut.unwrap_or_else(|| (name.clone(), display_width_at(name.as_bytes(), at)));
             cells.names.push(name);
             cells.name_widths.push(name_width);
-            cells.widths.push(width.max(name_width));
-            at += width.max(name_width) + 3;
+            let width = width.max(name_width.min(self.pad_max));
+            cells.widths.push(width);
+            at += width + 3;
         }
         cells
     }
@@ -313,14 +362,24 @@ impl PrettyWriter {
     fn text(&self, column: &Column, row: usize, single: bool) -> Vec<u8> {
         let mut text = vec![];
         if column.is_null(row) {
-            text.extend_from_slice(NULL_TEXT.as_bytes());
+            text.extend_from_slice(self.paint.null().as_bytes());
         } else {
-            write_pretty_value(column, row, self.zone, &mut text);
+            self.value(column, row, &mut text);
         }
         if !single {
             cut_to_width(&mut text, self.value_width_max);
         }
         text
+    }
+
+    fn value(&self, column: &Column, row: usize, out: &mut Vec<u8>) {
+        match self.named_tuples_as_json {
+            true => write_pretty_value(column, row, self.zone, out),
+            false => {
+                let array = column.array.as_ref();
+                write_text(&column.data_type, array, row, self.zone, out)
+            }
+        }
     }
 
     /// Leaves only the last `rows` rows behind the first ones.
@@ -340,23 +399,24 @@ impl PrettyWriter {
     /// `gap`: how many rows come before those that are left out; of `total` rows.
     fn table(&self, blocks: &[&Block], gap: Option<usize>, total: usize, out: &mut Vec<u8>) {
         let number_width = if self.row_numbers { digits(total) + 2 } else { 0 };
-        let cells = self.cells(blocks, number_width);
+        let cells = self.cells(blocks, total);
         if cells.rows == 0 {
             return;
         }
-        let wide = cells.widths.iter().sum::<usize>() >= FALLBACK_WIDTH_MIN;
-        if self.fallback
-            && cells.rows <= FALLBACK_ROWS_MAX
-            && cells.names.len() >= FALLBACK_COLUMNS_MIN
-            && (wide || cells.multiline)
+        let width = cells.widths.iter().sum::<usize>();
+        if let Some(fallback) = &self.fallback
+            && cells.rows <= fallback.rows_max
+            && cells.names.len() >= fallback.columns_min
+            && (width >= fallback.width_min || cells.multiline)
         {
             return self.vertical(blocks, out);
         }
-        let margin = " ".repeat(number_width);
-        let table = Table { style: self.style, cells: &cells, margin: &margin };
+        let margin = self.paint.spaces(number_width);
+        let (style, paint, multiline) = (self.style, self.paint, self.multiline);
+        let table = Table { style, cells: &cells, margin: &margin, paint, multiline };
         table.header(out);
         let last = blocks.iter().flat_map(|block| {
-            (0..block.rows()).map(move |row| number_tip(block.columns.last()?, row))
+            (0..block.rows()).map(move |row| number_tip(block.columns.last()?, row, self.tip_above))
         });
         for (row, tip) in last.enumerate() {
             if row > 0 && self.style == Style::Grid {
@@ -368,13 +428,15 @@ impl PrettyWriter {
             let label = if self.row_numbers {
                 let left_out = gap.filter(|gap| row >= *gap).map_or(0, |_| total - cells.rows);
                 let number = format!("{}.", row + 1 + left_out);
-                format!("{number:>width$} ", width = number_width - 1)
+                let before = (number_width - 1).saturating_sub(number.len());
+                let number = format!("{number} ");
+                self.paint.spaces(before) + &self.paint.aside(&number)
             } else {
                 String::new()
             };
             table.row(row, &label, tip.as_deref(), out);
         }
-        table.end(self.footer && cells.rows >= FOOTER_ROWS_MIN, out);
+        table.end(self.footer_rows_min.is_some_and(|min| total >= min), out);
     }
 
     fn vertical(&self, blocks: &[&Block], out: &mut Vec<u8>) {
@@ -387,7 +449,13 @@ impl PrettyWriter {
                     out.push(b'\n');
                 }
                 write_row_title(number, out);
-                write_rows(block, row, &labels, self.zone, true, out);
+                let looks = RowLooks {
+                    zone: self.zone,
+                    pretty: self.named_tuples_as_json,
+                    tip_above: self.tip_above,
+                    paint: self.paint,
+                };
+                write_rows(block, row, &labels, &looks, out);
             }
         }
     }
@@ -412,27 +480,35 @@ fn cut_to_width(text: &mut Vec<u8>, width: usize) {
         })
         .collect();
     *text = kept.into_bytes();
-    text.extend_from_slice("⋯".as_bytes());
+    text.extend_from_slice(CUT_MARK.as_bytes());
 }
+
+/// Stands behind a text that is cut.
+const CUT_MARK: &str = "⋯";
+
+const NO_CORNERS: [&str; 3] = ["", "", ""];
 
 struct Table<'a> {
     style: Style,
     cells: &'a Cells,
     margin: &'a str,
+    paint: Paint,
+    multiline: bool,
 }
 
 impl Table<'_> {
     /// A horizontal line of the grid.
     fn line(&self, left: &str, fill: &str, cross: &str, right: &str, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.margin.as_bytes());
-        out.extend_from_slice(left.as_bytes());
+        let mut line = left.to_string();
         for (i, width) in self.cells.widths.iter().enumerate() {
             if i > 0 {
-                out.extend_from_slice(cross.as_bytes());
+                line.push_str(cross);
             }
-            out.extend_from_slice(fill.repeat(width + 2).as_bytes());
+            line.push_str(&fill.repeat(width + 2));
         }
-        out.extend_from_slice(right.as_bytes());
+        line.push_str(right);
+        out.extend_from_slice(self.margin.as_bytes());
+        out.extend_from_slice(self.paint.lines(&line).as_bytes());
         out.push(b'\n');
     }
 
@@ -441,25 +517,33 @@ impl Table<'_> {
         let cells: usize = self.cells.widths.iter().map(|width| width + 3).sum();
         let width = if self.style == Style::Space { cells.saturating_sub(2) } else { cells + 1 };
         let line: String = "─ ".chars().cycle().take(width).collect();
+        let line = self.paint.lines(&line);
         out.extend_from_slice(format!("{}{line}\n", self.margin).as_bytes());
         if self.style == Style::Grid {
             self.line("├", "─", "┼", "┤", out);
         }
     }
 
-    /// The names between bars, or in a line of `─`.
-    fn names(&self, out: &mut Vec<u8>) {
+    /// The names between bars; `corners` are what the compact line of names begins with, has between names, and
+    /// ends with.
+    fn names(&self, corners: [&str; 3], out: &mut Vec<u8>) {
         out.extend_from_slice(self.margin.as_bytes());
-        let count = self.cells.names.len();
+        let space = self.paint.spaces(1);
         for (i, name) in self.cells.names.iter().enumerate() {
-            let padding = self.cells.widths[i] - self.cells.name_widths[i];
-            let (bar, fill) = match self.style {
-                Style::Grid => ("┃ ", " "),
-                Style::Compact => ("─", "─"),
-                Style::Space => (if i > 0 { "   " } else { " " }, " "),
+            let padding = self.cells.widths[i].saturating_sub(self.cells.name_widths[i]);
+            let bar = match self.style {
+                Style::Grid => self.paint.lines("┃").into_owned() + &space,
+                Style::Compact => {
+                    self.paint.lines(&format!("{}─", corners[usize::from(i > 0)])).into_owned()
+                }
+                Style::Space => self.paint.spaces(if i > 0 { 3 } else { 1 }),
             };
             out.extend_from_slice(bar.as_bytes());
-            let padding = fill.repeat(padding);
+            let padding = match self.style {
+                Style::Compact => self.paint.lines(&"─".repeat(padding)).into_owned(),
+                _ => self.paint.spaces(padding),
+            };
+            let name = self.paint.name(name);
             if self.cells.right[i] {
                 out.extend_from_slice(padding.as_bytes());
                 out.extend_from_slice(name.as_bytes());
@@ -468,40 +552,30 @@ impl Table<'_> {
                 out.extend_from_slice(padding.as_bytes());
             }
             match self.style {
-                Style::Grid => out.push(b' '),
-                Style::Compact => out.extend_from_slice("─".as_bytes()),
+                Style::Grid => out.extend_from_slice(space.as_bytes()),
+                Style::Compact => out.extend_from_slice(self.paint.lines("─").as_bytes()),
                 Style::Space => {}
             }
-            if self.style == Style::Compact && i + 1 < count {
-                out.extend_from_slice("┬".as_bytes());
-            }
         }
-        if self.style == Style::Grid {
-            out.extend_from_slice("┃".as_bytes());
+        match self.style {
+            Style::Grid => out.extend_from_slice(self.paint.lines("┃").as_bytes()),
+            Style::Compact => out.extend_from_slice(self.paint.lines(corners[2]).as_bytes()),
+            Style::Space => {}
         }
-    }
-
-    /// The compact line of names with its corners.
-    fn names_line(&self, left: &str, cross: &str, right: &str, out: &mut Vec<u8>) {
-        let mut text = vec![];
-        self.names(&mut text);
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let inner = text.strip_prefix(self.margin).unwrap_or(&text).replace('┬', cross);
-        out.extend_from_slice(format!("{}{left}{inner}{right}\n", self.margin).as_bytes());
+        out.push(b'\n');
     }
 
     fn header(&self, out: &mut Vec<u8>) {
         match self.style {
             Style::Grid => {
                 self.line("┏", "━", "┳", "┓", out);
-                self.names(out);
-                out.push(b'\n');
+                self.names(NO_CORNERS, out);
                 self.line("┡", "━", "╇", "┩", out);
             }
-            Style::Compact => self.names_line("┌", "┬", "┐", out),
+            Style::Compact => self.names(["┌", "┬", "┐"], out),
             Style::Space => {
-                self.names(out);
-                out.extend_from_slice(b"\n\n");
+                self.names(NO_CORNERS, out);
+                out.push(b'\n');
             }
         }
     }
@@ -512,7 +586,10 @@ impl Table<'_> {
             .cells
             .texts
             .iter()
-            .map(|texts| texts[row].split(|b| *b == b'\n').collect())
+            .map(|texts| match self.multiline {
+                true => texts[row].split(|b| *b == b'\n').collect(),
+                false => vec![texts[row].as_slice()],
+            })
             .collect();
         // Behind a break at the end there is no further line.
         let full = |parts: &Vec<&[u8]>| match parts.last() {
@@ -528,10 +605,10 @@ impl Table<'_> {
                 at += self.cells.widths[i] + 3;
             }
             if self.style != Style::Space {
-                out.extend_from_slice("│".as_bytes());
+                out.extend_from_slice(self.paint.lines("│").as_bytes());
             }
             if let Some(tip) = tip.filter(|_| line == 0) {
-                out.extend_from_slice(format!(" -- {tip}").as_bytes());
+                out.extend_from_slice(self.paint.aside(&format!(" -- {tip}")).as_bytes());
             }
             out.push(b'\n');
         }
@@ -539,29 +616,39 @@ impl Table<'_> {
 
     fn cell(&self, i: usize, parts: &[&[u8]], line: usize, at: usize, out: &mut Vec<u8>) {
         let text = parts.get(line).copied().unwrap_or(b"");
-        let bar = match self.style {
-            Style::Space if i == 0 => "",
-            Style::Space => " ",
-            _ => "│",
-        };
-        out.extend_from_slice(bar.as_bytes());
+        let space = self.paint.spaces(1);
+        match self.style {
+            Style::Space if i == 0 => {}
+            Style::Space => out.extend_from_slice(space.as_bytes()),
+            _ => out.extend_from_slice(self.paint.lines("│").as_bytes()),
+        }
+        let mark = |mark: &str| self.paint.aside(&self.paint.lines(mark)).into_owned();
         let continues = line > 0 && line < parts.len();
-        out.extend_from_slice(if continues { "↳" } else { " " }.as_bytes());
-        let padding = self.cells.widths[i].saturating_sub(line_width(text, line, at));
-        let padding = " ".repeat(padding);
+        let before = if continues { mark("↳") } else { space.clone() };
+        out.extend_from_slice(before.as_bytes());
+        let (kept, cut) = match text.strip_suffix(CUT_MARK.as_bytes()) {
+            Some(kept) => (kept, true),
+            None => (text, false),
+        };
+        let width = match self.multiline {
+            true => line_width(kept, line, at),
+            false => display_width_at(kept, at),
+        };
+        let padding = self.paint.spaces(self.cells.widths[i].saturating_sub(width));
         if self.cells.right[i] {
             out.extend_from_slice(padding.as_bytes());
-            out.extend_from_slice(text);
-        } else {
-            out.extend_from_slice(text);
+        }
+        self.paint.value(kept, self.cells.numbers[i], out);
+        if cut {
+            out.extend_from_slice(self.paint.lines(CUT_MARK).as_bytes());
+        }
+        if !self.cells.right[i] {
             out.extend_from_slice(padding.as_bytes());
         }
-        let more = line + 1 < parts.len();
-        let cut = text.ends_with("⋯".as_bytes());
-        if more {
-            out.extend_from_slice("↴".as_bytes());
+        if line + 1 < parts.len() {
+            out.extend_from_slice(mark("↴").as_bytes());
         } else if !cut {
-            out.push(b' ');
+            out.extend_from_slice(space.as_bytes());
         }
     }
 
@@ -572,15 +659,14 @@ impl Table<'_> {
             (Style::Space, false) => {}
             (Style::Grid, true) => {
                 self.line("┢", "━", "╈", "┪", out);
-                self.names(out);
-                out.push(b'\n');
+                self.names(NO_CORNERS, out);
                 self.line("┗", "━", "┻", "┛", out);
             }
-            (Style::Compact, true) => self.names_line("└", "┴", "┘", out),
+            (Style::Compact, true) => self.names(["└", "┴", "┘"], out),
             (Style::Space, true) => {
                 out.push(b'\n');
-                self.names(out);
-                out.extend_from_slice(b"\n\n");
+                self.names(NO_CORNERS, out);
+                out.push(b'\n');
             }
         }
     }
@@ -629,6 +715,9 @@ impl FormatWriter for PrettyWriter {
         self.table(&blocks, gap, self.rows, out);
         out.extend_from_slice(&self.tail);
         if self.rows > self.rows_max {
+            if self.style == Style::Space {
+                out.push(b'\n');
+            }
             let line = format!("Showed {} out of {} rows.\n", self.rows_max, self.rows);
             out.extend_from_slice(line.as_bytes());
         }

@@ -6,6 +6,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::columns::RowBuilder;
 use super::fields::{field_error, row_error};
+use super::infer_types::CANNOT_EXTRACT_TABLE_STRUCTURE;
 use super::row_layout::{LayoutReader, Parsed, RowLayout};
 use super::rules::{Rule, Rules};
 use super::{FormatOptions, FormatReader, InputColumn};
@@ -20,11 +21,42 @@ pub struct RegexpLayout {
     skip_unmatched: bool,
 }
 
+/// The fields of the lines that match, as they stand, each with whether it is in quotes.
+pub fn lines(
+    text: &[u8],
+    options: &FormatOptions,
+    rows_max: usize,
+) -> Result<Vec<Vec<(Vec<u8>, bool)>>> {
+    let layout = RegexpLayout::new(options)?;
+    let mut found = vec![];
+    for line in text.split(|b| *b == b'\n').filter(|line| !line.is_empty()).take(rows_max) {
+        match layout.pattern.captures(line.strip_suffix(b"\r").unwrap_or(line)) {
+            Some(groups) => {
+                let field = |group: Option<regex::bytes::Match>| {
+                    layout.rules.plain(layout.rule, group.map_or(b"", |g| g.as_bytes()))
+                };
+                found.push(groups.iter().skip(1).map(field).collect());
+            }
+            None if layout.skip_unmatched => {}
+            None => {
+                let message = "The table structure cannot be extracted: a line does not match the regular expression";
+                return Err(Error::new(CANNOT_EXTRACT_TABLE_STRUCTURE, message));
+            }
+        }
+    }
+    Ok(found)
+}
+
 impl RegexpLayout {
     pub fn boxed(
         columns: &[InputColumn],
         options: &FormatOptions,
     ) -> Result<Box<dyn FormatReader>> {
+        let layout = RegexpLayout::new(options)?;
+        Ok(Box::new(LayoutReader::new(RowBuilder::new(columns, options.time_zone), layout)))
+    }
+
+    fn new(options: &FormatOptions) -> Result<RegexpLayout> {
         let text = options.settings.get("format_regexp").unwrap_or("");
         if text.is_empty() {
             let message = "The regular expression is not set for the `Regexp` format. It requires setting the value of the `format_regexp` setting.";
@@ -36,13 +68,12 @@ impl RegexpLayout {
             .size_limit(PATTERN_BYTES_MAX)
             .build()
             .map_err(|e| Error::new(codes::CANNOT_COMPILE_REGEXP, format!("format_regexp: {e}")))?;
-        let layout = RegexpLayout {
+        Ok(RegexpLayout {
             pattern,
             rule: Rule::of_setting(options, "format_regexp_escaping_rule", Rule::Raw)?,
             rules: Rules::new(options),
             skip_unmatched: options.settings.bool("format_regexp_skip_unmatched", false),
-        };
-        Ok(Box::new(LayoutReader::new(RowBuilder::new(columns, options.time_zone), layout)))
+        })
     }
 }
 

@@ -78,7 +78,7 @@ impl Rules {
     pub fn new(options: &FormatOptions) -> Rules {
         let csv = CsvFields::of(options);
         let tab_null = options.null_text(NULL_SETTING);
-        Rules { json: json_options(options), zone: options.time_zone, csv, tab_null }
+        Rules { json: json_options(&options.settings), zone: options.time_zone, csv, tab_null }
     }
 
     pub fn write(&self, rule: Rule, column: &Column, row: usize, out: &mut Vec<u8>) {
@@ -217,6 +217,23 @@ impl Rules {
         let (value, used) = read_quoted_value(builder.data_type.inner(), rest, self.zone)?;
         builder.push_value(&value)?;
         Ok(Some(Read { end: at + used, absent: false }))
+    }
+
+    /// A field's text without what the rule has around it, and whether it stood in quotes.
+    pub fn plain(&self, rule: Rule, text: &[u8]) -> (Vec<u8>, bool) {
+        let quoted = match rule {
+            Rule::Csv | Rule::Json => text.first() == Some(&b'"'),
+            Rule::Quoted => text.first() == Some(&b'\''),
+            _ => false,
+        };
+        let nested = matches!(text.first(), Some(b'[' | b'(' | b'{'));
+        if !quoted && (rule != Rule::Escaped || nested || text == b"\\N") {
+            return (text.to_vec(), false);
+        }
+        match self.read_string(rule, text, 0, b"", true) {
+            Ok(Some((plain, _))) => (plain, quoted),
+            _ => (text.to_vec(), quoted),
+        }
     }
 
     /// A string of this rule, as in a line of names.

@@ -10,6 +10,7 @@ use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_query::text::style::{TextStyle, TimeText};
 use pumphouse_storage::{Block, DataType};
 
+use super::json_rows::json_options;
 use super::{FormatWriter, WriterStatistics};
 
 /// Places of a float at most, as ClickHouse has it.
@@ -33,7 +34,7 @@ pub(super) fn styled(
                 && settings.bool("output_format_binary_write_json_as_string", false),
             ..TextStyle::default()
         },
-        _ => style_of(settings)?,
+        _ => style_of(name, settings)?,
     };
     let kusto = settings.get("interval_output_format") == Some("kusto");
     if style == TextStyle::default() && !kusto {
@@ -42,7 +43,7 @@ pub(super) fn styled(
     Ok(Box::new(Styled { inner, style: Arc::new(style), kusto }))
 }
 
-fn style_of(settings: &Settings) -> Result<TextStyle> {
+fn style_of(name: &str, settings: &Settings) -> Result<TextStyle> {
     let times = match settings.get("date_time_output_format") {
         Some("iso") => TimeText::Iso,
         Some("unix_timestamp") => TimeText::Unix,
@@ -74,6 +75,10 @@ fn style_of(settings: &Settings) -> Result<TextStyle> {
         always_point: settings
             .bool("output_format_always_write_decimal_point_in_float_and_decimal", false),
         json_texts: false,
+        trim_fixed: settings.bool("output_format_trim_fixed_string", false),
+        double_quotes: ["Values", "SQLInsert"].contains(&name)
+            && settings.bool("output_format_values_escape_quote_with_quote", false),
+        json: json_options(settings),
         bools: (bools != [b"true".to_vec(), b"false".to_vec()]).then_some(bools),
     })
 }

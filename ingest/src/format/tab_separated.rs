@@ -5,6 +5,7 @@
 //! NULL. A first row that only repeats column names is taken for a header, as ClickHouse does.
 
 use pumphouse_query::error::{Result, codes};
+use pumphouse_query::text::TextError;
 use pumphouse_query::text::read::unescape;
 use pumphouse_query::text::write::{bytes_at, write_escaped, write_plain};
 use pumphouse_query::text::write_text;
@@ -13,10 +14,12 @@ use pumphouse_storage::{Block, Column, DataType};
 
 use super::cells;
 use super::columns::RowBuilder;
+use super::csv_reader::{only_line_ends, skip_lines};
 use super::fields::{Marks, field_error, push_plain, push_text, row_error};
 use super::grid::{self, Grid, Shape};
 use super::header::{FieldColumns, Header, by_names, check_types, find_column, in_order};
 use super::json_each_row::{check_room, full};
+use super::reading::ways;
 use super::scan::find_three;
 use super::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
@@ -33,6 +36,7 @@ pub struct TabSeparatedWriter {
     zone: TimeZone,
     /// What stands for NULL.
     null: Vec<u8>,
+    crlf: bool,
     names: Vec<String>,
 }
 
@@ -42,19 +46,31 @@ impl TabSeparatedWriter {
         header: Header,
         raw: bool,
     ) -> Result<Box<dyn FormatWriter>> {
-        let (zone, null) = (options.time_zone, options.null_text(NULL_SETTING));
-        Ok(Box::new(TabSeparatedWriter { header, raw, keyed: false, zone, null, names: vec![] }))
+        Ok(Box::new(Self::new(options, header, raw)))
     }
 
     pub fn keyed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
         Ok(Box::new(TabSeparatedWriter {
-            header: Header::None,
-            raw: false,
             keyed: true,
+            crlf: false,
+            ..Self::new(options, Header::None, false)
+        }))
+    }
+
+    fn new(options: &FormatOptions, header: Header, raw: bool) -> TabSeparatedWriter {
+        TabSeparatedWriter {
+            header,
+            raw,
+            keyed: false,
             zone: options.time_zone,
             null: options.null_text(NULL_SETTING),
+            crlf: options.settings.bool("output_format_tsv_crlf_end_of_line", false),
             names: vec![],
-        }))
+        }
+    }
+
+    fn end_line(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if self.crlf { b"\r\n" } else { b"\n" });
     }
 
     fn line<'a>(&self, texts: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
@@ -64,7 +80,7 @@ impl TabSeparatedWriter {
             }
             if self.raw { out.extend_from_slice(text) } else { write_escaped(text, out) }
         }
-        out.push(b'\n');
+        self.end_line(out);
     }
 
     fn rows(&self, block: &Block, out: &mut Vec<u8>) {
@@ -84,7 +100,7 @@ impl TabSeparatedWriter {
                     write_tab_value(cells.column, row, self.raw, self.zone, out);
                 }
             }
-            out.push(b'\n');
+            self.end_line(out);
         }
     }
 }
@@ -168,6 +184,11 @@ pub struct TabSeparatedReader {
     /// Known once the header is read.
     fields: Option<FieldColumns>,
     crlf: bool,
+    /// Rows may have fewer fields, or more.
+    any_width: bool,
+    /// An empty field is the column's default.
+    empty_as_default: bool,
+    skip_empty_end: bool,
     scratch: Vec<u8>,
     grid: Grid,
 }
@@ -191,6 +212,13 @@ impl TabSeparatedReader {
             raw,
             null: options.null_text(NULL_SETTING),
             crlf: options.settings.bool("input_format_tsv_crlf_end_of_line", false),
+            any_width: options
+                .settings
+                .bool("input_format_tsv_allow_variable_number_of_columns", false),
+            empty_as_default: options.settings.bool("input_format_tsv_empty_as_default", false),
+            skip_empty_end: options
+                .settings
+                .bool("input_format_tsv_skip_trailing_empty_lines", false),
             options: options.clone(),
             fields: None,
             scratch: vec![],
@@ -245,7 +273,9 @@ impl TabSeparatedReader {
         last: bool,
         detect: bool,
     ) -> std::result::Result<Option<usize>, ParseError> {
-        let mut at = if bytes.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
+        let start = if bytes.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
+        let skip = self.options.settings.u64("input_format_tsv_skip_first_lines", 0);
+        let Some(mut at) = skip_lines(bytes, start, skip, last) else { return Ok(None) };
         let empty = at == bytes.len();
         if self.header == Header::None {
             if detect && !empty {
@@ -291,11 +321,12 @@ impl TabSeparatedReader {
         let mut at = at;
         // Also in Raw, where `\N` is NULL all the same.
         let marks = Marks { delimiter: b'\t', special: b'\\', bare: true };
+        let usual = !self.any_width && !self.empty_as_default && self.null == b"\\N";
         for (i, column) in fields.iter().enumerate() {
             if let Some(c) = column {
                 let slot = &mut self.rows.slots[*c];
                 let end = if i + 1 == fields.len() { b'\n' } else { b'\t' };
-                if let Some(end) = push_plain(&mut slot.builder, bytes, at, end, marks) {
+                if usual && let Some(end) = push_plain(&mut slot.builder, bytes, at, end, marks) {
                     slot.filled = current + 1;
                     seen += 1;
                     at = end + 1;
@@ -306,7 +337,8 @@ impl TabSeparatedReader {
             if field.end == bytes.len() && !last {
                 return Ok(None);
             }
-            let last_field = i + 1 == fields.len();
+            let short = self.any_width && bytes.get(field.end) != Some(&b'\t');
+            let last_field = i + 1 == fields.len() || short;
             let mut text = &bytes[at..field.end];
             if last_field && text.last() == Some(&b'\r') {
                 if !self.crlf && row == 0 && !self.raw {
@@ -324,12 +356,21 @@ impl TabSeparatedReader {
                 seen += 1;
                 let slot = &mut self.rows.slots[*c];
                 slot.filled = current + 1;
-                if text == self.null {
+                let null = text == self.null && (slot.builder.nullable || ways().null_as_default);
+                let empty = text.is_empty() && self.empty_as_default;
+                if null || empty {
                     slot.builder.push_null();
-                    if !slot.builder.nullable {
+                    if empty || !slot.builder.nullable {
                         self.rows.mark_absent(*c);
                     }
                 } else {
+                    let is_string = slot.builder.data_type.inner().is_string();
+                    if text == b"\\N" && !is_string {
+                        // NULL is no value here, and no text of one.
+                        let e = TextError::new(codes::CANNOT_PARSE_TEXT, "Cannot parse NULL");
+                        let separator = if last_field { "\\n" } else { "\\t" };
+                        return Err(field_error(e, &slot.name, bytes, at, row, separator));
+                    }
                     if field.escaped && !self.raw {
                         self.scratch.clear();
                         let composite = matches!(
@@ -349,6 +390,12 @@ impl TabSeparatedReader {
                 }
             }
             at = field.end;
+            while self.any_width && i + 1 == fields.len() && bytes.get(at) == Some(&b'\t') {
+                at = self.field(bytes, at + 1).end;
+                if at == bytes.len() && !last {
+                    return Ok(None);
+                }
+            }
             match bytes.get(at) {
                 Some(b'\t') if !last_field => at += 1,
                 Some(b'\n') if last_field => at += 1,
@@ -363,6 +410,9 @@ impl TabSeparatedReader {
                         row,
                     ));
                 }
+            }
+            if short {
+                break;
             }
         }
         self.rows.end_row(seen);
@@ -387,11 +437,15 @@ impl TabSeparatedReader {
         let first = self.rows.rows();
         let mut result = Ok(());
         let all = (0..self.rows.slots.len()).all(|c| fields.contains(&Some(c)));
-        let all = all && self.null == b"\\N";
+        let all = all && self.null == b"\\N" && !self.any_width && !self.empty_as_default;
         let mut grid_from = if all && !fields.is_empty() { at } else { usize::MAX };
         while at < bytes.len() && self.rows.rows() - first < rows_max {
             if self.rows.is_full() {
                 result = Err(full(&self.rows));
+                break;
+            }
+            if self.skip_empty_end && only_line_ends(&bytes[at..]) {
+                at = if last { bytes.len() } else { at };
                 break;
             }
             let before = self.rows.rows();

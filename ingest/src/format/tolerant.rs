@@ -3,7 +3,7 @@
 //!
 //! Messages of Kafka are not touched: their table says what becomes of a bad one.
 
-use pumphouse_query::error::Result;
+use pumphouse_query::error::{Result, codes};
 
 use super::row_layout::Parsed;
 use super::{FormatOptions, FormatReader, ParseError, ParsedRows};
@@ -13,6 +13,7 @@ struct Tolerant {
     inner: Box<dyn FormatReader>,
     errors_max: u64,
     ratio_max: f64,
+    ends_stay: bool,
     errors: u64,
     /// All rows so far, bad ones too.
     seen: u64,
@@ -30,11 +31,18 @@ pub(super) fn patient(
     if (errors_max == 0 && ratio_max <= 0.0) || !has_a_row_a_line(name) {
         return inner;
     }
-    Box::new(Tolerant { inner, errors_max, ratio_max, errors: 0, seen: 0 })
+    Box::new(Tolerant {
+        inner,
+        errors_max,
+        ratio_max,
+        ends_stay: name.contains("JSON"),
+        errors: 0,
+        seen: 0,
+    })
 }
 
 fn has_a_row_a_line(name: &str) -> bool {
-    let families = ["CSV", "TSV", "TabSeparated", "TSKV", "CustomSeparated", "Regexp"];
+    let families = ["CSV", "TSV", "TabSeparated", "TSKV", "CustomSeparated"];
     families.iter().any(|family| name.starts_with(family))
         || matches!(name, "JSONL" | "JSONLines" | "NDJSON")
         || (name.starts_with("JSON") && name.contains("EachRow") && name != "JSONObjectEachRow")
@@ -53,9 +61,18 @@ impl Tolerant {
                     rows += self.inner.rows() - before;
                     self.seen += (self.inner.rows() - before) as u64;
                 }
+                // What ends before its time is not bad, but cut.
+                Err(e) if e.code == codes::ATTEMPT_TO_READ_AFTER_EOF => return Err(e),
                 Err(e) => {
                     // The end of the line before may still be there.
-                    let ends = input[at..].iter().take_while(|b| b"\r\n".contains(b)).count();
+                    let rest = &input[at..];
+                    // JSON's rows leave the line's end behind them.
+                    let ends = match rest {
+                        _ if !self.ends_stay => 0,
+                        [b'\r', b'\n', ..] => 2,
+                        [b'\n', ..] => 1,
+                        _ => 0,
+                    };
                     let line = memchr::memchr(b'\n', &input[at + ends..]).map(|step| ends + step);
                     if line.is_none() && !last {
                         break;

@@ -14,6 +14,7 @@ use super::columns::RowBuilder;
 use super::fields::row_error;
 use super::json_each_row::{Framing, Next, check_room, full};
 use super::json_value::{excerpt, skip_spaces};
+use super::reading::ways;
 use super::{
     Evaluator, FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
     WriterStatistics,
@@ -25,14 +26,24 @@ pub struct ValuesWriter {
     rows: u64,
     /// SQLInsert: the statement's beginning, and how many rows one statement has at most.
     insert: Option<(Vec<u8>, u64)>,
-    table: String,
+    /// Of the statement: its words, the table, and whether names of columns stand in it, in quotes.
+    begin: String,
+    names: bool,
+    quote_names: bool,
 }
 
 impl ValuesWriter {
     pub fn boxed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
         let zone = options.time_zone;
-        let table = String::new();
-        Ok(Box::new(ValuesWriter { zone, separator: b",", rows: 0, insert: None, table }))
+        Ok(Box::new(ValuesWriter {
+            zone,
+            separator: b",",
+            rows: 0,
+            insert: None,
+            begin: String::new(),
+            names: false,
+            quote_names: false,
+        }))
     }
 
     pub fn sql_insert(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
@@ -43,7 +54,12 @@ impl ValuesWriter {
             separator: b", ",
             rows: 0,
             insert: Some((vec![], batch)),
-            table: table.to_string(),
+            begin: match options.settings.bool("output_format_sql_insert_use_replace", false) {
+                true => format!("REPLACE INTO {table} "),
+                false => format!("INSERT INTO {table} "),
+            },
+            names: options.settings.bool("output_format_sql_insert_include_column_names", true),
+            quote_names: options.settings.bool("output_format_sql_insert_quote_names", true),
         }))
     }
 }
@@ -51,10 +67,16 @@ impl ValuesWriter {
 impl FormatWriter for ValuesWriter {
     fn prefix(&mut self, schema: &[(String, DataType)], _out: &mut Vec<u8>) -> Result<()> {
         if let Some((beginning, _)) = &mut self.insert {
-            let names: Vec<String> =
-                schema.iter().map(|(n, _)| format!("`{}`", n.replace('`', "\\`"))).collect();
-            let text = format!("INSERT INTO {} ({}) VALUES ", self.table, names.join(", "));
-            *beginning = text.into_bytes();
+            let name = |name: &String| match self.quote_names {
+                true => format!("`{}`", name.replace('`', "\\`")),
+                false => name.clone(),
+            };
+            let names: Vec<String> = schema.iter().map(|(n, _)| name(n)).collect();
+            let mut text = self.begin.clone();
+            if self.names {
+                text += &format!("({}) ", names.join(", "));
+            }
+            *beginning = (text + "VALUES ").into_bytes();
         }
         Ok(())
     }
@@ -135,6 +157,9 @@ impl ValuesReader {
                 .and_then(|_| ends(at + word.len()))
         };
         if let Some(end) = word("NULL") {
+            if !slot.builder.nullable && !ways().null_as_default {
+                return None;
+            }
             slot.builder.push_null();
             if !slot.builder.nullable {
                 self.rows.mark_absent(column);

@@ -2,32 +2,47 @@
 
 use pumphouse_query::error::Result;
 use pumphouse_query::text::json::write_json_indented;
-use pumphouse_query::text::{JsonOptions, write_text};
+use pumphouse_query::text::{JsonOptions, style, write_text};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
 
-use super::json_rows::NULL_TEXT;
-use super::pretty::{display_width, number_tip, write_pretty_value};
+use super::paint::Paint;
+use super::pretty::{display_width, is_number, number_tip, tip_above, write_pretty_value};
 use super::{FormatOptions, FormatWriter, WriterStatistics};
 
 pub struct VerticalWriter {
-    zone: TimeZone,
     rows: u64,
     rows_max: u64,
     /// Totals or extremes were written: an empty line more stands before the first of them.
     tailed: bool,
     /// Names with a colon, padded to one width.
     labels: Vec<String>,
+    looks: RowLooks,
+}
+
+/// How the values of a row look.
+pub struct RowLooks {
+    pub zone: TimeZone,
+    /// Named tuples are written as indented JSON.
+    pub pretty: bool,
+    /// Numbers beyond it are also told in words; 0: none.
+    pub tip_above: f64,
+    pub paint: Paint,
 }
 
 impl VerticalWriter {
     pub fn boxed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
         Ok(Box::new(VerticalWriter {
-            zone: options.time_zone,
             rows: 0,
             rows_max: options.settings.u64("output_format_pretty_max_rows", 1000),
             tailed: false,
             labels: vec![],
+            looks: RowLooks {
+                zone: options.time_zone,
+                pretty: false,
+                tip_above: tip_above(options),
+                paint: Paint::of(options),
+            },
         }))
     }
 
@@ -37,7 +52,7 @@ impl VerticalWriter {
         }
         out.push(b'\n');
         write_title(title, out);
-        write_rows(block, row, &self.labels, self.zone, false, out);
+        write_rows(block, row, &self.labels, &self.looks, out);
     }
 }
 
@@ -65,30 +80,35 @@ pub fn write_row_title(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("Row {number}:\n{}\n", "─".repeat(width)).as_bytes());
 }
 
-/// The values of one row, a line each. `pretty` writes named tuples as indented JSON.
+/// The values of one row, a line each.
 pub fn write_rows(
     block: &Block,
     row: usize,
     labels: &[String],
-    zone: TimeZone,
-    pretty: bool,
+    looks: &RowLooks,
     out: &mut Vec<u8>,
 ) {
+    let (zone, pretty, paint) = (looks.zone, looks.pretty, &looks.paint);
     for (column, label) in block.columns.iter().zip(labels) {
-        out.extend_from_slice(label.as_bytes());
+        let name = label.trim_end();
+        out.extend_from_slice(paint.name(name).as_bytes());
+        out.extend_from_slice(&label.as_bytes()[name.len()..]);
+        let mut text = vec![];
         if column.is_null(row) {
-            out.extend_from_slice(NULL_TEXT.as_bytes());
-        } else if pretty {
-            write_pretty_value(column, row, zone, out);
+            text.extend_from_slice(paint.null().as_bytes());
         } else if matches!(column.data_type.inner(), DataType::Json(_)) {
-            let options = JsonOptions { indent: "    ", ..JsonOptions::default() };
+            let indent = if pretty { " " } else { "    " };
+            let options = JsonOptions { indent, ..style::json_options() };
             let array = column.array.as_ref();
-            write_json_indented(&column.data_type, array, row, zone, &options, 0, out);
+            write_json_indented(&column.data_type, array, row, zone, &options, 0, &mut text);
+        } else if pretty {
+            write_pretty_value(column, row, zone, &mut text);
         } else {
-            write_text(&column.data_type, column.array.as_ref(), row, zone, out);
+            write_text(&column.data_type, column.array.as_ref(), row, zone, &mut text);
         }
-        if !pretty && let Some(tip) = number_tip(column, row) {
-            out.extend_from_slice(format!(" -- {tip}").as_bytes());
+        paint.value(&text, is_number(&column.data_type), out);
+        if let Some(tip) = number_tip(column, row, looks.tip_above) {
+            out.extend_from_slice(paint.aside(&format!(" -- {tip}")).as_bytes());
         }
         out.push(b'\n');
     }
@@ -110,7 +130,7 @@ impl FormatWriter for VerticalWriter {
                 out.push(b'\n');
             }
             write_row_title(self.rows, out);
-            write_rows(block, row, &self.labels, self.zone, false, out);
+            write_rows(block, row, &self.labels, &self.looks, out);
         }
         Ok(())
     }
@@ -132,7 +152,7 @@ impl FormatWriter for VerticalWriter {
 
     fn suffix(&mut self, _statistics: &WriterStatistics, out: &mut Vec<u8>) -> Result<()> {
         if self.rows > self.rows_max {
-            let line = format!("Showed first {}.\n", self.rows_max);
+            let line = format!("\nShowed first {}.\n", self.rows_max);
             out.extend_from_slice(line.as_bytes());
         }
         Ok(())

@@ -73,6 +73,7 @@ impl Catalog for NoTables {
         &self,
         name: &str,
         _: &[pumphouse_storage::Value],
+        _: &QueryContext,
     ) -> Result<Arc<dyn TableSource>> {
         Err(Error::new(codes::UNKNOWN_FUNCTION, format!("Unknown table function {name}")))
     }

@@ -390,7 +390,7 @@ impl Binder<'_> {
         if name == "merge" && values.len() == 1 {
             values.insert(0, Value::string(self.ctx.database.clone()));
         }
-        let source = self.catalog.table_function(name, &values)?;
+        let source = self.catalog.table_function(name, &values, self.ctx)?;
         let options = ScanOptions { final_, sample: None };
         let mut source = self.table_source(source, label(name), options)?;
         for table in &mut source.tables {

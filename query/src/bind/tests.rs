@@ -39,7 +39,12 @@ impl Catalog for Tables {
         })
     }
 
-    fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
+    fn table_function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+        _ctx: &QueryContext,
+    ) -> Result<Arc<dyn TableSource>> {
         numbers::table_function(name, arguments)
             .unwrap_or_else(|| Err(super::from::unknown_table_function(name, &["numbers"])))
     }

@@ -37,7 +37,7 @@ use pumphouse_storage::expression::CompiledProjection;
 use pumphouse_storage::scan::{Chosen, ColumnCondition, Predicate, Wanted};
 use pumphouse_storage::{Block, Column, DataType, Value};
 
-use crate::context::Settings;
+use crate::context::{QueryContext, Settings};
 use crate::dictionary::Dictionary;
 use crate::error::{Error, Result, codes};
 use crate::sql::ast::Query;
@@ -49,8 +49,13 @@ pub(crate) const PROJECTION_ENGINE: &str = "Projection";
 pub trait Catalog: Send + Sync {
     /// The table; `Err` with UNKNOWN_DATABASE or UNKNOWN_TABLE (and a "maybe you meant") if absent.
     fn table(&self, database: &str, name: &str) -> Result<Arc<dyn TableSource>>;
-    /// A table function such as `numbers(10)`; arguments are constant-folded.
-    fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>>;
+    /// A table function such as `numbers(10)` for the query `ctx`; arguments are constant-folded.
+    fn table_function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+        ctx: &QueryContext,
+    ) -> Result<Arc<dyn TableSource>>;
     /// The dictionary that `name` (with its database or not) means.
     fn dictionary(&self, _database: &str, name: &str) -> Result<Arc<Dictionary>> {
         Err(unknown_dictionary(name))

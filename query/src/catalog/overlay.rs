@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pumphouse_storage::Value;
 
 use super::{Catalog, TableSource};
+use crate::context::QueryContext;
 use crate::dictionary::Dictionary;
 use crate::error::Result;
 
@@ -36,8 +37,13 @@ impl Catalog for OverlayCatalog<'_> {
         self.inner.table(database, name)
     }
 
-    fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
-        self.inner.table_function(name, arguments)
+    fn table_function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+        ctx: &QueryContext,
+    ) -> Result<Arc<dyn TableSource>> {
+        self.inner.table_function(name, arguments, ctx)
     }
 
     fn dictionary(&self, database: &str, name: &str) -> Result<Arc<Dictionary>> {

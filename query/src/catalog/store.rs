@@ -21,7 +21,7 @@ use super::numbers::{self, EmptySource};
 use super::projection::ProjectionSource;
 use super::virtual_columns::{self, VirtualScan};
 use super::{Catalog, JoinRule, MorselSource, RangeTest, SourceColumn, TableSource, ValueFilter};
-use crate::context::Settings;
+use crate::context::{QueryContext, Settings};
 use crate::dictionary::Dictionary;
 use crate::error::{Error, Result, codes};
 use crate::sql;
@@ -35,6 +35,7 @@ pub trait ExtraTables: Send + Sync {
         &self,
         name: &str,
         arguments: &[Value],
+        ctx: &QueryContext,
     ) -> Option<Result<Arc<dyn TableSource>>>;
     /// The dictionary that `name` means in `database`.
     fn dictionary(
@@ -106,7 +107,12 @@ impl Catalog for StoreCatalog {
         self.state.functions.get(name).cloned()
     }
 
-    fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
+    fn table_function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+        ctx: &QueryContext,
+    ) -> Result<Arc<dyn TableSource>> {
         if let Some(source) = super::table_function(name, arguments) {
             return source;
         }
@@ -114,7 +120,7 @@ impl Catalog for StoreCatalog {
             return source;
         }
         if let Some(extra) = &self.extra
-            && let Some(source) = extra.table_function(name, arguments)
+            && let Some(source) = extra.table_function(name, arguments, ctx)
         {
             return source;
         }

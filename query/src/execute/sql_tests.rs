@@ -35,7 +35,12 @@ impl Catalog for TestCatalog {
         })
     }
 
-    fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
+    fn table_function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+        _ctx: &QueryContext,
+    ) -> Result<Arc<dyn TableSource>> {
         crate::catalog::table_function(name, arguments).unwrap_or_else(|| {
             Err(Error::new(codes::UNKNOWN_FUNCTION, format!("Unknown table function {name}")))
         })

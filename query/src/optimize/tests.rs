@@ -30,8 +30,13 @@ impl Catalog for Both {
         if name == "memory" { Ok(self.memory.clone()) } else { self.store.table(database, name) }
     }
 
-    fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
-        self.store.table_function(name, arguments)
+    fn table_function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+        ctx: &QueryContext,
+    ) -> Result<Arc<dyn TableSource>> {
+        self.store.table_function(name, arguments, ctx)
     }
 }
 

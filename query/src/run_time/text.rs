@@ -18,14 +18,13 @@ use crate::functions::json_value::extract;
 use crate::text::read::read_string_literal;
 use crate::text::write::write_string_literal;
 use crate::text::{
-    JsonOptions, TextError, TextResult, excerpt, parse_value, read_quoted_value, write_quoted,
-    write_text,
+    TextError, TextResult, excerpt, parse_value, read_quoted_value, style, write_quoted, write_text,
 };
 
 /// Appends a value that is not NULL, as a literal if `quoted`.
 pub fn write(data_type: &DataType, bytes: &[u8], quoted: bool, zone: TimeZone, out: &mut Vec<u8>) {
     if let DataType::Json(_) = data_type {
-        let options = JsonOptions { escape_forward_slashes: true, ..JsonOptions::default() };
+        let options = style::json_options();
         if !quoted {
             return json::write_compact(bytes, zone, &options, out);
         }

@@ -16,7 +16,7 @@ use super::write::{bytes_at, list_range, write_bool, write_plain};
 use crate::run_time::json as object_json;
 
 /// How JSON is written; the defaults are ClickHouse's.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JsonOptions {
     pub quote_64bit_integers: bool,
     pub quote_64bit_floats: bool,
@@ -25,6 +25,8 @@ pub struct JsonOptions {
     pub escape_forward_slashes: bool,
     pub named_tuples_as_objects: bool,
     pub map_as_array_of_tuples: bool,
+    /// Elements of a named tuple that are NULL are left out.
+    pub skip_null_elements: bool,
     /// Replaces invalid UTF-8 by U+FFFD.
     pub valid_utf8: bool,
     /// Bytes of indentation a level (tabs or spaces) when values are written indented.
@@ -43,6 +45,7 @@ impl Default for JsonOptions {
             escape_forward_slashes: true,
             named_tuples_as_objects: true,
             map_as_array_of_tuples: false,
+            skip_null_elements: false,
             valid_utf8: false,
             indent: "\t",
             indent_more: "",
@@ -236,8 +239,12 @@ impl JsonWriter<'_> {
             && !elements.is_empty()
             && elements.iter().all(|e| e.name.is_some());
         out.push(if object { b'{' } else { b'[' });
+        let mut begun = false;
         for (i, e) in elements.iter().enumerate() {
-            if i > 0 {
+            if object && self.options.skip_null_elements && fields.column(i).is_null(row) {
+                continue;
+            }
+            if std::mem::replace(&mut begun, true) {
                 out.push(b',');
             }
             self.line(level + 1, out);

@@ -13,6 +13,7 @@ use arrow_array::types::*;
 use pumphouse_storage::DataType;
 use pumphouse_storage::types::TimeZone;
 
+use super::JsonOptions;
 use super::write::{
     write_date_time, write_date_time64, write_decimal, write_decimal256, write_float32,
     write_float64, write_integer,
@@ -44,6 +45,12 @@ pub struct TextStyle {
     pub bools: Option<[Vec<u8>; 2]>,
     /// In binary formats, too: JSON as its text.
     pub json_texts: bool,
+    /// A FixedString without the zeros at its end.
+    pub trim_fixed: bool,
+    /// A quote within quotes is doubled, not escaped.
+    pub double_quotes: bool,
+    /// How values of JSON are written as text.
+    pub json: JsonOptions,
 }
 
 thread_local! {
@@ -74,6 +81,26 @@ impl TextStyle {
 #[inline]
 pub fn is_held() -> bool {
     IS_HELD.get()
+}
+
+/// Whether a FixedString is written without the zeros at its end.
+pub fn trims_fixed() -> bool {
+    is_held() && HELD.with_borrow(|held| held.as_ref().is_some_and(|style| style.trim_fixed))
+}
+
+/// Whether a quote within quotes is doubled.
+pub(super) fn doubles_quotes() -> bool {
+    is_held() && HELD.with_borrow(|held| held.as_ref().is_some_and(|style| style.double_quotes))
+}
+
+/// How a value of JSON is written as text.
+pub fn json_options() -> JsonOptions {
+    match is_held() {
+        true => {
+            HELD.with_borrow(|held| held.as_ref().map_or_else(JsonOptions::default, |s| s.json))
+        }
+        false => JsonOptions::default(),
+    }
 }
 
 /// Whether binary formats write JSON as its text.

@@ -161,6 +161,25 @@ pub fn plain_time64(text: &[u8], precision: u8, zone: TimeZone) -> Option<i64> {
     (used + more == text.len()).then(|| ticks(seconds, nanos, precision).ok()).flatten()
 }
 
+/// [`plain_time`], or an error.
+#[cold]
+pub fn parse_plain_time(text: &[u8], zone: TimeZone) -> TextResult<u32> {
+    plain_time(text, zone).ok_or_else(|| no_plain_time(text, zone))
+}
+
+/// [`plain_time64`], or an error.
+#[cold]
+pub fn parse_plain_time64(text: &[u8], precision: u8, zone: TimeZone) -> TextResult<i64> {
+    plain_time64(text, precision, zone).ok_or_else(|| no_plain_time(text, zone))
+}
+
+fn no_plain_time(text: &[u8], zone: TimeZone) -> TextError {
+    match plain_seconds(text, zone) {
+        Some((_, used)) => rest_error(text, used, "DateTime"),
+        None => TextError::new(codes::CANNOT_PARSE_DATETIME, "Cannot parse datetime"),
+    }
+}
+
 fn plain_seconds(text: &[u8], zone: TimeZone) -> Option<(i64, usize)> {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     if digits >= 5 {

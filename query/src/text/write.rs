@@ -108,7 +108,14 @@ fn write_value<const QUOTED: bool>(
 #[inline]
 pub fn bytes_at<'a>(dt: &DataType, array: &'a dyn Array, row: usize) -> &'a [u8] {
     match dt {
-        DataType::FixedString(_) => array.as_fixed_size_binary().value(row),
+        DataType::FixedString(_) => {
+            let bytes = array.as_fixed_size_binary().value(row);
+            if style::is_held() && style::trims_fixed() {
+                let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
+                return &bytes[..end];
+            }
+            bytes
+        }
         _ => array.as_binary::<i32>().value(row),
     }
 }
@@ -518,7 +525,24 @@ pub fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
 #[inline]
 pub fn write_string_literal(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'\'');
-    write_escaped(bytes, out);
+    if style::is_held() && style::doubles_quotes() {
+        for piece in bytes.split_inclusive(|b| matches!(b, b'\'' | b'\\')) {
+            match piece.split_last() {
+                Some((b'\'', text)) => {
+                    write_escaped(text, out);
+                    out.extend_from_slice(b"''");
+                }
+                // A backslash means itself then.
+                Some((b'\\', text)) => {
+                    write_escaped(text, out);
+                    out.push(b'\\');
+                }
+                _ => write_escaped(piece, out),
+            }
+        }
+    } else {
+        write_escaped(bytes, out);
+    }
     out.push(b'\'');
 }
 

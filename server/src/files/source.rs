@@ -49,7 +49,11 @@ fn words(arguments: &[Value]) -> Vec<String> {
 }
 
 /// `file(path[, format[, structure[, compression]]])`.
-pub fn file_function(config: &Config, values: &[Value]) -> Result<Arc<dyn TableSource>> {
+pub fn file_function(
+    config: &Config,
+    values: &[Value],
+    settings: &Settings,
+) -> Result<Arc<dyn TableSource>> {
     let (arguments, structure) = read_arguments("file", values)?;
     let columns = match structure {
         Some(text) => Some(structure_columns(&text)?),
@@ -68,7 +72,8 @@ pub fn file_function(config: &Config, values: &[Value]) -> Result<Arc<dyn TableS
             ),
         });
     }
-    source("file", "File", arguments.format, columns, pieces).map(|s| s as Arc<dyn TableSource>)
+    source("file", "File", arguments.format, columns, pieces, settings)
+        .map(|s| s as Arc<dyn TableSource>)
 }
 
 /// Path, format and compression, and the structure if one is given.
@@ -128,7 +133,7 @@ pub fn file_table(config: &Config, definition: &TableDefinition) -> Result<Arc<d
         .collect();
     let pieces = pieces(config, &arguments)?;
     let name = definition.full_name();
-    source(&name, "File", arguments.format, Some(columns), pieces)
+    source(&name, "File", arguments.format, Some(columns), pieces, &Settings::default())
         .map(|s| s as Arc<dyn TableSource>)
 }
 
@@ -163,17 +168,18 @@ fn open_file(path: &Path, encoding: Option<&str>) -> Result<Box<dyn Read + Send>
     decoder(Box::new(file), encoding)
 }
 
-/// A source of these pieces; columns are inferred if none are given.
+/// A source of these pieces; columns are inferred as the settings say if none are given.
 pub(super) fn source(
     name: &str,
     engine: &'static str,
     format: String,
     columns: Option<Vec<InputColumn>>,
     pieces: Vec<Piece>,
+    settings: &Settings,
 ) -> Result<Arc<FileSource>> {
     let (format, stored) = match columns {
         Some(columns) => (format, columns),
-        None => infer(&format, &pieces)?,
+        None => infer(&format, &pieces, settings)?,
     };
     if format::lookup(&format).is_none() {
         return Err(Error::new(codes::UNKNOWN_FORMAT, format!("Unknown format {format}")));
@@ -205,7 +211,11 @@ fn virtual_columns() -> [(&'static str, DataType); 4] {
     ]
 }
 
-fn infer(format: &str, pieces: &[Piece]) -> Result<(String, Vec<InputColumn>)> {
+fn infer(
+    format: &str,
+    pieces: &[Piece],
+    settings: &Settings,
+) -> Result<(String, Vec<InputColumn>)> {
     let Some(first) = pieces.first() else {
         return Err(Error::new(codes::CANNOT_EXTRACT_TABLE_STRUCTURE, "There is nothing to read"));
     };
@@ -215,7 +225,7 @@ fn infer(format: &str, pieces: &[Piece]) -> Result<(String, Vec<InputColumn>)> {
     (first.open)()?.take(limit).read_to_end(&mut bytes).map_err(|e| {
         Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read {}: {e}", first.path))
     })?;
-    let options = options(&Settings::default());
+    let options = options(settings);
     let plain = format::infer(format, &bytes, &options)?;
     let with_names = match format {
         "CSV" => "CSVWithNames",

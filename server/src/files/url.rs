@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pumphouse_query::catalog::TableSource;
+use pumphouse_query::context::Settings;
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::Value;
@@ -19,7 +20,11 @@ const ANSWER_BYTES_MAX: u64 = 1 << 30;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The rows behind a URL.
-pub fn url_function(config: &Config, values: &[Value]) -> Result<Arc<dyn TableSource>> {
+pub fn url_function(
+    config: &Config,
+    values: &[Value],
+    settings: &Settings,
+) -> Result<Arc<dyn TableSource>> {
     if !config.allow_url_functions {
         return Err(Error::new(
             codes::SUPPORT_IS_DISABLED,
@@ -38,7 +43,7 @@ pub fn url_function(config: &Config, values: &[Value]) -> Result<Arc<dyn TableSo
     };
     let piece =
         Piece { path: arguments.path, size: Some(size), seconds: None, open: Arc::new(open) };
-    Ok(source("url", "URL", arguments.format, columns, vec![piece])?)
+    Ok(source("url", "URL", arguments.format, columns, vec![piece], settings)?)
 }
 
 fn get(url: &str) -> Result<Vec<u8>> {

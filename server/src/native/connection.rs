@@ -120,7 +120,13 @@ impl Connection {
         self.session.database = Some(hello.database).filter(|d| !d.is_empty());
         self.writer.send(&packets::hello(self.revision))?;
         if self.revision >= packets::ADDENDUM {
-            self.reader.text()?;
+            let (comes, goes) = packets::read_addendum(&mut self.reader, self.revision)?;
+            if comes {
+                self.reader.begin_chunks();
+            }
+            if goes {
+                self.writer.begin_chunks();
+            }
         }
         if let Some(database) = &self.session.database {
             statement::known_database(&self.server, database)?;
@@ -154,6 +160,12 @@ impl Connection {
                 self.query(query)
             }
             client::PING => self.writer.send(&[server::PONG]),
+            client::TABLES_STATUS => {
+                let mut tables = packets::read_tables(&mut self.reader)?;
+                let state = self.server.store.snapshot();
+                tables.retain(|(database, table)| state.table(database, table).is_some());
+                self.writer.send(&packets::tables_status(&tables))
+            }
             // Too late for the statement that it meant.
             client::CANCEL => Ok(()),
             client::DATA if self.skip_data => {
@@ -196,6 +208,7 @@ impl Connection {
             writer: self.writer.clone(),
             exchange: exchange.clone(),
             revision: self.revision,
+            context: context.clone(),
             method: query.method(),
             has_result: false,
             rows: 0,
@@ -329,11 +342,13 @@ impl Connection {
         if exchange.answered.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let delta = progress_since(context, &mut told);
-        match delta == Progress::default() {
-            true => Ok(()),
-            false => self.writer.send(&packets::progress(&delta, self.revision)),
+        let mut now = *told;
+        let delta = progress_since(context, &mut now);
+        if (Progress { elapsed_ns: 0, ..delta }) == Progress::default() {
+            return Ok(());
         }
+        *told = now;
+        self.writer.send(&packets::progress(&delta, self.revision))
     }
 }
 
@@ -353,6 +368,7 @@ fn progress_since(context: &QueryContext, told: &mut Progress) -> Progress {
         total_rows: load(&p.total_rows_to_read),
         written_rows: load(&p.written_rows),
         written_bytes: load(&p.written_bytes),
+        elapsed_ns: context.elapsed().as_nanos() as u64,
     };
     let delta = Progress {
         rows: now.rows.saturating_sub(told.rows),
@@ -360,6 +376,7 @@ fn progress_since(context: &QueryContext, told: &mut Progress) -> Progress {
         total_rows: now.total_rows.saturating_sub(told.total_rows),
         written_rows: now.written_rows.saturating_sub(told.written_rows),
         written_bytes: now.written_bytes.saturating_sub(told.written_bytes),
+        elapsed_ns: now.elapsed_ns.saturating_sub(told.elapsed_ns),
     };
     *told = now;
     delta
@@ -399,10 +416,12 @@ impl Work {
             Ok(()) => {
                 // Only a result has a profile.
                 let limit = self.context.get().and_then(|c| c.progress.before_limit.get());
-                let mut last = match output.has_result {
-                    true => packets::profile_info(output.rows, output.blocks, output.bytes, limit),
-                    false => vec![],
-                };
+                let mut last = vec![];
+                if output.has_result {
+                    let (rows, blocks, bytes) = (output.rows, output.blocks, output.bytes);
+                    let revision = output.revision;
+                    last.push(packets::profile_info(rows, blocks, bytes, limit, revision));
+                }
                 // Behind an INSERT with data clients take the end alone, old ones behind any.
                 let sent = output.exchange.wants_data.load(Ordering::SeqCst);
                 let told = output.has_result || output.revision >= packets::WRITTEN_IN_PROGRESS;
@@ -412,26 +431,26 @@ impl Work {
                 }
                 if let Some(context) = self.context.get().filter(|_| tell) {
                     let delta = progress_since(context, &mut output.exchange.told.lock());
-                    last.extend(packets::progress(&delta, output.revision));
+                    last.push(packets::progress(&delta, output.revision));
                 }
-                last.push(server::END_OF_STREAM);
+                last.push(vec![server::END_OF_STREAM]);
                 last
             }
             // The client knows why.
             Err(_) if output.exchange.cancelled.load(Ordering::SeqCst) => {
-                vec![server::END_OF_STREAM]
+                vec![vec![server::END_OF_STREAM]]
             }
             Err(e) => {
                 if let Some(log) = &self.log {
                     log.failed(&e);
                 }
-                packets::exception(&e)
+                vec![packets::exception(&e)]
             }
         };
         // First the flag: the client may ask again as soon as it has the answer.
         output.exchange.answered.store(true, Ordering::SeqCst);
         // A client that is gone needs no answer.
-        let _ = output.writer.send(&last);
+        let _ = last.iter().try_for_each(|packet| output.writer.send(packet));
         self.session
     }
 }

@@ -5,7 +5,7 @@
 //! connection, which alone reads the socket; a statement runs on a thread of its own and answers through
 //! [`output`]. Announces revision [`REVISION`]; every layout depends on the lesser of both sides' revisions.
 //!
-//! Leaves out: chunked packets, TLS, distributed queries.
+//! Leaves out: TLS, distributed queries.
 
 mod connection;
 mod log;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::server::Server;
 
 /// The newest revision of the protocol that is spoken here.
-pub const REVISION: u64 = 54_459;
+pub const REVISION: u64 = 54_470;
 /// Between looks whether the server stops.
 const ACCEPT_WAIT: Duration = Duration::from_millis(50);
 /// A connection's thread only reads packets, but types in them may be nested; statements have stacks of

@@ -2,11 +2,13 @@
 //! in as Native text, and the last packet says how it ended.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
+use pumphouse_ingest::format::native::Mode;
+use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::{Block, Column, DataType};
@@ -37,6 +39,8 @@ pub struct NativeOutput {
     pub writer: Arc<Writer>,
     pub exchange: Arc<Exchange>,
     pub revision: u64,
+    /// Its settings say how blocks are written.
+    pub context: Arc<OnceLock<Arc<QueryContext>>>,
     pub method: Option<Method>,
     pub has_result: bool,
     pub rows: u64,
@@ -46,7 +50,11 @@ pub struct NativeOutput {
 
 impl NativeOutput {
     fn data(&mut self, kind: u8, block: &Block) -> Result<()> {
-        self.writer.send(&packets::data(kind, block, self.revision, self.method)?)
+        let mode = match self.context.get() {
+            Some(context) => Mode::of(self.revision, &context.settings),
+            None => Mode { revision: self.revision, ..Mode::default() },
+        };
+        self.writer.send(&packets::data(kind, block, mode, self.method)?)
     }
 }
 
@@ -94,7 +102,9 @@ impl BlockOutput for NativeOutput {
 
     fn expect(&mut self, columns: &[(String, DataType)]) -> Result<()> {
         self.exchange.wants_data.store(true, Ordering::SeqCst);
-        self.data(server::DATA, &empty(columns))
+        // What comes is read plain, so it is asked for plain.
+        let mode = Mode { revision: self.revision, ..Mode::default() };
+        self.writer.send(&packets::data(server::DATA, &empty(columns), mode, self.method)?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pumphouse_ingest::format::native::Mode;
 use pumphouse_query::context::Settings;
 use pumphouse_query::settings;
 use pumphouse_query::{Error, Result};
@@ -21,6 +22,7 @@ pub mod client {
     pub const DATA: u8 = 2;
     pub const CANCEL: u8 = 3;
     pub const PING: u8 = 4;
+    pub const TABLES_STATUS: u8 = 5;
 }
 
 /// What a server's packet begins with.
@@ -34,6 +36,7 @@ pub mod server {
     pub const PROFILE_INFO: u8 = 6;
     pub const TOTALS: u8 = 7;
     pub const EXTREMES: u8 = 8;
+    pub const TABLES_STATUS: u8 = 9;
     pub const LOG: u8 = 10;
     pub const PROFILE_EVENTS: u8 = 14;
 }
@@ -54,6 +57,14 @@ const PARALLEL_REPLICAS: u64 = 54_453;
 pub const PROFILE_EVENTS_IN_INSERT: u64 = 54_456;
 pub const ADDENDUM: u64 = 54_458;
 const PARAMETERS: u64 = 54_459;
+const ELAPSED: u64 = 54_460;
+const PASSWORD_RULES: u64 = 54_461;
+const NONCE: u64 = 54_462;
+const TOTAL_BYTES: u64 = 54_463;
+const ROWS_BEFORE_AGGREGATION: u64 = 54_469;
+pub const CHUNKED: u64 = 54_470;
+/// Tables that one request may ask for.
+const TABLES_MAX: u64 = 100_000;
 
 /// Settings that one query may bring.
 const SETTINGS_MAX: usize = 10_000;
@@ -96,6 +107,53 @@ pub fn hello(revision: u64) -> Vec<u8> {
     }
     if revision >= VERSION_PATCH {
         put_varint(&mut out, patch);
+    }
+    if revision >= CHUNKED {
+        // Both ways as the client likes.
+        put_text(&mut out, "notchunked_optional");
+        put_text(&mut out, "notchunked_optional");
+    }
+    if revision >= PASSWORD_RULES {
+        put_varint(&mut out, 0);
+    }
+    if revision >= NONCE {
+        // Of use to servers among themselves only.
+        out.extend_from_slice(&uuid::Uuid::new_v4().as_bytes()[..8]);
+    }
+    out
+}
+
+/// What the client says behind its greeting: whether it sends in chunks, and whether it takes them.
+pub fn read_addendum(reader: &mut Reader, revision: u64) -> Result<(bool, bool)> {
+    let _quota_key = reader.text()?;
+    if revision < CHUNKED {
+        return Ok((false, false));
+    }
+    let mut chunked = || match reader.text()?.as_str() {
+        "chunked" => Ok(true),
+        "notchunked" => Ok(false),
+        other => Err(nonsense(&format!("'{other}' for a way of packets"))),
+    };
+    Ok((chunked()?, chunked()?))
+}
+
+/// The tables, by database and name, that a client asks the state of.
+pub fn read_tables(reader: &mut Reader) -> Result<Vec<(String, String)>> {
+    let count = reader.varint()?;
+    if count > TABLES_MAX {
+        return Err(nonsense(&format!("a request for {count} tables")));
+    }
+    (0..count).map(|_| Ok((reader.text()?, reader.text()?))).collect()
+}
+
+/// The tables that are there; none is replicated.
+pub fn tables_status(tables: &[(String, String)]) -> Vec<u8> {
+    let mut out = vec![server::TABLES_STATUS];
+    put_varint(&mut out, tables.len() as u64);
+    for (database, table) in tables {
+        put_text(&mut out, database);
+        put_text(&mut out, table);
+        out.push(0);
     }
     out
 }
@@ -261,10 +319,10 @@ fn unquote(text: &str) -> String {
 }
 
 /// Data, Totals: a kind, an empty table name, a block.
-pub fn data(kind: u8, block: &Block, revision: u64, method: Option<Method>) -> Result<Vec<u8>> {
+pub fn data(kind: u8, block: &Block, mode: Mode, method: Option<Method>) -> Result<Vec<u8>> {
     let mut out = vec![kind];
     put_text(&mut out, "");
-    put_block(&mut out, block, revision, method)?;
+    put_block(&mut out, block, mode, method)?;
     Ok(out)
 }
 
@@ -286,6 +344,8 @@ pub struct Progress {
     pub total_rows: u64,
     pub written_rows: u64,
     pub written_bytes: u64,
+    /// Since the query began, in all that was told.
+    pub elapsed_ns: u64,
 }
 
 pub fn progress(delta: &Progress, revision: u64) -> Vec<u8> {
@@ -293,14 +353,26 @@ pub fn progress(delta: &Progress, revision: u64) -> Vec<u8> {
     put_varint(&mut out, delta.rows);
     put_varint(&mut out, delta.bytes);
     put_varint(&mut out, delta.total_rows);
+    if revision >= TOTAL_BYTES {
+        put_varint(&mut out, 0);
+    }
     if revision >= WRITTEN_IN_PROGRESS {
         put_varint(&mut out, delta.written_rows);
         put_varint(&mut out, delta.written_bytes);
     }
+    if revision >= ELAPSED {
+        put_varint(&mut out, delta.elapsed_ns);
+    }
     out
 }
 
-pub fn profile_info(rows: u64, blocks: u64, bytes: u64, before_limit: Option<u64>) -> Vec<u8> {
+pub fn profile_info(
+    rows: u64,
+    blocks: u64,
+    bytes: u64,
+    before_limit: Option<u64>,
+    revision: u64,
+) -> Vec<u8> {
     let mut out = vec![server::PROFILE_INFO];
     put_varint(&mut out, rows);
     put_varint(&mut out, blocks);
@@ -309,19 +381,23 @@ pub fn profile_info(rows: u64, blocks: u64, bytes: u64, before_limit: Option<u64
     put_varint(&mut out, before_limit.unwrap_or(0));
     // Whether the number before is one that was counted.
     out.push(before_limit.is_some() as u8);
+    if revision >= ROWS_BEFORE_AGGREGATION {
+        // Not counted.
+        out.extend_from_slice(&[0, 0]);
+    }
     out
 }
 
 /// Lines of a statement's log.
 pub fn log(lines: &Block, revision: u64) -> Result<Vec<u8>> {
-    data(server::LOG, lines, revision, None)
+    data(server::LOG, lines, Mode { revision, ..Mode::default() }, None)
 }
 
 /// An empty list of counters; drivers wait for one after each block of an INSERT.
 pub fn profile_events(revision: u64) -> Result<Vec<u8>> {
     let mut out = vec![server::PROFILE_EVENTS];
     put_text(&mut out, "");
-    put_block(&mut out, &Block::default(), revision, None)?;
+    put_block(&mut out, &Block::default(), Mode { revision, ..Mode::default() }, None)?;
     Ok(out)
 }
 

@@ -3,10 +3,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pumphouse_ingest::format::native::{read_block, write_block};
+use pumphouse_ingest::format::native::{Mode, read_block, write_block_as};
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::Block;
@@ -20,6 +21,8 @@ const BLOCK_BYTES_MAX: usize = 1 << 30;
 /// A client that stops in the middle of a packet is given up; one that takes no more bytes, too.
 const PACKET_WAIT: Duration = Duration::from_secs(300);
 const READ_BYTES: usize = 64 << 10;
+/// Bytes of a chunk that goes out.
+const CHUNK_BYTES: usize = 1 << 20;
 /// Bytes of a frame.
 const FRAME_BYTES: usize = 1 << 20;
 
@@ -36,13 +39,31 @@ pub struct Reader {
     stream: TcpStream,
     buffer: Vec<u8>,
     at: usize,
+    /// What came and is not taken out of its chunks yet; None: nothing comes in chunks.
+    chunks: Option<Chunks>,
     /// When all that is to be read must have come; else each piece may take [`PACKET_WAIT`].
     pub deadline: Option<Instant>,
 }
 
 impl Reader {
     pub fn new(stream: TcpStream) -> Reader {
-        Reader { stream, buffer: vec![], at: 0, deadline: None }
+        Reader { stream, buffer: vec![], at: 0, chunks: None, deadline: None }
+    }
+
+    /// What comes from here on is in chunks.
+    pub fn begin_chunks(&mut self) {
+        let rest = self.buffer.split_off(self.at);
+        self.buffer.clear();
+        self.at = 0;
+        self.chunks = Some(Chunks { rest, left: 0 });
+        self.unpack();
+    }
+
+    /// Takes what there is out of its chunks.
+    fn unpack(&mut self) {
+        if let Some(chunks) = &mut self.chunks {
+            chunks.unpack(&mut self.buffer);
+        }
     }
 
     /// Waits up to `wait` for something to read.
@@ -53,11 +74,23 @@ impl Reader {
         self.stream.set_read_timeout(Some(wait))?;
         match self.stream.peek(&mut [0]) {
             Ok(0) => Ok(Ready::Closed),
+            Ok(_) if self.chunks.is_some() => self.ready_in_chunks(),
             Ok(_) => Ok(Ready::Bytes),
             Err(e) if is_timeout(&e) => Ok(Ready::Nothing),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Ready::Nothing),
             Err(e) => Err(e),
         }
+    }
+
+    /// The same where bytes have come: they may only be the end of a packet's chunks.
+    fn ready_in_chunks(&mut self) -> io::Result<Ready> {
+        let mut piece = vec![0; READ_BYTES];
+        let n = self.stream.read(&mut piece)?;
+        if let Some(chunks) = &mut self.chunks {
+            chunks.rest.extend_from_slice(&piece[..n]);
+        }
+        self.unpack();
+        Ok(if self.at < self.buffer.len() { Ready::Bytes } else { Ready::Nothing })
     }
 
     /// The next byte, left where it is. Call when [`Ready::Bytes`].
@@ -100,6 +133,10 @@ impl Reader {
                 }
                 Ok(n) => {
                     self.buffer.truncate(old + n);
+                    if let Some(chunks) = &mut self.chunks {
+                        chunks.rest.extend(self.buffer.drain(old..));
+                        self.unpack();
+                    }
                     return Ok(());
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted && Instant::now() < until => {}
@@ -193,6 +230,36 @@ impl Reader {
     }
 }
 
+/// Bytes in chunks: each begins with its length in four bytes, low ones first, and a packet ends with an empty one.
+#[derive(Default)]
+struct Chunks {
+    rest: Vec<u8>,
+    /// Bytes of the current chunk that have not come.
+    left: usize,
+}
+
+impl Chunks {
+    fn unpack(&mut self, into: &mut Vec<u8>) {
+        let mut at = 0;
+        loop {
+            if self.left == 0 {
+                let Some(length) = self.rest[at..].first_chunk::<4>() else { break };
+                self.left = u32::from_le_bytes(*length) as usize;
+                at += 4;
+                continue;
+            }
+            let take = self.left.min(self.rest.len() - at);
+            if take == 0 {
+                break;
+            }
+            into.extend_from_slice(&self.rest[at..at + take]);
+            self.left -= take;
+            at += take;
+        }
+        self.rest.drain(..at);
+    }
+}
+
 fn is_timeout(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
@@ -219,16 +286,32 @@ pub fn nonsense(what: &str) -> Error {
 /// The writing side; packets go out whole, whichever thread sends them.
 pub struct Writer {
     stream: Mutex<TcpStream>,
+    chunked: AtomicBool,
 }
 
 impl Writer {
     pub fn new(stream: TcpStream) -> io::Result<Writer> {
         stream.set_write_timeout(Some(PACKET_WAIT))?;
-        Ok(Writer { stream: Mutex::new(stream) })
+        Ok(Writer { stream: Mutex::new(stream), chunked: AtomicBool::new(false) })
     }
 
-    pub fn send(&self, packets: &[u8]) -> Result<()> {
-        self.stream.lock().write_all(packets).map_err(broken)
+    /// What goes out from here on is in chunks.
+    pub fn begin_chunks(&self) {
+        self.chunked.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends one packet.
+    pub fn send(&self, packet: &[u8]) -> Result<()> {
+        if !self.chunked.load(Ordering::Relaxed) {
+            return self.stream.lock().write_all(packet).map_err(broken);
+        }
+        let mut framed = Vec::with_capacity(packet.len() + 8);
+        for piece in packet.chunks(CHUNK_BYTES) {
+            framed.extend_from_slice(&(piece.len() as u32).to_le_bytes());
+            framed.extend_from_slice(piece);
+        }
+        framed.extend_from_slice(&[0; 4]);
+        self.stream.lock().write_all(&framed).map_err(broken)
     }
 }
 
@@ -250,12 +333,12 @@ pub fn put_text(out: &mut Vec<u8>, text: &str) {
 pub fn put_block(
     out: &mut Vec<u8>,
     block: &Block,
-    revision: u64,
+    mode: Mode,
     method: Option<Method>,
 ) -> Result<()> {
-    let Some(method) = method else { return write_block(block, revision, out) };
+    let Some(method) = method else { return write_block_as(block, mode, out) };
     let mut bytes = vec![];
-    write_block(block, revision, &mut bytes)?;
+    write_block_as(block, mode, &mut bytes)?;
     for piece in bytes.chunks(FRAME_BYTES) {
         write_frame(piece, method, out);
     }

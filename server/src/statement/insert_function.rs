@@ -44,7 +44,7 @@ impl Run<'_> {
             }
             "remote" | "remoteSecure" | "cluster" | "clusterAllReplicas" => {
                 // Refuses what is not here.
-                self.select_catalog().table_function(name, &values)?;
+                self.select_catalog().table_function(name, &values, self.context)?;
                 let words: Vec<String> = values.iter().map(word).collect();
                 let table = match words.get(1).and_then(|w| w.split_once('.')) {
                     Some((database, table)) => (database.to_string(), table.to_string()),
@@ -58,7 +58,7 @@ impl Run<'_> {
                 return self.insert(&own, format, input);
             }
             other => {
-                let source = self.select_catalog().table_function(other, &values)?;
+                let source = self.select_catalog().table_function(other, &values, self.context)?;
                 return Err(Error::new(
                     codes::NOT_IMPLEMENTED,
                     format!("Method write is not supported by storage {}", source.engine()),
@@ -179,9 +179,14 @@ impl Catalog for InputCatalog {
         self.inner.table(database, name)
     }
 
-    fn table_function(&self, name: &str, arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
+    fn table_function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+        ctx: &QueryContext,
+    ) -> Result<Arc<dyn TableSource>> {
         if name != "input" {
-            return self.inner.table_function(name, arguments);
+            return self.inner.table_function(name, arguments, ctx);
         }
         let [Value::String(structure)] = arguments else {
             return Err(Error::new(

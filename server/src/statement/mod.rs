@@ -48,7 +48,7 @@ mod stream;
 mod stream_select;
 mod system;
 mod temporary;
-mod values;
+pub(crate) mod values;
 mod words;
 
 use std::collections::BTreeMap;

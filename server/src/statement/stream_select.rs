@@ -8,6 +8,7 @@ use pumphouse_query::Result;
 use pumphouse_query::catalog::{
     BlockSource, ExtraTables, MorselSource, SourceColumn, StoreCatalog, TableSource,
 };
+use pumphouse_query::context::QueryContext;
 use pumphouse_query::dictionary::Dictionary;
 use pumphouse_query::error::{Error, codes};
 use pumphouse_storage::Value;
@@ -58,8 +59,9 @@ impl ExtraTables for DirectStreams {
         &self,
         name: &str,
         arguments: &[Value],
+        ctx: &QueryContext,
     ) -> Option<Result<Arc<dyn TableSource>>> {
-        self.inner.as_ref()?.table_function(name, arguments)
+        self.inner.as_ref()?.table_function(name, arguments, ctx)
     }
 
     fn dictionary(

@@ -5,12 +5,24 @@ use std::sync::Arc;
 use pumphouse_ingest::format::{self, FormatOptions, InputColumn};
 use pumphouse_query::Result;
 use pumphouse_query::catalog::{BlockSource, SourceColumn, TableSource, parse_structure};
-use pumphouse_query::context::Settings;
+use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::{Error, codes};
-use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Value};
 
-pub(super) fn format(arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
+use crate::statement::values::evaluator;
+
+/// A context like the query's, for expressions among the values.
+fn own_context(ctx: &QueryContext) -> Arc<QueryContext> {
+    let mut own = QueryContext::new(ctx.query_id.clone(), ctx.now_us, 0);
+    own.database = ctx.database.clone();
+    own.settings = ctx.settings.clone();
+    own.time_zone = ctx.time_zone;
+    own.deadline = ctx.deadline;
+    own.memory = ctx.memory.clone();
+    Arc::new(own)
+}
+
+pub(super) fn format(arguments: &[Value], ctx: &QueryContext) -> Result<Arc<dyn TableSource>> {
     let text = |value: &Value| match value {
         Value::String(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         _ => None,
@@ -25,7 +37,7 @@ pub(super) fn format(arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
             ));
         }
     };
-    let options = FormatOptions { settings: Settings::default(), time_zone: TimeZone::UTC };
+    let options = FormatOptions { settings: ctx.settings.clone(), time_zone: ctx.time_zone };
     let name = name.unwrap_or_default();
     let columns: Vec<InputColumn> = match structure.filter(|s| s != "auto") {
         Some(structure) => parse_structure(&structure)?
@@ -35,6 +47,7 @@ pub(super) fn format(arguments: &[Value]) -> Result<Arc<dyn TableSource>> {
         None => format::infer(&name, data, &options)?,
     };
     let mut reader = format::reader(&name, &columns, &options)?;
+    reader.set_evaluator(evaluator(own_context(ctx)));
     let failed = |e: format::ParseError| Error::new(e.code, e.message);
     let mut at = 0;
     while at < data.len() {

@@ -27,6 +27,7 @@ use pumphouse_ingest::kafka::{is_stream, stream_source};
 use pumphouse_query::catalog::{
     BlockSource, ExtraTables, MorselSource, SourceColumn, TableSource, unknown_dictionary,
 };
+use pumphouse_query::context::QueryContext;
 use pumphouse_query::dictionary::Dictionary;
 use pumphouse_query::error::codes;
 use pumphouse_query::settings::Settings;
@@ -64,6 +65,10 @@ const FILLERS: &[(&str, Filler)] = &[
     ("data_type_families", introspection::data_type_families),
     ("aggregate_function_combinators", introspection::combinators),
     ("keywords", introspection::keywords),
+    ("grants", introspection::grants),
+    ("privileges", introspection::privileges),
+    ("settings_profiles", introspection::settings_profiles),
+    ("user_directories", introspection::user_directories),
     ("merge_tree_settings", introspection::merge_tree_settings),
     ("time_zones", introspection::time_zones),
     ("table_functions", introspection::table_functions),
@@ -323,16 +328,17 @@ impl ExtraTables for SystemTables {
         &self,
         name: &str,
         arguments: &[Value],
+        ctx: &QueryContext,
     ) -> Option<Result<Arc<dyn TableSource>>> {
         match name {
-            "format" => return Some(format_function::format(arguments)),
+            "format" => return Some(format_function::format(arguments, ctx)),
             "file" => {
                 let server = self.server.get()?.upgrade()?;
-                return Some(files::file_function(&server.config, arguments));
+                return Some(files::file_function(&server.config, arguments, &ctx.settings));
             }
             "url" => {
                 let server = self.server.get()?.upgrade()?;
-                return Some(files::url_function(&server.config, arguments));
+                return Some(files::url_function(&server.config, arguments, &ctx.settings));
             }
             "input" => {
                 return Some(Err(Error::new(

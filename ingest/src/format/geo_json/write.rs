@@ -29,7 +29,7 @@ pub struct GeoJsonWriter {
 impl GeoJsonWriter {
     pub fn boxed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
         Ok(Box::new(GeoJsonWriter {
-            options: json_options(options),
+            options: json_options(&options.settings),
             zone: options.time_zone,
             validate: options.settings.bool("format_geojson_validate_geometry", true),
             geometry: 0,

@@ -1,5 +1,6 @@
 //! Native as a format: result blocks out, streams of blocks in.
 
+use pumphouse_query::context::Settings;
 use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::{Block, DataType};
 
@@ -16,19 +17,24 @@ pub struct NativeWriter {
     mode: Mode,
 }
 
+impl Mode {
+    /// How the settings want blocks at `revision`.
+    pub fn of(revision: u64, settings: &Settings) -> Mode {
+        let set = |name: &str| settings.bool(&format!("output_format_native_{name}"), false);
+        Mode {
+            revision,
+            json_as_text: set("write_json_as_string"),
+            flattened: set("use_flattened_dynamic_and_json_serialization"),
+            types_in_binary: set("encode_types_in_binary_format"),
+        }
+    }
+}
+
 impl NativeWriter {
     /// The setting `client_protocol_version` says the revision.
     pub fn boxed(options: &FormatOptions) -> Result<Box<dyn FormatWriter>> {
         let revision = options.settings.u64("client_protocol_version", 0).min(REVISION_MAX);
-        let json_as_text =
-            options.settings.bool("output_format_native_write_json_as_string", false);
-        let flattened = options
-            .settings
-            .bool("output_format_native_use_flattened_dynamic_and_json_serialization", false);
-        let types_in_binary =
-            options.settings.bool("output_format_native_encode_types_in_binary_format", false);
-        let mode = Mode { revision, json_as_text, flattened, types_in_binary };
-        Ok(Box::new(NativeWriter { mode }))
+        Ok(Box::new(NativeWriter { mode: Mode::of(revision, &options.settings) }))
     }
 }
 

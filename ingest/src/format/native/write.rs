@@ -35,7 +35,9 @@ pub fn write_block_as(block: &Block, mode: Mode, out: &mut Vec<u8>) -> Result<()
         let stripped = if flat { Some(without_low_cardinality(&column.data_type)) } else { None };
         let data_type = stripped.as_ref().unwrap_or(&column.data_type);
         match data_type {
-            DataType::DateTime(_) if revision < REVISION_DATE_TIME_ZONE => {
+            DataType::DateTime(_)
+                if revision < REVISION_DATE_TIME_ZONE && !mode.types_in_binary =>
+            {
                 write_bytes(b"DateTime", out)
             }
             other => write_type(other, mode, out),
