@@ -148,7 +148,6 @@ LISTED = [
     ("format_tsv_null_representation", "inferring TS", "the same"),
     ("format_custom_escaping_rule", "CustomSeparated", "by the rule CSV single quotes are quotes"),
     ("format_custom_(field|result_after)_delimiter", "CustomSeparated", "the end of a result may be missing; delimiters that are nowhere are no error for inference"),
-    ("input_format_json_named_tuples_as_objects", "inferring", "format() reads its text when it is described: an error of reading"),
     ("format_json_object_each_row_column_for_object_name", "JSONObjectEachRow", "names of rows are escaped as all strings are, by ClickHouse as none"),
     ("format_regexp_escaping_rule", "reading Regexp", "by the rule CSV single quotes are quotes"),
     ("input_format_allow_errors_num", "reading", "types of a header that differ are a bad row"),
