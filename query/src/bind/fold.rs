@@ -297,7 +297,7 @@ fn known_value(
         _ => Value::UInt(yes as u64),
     };
     let truth = |t: &Tree| t.as_constant().and_then(|v| v.as_f64()).map(|v| v != 0.0);
-    // What cannot be made is an error also where another part decides.
+    // A set that cannot be made is an error also where another part decides.
     let decided = |by: bool| {
         arguments.iter().any(|a| truth(a) == Some(by)) && !arguments.iter().any(holds_refused)
     };
@@ -320,17 +320,9 @@ fn known_value(
     }
 }
 
-/// Whether a set that cannot be made, or a call of constants that failed, is in `tree`.
 fn holds_refused(tree: &Tree) -> bool {
-    let Kind::Call { function, arguments } = &tree.kind else {
-        return tree.children().into_iter().any(holds_refused);
-    };
-    let failed = is_constant_call(function)
-        && !tree.has.column
-        && !tree.has.lambda_parameter
-        && !loud(tree)
-        && arguments.iter().all(|a| matches!(a.kind, Kind::Constant(_) | Kind::Lambda { .. }));
-    failed || functions::is_refused(function) || arguments.iter().any(holds_refused)
+    let own = matches!(&tree.kind, Kind::Call { function, .. } if functions::is_refused(function));
+    own || tree.children().into_iter().any(holds_refused)
 }
 
 /// Whether one part asks for no less than a number and another for no more than a smaller one.
