@@ -23,7 +23,7 @@ use crate::block_builder::OffsetRange;
 use crate::insert::{StreamError, advance, offset_equals};
 use crate::kafka::replay::{self, ReplayRange};
 use crate::kafka::virtual_columns;
-use crate::kafka::{Backoff, KafkaEvent, Signal, StreamInput, background_context, room};
+use crate::kafka::{Signal, StreamInput, background_context, room};
 use crate::test_exit::TestExit;
 
 /// For tests.
@@ -31,6 +31,8 @@ static EXIT: TestExit = TestExit::new("PUMPHOUSE_TEST_FILL_EXIT");
 
 /// A look at a folder may miss a file that is being renamed: one is gone when it was missing for so long.
 const GONE_AFTER: Duration = Duration::from_secs(5);
+/// After a first failure.
+const FIRST_DELAY: Duration = Duration::from_millis(500);
 /// Between two looks for files that are missing.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -47,27 +49,8 @@ pub(super) struct Fill {
 impl Fill {
     /// Runs until all is in or the signal says stop.
     pub(super) fn run(self) {
-        let ranges = replay::ranges_text(&replay::left(&self.view));
-        self.event("populate", &format!("begins: {ranges}"));
-        let mut backoff = Backoff::new(Duration::from_millis(500));
-        let mut last_error = String::new();
-        while !self.signal.stopped() {
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.session()));
-            let error = match outcome {
-                Ok(Ok(true)) => {
-                    self.event("populate", "done: the view holds all that came before it");
-                    return;
-                }
-                Ok(Ok(false)) => continue,
-                Ok(Err(e)) => e.to_string(),
-                Err(panic) => crate::kafka::panic_text(&panic),
-            };
-            if error != last_error {
-                self.event("failed", &format!("populate waits: {error}"));
-                last_error = error;
-            }
-            self.signal.wait(backoff.next());
-        }
+        let tell = |kind, text: &str| self.event(kind, text);
+        replay::fill(&self.view, &self.signal, FIRST_DELAY, tell, || self.session());
     }
 
     fn view_now(&self) -> Option<Arc<Table>> {
@@ -231,17 +214,7 @@ impl Fill {
 
     fn event(&self, kind: &'static str, text: &str) {
         let definition = &self.view.definition;
-        self.config.events.push(KafkaEvent {
-            time_us: self.config.clock.now_us(),
-            database: definition.database.clone(),
-            table: definition.name.clone(),
-            consumer_id: String::new(),
-            kind,
-            topic: String::new(),
-            kafka_partition: -1,
-            kafka_offset: -1,
-            text: text.to_string(),
-        });
+        self.config.events.tell(self.config.clock.now_us(), definition, kind, text);
     }
 }
 

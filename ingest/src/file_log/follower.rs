@@ -28,7 +28,7 @@ use crate::insert::{Letters, StreamError, offset_equals, stored_schema};
 use crate::kafka::dead_letters::{self, DeadLetter};
 use crate::kafka::settings::ErrorMode;
 use crate::kafka::virtual_columns::{self, Virtual, VirtualBuilder};
-use crate::kafka::{Backoff, KafkaEvent, Signal, StreamInput, background_context, room};
+use crate::kafka::{Backoff, Signal, StreamInput, background_context, room};
 use crate::materialized_view;
 use crate::test_exit::TestExit;
 
@@ -692,17 +692,7 @@ impl Follower {
 
     fn event(&self, kind: &'static str, text: &str) {
         let definition = &self.table.definition;
-        self.config.events.push(KafkaEvent {
-            time_us: self.config.clock.now_us(),
-            database: definition.database.clone(),
-            table: definition.name.clone(),
-            consumer_id: String::new(),
-            kind,
-            topic: String::new(),
-            kafka_partition: -1,
-            kafka_offset: -1,
-            text: text.to_string(),
-        });
+        self.config.events.tell(self.config.clock.now_us(), definition, kind, text);
     }
 }
 

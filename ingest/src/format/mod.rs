@@ -28,6 +28,7 @@ mod json_compact;
 mod json_document;
 mod json_each_row;
 mod json_input;
+mod json_nested;
 mod json_progress;
 mod json_rows;
 mod json_skip;

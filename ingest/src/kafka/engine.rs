@@ -305,17 +305,7 @@ impl KafkaEngine {
 
     /// Adds an event that came from outside.
     pub fn tell(&self, table: &TableDefinition, kind: &'static str, text: &str) {
-        self.config.events.push(KafkaEvent {
-            time_us: self.clock.now_us(),
-            database: table.database.clone(),
-            table: table.name.clone(),
-            consumer_id: String::new(),
-            kind,
-            topic: String::new(),
-            kafka_partition: -1,
-            kafka_offset: -1,
-            text: text.to_string(),
-        });
+        self.config.events.tell(self.clock.now_us(), table, kind, text);
     }
 
     /// What happened to streams, oldest first.

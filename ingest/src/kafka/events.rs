@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
+use pumphouse_storage::log::TableDefinition;
 
 /// Events kept.
 pub const EVENTS_MAX: usize = 10_000;
@@ -50,6 +51,21 @@ impl Events {
             ring.pop_front();
         }
         ring.push_back(event);
+    }
+
+    /// Keeps and logs what happened to a table as a whole.
+    pub fn tell(&self, time_us: u64, table: &TableDefinition, kind: &'static str, text: &str) {
+        self.push(KafkaEvent {
+            time_us,
+            database: table.database.clone(),
+            table: table.name.clone(),
+            consumer_id: String::new(),
+            kind,
+            topic: String::new(),
+            kafka_partition: -1,
+            kafka_offset: -1,
+            text: text.to_string(),
+        });
     }
 
     /// All, oldest first.

@@ -15,7 +15,7 @@ use pumphouse_storage::{Block, DataType, Store};
 use super::backoff::Signal;
 use super::client::Polling;
 use super::dead_letters::{self, DeadLetter};
-use super::events::{Events, KafkaEvent};
+use super::events::Events;
 use super::settings::{ErrorMode, KafkaSettings};
 use super::virtual_columns::{self, Virtual};
 use crate::block_builder::FlushLimits;
@@ -169,17 +169,12 @@ impl TablePlan {
         if let Err(e) = self.store.commit(commit, vec![]) {
             tracing::warn!(table = %table, "the pause could not be recorded: {e}");
         }
-        self.config.events.push(KafkaEvent {
-            time_us: self.clock.now_us(),
-            database: self.table.definition.database.clone(),
-            table: self.table.definition.name.clone(),
-            consumer_id: String::new(),
-            kind: "paused",
-            topic: String::new(),
-            kafka_partition: -1,
-            kafka_offset: -1,
-            text: format!("{reason}. SYSTEM START {} goes on", self.table.definition.full_name()),
-        });
+        self.config.events.tell(
+            self.clock.now_us(),
+            &self.table.definition,
+            "paused",
+            &format!("{reason}. SYSTEM START {} goes on", self.table.definition.full_name()),
+        );
         signal.stop();
     }
 

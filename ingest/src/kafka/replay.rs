@@ -22,7 +22,6 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::backoff::{Backoff, Signal};
-use super::events::KafkaEvent;
 use super::insert_step::{StreamSink, background_context, room};
 use super::plan::TablePlan;
 use super::secrets::error_text;
@@ -102,6 +101,36 @@ pub(crate) fn wanted(
     found
 }
 
+/// Runs sessions of the filling of `view` until one says that all is in, or the signal says stop. Those that fail are
+/// begun anew, later and later, and told of where the reason is a new one.
+pub(crate) fn fill(
+    view: &Table,
+    signal: &Signal,
+    first_delay: Duration,
+    tell: impl Fn(&'static str, &str),
+    session: impl Fn() -> Result<bool>,
+) {
+    tell("populate", &format!("begins: {}", ranges_text(&left(view))));
+    let mut backoff = Backoff::new(first_delay);
+    let mut last_error = String::new();
+    while !signal.stopped() {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&session));
+        let error = match outcome {
+            Ok(Ok(true)) => {
+                return tell("populate", "done: the view holds all that came before it");
+            }
+            Ok(Ok(false)) => continue,
+            Ok(Err(e)) => e.to_string(),
+            Err(panic) => super::consumer::panic_text(&panic),
+        };
+        if error != last_error {
+            tell("failed", &format!("populate waits: {error}"));
+            last_error = error;
+        }
+        signal.wait(backoff.next());
+    }
+}
+
 /// Fills one view.
 pub(super) struct Replay {
     pub(super) plan: TablePlan,
@@ -123,26 +152,9 @@ type Spans = BTreeMap<(Arc<str>, i32), Span>;
 impl Replay {
     /// Runs until all is in or the signal says stop.
     pub(super) fn run(self) {
-        self.event("populate", &format!("begins: {}", ranges_text(&left(&self.view))));
-        let mut backoff = Backoff::new(self.plan.settings.consumer_reschedule);
-        let mut last_error = String::new();
-        while !self.signal.stopped() {
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.session()));
-            let error = match outcome {
-                Ok(Ok(true)) => {
-                    self.event("populate", "done: the view holds all that came before it");
-                    return;
-                }
-                Ok(Ok(false)) => continue,
-                Ok(Err(e)) => e.to_string(),
-                Err(panic) => super::consumer::panic_text(&panic),
-            };
-            if error != last_error {
-                self.event("failed", &format!("populate waits: {error}"));
-                last_error = error;
-            }
-            self.signal.wait(backoff.next());
-        }
+        let first_delay = self.plan.settings.consumer_reschedule;
+        let tell = |kind, text: &str| self.event(kind, text);
+        fill(&self.view, &self.signal, first_delay, tell, || self.session());
     }
 
     fn view_now(&self) -> Option<Arc<Table>> {
@@ -355,17 +367,7 @@ impl Replay {
 
     fn event(&self, kind: &'static str, text: &str) {
         let definition = &self.view.definition;
-        self.plan.config.events.push(KafkaEvent {
-            time_us: self.plan.clock.now_us(),
-            database: definition.database.clone(),
-            table: definition.name.clone(),
-            consumer_id: String::new(),
-            kind,
-            topic: String::new(),
-            kafka_partition: -1,
-            kafka_offset: -1,
-            text: text.to_string(),
-        });
+        self.plan.config.events.tell(self.plan.clock.now_us(), definition, kind, text);
     }
 }
 

@@ -15,7 +15,6 @@ use pumphouse_storage::log::{Commit, Edit, PartMeta, Precondition, State, Table}
 use pumphouse_storage::scan;
 
 use super::super::backoff::{Backoff, Signal};
-use super::super::events::KafkaEvent;
 use super::super::produce::{Messages, Sending};
 use super::super::settings::DeliveryGuarantee;
 use super::transaction::{DeliveryMark, Transactional};
@@ -242,17 +241,7 @@ impl Sender {
 
     fn event(&self, kind: &'static str, text: &str) {
         let definition = &self.table.definition;
-        self.config.events.push(KafkaEvent {
-            time_us: self.config.clock.now_us(),
-            database: definition.database.clone(),
-            table: definition.name.clone(),
-            consumer_id: String::new(),
-            kind,
-            topic: String::new(),
-            kafka_partition: -1,
-            kafka_offset: -1,
-            text: text.to_string(),
-        });
+        self.config.events.tell(self.config.clock.now_us(), definition, kind, text);
     }
 }
 
