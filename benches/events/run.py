@@ -121,8 +121,10 @@ class Engine:
                 self.send("SELECT 1")
                 return
             except OSError:
+                if self.process.poll() is not None:
+                    sys.exit(f"{name} ended with {self.process.returncode} before it answered")
                 time.sleep(0.1)
-        sys.exit(f"{name} does not start")
+        sys.exit(f"{name} does not answer")
 
     def send(self, sql):
         try:

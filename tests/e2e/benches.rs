@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::harness::skipped;
 
@@ -21,8 +22,13 @@ fn suffices(environment: &Path) -> bool {
     test.output().is_ok_and(|o| o.status.success())
 }
 
-/// A Python environment with all peers: the system's, or one of our own that is made once.
+/// A Python environment with all peers: the system's, or one of our own that is made once, while tests wait.
 fn environment() -> Result<PathBuf, String> {
+    static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    MADE.get_or_init(make_environment).clone()
+}
+
+fn make_environment() -> Result<PathBuf, String> {
     let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("benches");
     if suffices(Path::new("/usr")) || suffices(&home) {
         return Ok(home);
