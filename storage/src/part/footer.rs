@@ -21,10 +21,10 @@ use crate::error::Result;
 use crate::log::PartId;
 use crate::types::{DataType, parse_data_type};
 
-/// The version of the format that is written. Version 1 had no sections; it is still read.
-pub(crate) const VERSION: u8 = 2;
-pub(crate) const HEADER: [u8; 16] = *b"PUMPHOUSE PART\x02\n";
-pub(crate) const TAIL_MAGIC: [u8; 8] = *b"PUMPEND\x02";
+/// The version of the format that is written. Version 1 had no sections, version 2 no packed words; both are still read.
+pub(crate) const VERSION: u8 = 3;
+pub(crate) const HEADER: [u8; 16] = *b"PUMPHOUSE PART\x03\n";
+pub(crate) const TAIL_MAGIC: [u8; 8] = *b"PUMPEND\x03";
 /// Where in header and tail magic the version stands.
 pub(crate) const HEADER_VERSION_AT: usize = 14;
 pub(crate) const TAIL_VERSION_AT: usize = 7;

@@ -19,6 +19,7 @@ mod gather;
 mod layout;
 mod mask;
 mod nested;
+mod packed;
 mod path_read;
 #[cfg(test)]
 mod path_tests;

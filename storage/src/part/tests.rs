@@ -340,6 +340,26 @@ fn a_part_of_version_1_still_opens() {
     }
 }
 
+/// Version 2 is version 3 without packed words, which these columns have none of.
+#[test]
+fn a_part_of_version_2_still_opens() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let texts: Vec<Value> = (0..100).map(|i| Value::String(format!("text {i}").into())).collect();
+    let column = Column::from_values(DataType::String, &texts).unwrap();
+    let part = write_part(&disk, std::slice::from_ref(&column), 10).keep();
+    let file = disk.open(&part.path()).unwrap();
+    let mut bytes = vec![0; file.len() as usize];
+    file.read_at(0, &mut bytes).unwrap();
+    let tail = bytes.len() - 1;
+    assert_eq!((bytes[14], bytes[tail]), (3, 3));
+    (bytes[14], bytes[tail]) = (2, 2);
+    disk.create("old").unwrap().append(&bytes).unwrap();
+    let reader = PartReader::open(&disk, "old").unwrap();
+    reader.verify_all().unwrap();
+    let granules: Vec<usize> = (0..10).collect();
+    assert_eq!(text(&reader.read_column(0, &granules).unwrap()), text(&column));
+}
+
 #[test]
 fn sections_and_blobs_come_back() {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());

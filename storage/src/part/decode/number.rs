@@ -22,7 +22,7 @@ pub(super) fn words<T: Word>(
         tag::PLAIN => plain(cursor, out, scratch)?,
         tag::FRAME => {
             let base = T::get(cursor.take(T::WIDTH)?);
-            narrowed(cursor, out, scratch, |slot, distance| *slot = base.plus(distance))?;
+            frame(base, cursor, out, scratch)?;
         }
         tag::DELTA => {
             let mut last = T::get(cursor.take(T::WIDTH)?);
@@ -49,6 +49,28 @@ fn plain<T: Word>(cursor: &mut Cursor<'_>, out: &mut [T], scratch: &mut Scratch)
         *slot = T::get(word);
     }
     Ok(())
+}
+
+/// Distances from `base`; those as wide as the words are read to where they stay.
+fn frame<T: Word>(
+    base: T,
+    cursor: &mut Cursor<'_>,
+    out: &mut [T],
+    scratch: &mut Scratch,
+) -> Decoded<()> {
+    let mut ahead = *cursor;
+    if ahead.u8()? as usize == T::WIDTH
+        && T::WIDTH <= 8
+        && let Some(bytes) = stored_bytes(out)
+    {
+        *cursor = ahead;
+        payload_into(cursor, bytes)?;
+        if base != T::default() {
+            out.iter_mut().for_each(|slot| *slot = base.plus(slot.fold()));
+        }
+        return Ok(());
+    }
+    narrowed(cursor, out, scratch, |slot, distance| *slot = base.plus(distance))
 }
 
 /// Reads a width and that wide a number per slot.

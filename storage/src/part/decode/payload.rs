@@ -1,8 +1,9 @@
-//! Payloads: bytes as they are, compressed, or put through a chain of codecs. The node knows their
-//! decoded length.
+//! Payloads: bytes as they are, compressed, words of few bits, or put through a chain of codecs. The node
+//! knows their decoded length.
 
 use super::super::codec::{chain, lz4, zstd};
-use super::super::encode::method::{CHAIN, LZ4, RAW, ZSTD};
+use super::super::encode::method::{CHAIN, LZ4, PACKED, RAW, ZSTD};
+use super::super::packed::Packing;
 use super::super::wire::{Cursor, Decoded, Malformed};
 
 /// The `length` bytes of a payload, decompressed into `scratch` if they must be.
@@ -16,7 +17,7 @@ pub(super) fn payload<'s, 'a: 's>(
     match method {
         RAW if stored.len() == length => Ok(stored),
         RAW => Err(Malformed("a payload")),
-        LZ4 if !plausible(stored, length) => Err(Malformed("a payload")),
+        LZ4 | PACKED if !plausible(stored, length) => Err(Malformed("a payload")),
         _ => {
             if scratch.len() < length {
                 scratch.resize(length, 0);
@@ -36,7 +37,8 @@ pub(super) fn payload_head<'s, 'a: 's>(
     scratch: &'s mut Vec<u8>,
 ) -> Decoded<&'s [u8]> {
     let mut ahead = *cursor;
-    if ahead.u8()? != LZ4 || until >= length {
+    let method = ahead.u8()?;
+    if !matches!(method, LZ4 | PACKED) || until >= length {
         let whole = payload(cursor, length, scratch)?;
         return whole.get(..until).ok_or(Malformed("a payload"));
     }
@@ -48,7 +50,10 @@ pub(super) fn payload_head<'s, 'a: 's>(
     if scratch.len() < until {
         scratch.resize(until, 0);
     }
-    lz4::decode_head(stored, scratch, until)?;
+    match method {
+        PACKED => Packing::unpack(stored, length, &mut scratch[..until])?,
+        _ => lz4::decode_head(stored, scratch, until)?,
+    }
     Ok(&scratch[..until])
 }
 
@@ -87,7 +92,7 @@ pub(super) fn payload_append(
     }
 }
 
-/// LZ4 cannot expand more than 255 times.
+/// LZ4 cannot expand more than 255 times, and words have at least one bit.
 fn plausible(stored: &[u8], length: usize) -> bool {
     length / 256 <= stored.len()
 }
@@ -96,6 +101,7 @@ fn decompress(method: u8, stored: &[u8], out: &mut [u8]) -> Decoded<()> {
     match method {
         LZ4 => lz4::decode(stored, out),
         ZSTD => zstd::decompress(stored, out),
+        PACKED => Packing::unpack(stored, out.len(), out),
         CHAIN => chain::decode(stored, out),
         _ => Err(Malformed("a payload")),
     }

@@ -3,6 +3,7 @@
 use arrow_buffer::ToByteSlice;
 
 use super::super::layout::Order;
+use super::super::packed::Packing;
 use super::super::wide::{count_runs, extent};
 use super::super::wire::put_u32;
 use super::super::word::Word;
@@ -10,6 +11,8 @@ use super::{Encoder, tag};
 
 /// Runs win if there are fewer than one per this many rows.
 const ROWS_PER_RUN_MIN: usize = 12;
+/// Words of two bytes get a dictionary of so many values, whose codes are packed in few bits.
+const SHORT_DICTIONARY_MAX: usize = 64;
 /// LZ4 of numbers must save this much, or reading them raw is better.
 const SAVING_PERCENT_MIN: usize = 15;
 /// Values looked at before a dictionary of numbers is built.
@@ -58,61 +61,77 @@ impl Encoder {
             values[0].put(out);
             return;
         }
-        let (base, narrow) = narrow_width(values, order);
+        let (base, span) = low_and_span(values, order);
+        let narrow = bytes_for(span);
         if narrow > 1
             && narrow <= 8
             && order != Order::Float
-            && let Some(step_width) = step_width(values, order).filter(|w| *w < narrow)
+            && let Some(step) = largest_step(values, order).filter(|s| bytes_for(*s) < narrow)
         {
-            return self.delta(values, step_width, out);
+            return self.delta(values, step, out);
         }
-        let stored_width = narrow.min(T::WIDTH);
+        let width = narrow.min(T::WIDTH);
+        let packing = self.compressor.packing(width, bits_for(span));
         if dictionary
-            && stored_width >= 4
+            && width >= 2
             && values.len() >= DICTIONARY_ROWS_MIN
-            && self.number_dictionary(values, order, stored_width, out)
+            && self.number_dictionary(values, order, bits_stored(packing, width, span), out)
         {
             return;
         }
-        if narrow < T::WIDTH {
+        if narrow < T::WIDTH || packing.is_some() {
             out.push(tag::FRAME);
             base.put(out);
-            out.push(narrow as u8);
-            let mut bytes = std::mem::take(&mut self.narrow);
-            pack(values.iter().map(|v| v.distance(base)), narrow, &mut bytes);
-            self.compressor.payload(&bytes, SAVING_PERCENT_MIN, out);
-            self.narrow = bytes;
+            let distances = values.iter().map(|v| v.distance(base));
+            self.narrow(distances, (packing, width), out);
         } else {
             out.push(tag::PLAIN);
             self.compressor.payload(values.to_byte_slice(), SAVING_PERCENT_MIN, out);
         }
     }
 
-    fn delta<T: Word>(&mut self, values: &[T], width: usize, out: &mut Vec<u8>) {
+    fn delta<T: Word>(&mut self, values: &[T], largest: u64, out: &mut Vec<u8>) {
         out.push(tag::DELTA);
         values[0].put(out);
+        let width = bytes_for(largest);
+        let packing = self.compressor.packing(width, bits_for(largest));
+        let steps = values.iter().zip(&values[1..]).map(|(a, b)| b.distance(*a));
+        self.narrow(steps, (packing, width), out);
+    }
+
+    /// A width and numbers that wide.
+    fn narrow(
+        &mut self,
+        numbers: impl Iterator<Item = u64>,
+        (packing, width): (Option<Packing>, usize),
+        out: &mut Vec<u8>,
+    ) {
         out.push(width as u8);
         let mut bytes = std::mem::take(&mut self.narrow);
-        pack(values.iter().zip(&values[1..]).map(|(a, b)| b.distance(*a)), width, &mut bytes);
-        self.compressor.payload(&bytes, SAVING_PERCENT_MIN, out);
+        pack(numbers, width, &mut bytes);
+        let words = bytes.len() / width;
+        self.compressor.words(&bytes, (packing, words), SAVING_PERCENT_MIN, out);
         self.narrow = bytes;
     }
 
-    /// Writes a dictionary node if it saves a fifth over `stored_width` bytes a row.
+    /// Writes a dictionary node if it saves a fifth over `stored_bits` a row.
     fn number_dictionary<T: Word>(
         &mut self,
         values: &[T],
         order: Order,
-        stored_width: usize,
+        stored_bits: usize,
         out: &mut Vec<u8>,
     ) -> bool {
+        let distinct_max = match stored_bits {
+            0..=16 => SHORT_DICTIONARY_MAX,
+            _ => values.len() / 2,
+        };
         let mut sample: Vec<T> = values[..SAMPLE].to_vec();
         sample.sort_unstable();
         sample.dedup();
-        if sample.len() > SAMPLE / 2 || values.len() > u16::MAX as usize {
+        if sample.len() > distinct_max.min(SAMPLE / 2) || values.len() > u16::MAX as usize {
             return false;
         }
-        let distinct_max = values.len() / 2;
         let slots = (values.len() * 2).next_power_of_two();
         let mut table = vec![0u16; slots];
         let mut distinct: Vec<T> = Vec::new();
@@ -137,8 +156,11 @@ impl Encoder {
             codes.push(code);
         }
         let code_width = if distinct.len() <= 256 { 1 } else { 2 };
-        let bytes = distinct.len() * T::WIDTH + codes.len() * code_width;
-        if bytes * 5 > values.len() * stored_width * 4 {
+        let largest = distinct.len() as u64 - 1;
+        let packing = self.compressor.packing(code_width, bits_for(largest));
+        let code_bits = bits_stored(packing, code_width, largest);
+        let bits = distinct.len() * T::WIDTH * 8 + codes.len() * code_bits;
+        if bits * 5 > values.len() * stored_bits * 4 {
             return false;
         }
         out.push(tag::DICTIONARY);
@@ -159,18 +181,17 @@ impl Encoder {
     }
 }
 
-/// The least value, and how many bytes the largest distance from it needs (`T::WIDTH` or more if
-/// narrowing is no use).
-fn narrow_width<T: Word>(values: &[T], order: Order) -> (T, usize) {
+/// The least value and the largest distance from it (`u64::MAX` if narrowing is no use).
+fn low_and_span<T: Word>(values: &[T], order: Order) -> (T, u64) {
     if order == Order::Float || !T::NARROWS {
-        return (values[0], T::WIDTH);
+        return (values[0], u64::MAX);
     }
     let (low, high) = extent(values, order);
-    (low.rank(order), bytes_for(high.span(low)))
+    (low.rank(order), high.span(low))
 }
 
-/// Bytes for the largest step if values never fall.
-fn step_width<T: Word>(values: &[T], order: Order) -> Option<usize> {
+/// The largest step if values never fall.
+fn largest_step<T: Word>(values: &[T], order: Order) -> Option<u64> {
     let mut largest = 0;
     for (a, b) in values.iter().zip(&values[1..]) {
         let (a, b) = (a.rank(order), b.rank(order));
@@ -179,7 +200,16 @@ fn step_width<T: Word>(values: &[T], order: Order) -> Option<usize> {
         }
         largest = largest.max(b.span(a));
     }
-    Some(bytes_for(largest))
+    Some(largest)
+}
+
+fn bits_for(span: u64) -> u32 {
+    u64::BITS - span.leading_zeros()
+}
+
+/// Bits that a number up to `span` takes, before LZ4.
+fn bits_stored(packing: Option<Packing>, width: usize, span: u64) -> usize {
+    packing.map_or(width * 8, |_| bits_for(span) as usize)
 }
 
 fn bytes_for(span: u64) -> usize {

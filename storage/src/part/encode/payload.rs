@@ -1,10 +1,11 @@
 //! The leaf of every node: bytes as they are, or compressed as the column's codec says when that saves
-//! enough, or put through a chain of codecs.
+//! enough, words of few bits, or put through a chain of codecs.
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 
 use super::super::codec::lz4_compress::Lz4Compressor;
 use super::super::codec::{Generic, Stage, chain, lz4hc, zstd};
+use super::super::packed::Packing;
 use super::super::wire::put_bytes;
 
 /// How a payload is stored. Numbers are part of the file format.
@@ -15,12 +16,21 @@ pub(crate) mod method {
     pub(crate) const ZSTD: u8 = 2;
     /// Stages of a chain and what the last gave.
     pub(crate) const CHAIN: u8 = 3;
+    /// Words of few bits.
+    pub(crate) const PACKED: u8 = 4;
 }
 
 /// Below this nothing is tried.
 const BYTES_MIN: usize = 48;
 /// Who asks for a slow codec wants what little it saves.
 const SLOW_SAVING_PERCENT_MIN: usize = 3;
+
+/// LZ4 must be this much smaller than words of few bits, which are read several times as fast.
+const BELOW_PACKED_PERCENT_MIN: usize = 25;
+/// Words of one and two bytes are packed if that saves this much,
+const PACKING_PERCENT_MIN: usize = 10;
+/// and longer ones, which can be read straight to where they stay, if it saves this much.
+const PACKING_LONG_PERCENT_MIN: usize = 30;
 
 /// From this many bytes on texts are the library's, which is a little faster on what compresses well.
 const TEXTS_MIN: usize = 65_535;
@@ -62,6 +72,41 @@ impl Compressor {
     /// The same for texts.
     pub(super) fn texts(&mut self, bytes: &[u8], saving_percent_min: usize, out: &mut Vec<u8>) {
         self.put(bytes, saving_percent_min, bytes.len() >= TEXTS_MIN, out);
+    }
+
+    /// How words of `width` bytes of which `bits` are used are best packed; None if that saves little, or the
+    /// column's codec asks for something else.
+    pub(super) fn packing(&self, width: usize, bits: u32) -> Option<Packing> {
+        let saving = if width > 2 { PACKING_LONG_PERCENT_MIN } else { PACKING_PERCENT_MIN };
+        let saves = bits as usize * 100 <= width * 8 * (100 - saving);
+        let packing = Packing::new(width, bits).filter(|_| saves)?;
+        matches!(self.generic, Generic::Lz4).then_some(packing)
+    }
+
+    /// Appends words as a payload: by LZ4 if that saves `saving_percent_min` and is much smaller than
+    /// `packing`, packed if there is one, or as they are.
+    pub(super) fn words(
+        &mut self,
+        bytes: &[u8],
+        (packing, words): (Option<Packing>, usize),
+        saving_percent_min: usize,
+        out: &mut Vec<u8>,
+    ) {
+        let packed = packing.map(|packing| (packing, packing.stored(words)));
+        let Some((packing, packed)) = packed.filter(|(_, packed)| *packed < bytes.len()) else {
+            return self.payload(bytes, saving_percent_min, out);
+        };
+        let most = (bytes.len() / 100 * (100 - saving_percent_min))
+            .min(packed / 100 * (100 - BELOW_PACKED_PERCENT_MIN));
+        let method = match self.compress(bytes, most, false) {
+            Some(_) => method::LZ4,
+            None => {
+                packing.pack(bytes, &mut self.buffer);
+                method::PACKED
+            }
+        };
+        out.push(method);
+        put_bytes(out, &self.buffer);
     }
 
     fn put(&mut self, bytes: &[u8], saving_percent_min: usize, texts: bool, out: &mut Vec<u8>) {
