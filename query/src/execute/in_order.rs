@@ -155,6 +155,7 @@ impl<'a> Reader<'a> {
         let env = Env {
             top: None,
             coded: None,
+            once: false,
             best: None,
             first: None,
             counts: CountsBeforeLimit::Nobody,

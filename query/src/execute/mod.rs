@@ -76,6 +76,8 @@ pub(crate) struct Env {
     /// column may be `DictionaryArray`s of `UInt32` keys (see `Wanted::Codes`), block by block. For
     /// nodes whose input is a Scan itself and which look at these columns in no other way.
     pub coded: Option<Arc<[String]>>,
+    /// Whether the node, whose input is a Scan of one column, wants each value but once (see `Wanted::Once`).
+    pub once: bool,
     /// What it asks of the aggregation right below it.
     best: Option<Arc<aggregate::BestGroups>>,
     /// The same, if it sorts by keys of the groups.
@@ -99,6 +101,7 @@ pub fn run(plan: &Plan, ctx: &Arc<QueryContext>, sink: &mut dyn ResultSink) -> R
         threads: ctx.threads().max(1),
         top: None,
         coded: None,
+        once: false,
         best: None,
         first: None,
         counts: CountsBeforeLimit::NextLimit,

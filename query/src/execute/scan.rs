@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow_array::BooleanArray;
-use pumphouse_storage::scan::{ColumnCondition, Wanted};
+use pumphouse_storage::scan::{Chosen, ColumnCondition, Wanted};
 use pumphouse_storage::{Block, Column, DataType};
 
 use super::expression::evaluate_mask;
@@ -87,6 +87,9 @@ impl ScanNode<'_> {
             return self.read_filtered(morsels, prewhere, rows, env, push);
         }
         let (index, coded) = (rows.index, self.coded(env));
+        if env.once && self.prewhere.is_none() && !self.located() {
+            return self.read_once(morsels, index, env, push);
+        }
         let block = match self.located() {
             true => morsels.read_columns(index, self.columns, None)?,
             false if !coded.is_empty() => read_some(morsels, index, self.columns, None, coded)?,
@@ -99,6 +102,22 @@ impl ScanNode<'_> {
             block.push("", late::locators(index, rows, None));
         }
         push(self.named(block.columns, rows))?;
+        Ok(true)
+    }
+
+    /// The only column, from which rows that are equal to others may be left out.
+    fn read_once(
+        &self,
+        morsels: &dyn MorselSource,
+        index: usize,
+        env: &Env,
+        push: &mut dyn FnMut(Block) -> Result<Flow>,
+    ) -> Result<bool> {
+        let chosen = morsels.read_where(index, &self.columns[0], None, None, Wanted::Once)?;
+        let Some(Chosen { rows, column: Some(column), .. }) = chosen else { return Ok(false) };
+        count_read(&env.ctx, rows, column.memory_bytes())?;
+        let left = column.len();
+        push(self.named(vec![column], left))?;
         Ok(true)
     }
 

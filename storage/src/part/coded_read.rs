@@ -45,6 +45,8 @@ pub enum Wanted {
     /// the column's array is a `DictionaryArray` of `UInt32` keys. Its values may repeat, and need not
     /// all be referred to.
     Codes,
+    /// Each value that a chosen row has, at least once: rows that are equal to others may be left out.
+    Once,
 }
 
 /// Of so many rows no more is decoded than leads to them.
@@ -197,6 +199,11 @@ impl PartReader {
     ) -> Result<Chosen> {
         let few = test.is_some();
         let (pieces, values) = self.values_of(index, aspect, granules, few, buffer, scratch)?;
+        let rows: usize = pieces.coded.iter().map(|c| c.rows).sum();
+        if wanted == Wanted::Once && keep.is_none() && test.is_none() {
+            *buffer = pieces.bytes;
+            return Ok(Chosen { rows, mask: None, column: Some(values) });
+        }
         let is_plain = pieces.coded.iter().all(Coded::is_plain);
         let sparse = keep.filter(|keep| is_plain && keep.true_count() * 2 <= values.len());
         let mut test = test;
@@ -211,7 +218,6 @@ impl PartReader {
         let rows_wanted = wanted != Wanted::Nothing;
         // Where every row has a value of its own, rows are picked by the mask alone.
         let listed = rows_wanted && !is_plain;
-        let rows: usize = pieces.coded.iter().map(|c| c.rows).sum();
         let mut flags = BooleanBufferBuilder::new(rows);
         let mut indices: Vec<u32> = vec![];
         for (i, coded) in pieces.coded.iter().enumerate() {

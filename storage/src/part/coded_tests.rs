@@ -1,6 +1,7 @@
 //! Chosen rows against a plain model: every type and shape, with and without rows chosen before; and
 //! nodes of any bytes.
 
+use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -80,6 +81,13 @@ fn check(reader: &PartReader, column: &Column, aspect: Aspect, random: &mut Rand
         let kept = kept.filter(|(i, _)| keep.as_ref().is_none_or(|k| k.value(*i)));
         let kept: Vec<&String> = kept.map(|(_, row)| &texts[*row]).collect();
         assert_eq!(text(&chosen.column.unwrap()).iter().collect::<Vec<_>>(), kept);
+        let once = reader.choose(0, aspect, &granules, keep.as_ref(), None, Wanted::Once).unwrap();
+        assert_eq!(once.rows, rows.len());
+        let once = text(&once.column.unwrap());
+        let (found, expected): (HashSet<&String>, HashSet<&String>) =
+            (once.iter().collect(), kept.iter().copied().collect());
+        assert_eq!(found, expected);
+        assert!(once.len() <= kept.len());
     }
 }
 

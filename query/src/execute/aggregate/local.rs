@@ -36,9 +36,14 @@ pub(super) struct Table {
     /// None without GROUP BY: one group.
     pub keys: Option<KeyTable>,
     pub states: Vec<Box<dyn Accumulator>>,
-    /// Of each state: whether the same value again changes nothing.
+    /// See [`is_repeatable`].
     repeatable: Vec<bool>,
     rows: usize,
+}
+
+/// Whether the same value again changes nothing.
+pub(super) fn is_repeatable(aggregate: &BoundAggregate) -> bool {
+    matches!(aggregate.function.name().as_str(), "min" | "max")
 }
 
 impl Table {
@@ -47,10 +52,7 @@ impl Table {
         if !grouped {
             states.iter_mut().for_each(|s| s.resize(1));
         }
-        let repeatable = aggregates
-            .iter()
-            .map(|a| matches!(a.function.name().as_str(), "min" | "max"))
-            .collect();
+        let repeatable = aggregates.iter().map(is_repeatable).collect();
         Table { keys: grouped.then(|| KeyTable::new(key_types)), states, repeatable, rows: 0 }
     }
 

@@ -37,7 +37,8 @@ use super::{Env, drive};
 use crate::aggregates::Accumulator;
 use crate::context::MemoryGuard;
 use crate::error::Result;
-use crate::plan::{BoundAggregate, BoundExpr, Plan};
+use crate::optimize::shape::is_volatile;
+use crate::plan::{BoundAggregate, BoundExpr, Plan, PlanNode};
 use crate::spill::{SpilledPartitions, Threshold, external_group_by};
 
 /// From so many groups on tables are merged in partitions.
@@ -146,7 +147,8 @@ impl AggregateNode<'_> {
     /// Aggregates `input` on all threads.
     fn gather<'b>(&'b self, input: &Plan, env: &'b Env) -> Result<Collect<'b>> {
         let sink = self.collect(env)?;
-        let below = Env { coded: self.coded_columns(&sink, input), ..env.clone() };
+        let coded = self.coded_columns(&sink, input);
+        let below = Env { coded, once: self.wants_once(input), ..env.clone() };
         drive(input, &below, 0, &sink)?;
         Ok(sink)
     }
@@ -159,6 +161,15 @@ impl AggregateNode<'_> {
         let names: Vec<String> =
             found.iter().filter_map(|i| coded::scanned(input, *i)).cloned().collect();
         (!names.is_empty()).then(|| names.into())
+    }
+
+    /// Whether rows of the only column that is scanned may be left out if others are equal.
+    fn wants_once(&self, input: &Plan) -> bool {
+        let PlanNode::Scan { columns, final_: false, .. } = &input.node else { return false };
+        let arguments = self.aggregates.iter().flat_map(|a| &a.arguments);
+        columns.len() == 1
+            && self.aggregates.iter().all(local::is_repeatable)
+            && !self.keys.iter().chain(arguments).any(is_volatile)
     }
 
     fn collect<'b>(&'b self, env: &'b Env) -> Result<Collect<'b>> {

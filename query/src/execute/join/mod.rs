@@ -32,7 +32,7 @@ pub(super) fn drive_join(
     if join.kind == JoinKind::Paste {
         return paste(join, schema, env, base, consumer);
     }
-    let env = &Env { top: None, best: None, first: None, coded: None, ..env.clone() };
+    let env = &Env { top: None, best: None, first: None, coded: None, once: false, ..env.clone() };
     let mut gathered = right_side(join, env)?;
     if let Some(right) = gathered.spilled.take() {
         return grace::drive_spilled(join, schema, right, env, base, consumer);
