@@ -10,7 +10,7 @@ The ratio of a query is our time to the better peer's, both plus 10 ms; their ge
 Needs: release builds of pumphouse and hits_generate, and the Python packages chdb and duckdb. Data is kept
 below target/hits-<rows> for the next run; remove it to load anew.
 """
-import argparse, atexit, json, math, os, re, shutil, signal, socket, subprocess, sys, time, urllib.parse, urllib.request
+import argparse, atexit, http.client, json, math, os, re, shutil, signal, socket, subprocess, sys, time, urllib.parse, urllib.request
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
@@ -66,14 +66,20 @@ class Pumphouse:
                 break
             except OSError:
                 time.sleep(0.1)
+        self.connection, self.used = http.client.HTTPConnection("127.0.0.1", self.port, timeout=3600), 0
 
     def send(self, sql, body=None):
         query = urllib.parse.urlencode({"query": sql, "max_threads": THREADS, "use_query_cache": 0, "use_query_condition_cache": 0})
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/?{query}", data=body if body is not None else b"")
-        try:
-            return urllib.request.urlopen(request, timeout=3600).read()
-        except urllib.error.HTTPError as e:
-            raise RuntimeError(e.read().decode(errors="replace")[:300]) from None
+        # One kept connection, as the peers have a session; the server closes what is idle.
+        if time.monotonic() - self.used > 5:
+            self.connection.close()
+        self.connection.request("POST", f"/?{query}", body if body is not None else b"")
+        answer = self.connection.getresponse()
+        text = answer.read()
+        self.used = time.monotonic()
+        if answer.status != 200:
+            raise RuntimeError(text.decode(errors="replace")[:300])
+        return text
 
     def is_loaded(self):
         return b"1" == self.send("EXISTS TABLE hits").strip() and self.send("SELECT count() FROM hits").strip() != b"0"

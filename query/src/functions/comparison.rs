@@ -12,6 +12,7 @@ use pumphouse_storage::{Column, DataType, Value};
 use super::arithmetic::{Operand, operand, zip};
 use super::cast::cast_column;
 use super::invoke::is_null_type;
+use super::multiversion::multiversion;
 use super::native::{As, Native, with_native};
 use super::promote::no_common_type;
 use super::registry::Registry;
@@ -428,6 +429,9 @@ pub(super) fn native<R: Native>(
     b: Operand<R>,
     rows: usize,
 ) -> Result<Vec<u8>> {
+    if let (Operand::Direct(a), Operand::One(y)) = (&a, &b) {
+        return Ok(with_one(op, a, *y));
+    }
     match op {
         Equals => zip(a, b, rows, |x, y| u8::from(x == y)),
         NotEquals => zip(a, b, rows, |x, y| u8::from(x != y)),
@@ -435,6 +439,24 @@ pub(super) fn native<R: Native>(
         Greater => zip(a, b, rows, |x, y| u8::from(x > y)),
         LessOrEquals => zip(a, b, rows, |x, y| u8::from(x <= y)),
         GreaterOrEquals => zip(a, b, rows, |x, y| u8::from(x >= y)),
+    }
+}
+
+multiversion! {
+    /// 0 or 1 for each word, compared with one.
+    fn with_one<R: Native>(op: Comparison, words: &[R], one: R) -> Vec<u8> = compared;
+}
+
+#[inline(always)]
+fn compared<R: Native>(op: Comparison, words: &[R], one: R) -> Vec<u8> {
+    let words = words.iter();
+    match op {
+        Equals => words.map(|x| u8::from(*x == one)).collect(),
+        NotEquals => words.map(|x| u8::from(*x != one)).collect(),
+        Less => words.map(|x| u8::from(*x < one)).collect(),
+        Greater => words.map(|x| u8::from(*x > one)).collect(),
+        LessOrEquals => words.map(|x| u8::from(*x <= one)).collect(),
+        GreaterOrEquals => words.map(|x| u8::from(*x >= one)).collect(),
     }
 }
 

@@ -3,15 +3,16 @@
 //!
 //! The only unsafe code is the call of the second form, behind the check that the processor has it.
 
-/// `multiversion! { fn name(arguments) -> Result = body; }`: `name` calls `body`, an `#[inline(always)]` function.
+/// `multiversion! { fn name<T: Bound>(arguments) -> Result = body; }`: `name` calls `body`, an `#[inline(always)]`
+/// function.
 macro_rules! multiversion {
-    ($(#[$doc:meta])* $visible:vis fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty = $body:ident;) => {
+    ($(#[$doc:meta])* $visible:vis fn $name:ident$(<$generic:ident: $bound:path>)?($($argument:ident: $type:ty),*) -> $result:ty = $body:ident;) => {
         $(#[$doc])*
-        $visible fn $name($($argument: $type),*) -> $result {
+        $visible fn $name$(<$generic: $bound>)?($($argument: $type),*) -> $result {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-                fn wide($($argument: $type),*) -> $result {
+                fn wide$(<$generic: $bound>)?($($argument: $type),*) -> $result {
                     $body($($argument),*)
                 }
                 if std::arch::is_x86_feature_detected!("avx2")
