@@ -592,6 +592,8 @@ pub struct RowBuilder {
     fixed_width: usize,
     /// Bytes that will come, if that was said and no room was made for them yet.
     expected: usize,
+    /// Bytes of a stream from which on it is worth another look (see `row_reader`).
+    pub(super) retry_bytes: usize,
     /// The type of a column that a row left out, although it takes no NULL and none may stand for it.
     lacking: Option<DataType>,
 }
@@ -608,7 +610,15 @@ impl RowBuilder {
             })
             .collect::<Vec<Slot>>();
         let fixed_width = slots.iter().map(|s| s.builder.fixed_width()).sum();
-        RowBuilder { slots, rows: 0, bytes: 0, fixed_width, expected: 0, lacking: None }
+        RowBuilder {
+            slots,
+            rows: 0,
+            bytes: 0,
+            fixed_width,
+            expected: 0,
+            retry_bytes: 0,
+            lacking: None,
+        }
     }
 
     #[inline]

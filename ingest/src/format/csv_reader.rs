@@ -10,9 +10,10 @@ use super::csv_rules::{CsvRules, FieldReading};
 use super::fields::{Marks, field_error, push_plain, row_error};
 use super::grid::{self, Grid, Shape};
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
-use super::json_each_row::{check_room, full};
+use super::json_each_row::full;
+use super::row_reader::{Piece, RowReader};
 use super::tab_separated::looks_like_names;
-use super::{FormatOptions, FormatReader, InputColumn, ParseError, ParsedRows};
+use super::{FormatOptions, FormatReader, InputColumn, ParseError};
 
 pub struct CsvReader {
     rows: RowBuilder,
@@ -313,52 +314,21 @@ pub fn only_line_ends(bytes: &[u8]) -> bool {
     bytes.iter().all(|b| matches!(b, b'\n' | b'\r'))
 }
 
-impl FormatReader for CsvReader {
-    fn read_message(&mut self, message: &[u8]) -> Parsed<usize> {
-        check_room(&self.rows, message.len())?;
-        let before = self.rows.rows();
-        self.fields = None;
-        match self.read_rows(message, true, usize::MAX, false) {
-            Ok(_) => {
-                self.rows.add_bytes(message.len());
-                Ok(self.rows.rows() - before)
-            }
-            Err(e) => {
-                self.rows.rollback(before);
-                Err(e)
-            }
+impl RowReader for CsvReader {
+    fn built(&self) -> &RowBuilder {
+        &self.rows
+    }
+
+    fn builder(&mut self) -> &mut RowBuilder {
+        &mut self.rows
+    }
+
+    fn read(&mut self, input: &[u8], piece: Piece) -> Parsed<usize> {
+        if piece.is_message() {
+            self.fields = None;
         }
-    }
-
-    fn read_stream(&mut self, input: &[u8], last: bool, rows_max: usize) -> Parsed<usize> {
-        super::check_row_bytes(input, last)?;
-        let before = self.rows.rows();
-        let detect = self.options.settings.bool("input_format_csv_detect_header", true);
-        match self.read_rows(input, last, rows_max, detect) {
-            Ok(used) => {
-                self.rows.add_bytes(used);
-                Ok(used)
-            }
-            Err(e) => {
-                self.rows.rollback(before);
-                Err(e)
-            }
-        }
-    }
-
-    fn announce(&mut self, bytes: usize) {
-        self.rows.announce(bytes);
-    }
-
-    fn rows(&self) -> usize {
-        self.rows.rows()
-    }
-
-    fn bytes(&self) -> usize {
-        self.rows.bytes()
-    }
-
-    fn take(&mut self) -> Result<ParsedRows> {
-        self.rows.take()
+        let setting = "input_format_csv_detect_header";
+        let detect = !piece.is_message() && self.options.settings.bool(setting, true);
+        self.read_rows(input, piece.is_last(), piece.rows_max(), detect)
     }
 }

@@ -4,13 +4,14 @@ use pumphouse_query::error::{self, codes};
 
 use super::columns::RowBuilder;
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
-use super::json_each_row::{Framing, Next, check_room, full_at, parse_error};
+use super::json_each_row::{Framing, Next, full_at, parse_error};
 use super::json_skip::skip_value;
 use super::json_strings::read_text_value;
 use super::json_value::{
     Failure, Step, expect, expected, fail, read_string, read_value, skip_spaces,
 };
-use super::{FormatOptions, FormatReader, InputColumn, ParseError, ParsedRows};
+use super::row_reader::{Piece, RowReader};
+use super::{FormatOptions, FormatReader, InputColumn, ParseError};
 
 /// An error this close to the end of a part of a stream may be a cut, not an error.
 const CUT_BYTES: usize = 64;
@@ -25,7 +26,6 @@ pub struct JsonCompactReader {
     options: FormatOptions,
     fields: Option<FieldColumns>,
     framing: Framing,
-    retry_bytes: usize,
 }
 
 enum Problem {
@@ -51,7 +51,6 @@ impl JsonCompactReader {
             options: options.clone(),
             fields: None,
             framing: Framing::default(),
-            retry_bytes: 0,
         }))
     }
 
@@ -219,64 +218,32 @@ impl JsonCompactReader {
         }
         Ok(at)
     }
-
-    fn finish(&mut self, problem: Problem, before: usize, bytes: &[u8]) -> ParseError {
-        let row = self.rows.rows() - before;
-        self.rows.rollback(before);
-        match problem {
-            Problem::Value(failure) => parse_error(*failure, bytes, row),
-            Problem::Whole(error) => error,
-        }
-    }
 }
 
-impl FormatReader for JsonCompactReader {
-    fn read_message(&mut self, message: &[u8]) -> Result<usize, ParseError> {
-        check_room(&self.rows, message.len())?;
-        let before = self.rows.rows();
-        self.fields = None;
-        match self.read_rows(message, &mut Framing::default(), true, usize::MAX) {
-            Ok(_) => {
-                self.rows.add_bytes(message.len());
-                Ok(self.rows.rows() - before)
-            }
-            Err(problem) => Err(self.finish(problem, before, message)),
-        }
+impl RowReader for JsonCompactReader {
+    fn built(&self) -> &RowBuilder {
+        &self.rows
     }
 
-    fn read_stream(
-        &mut self,
-        input: &[u8],
-        last: bool,
-        rows_max: usize,
-    ) -> Result<usize, ParseError> {
-        if !last && input.len() < self.retry_bytes {
-            return Ok(0);
-        }
-        super::check_row_bytes(input, last)?;
+    fn builder(&mut self) -> &mut RowBuilder {
+        &mut self.rows
+    }
+
+    fn read(&mut self, input: &[u8], piece: Piece) -> Result<usize, ParseError> {
         let before = self.rows.rows();
         let mut framing = self.framing;
-        match self.read_rows(input, &mut framing, last, rows_max) {
-            Ok(used) => {
-                self.framing = framing;
-                self.rows.add_bytes(used);
-                let waiting = used == 0 && self.rows.rows() == before;
-                self.retry_bytes = if waiting { input.len().saturating_mul(2) } else { 0 };
-                Ok(used)
-            }
-            Err(problem) => Err(self.finish(problem, before, input)),
+        if piece.is_message() {
+            (self.fields, framing) = (None, Framing::default());
         }
-    }
-
-    fn rows(&self) -> usize {
-        self.rows.rows()
-    }
-
-    fn bytes(&self) -> usize {
-        self.rows.bytes()
-    }
-
-    fn take(&mut self) -> error::Result<ParsedRows> {
-        self.rows.take()
+        let used = self.read_rows(input, &mut framing, piece.is_last(), piece.rows_max()).map_err(
+            |problem| match problem {
+                Problem::Value(failure) => parse_error(*failure, input, self.rows.rows() - before),
+                Problem::Whole(error) => error,
+            },
+        )?;
+        if !piece.is_message() {
+            self.framing = framing;
+        }
+        Ok(used)
     }
 }

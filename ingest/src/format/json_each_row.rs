@@ -16,8 +16,9 @@ use super::json_strings::read_text_value;
 use super::json_value::{Failure, Step, expect, expected, fail, read_string, read_value};
 use super::json_value::{excerpt, skip_spaces};
 use super::reading::ways;
+use super::row_reader::{Piece, RowReader};
 use super::scan::Pattern;
-use super::{FormatOptions, FormatReader, InputColumn, ParseError, ParsedRows};
+use super::{FormatOptions, FormatReader, InputColumn, ParseError};
 
 /// Keys remembered beyond the columns themselves.
 const EXTRA_KEYS_MAX: usize = 256;
@@ -195,8 +196,6 @@ pub struct JsonEachRowReader {
     /// Every value is a string that holds its text; times in that zone.
     texts: Option<TimeZone>,
     framing: Framing,
-    /// A stream's part shorter than this was seen to hold no whole row.
-    retry_bytes: usize,
 }
 
 impl JsonEachRowReader {
@@ -218,7 +217,6 @@ impl JsonEachRowReader {
             object_bytes_max: options.settings.u64(OBJECT_BYTES_SETTING, OBJECT_BYTES_MAX),
             texts: texts.then_some(options.time_zone),
             framing: Framing::default(),
-            retry_bytes: 0,
         }))
     }
 
@@ -444,60 +442,24 @@ pub(super) fn full_at(rows: &RowBuilder, at: usize) -> Box<Failure> {
     fail(code, at, message)
 }
 
-impl FormatReader for JsonEachRowReader {
-    fn read_message(&mut self, message: &[u8]) -> Result<usize, ParseError> {
-        check_room(&self.rows, message.len())?;
+impl RowReader for JsonEachRowReader {
+    fn built(&self) -> &RowBuilder {
+        &self.rows
+    }
+
+    fn builder(&mut self) -> &mut RowBuilder {
+        &mut self.rows
+    }
+
+    fn read(&mut self, input: &[u8], piece: Piece) -> Result<usize, ParseError> {
         let before = self.rows.rows();
-        match self.read_rows(message, &mut Framing::default(), true, usize::MAX) {
-            Ok(_) => {
-                self.rows.add_bytes(message.len());
-                Ok(self.rows.rows() - before)
-            }
-            Err(failure) => {
-                let row = self.rows.rows() - before;
-                self.rows.rollback(before);
-                Err(parse_error(*failure, message, row))
-            }
+        let mut framing = if piece.is_message() { Framing::default() } else { self.framing };
+        let used = self
+            .read_rows(input, &mut framing, piece.is_last(), piece.rows_max())
+            .map_err(|failure| parse_error(*failure, input, self.rows.rows() - before))?;
+        if !piece.is_message() {
+            self.framing = framing;
         }
-    }
-
-    fn read_stream(
-        &mut self,
-        input: &[u8],
-        last: bool,
-        rows_max: usize,
-    ) -> Result<usize, ParseError> {
-        if !last && input.len() < self.retry_bytes {
-            return Ok(0);
-        }
-        super::check_row_bytes(input, last)?;
-        let before = self.rows.rows();
-        let mut framing = self.framing;
-        match self.read_rows(input, &mut framing, last, rows_max) {
-            Ok(used) => {
-                self.framing = framing;
-                self.rows.add_bytes(used);
-                let waiting = used == 0 && self.rows.rows() == before;
-                self.retry_bytes = if waiting { input.len().saturating_mul(2) } else { 0 };
-                Ok(used)
-            }
-            Err(failure) => {
-                let row = self.rows.rows() - before;
-                self.rows.rollback(before);
-                Err(parse_error(*failure, input, row))
-            }
-        }
-    }
-
-    fn rows(&self) -> usize {
-        self.rows.rows()
-    }
-
-    fn bytes(&self) -> usize {
-        self.rows.bytes()
-    }
-
-    fn take(&mut self) -> error::Result<ParsedRows> {
-        self.rows.take()
+        Ok(used)
     }
 }

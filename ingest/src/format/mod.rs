@@ -50,6 +50,7 @@ mod regexp;
 mod registry;
 mod row_binary;
 mod row_layout;
+mod row_reader;
 mod row_text;
 mod rules;
 mod scan;

@@ -9,13 +9,11 @@ use pumphouse_storage::{Block, DataType};
 
 use super::columns::{RowBuilder, Values};
 use super::fields::row_error;
-use super::json_each_row::{Framing, Next, check_room, parse_error};
+use super::json_each_row::{Framing, Next, parse_error};
 use super::json_skip::skip_value;
 use super::json_value::{Failure, read_value};
-use super::{
-    FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
-    WriterStatistics,
-};
+use super::row_reader::{Piece, RowReader};
+use super::{FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, WriterStatistics};
 
 /// What is one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +27,6 @@ pub struct PlainReader {
     rows: RowBuilder,
     unit: Unit,
     framing: Framing,
-    retry_bytes: usize,
 }
 
 impl PlainReader {
@@ -50,7 +47,7 @@ impl PlainReader {
                 "This input format is only suitable for tables with a single column of type String",
             ));
         }
-        Ok(Box::new(PlainReader { rows, unit, framing: Framing::default(), retry_bytes: 0 }))
+        Ok(Box::new(PlainReader { rows, unit, framing: Framing::default() }))
     }
 
     /// The object at `start`, which ends at `end`, as text or as a value of a JSON column.
@@ -146,7 +143,7 @@ impl PlainReader {
         Ok(at)
     }
 
-    fn read(
+    fn read_unit(
         &mut self,
         bytes: &[u8],
         framing: &mut Framing,
@@ -161,61 +158,37 @@ impl PlainReader {
                 Ok(bytes.len())
             }
             Unit::Everything => Ok(0),
-            Unit::JsonObject => self.objects(bytes, framing, last, rows_max).map_err(|e| {
-                let row = self.rows.rows() - before;
-                self.rows.rollback(before);
-                parse_error(*e, bytes, row)
-            }),
+            Unit::JsonObject => self
+                .objects(bytes, framing, last, rows_max)
+                .map_err(|e| parse_error(*e, bytes, self.rows.rows() - before)),
         }
     }
 }
 
-impl FormatReader for PlainReader {
-    fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError> {
-        check_room(&self.rows, message.len())?;
-        let before = self.rows.rows();
-        self.read(message, &mut Framing::default(), true, usize::MAX)?;
-        self.rows.add_bytes(message.len());
-        Ok(self.rows.rows() - before)
+impl RowReader for PlainReader {
+    fn built(&self) -> &RowBuilder {
+        &self.rows
     }
 
-    fn read_stream(
-        &mut self,
-        input: &[u8],
-        last: bool,
-        rows_max: usize,
-    ) -> std::result::Result<usize, ParseError> {
-        if !last && input.len() < self.retry_bytes {
-            return Ok(0);
+    fn builder(&mut self) -> &mut RowBuilder {
+        &mut self.rows
+    }
+
+    fn read(&mut self, input: &[u8], piece: Piece) -> std::result::Result<usize, ParseError> {
+        if piece.is_message() {
+            return self.read_unit(input, &mut Framing::default(), true, usize::MAX);
         }
-        super::check_row_bytes(input, last)?;
         if self.unit == Unit::Everything && self.framing.started {
             return match input {
                 [] => Ok(0),
                 _ => Err(row_error(codes::INCORRECT_DATA, "Data behind the end", input, 0, 1)),
             };
         }
-        let before = self.rows.rows();
         let mut framing = self.framing;
-        let used = self.read(input, &mut framing, last, rows_max)?;
+        let used = self.read_unit(input, &mut framing, piece.is_last(), piece.rows_max())?;
         self.framing = framing;
-        self.framing.started |= self.unit == Unit::Everything && last;
-        self.rows.add_bytes(used);
-        let waiting = used == 0 && self.rows.rows() == before && self.unit == Unit::JsonObject;
-        self.retry_bytes = if waiting { input.len().saturating_mul(2) } else { 0 };
+        self.framing.started |= self.unit == Unit::Everything && piece.is_last();
         Ok(used)
-    }
-
-    fn rows(&self) -> usize {
-        self.rows.rows()
-    }
-
-    fn bytes(&self) -> usize {
-        self.rows.bytes()
-    }
-
-    fn take(&mut self) -> Result<ParsedRows> {
-        self.rows.take()
     }
 }
 

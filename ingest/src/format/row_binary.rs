@@ -17,12 +17,10 @@ use pumphouse_storage::{Block, DataType};
 use super::cells::{self, CellColumn, Cells};
 use super::columns::{ColumnBuilder, List, RowBuilder, Values};
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
-use super::json_each_row::{check_room, full};
+use super::json_each_row::full;
+use super::row_reader::{Piece, RowReader};
 use super::states::Layout;
-use super::{
-    FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
-    WriterStatistics,
-};
+use super::{FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, WriterStatistics};
 
 mod grid;
 pub(super) mod self_typed;
@@ -228,7 +226,6 @@ pub struct RowBinaryReader {
     unwanted: Vec<Option<ColumnBuilder>>,
     /// How rows lie, if they are plain.
     grid: Option<Grid>,
-    retry_bytes: usize,
 }
 
 /// Why a value could not be read.
@@ -429,7 +426,6 @@ impl RowBinaryReader {
             fields: None,
             unwanted: vec![],
             grid: None,
-            retry_bytes: 0,
         }))
     }
 
@@ -577,57 +573,19 @@ pub(super) fn binary_error(stop: Stop, at: usize, row: usize, what: &str) -> Par
     ParseError::at_row(code, &message, row, at)
 }
 
-impl FormatReader for RowBinaryReader {
-    fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError> {
-        check_room(&self.rows, message.len())?;
-        let before = self.rows.rows();
-        (self.fields, self.grid) = (None, None);
-        match self.read_rows(message, true, usize::MAX) {
-            Ok(_) => {
-                self.rows.add_bytes(message.len());
-                Ok(self.rows.rows() - before)
-            }
-            Err(e) => {
-                self.rows.rollback(before);
-                Err(e)
-            }
+impl RowReader for RowBinaryReader {
+    fn built(&self) -> &RowBuilder {
+        &self.rows
+    }
+
+    fn builder(&mut self) -> &mut RowBuilder {
+        &mut self.rows
+    }
+
+    fn read(&mut self, input: &[u8], piece: Piece) -> std::result::Result<usize, ParseError> {
+        if piece.is_message() {
+            (self.fields, self.grid) = (None, None);
         }
-    }
-
-    fn read_stream(
-        &mut self,
-        input: &[u8],
-        last: bool,
-        rows_max: usize,
-    ) -> std::result::Result<usize, ParseError> {
-        if !last && input.len() < self.retry_bytes {
-            return Ok(0);
-        }
-        super::check_row_bytes(input, last)?;
-        let before = self.rows.rows();
-        match self.read_rows(input, last, rows_max) {
-            Ok(used) => {
-                self.rows.add_bytes(used);
-                let waiting = used == 0 && self.rows.rows() == before;
-                self.retry_bytes = if waiting { input.len().saturating_mul(2) } else { 0 };
-                Ok(used)
-            }
-            Err(e) => {
-                self.rows.rollback(before);
-                Err(e)
-            }
-        }
-    }
-
-    fn rows(&self) -> usize {
-        self.rows.rows()
-    }
-
-    fn bytes(&self) -> usize {
-        self.rows.bytes()
-    }
-
-    fn take(&mut self) -> Result<ParsedRows> {
-        self.rows.take()
+        self.read_rows(input, piece.is_last(), piece.rows_max())
     }
 }

@@ -4,12 +4,13 @@
 //! In a stream that goes on an error may be a cut: the rest is asked for again with more behind it, so
 //! that the error comes when the stream has ended.
 
-use pumphouse_query::error::{Result, codes};
+use pumphouse_query::error::codes;
 
+use super::ParseError;
 use super::columns::RowBuilder;
 use super::fields::row_error;
-use super::json_each_row::{check_room, full};
-use super::{FormatReader, ParseError, ParsedRows};
+use super::json_each_row::full;
+use super::row_reader::{Piece, RowReader};
 
 pub type Parsed<T> = std::result::Result<T, ParseError>;
 
@@ -35,13 +36,11 @@ pub struct LayoutReader<L> {
     rows: RowBuilder,
     layout: L,
     begun: bool,
-    /// A stream's part shorter than this was seen to hold no whole row.
-    retry_bytes: usize,
 }
 
 impl<L: RowLayout> LayoutReader<L> {
     pub fn new(rows: RowBuilder, layout: L) -> LayoutReader<L> {
-        LayoutReader { rows, layout, begun: false, retry_bytes: 0 }
+        LayoutReader { rows, layout, begun: false }
     }
 
     fn read_rows(&mut self, bytes: &[u8], last: bool, rows_max: usize) -> Parsed<usize> {
@@ -81,52 +80,19 @@ fn cut(bytes: &[u8], at: usize, row: usize) -> ParseError {
     row_error(codes::CANNOT_READ_ALL_DATA, "Cannot read all data of a row", bytes, at, row)
 }
 
-impl<L: RowLayout> FormatReader for LayoutReader<L> {
-    fn read_message(&mut self, message: &[u8]) -> Parsed<usize> {
-        check_room(&self.rows, message.len())?;
-        let before = self.rows.rows();
-        self.begun = false;
-        match self.read_rows(message, true, usize::MAX) {
-            Ok(_) => {
-                self.rows.add_bytes(message.len());
-                Ok(self.rows.rows() - before)
-            }
-            Err(e) => {
-                self.rows.rollback(before);
-                Err(e)
-            }
+impl<L: RowLayout> RowReader for LayoutReader<L> {
+    fn built(&self) -> &RowBuilder {
+        &self.rows
+    }
+
+    fn builder(&mut self) -> &mut RowBuilder {
+        &mut self.rows
+    }
+
+    fn read(&mut self, input: &[u8], piece: Piece) -> Parsed<usize> {
+        if piece.is_message() {
+            self.begun = false;
         }
-    }
-
-    fn read_stream(&mut self, input: &[u8], last: bool, rows_max: usize) -> Parsed<usize> {
-        if !last && input.len() < self.retry_bytes {
-            return Ok(0);
-        }
-        super::check_row_bytes(input, last)?;
-        let before = self.rows.rows();
-        match self.read_rows(input, last, rows_max) {
-            Ok(used) => {
-                self.rows.add_bytes(used);
-                let waiting = used == 0 && self.rows.rows() == before;
-                self.retry_bytes = if waiting { input.len().saturating_mul(2) } else { 0 };
-                Ok(used)
-            }
-            Err(e) => {
-                self.rows.rollback(before);
-                Err(e)
-            }
-        }
-    }
-
-    fn rows(&self) -> usize {
-        self.rows.rows()
-    }
-
-    fn bytes(&self) -> usize {
-        self.rows.bytes()
-    }
-
-    fn take(&mut self) -> Result<ParsedRows> {
-        self.rows.take()
+        self.read_rows(input, piece.is_last(), piece.rows_max())
     }
 }

@@ -18,13 +18,11 @@ use super::csv_reader::{only_line_ends, skip_lines};
 use super::fields::{Marks, field_error, push_plain, push_text, row_error};
 use super::grid::{self, Grid, Shape};
 use super::header::{FieldColumns, Header, by_names, check_types, find_column, in_order};
-use super::json_each_row::{check_room, full};
+use super::json_each_row::full;
 use super::reading::ways;
+use super::row_reader::{Piece, RowReader};
 use super::scan::find_three;
-use super::{
-    FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
-    WriterStatistics,
-};
+use super::{FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, WriterStatistics};
 
 pub const NULL_SETTING: &str = "format_tsv_null_representation";
 
@@ -520,57 +518,21 @@ pub fn unescape_into(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&text[at..]);
 }
 
-impl FormatReader for TabSeparatedReader {
-    fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError> {
-        check_room(&self.rows, message.len())?;
-        let before = self.rows.rows();
-        self.fields = None;
-        match self.read_rows(message, true, usize::MAX, false) {
-            Ok(_) => {
-                self.rows.add_bytes(message.len());
-                Ok(self.rows.rows() - before)
-            }
-            Err(e) => {
-                self.rows.rollback(before);
-                Err(e)
-            }
+impl RowReader for TabSeparatedReader {
+    fn built(&self) -> &RowBuilder {
+        &self.rows
+    }
+
+    fn builder(&mut self) -> &mut RowBuilder {
+        &mut self.rows
+    }
+
+    fn read(&mut self, input: &[u8], piece: Piece) -> std::result::Result<usize, ParseError> {
+        if piece.is_message() {
+            self.fields = None;
         }
-    }
-
-    fn read_stream(
-        &mut self,
-        input: &[u8],
-        last: bool,
-        rows_max: usize,
-    ) -> std::result::Result<usize, ParseError> {
-        super::check_row_bytes(input, last)?;
-        let before = self.rows.rows();
-        let detect = self.options.settings.bool("input_format_tsv_detect_header", true);
-        match self.read_rows(input, last, rows_max, detect) {
-            Ok(used) => {
-                self.rows.add_bytes(used);
-                Ok(used)
-            }
-            Err(e) => {
-                self.rows.rollback(before);
-                Err(e)
-            }
-        }
-    }
-
-    fn announce(&mut self, bytes: usize) {
-        self.rows.announce(bytes);
-    }
-
-    fn rows(&self) -> usize {
-        self.rows.rows()
-    }
-
-    fn bytes(&self) -> usize {
-        self.rows.bytes()
-    }
-
-    fn take(&mut self) -> Result<ParsedRows> {
-        self.rows.take()
+        let setting = "input_format_tsv_detect_header";
+        let detect = !piece.is_message() && self.options.settings.bool(setting, true);
+        self.read_rows(input, piece.is_last(), piece.rows_max(), detect)
     }
 }

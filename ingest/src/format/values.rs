@@ -12,12 +12,12 @@ use pumphouse_storage::{Block, DataType, Value};
 
 use super::columns::RowBuilder;
 use super::fields::row_error;
-use super::json_each_row::{Framing, Next, check_room, full};
+use super::json_each_row::{Framing, Next, full};
 use super::json_value::{excerpt, skip_spaces};
 use super::reading::ways;
+use super::row_reader::{Piece, RowReader};
 use super::{
-    Evaluator, FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
-    WriterStatistics,
+    Evaluator, FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, WriterStatistics,
 };
 
 pub struct ValuesWriter {
@@ -123,7 +123,6 @@ pub struct ValuesReader {
     zone: TimeZone,
     framing: Framing,
     evaluator: Option<Evaluator>,
-    retry_bytes: usize,
 }
 
 type Parsed<T> = std::result::Result<T, ParseError>;
@@ -138,7 +137,6 @@ impl ValuesReader {
             zone: options.time_zone,
             framing: Framing::default(),
             evaluator: None,
-            retry_bytes: 0,
         }))
     }
 
@@ -356,57 +354,25 @@ fn expression_end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-impl FormatReader for ValuesReader {
-    fn read_message(&mut self, message: &[u8]) -> Parsed<usize> {
-        check_room(&self.rows, message.len())?;
-        let before = self.rows.rows();
-        match self.read_rows(message, &mut Framing::default(), true, usize::MAX) {
-            Ok(_) => {
-                self.rows.add_bytes(message.len());
-                Ok(self.rows.rows() - before)
-            }
-            Err(e) => {
-                self.rows.rollback(before);
-                Err(e)
-            }
-        }
+impl RowReader for ValuesReader {
+    fn built(&self) -> &RowBuilder {
+        &self.rows
     }
 
-    fn read_stream(&mut self, input: &[u8], last: bool, rows_max: usize) -> Parsed<usize> {
-        if !last && input.len() < self.retry_bytes {
-            return Ok(0);
-        }
-        super::check_row_bytes(input, last)?;
-        let before = self.rows.rows();
-        let mut framing = self.framing;
-        match self.read_rows(input, &mut framing, last, rows_max) {
-            Ok(used) => {
-                self.framing = framing;
-                self.rows.add_bytes(used);
-                let waiting = used == 0 && self.rows.rows() == before;
-                self.retry_bytes = if waiting { input.len().saturating_mul(2) } else { 0 };
-                Ok(used)
-            }
-            Err(e) => {
-                self.rows.rollback(before);
-                Err(e)
-            }
-        }
+    fn builder(&mut self) -> &mut RowBuilder {
+        &mut self.rows
     }
 
-    fn set_evaluator(&mut self, evaluator: Evaluator) {
+    fn read(&mut self, input: &[u8], piece: Piece) -> Parsed<usize> {
+        let mut framing = if piece.is_message() { Framing::default() } else { self.framing };
+        let used = self.read_rows(input, &mut framing, piece.is_last(), piece.rows_max())?;
+        if !piece.is_message() {
+            self.framing = framing;
+        }
+        Ok(used)
+    }
+
+    fn use_evaluator(&mut self, evaluator: Evaluator) {
         self.evaluator = Some(evaluator);
-    }
-
-    fn rows(&self) -> usize {
-        self.rows.rows()
-    }
-
-    fn bytes(&self) -> usize {
-        self.rows.bytes()
-    }
-
-    fn take(&mut self) -> Result<ParsedRows> {
-        self.rows.take()
     }
 }

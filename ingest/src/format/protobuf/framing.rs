@@ -5,6 +5,7 @@ use pumphouse_storage::{Block, DataType};
 
 use super::super::columns::RowBuilder;
 use super::super::row_layout::{LayoutReader, Parsed, RowLayout};
+use super::super::row_reader::{Piece, RowReader};
 use super::super::schema_files;
 use super::super::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, WriterStatistics,
@@ -130,46 +131,21 @@ struct SingleReader {
     decoder: Decoder,
 }
 
-impl FormatReader for SingleReader {
-    fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError> {
-        super::super::json_each_row::check_room(&self.rows, message.len())?;
-        let before = self.rows.rows();
-        match self.decoder.row(message, &mut self.rows) {
-            Ok(()) => {
-                self.rows.add_bytes(message.len());
-                Ok(1)
-            }
-            Err(e) => {
-                self.rows.rollback(before);
-                Err(e)
-            }
+impl RowReader for SingleReader {
+    fn built(&self) -> &RowBuilder {
+        &self.rows
+    }
+
+    fn builder(&mut self) -> &mut RowBuilder {
+        &mut self.rows
+    }
+
+    fn read(&mut self, input: &[u8], piece: Piece) -> std::result::Result<usize, ParseError> {
+        if !piece.is_last() || input.is_empty() && !piece.is_message() {
+            return Ok(0);
         }
-    }
-
-    fn read_stream(
-        &mut self,
-        input: &[u8],
-        last: bool,
-        _rows_max: usize,
-    ) -> std::result::Result<usize, ParseError> {
-        super::super::check_row_bytes(input, last)?;
-        if last && !input.is_empty() {
-            self.read_message(input)?;
-            return Ok(input.len());
-        }
-        Ok(0)
-    }
-
-    fn rows(&self) -> usize {
-        self.rows.rows()
-    }
-
-    fn bytes(&self) -> usize {
-        self.rows.bytes()
-    }
-
-    fn take(&mut self) -> Result<super::super::ParsedRows> {
-        self.rows.take()
+        self.decoder.row(input, &mut self.rows)?;
+        Ok(input.len())
     }
 }
 
