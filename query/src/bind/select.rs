@@ -8,6 +8,7 @@ use super::Binder;
 use super::aggregation::{Grouping, check_no_aggregate, collect_outside, describe, not_placed};
 use super::aliases;
 use super::call::element_type;
+use super::fold::{holds_always, holds_refused};
 use super::from::Source;
 use super::order::{LimitByKeys, LimitNumbers};
 use super::place::{Available, Missing, place, place_all};
@@ -89,7 +90,11 @@ impl Binder<'_> {
         for (name, clause) in clauses {
             if let Some(tree) = self.filter_clause(name, clause.as_ref(), scope)? {
                 check_no_aggregate(&tree, name)?;
-                filters.push(tree);
+                // What holds for all rows is not looked at any more.
+                let idle = name == "WHERE" && holds_refused(&tree) && holds_always(&tree);
+                if !idle || tree.has.array_join {
+                    filters.push(tree);
+                }
             }
         }
         let grouping = match &select.group_by {
@@ -378,7 +383,8 @@ impl Stage {
     }
 }
 
-/// With FINAL an explicit PREWHERE chooses which rows are combined, so it belongs to the scan.
+/// With FINAL an explicit PREWHERE chooses which rows are combined, so it belongs to the scan. Where there are
+/// no rows none is looked at.
 fn prewhere_before_final(select: &Select, stage: &mut Stage, clauses: &mut Clauses) -> Result<()> {
     if select.prewhere.is_none() || clauses.filters.is_empty() {
         return Ok(());
@@ -388,6 +394,10 @@ fn prewhere_before_final(select: &Select, stage: &mut Stage, clauses: &mut Claus
         let misplaced =
             |_| Error::new(codes::NOT_IMPLEMENTED, "This PREWHERE is not supported with FINAL");
         *prewhere = Some(place(&tree, &stage.available).map_err(misplaced)?);
+        return Ok(());
+    }
+    if matches!(&stage.plan.node, PlanNode::Scan { source, .. } if source.row_count() == Some(0)) {
+        clauses.filters.remove(0);
     }
     Ok(())
 }
