@@ -328,7 +328,7 @@ fn known_value(
 }
 
 /// Whether a call of nothing but constants is in `tree` that is none itself: it fails.
-fn holds_closed(tree: &Tree) -> bool {
+pub(super) fn holds_closed(tree: &Tree) -> bool {
     let call = matches!(tree.kind, Kind::Call { .. });
     call && is_closed(tree, &mut vec![]) || tree.children().into_iter().any(holds_closed)
 }

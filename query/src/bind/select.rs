@@ -8,7 +8,7 @@ use super::Binder;
 use super::aggregation::{Grouping, check_no_aggregate, collect_outside, describe, not_placed};
 use super::aliases;
 use super::call::element_type;
-use super::fold::{holds_always, holds_refused};
+use super::fold::{holds_always, holds_closed, holds_refused};
 use super::from::Source;
 use super::order::{LimitByKeys, LimitNumbers};
 use super::place::{Available, Missing, place, place_all};
@@ -384,7 +384,7 @@ impl Stage {
 }
 
 /// With FINAL an explicit PREWHERE chooses which rows are combined, so it belongs to the scan. Where there are
-/// no rows none is looked at.
+/// no rows nothing is looked at but calls of constants.
 fn prewhere_before_final(select: &Select, stage: &mut Stage, clauses: &mut Clauses) -> Result<()> {
     if select.prewhere.is_none() || clauses.filters.is_empty() {
         return Ok(());
@@ -396,7 +396,9 @@ fn prewhere_before_final(select: &Select, stage: &mut Stage, clauses: &mut Claus
         *prewhere = Some(place(&tree, &stage.available).map_err(misplaced)?);
         return Ok(());
     }
-    if matches!(&stage.plan.node, PlanNode::Scan { source, .. } if source.row_count() == Some(0)) {
+    let empty =
+        matches!(&stage.plan.node, PlanNode::Scan { source, .. } if source.row_count() == Some(0));
+    if empty && !holds_closed(&clauses.filters[0]) {
         clauses.filters.remove(0);
     }
     Ok(())

@@ -424,7 +424,7 @@ fn reduce(call: &FunctionCall, how: Reduce) -> Result<Column> {
                     .map(|row| {
                         let items = &floats[range(row)];
                         match how {
-                            Reduce::Avg if items.is_empty() => 0.0,
+                            _ if items.is_empty() => 0.0,
                             Reduce::Avg => plain_sum(items) / items.len() as f64,
                             _ => items.iter().product(),
                         }
@@ -436,9 +436,9 @@ fn reduce(call: &FunctionCall, how: Reduce) -> Result<Column> {
     }
 }
 
-/// Of nothing, and of negative zeros, it is a plain zero.
+/// Of nothing it is a plain zero.
 fn plain_sum(items: &[f64]) -> f64 {
-    items.iter().fold(0.0, |sum, item| sum + item)
+    if items.is_empty() { 0.0 } else { items.iter().sum() }
 }
 
 fn sum(call: &FunctionCall, applied: &Applied) -> Result<Column> {
