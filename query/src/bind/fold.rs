@@ -188,6 +188,10 @@ impl Binder<'_> {
         if left.len() != right.len() || left.len() < 2 {
             return Ok(None);
         }
+        // What fails is found before anything is known of the others.
+        if left.iter().chain(&right).any(holds_closed) {
+            return Ok(None);
+        }
         let parts = left.into_iter().zip(right);
         let parts = parts.map(|(l, r)| self.make_call(name, vec![l, r])).collect::<Result<_>>()?;
         let joined = self.make_call(join, parts)?;
@@ -356,6 +360,23 @@ pub(super) fn holds_always(tree: &Tree) -> bool {
     certain(tree) == Some(true)
 }
 
+/// Whether a condition compares tuples of which one has a bare NULL in it.
+pub(super) fn is_null_always(tree: &Tree) -> bool {
+    let Kind::Call { function, arguments } = &tree.kind else { return false };
+    let bare = |t: &Tree| match &t.data_type {
+        DataType::Tuple(elements) => {
+            let nothing = |t: &DataType| t.is_nullable() && *t.inner() == DataType::Nothing;
+            elements.iter().any(|e| nothing(&e.data_type))
+        }
+        _ => false,
+    };
+    match function.name() {
+        "less" | "greater" | "lessOrEquals" | "greaterOrEquals" => arguments.iter().any(bare),
+        "not" => arguments.iter().any(is_null_always),
+        _ => false,
+    }
+}
+
 fn certain(tree: &Tree) -> Option<bool> {
     if let Kind::Constant(value) = &tree.kind {
         return value.as_f64().filter(|_| !tree.has.computed).map(|v| v != 0.0);
@@ -393,6 +414,18 @@ fn excluding(parts: &[Tree]) -> bool {
         let mut uppers = parts.iter().filter_map(|p| bound(p, "lessOrEquals"));
         uppers.any(|(other, high)| other == key && high < low)
     })
+}
+
+/// Whether a call of constants that is none is in `tree`.
+pub(super) fn computes_rows(tree: &Tree) -> bool {
+    let own = match &tree.kind {
+        Kind::Call { function, arguments } => {
+            let fixed = |t: &Tree| matches!(t.kind, Kind::Constant(_) | Kind::Lambda { .. });
+            never_constant(function.name()) && arguments.iter().all(fixed)
+        }
+        _ => false,
+    };
+    own || tree.children().into_iter().any(computes_rows)
 }
 
 /// Whether a call is no constant although its arguments are.

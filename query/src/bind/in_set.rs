@@ -372,6 +372,12 @@ impl Binder<'_> {
         let in_array = matches!(elements.as_slice(), [one]
             if matches!(one.data_type.without_low_cardinality(), DataType::Array(_))
                 && !matches!(left.data_type.inner(), DataType::Array(_)));
+        let array = matches!(&right.kind, ExprKind::Call(call) if call.name == "array");
+        if array && !in_array {
+            // Its items must have a type in common with what is looked for.
+            let items = self.make_call("array", elements.clone())?;
+            self.make_call("has", vec![items, left.clone()]).map_err(|e| with_scope(e, scope))?;
+        }
         let found = match in_array {
             true => self.make_call("has", vec![elements[0].clone(), left.clone()]),
             false => self.any_equal(&left, &elements, nulls),

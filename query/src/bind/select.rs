@@ -4,17 +4,19 @@
 
 use std::collections::HashMap;
 
+use pumphouse_storage::{DataType, Value};
+
 use super::Binder;
 use super::aggregation::{Grouping, check_no_aggregate, collect_outside, describe, not_placed};
 use super::aliases;
 use super::call::element_type;
-use super::fold::{holds_always, holds_closed, holds_refused};
+use super::fold::{holds_always, holds_closed, holds_refused, is_null_always};
 use super::from::Source;
 use super::order::{LimitByKeys, LimitNumbers};
 use super::place::{Available, Missing, place, place_all};
 use super::scope::{Cte, Scope};
 use super::star::Item;
-use super::tree::{Kind, OrderKey, Tree, WindowCall};
+use super::tree::{Kind, OrderKey, Tree, WindowCall, constant};
 use crate::error::{Error, Result, codes};
 use crate::execute::prewhere::never_fails;
 use crate::plan::{BoundExpr, Plan, PlanNode, SortKey, WindowFunction, WindowKind};
@@ -90,10 +92,12 @@ impl Binder<'_> {
         for (name, clause) in clauses {
             if let Some(tree) = self.filter_clause(name, clause.as_ref(), scope)? {
                 check_no_aggregate(&tree, name)?;
-                // What holds for all rows is not looked at any more.
+                // What holds for all rows is not looked at any more, nor what is NULL for all.
                 let idle = name == "WHERE" && holds_refused(&tree) && holds_always(&tree);
-                if !idle || tree.has.array_join {
-                    filters.push(tree);
+                match name == "WHERE" && is_null_always(&tree) && !tree.has.array_join {
+                    true => filters.push(constant(Value::UInt(0), DataType::UInt8)),
+                    false if !idle || tree.has.array_join => filters.push(tree),
+                    false => {}
                 }
             }
         }

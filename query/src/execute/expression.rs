@@ -67,7 +67,11 @@ pub(super) fn plain_mask(
         ctx,
         shared: OnceCell::new(),
     };
-    match frame.argument(predicate)? {
+    let argument = match frame.argument(predicate) {
+        Err(_) if holds_nowhere(predicate) => return Ok(BooleanBuffer::new_unset(block.rows())),
+        argument => argument?,
+    };
+    match argument {
         Argument::Constant(one) => {
             let holds = truth(&one)?.value(0);
             Ok(if holds {
@@ -78,6 +82,17 @@ pub(super) fn plain_mask(
         }
         Argument::Column(column) => Ok(truth(&column)?.values().clone()),
         Argument::Lambda(_) => Err(lambda_misplaced()),
+    }
+}
+
+/// Whether a part asks for an element of a set that has none, so that errors of the others do not matter.
+fn holds_nowhere(predicate: &BoundExpr) -> bool {
+    match predicate {
+        BoundExpr::InSet { set, negated: false, .. } => set::is_empty(set),
+        BoundExpr::Call { function, arguments, .. } if function.name() == "and" => {
+            arguments.iter().any(holds_nowhere)
+        }
+        _ => false,
     }
 }
 

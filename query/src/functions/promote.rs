@@ -20,7 +20,9 @@ pub fn common_type(types: &[DataType]) -> Result<DataType> {
         return Ok(if nullable { super::invoke::null_type() } else { DataType::Nothing });
     };
     if known.iter().all(|t| same_type(t, first)) {
-        return Ok(if nullable { first.or_null() } else { (*first).clone() });
+        // A bare NULL leaves no LowCardinality.
+        let plain = first.without_low_cardinality();
+        return Ok(if nullable { plain.or_null() } else { (*first).clone() });
     }
     if known.iter().any(|t| special(t)) {
         return common_special(&known);
@@ -31,7 +33,11 @@ pub fn common_type(types: &[DataType]) -> Result<DataType> {
             known.iter().map(|t| t.without_low_cardinality().clone()).collect();
         let inner = common_type(&plain)?;
         let inner = if nullable { inner.or_null() } else { inner };
-        return Ok(if all { DataType::LowCardinality(Box::new(inner)) } else { inner });
+        return Ok(if all && !nullable {
+            DataType::LowCardinality(Box::new(inner))
+        } else {
+            inner
+        });
     }
     nullable |= known.iter().any(|t| t.is_nullable());
     let plain: Vec<DataType> =
