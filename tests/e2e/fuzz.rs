@@ -3,7 +3,7 @@
 //! queries instead, `PUMPHOUSE_SEED` another seed.
 //!
 //! Most statements parse alike and nearly all queries agree: the scripts say how many may not. What is left
-//! of the queries (4 of 10,000 with new seeds) are errors that one side alone meets because it computes in another
+//! of the queries (1 of 10,000 with new seeds) are errors that one side alone meets because it computes in another
 //! order, and other codes. Where ClickHouse contradicts itself, the script asks it for that and counts no disagreement.
 
 use std::process::Command;

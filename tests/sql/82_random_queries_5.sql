@@ -76,3 +76,4 @@ SELECT assumeNotNull(t = t), assumeNotNull(t = (1, 'a')) FROM (SELECT id, (if(id
 SELECT isConstant(arrayMap(p -> arrayFold((acc, q) -> acc + q, [1], toInt64(1)), [1])), isConstant(arrayMap(p -> leftPad('a', 2), [1])), isConstant(arrayMap(p -> p, [1]));
 SELECT substring(toString((k IN ['', 'x'])), 0, 2), arrayReverse(a)[0] FROM (SELECT toString(toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0')) AS k, [1, 2] AS a, id FROM rd) WHERE id = 99;
 SELECT id FROM rd WHERE (arrayMax(arrayMap((p, q) -> p * q, []::Array(UInt8), [5, -1])), 'a') = (id, 'b');
+SELECT arraySplit(e -> arrayExists((p, q) -> p = q, [1, 2, 3], [5, -1]), CAST(arrayIntersect([]::Array(UInt8), [1, 2, 3]), 'Array(Int64)'))[1] FROM rd;

@@ -223,6 +223,8 @@ fn known_call(expr: &BoundExpr, ctx: &QueryContext) -> Option<Value> {
         expr => is_closed(expr, 0),
     };
     if of_values && !matches!(expr, BoundExpr::Constant { .. }) {
+        // What fails in a lambda that no element comes to stays to be found.
+        check_closed(expr, ctx).ok()?;
         let value = crate::execute::evaluate(expr, &Block::of_rows(1), ctx);
         return value.ok().map(|column| column.value(0));
     }
