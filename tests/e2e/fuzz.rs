@@ -3,9 +3,8 @@
 //! queries instead, `PUMPHOUSE_SEED` another seed.
 //!
 //! Most statements parse alike and nearly all queries agree: the scripts say how many may not. What is left
-//! of the queries (15 of 20,000 with a new seed) are tuples that are NULL under `join_use_nulls`, errors that one
-//! side alone meets because it computes in another order, types of LowCardinality, and other codes. Where ClickHouse
-//! contradicts itself, the script asks it for that and counts no disagreement.
+//! of the queries (1 of 10,000 with new seeds) are errors that one side alone meets because it computes in another
+//! order, and other codes. Where ClickHouse contradicts itself, the script asks it for that and counts no disagreement.
 
 use std::process::Command;
 
@@ -50,6 +49,6 @@ fn random_queries_answer_as_in_clickhouse() {
         "queries.py",
         "--queries",
         QUERIES,
-        &["--shrink", "10", "--allow-percent", "0.5"],
+        &["--shrink", "10", "--allow-percent", "0.25"],
     );
 }

@@ -314,6 +314,7 @@ def excused(sides, query, theirs, ours):
         null_in_minimum,
         equal_rows,
         columns_of_one_name,
+        branches_as_keys,
     )
     return next((reason.__name__ for reason in reasons if reason(sides, query, theirs, ours)), None)
 
@@ -453,6 +454,37 @@ def columns_of_one_name(sides, query, theirs, ours):
     answer = sides.theirs(" ".join(named))
     rows = lambda text: "\n".join([""] + text.split("\n")[1:])
     return not isinstance(answer, int) and difference("", rows(answer), rows(ours)) is None
+
+
+def branches_as_keys(sides, query, theirs, ours):
+    """With group_by_use_nulls a key `if(0, id = 10, false)` that is selected is an error (215, 10), and `if(NOT 0, false,
+    id = 10)` is not. So the same is asked with branches exchanged; there both must agree, and with what ours said."""
+    if theirs not in (10, 215) or isinstance(ours, int) or "group_by_use_nulls = 1" not in query:
+        return False
+    tokens = TOKEN.findall(query)
+    for at in reversed([n for n, token in enumerate(tokens[:-1]) if token == "if" and tokens[n + 1] == "("]):
+        for start, end, pieces in spans(tokens):
+            if start == at + 1 and len(commas := list(cuts_of(tokens, start, end))) == 2:
+                condition = tokens[start + 1 : commas[0]]
+                yes, no = tokens[commas[0] + 1 : commas[1]], tokens[commas[1] + 1 : end - 1]
+                tokens[start + 1 : end - 1] = ["NOT", "("] + condition + [")", ","] + no + [","] + yes
+                break
+    other = " ".join(tokens)
+    answer = sides.theirs(other)
+    if isinstance(answer, int) or difference(other, answer, sides.ours(other)) is not None:
+        return False
+    # The first branch decides between Bool and UInt8.
+    plain = lambda text: re.sub(r"\bfalse\b", "0", re.sub(r"\btrue\b", "1", text.split("\n", 1)[1].replace("Bool", "UInt8")))
+    return difference("", "\n" + plain(answer), "\n" + plain(ours)) is None
+
+
+def cuts_of(tokens, start, end):
+    """Places of the commas between the arguments of a call whose parentheses stand at `start` and before `end`."""
+    depth = 0
+    for at in range(start, end):
+        depth += (tokens[at] in OPEN) - (tokens[at] in CLOSE)
+        if depth == 1 and tokens[at] == ",":
+            yield at
 
 
 TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|[\w.]+|->|<=>|\|\||::|!=|>=|<=|\S")

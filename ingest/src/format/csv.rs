@@ -124,7 +124,7 @@ pub fn write_csv_value(
         dt @ (DataType::String | DataType::FixedString(_)) => {
             write_double_quoted(bytes_at(dt, array, row), out)
         }
-        DataType::Tuple(elements) if how.spread_tuples => {
+        DataType::Tuple(elements) if how.spread_tuples && !dt.is_nullable() => {
             let fields = array.as_struct();
             for (i, e) in elements.iter().enumerate() {
                 if i > 0 {

@@ -14,7 +14,7 @@ use pumphouse_storage::{Column, DataType};
 
 use super::exact_distinct::MixSet;
 use super::kernel::mismatch;
-use super::nullable::{can_be_nullable, take_all, with_nulls};
+use super::nullable::{take_all, with_nulls};
 use super::{Accumulator, AggregateFunction};
 use crate::error::{Error, Result, codes};
 use crate::execute::expression::truth;
@@ -312,7 +312,7 @@ impl AggregateFunction for OrFill {
     }
     fn return_type(&self) -> DataType {
         let inner = self.inner.return_type();
-        if self.null && can_be_nullable(&inner) { DataType::nullable(inner) } else { inner }
+        if self.null { inner.or_null() } else { inner }
     }
     fn state_type(&self) -> DataType {
         own_state_type(self.inner.as_ref(), self.suffix(), |a| a)

@@ -156,7 +156,7 @@ impl Kernel for SingleValue {
 pub(crate) fn build_single_value(build: &Build) -> Built {
     build.expect_arguments(1)?;
     let argument = build.arguments[0].clone();
-    let result = match super::nullable::can_be_nullable(&argument) {
+    let result = match argument.can_be_nullable() {
         true => DataType::nullable(argument),
         false => argument,
     };

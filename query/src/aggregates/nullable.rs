@@ -18,23 +18,15 @@ use crate::error::Result;
 pub(crate) struct SkipNulls {
     pub inner: Arc<dyn AggregateFunction>,
     pub arguments: Vec<DataType>,
-}
-
-/// Whether NULL can stand beside values of this type.
-pub(crate) fn can_be_nullable(data_type: &DataType) -> bool {
-    !matches!(
-        data_type,
-        DataType::Array(_)
-            | DataType::Tuple(_)
-            | DataType::Map(..)
-            | DataType::AggregateFunction { .. }
-            | DataType::Nullable(_)
-    )
+    /// Whether a tuple of no rows is NULL, not its type's default.
+    pub null_tuples: bool,
 }
 
 impl SkipNulls {
     fn gives_null(&self) -> bool {
-        !self.inner.default_when_only_null() && can_be_nullable(&self.inner.return_type())
+        let result = self.inner.return_type();
+        let default = matches!(result, DataType::Tuple(_)) && !self.null_tuples;
+        !self.inner.default_when_only_null() && !default && result.can_be_nullable()
     }
 }
 

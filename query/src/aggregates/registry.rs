@@ -353,12 +353,13 @@ fn build(name: &str, parameters: &[Value], arguments: &[DataType]) -> Built {
         return (nothing.build)(&Build { name: nothing.name, parameters: &[], arguments });
     }
     // `sumMap` over arrays is a function of its own; over a Map it is the -Map combinator.
-    let over_arrays = matches!(arguments.first(), Some(DataType::Array(_) | DataType::Tuple(_)));
+    let first = arguments.first().map(DataType::inner);
+    let over_arrays = matches!(first, Some(DataType::Array(_) | DataType::Tuple(_)));
     if over_arrays && let Some(entry) = mapped_arrays(name) {
-        return build_base(entry, parameters, arguments);
+        return build_base(entry, parameters, arguments, true);
     }
     if let Some(entry) = find(name) {
-        return build_base(entry, parameters, arguments);
+        return build_base(entry, parameters, arguments, true);
     }
     let Some((inner, suffix)) = split(name) else {
         return Err(Error::new(
@@ -378,7 +379,13 @@ fn mapped_arrays(name: &str) -> Option<&'static Entry> {
     }
 }
 
-fn build_base(entry: &Entry, parameters: &[Value], arguments: &[DataType]) -> Built {
+/// `null_tuples`: whether a tuple of no rows is NULL if arguments can be.
+fn build_base(
+    entry: &Entry,
+    parameters: &[Value],
+    arguments: &[DataType],
+    null_tuples: bool,
+) -> Built {
     // NULL is a value of Variant and Dynamic like any other.
     let skips = |t: &DataType| t.is_nullable() && !t.is_run_time();
     if entry.sees_nulls || !arguments.iter().any(skips) {
@@ -386,7 +393,7 @@ fn build_base(entry: &Entry, parameters: &[Value], arguments: &[DataType]) -> Bu
     }
     let plain: Vec<DataType> = arguments.iter().map(DataType::without_nullable).collect();
     let inner = (entry.build)(&Build { name: entry.name, parameters, arguments: &plain })?;
-    Ok(Arc::new(SkipNulls { inner, arguments: arguments.to_vec() }))
+    Ok(Arc::new(SkipNulls { inner, arguments: arguments.to_vec(), null_tuples }))
 }
 
 fn wrong_arguments(suffix: &str, what: &str) -> Error {
@@ -416,7 +423,13 @@ fn combine(name: &str, suffix: &str, parameters: &[Value], arguments: &[DataType
             if !matches!(condition.inner(), DataType::UInt8 | DataType::Bool | DataType::Nothing) {
                 return Err(wrong_arguments("If", "the last argument must be UInt8"));
             }
-            let inner = build(name, parameters, rest)?;
+            // With a condition a tuple of no rows is its type's default.
+            let inner = match find(name) {
+                Some(entry) if rest.iter().all(|t| t.inner() != &DataType::Nothing) => {
+                    build_base(entry, parameters, rest, false)?
+                }
+                _ => build(name, parameters, rest)?,
+            };
             Ok(Arc::new(If { inner, condition: condition.clone() }))
         }
         "State" => Ok(Arc::new(StateOf { inner: build(name, parameters, arguments)? })),
@@ -435,7 +448,7 @@ fn combine(name: &str, suffix: &str, parameters: &[Value], arguments: &[DataType
             // Rows with a NULL are left out before they are dealt out, so that no result is NULL.
             let plain: Vec<DataType> = arguments.iter().map(DataType::without_nullable).collect();
             let inner = combine(name, suffix, parameters, &plain)?;
-            Ok(Arc::new(SkipNulls { inner, arguments: arguments.to_vec() }))
+            Ok(Arc::new(SkipNulls { inner, arguments: arguments.to_vec(), null_tuples: true }))
         }
         "Resample" => {
             let (key, rest) = last_argument(name, suffix, arguments)?;

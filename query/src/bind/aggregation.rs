@@ -7,7 +7,6 @@ use pumphouse_storage::{DataType, Value};
 
 use super::Binder;
 use super::call::first_aggregate;
-use super::join::nullable;
 use super::place::{Available, Missing};
 use super::scope::Scope;
 use super::select::Stage;
@@ -176,7 +175,7 @@ impl Binder<'_> {
         let mut replace = HashMap::new();
         if !grouping.sets.is_empty() && self.ctx.settings.bool("group_by_use_nulls", false) {
             for key in &grouping.keys {
-                let data_type = nullable(&key.data_type);
+                let data_type = key.data_type.or_null();
                 let shown = match &key.kind {
                     Kind::Constant(value) => tree::constant(value.clone(), data_type),
                     _ => tree::column(self.fresh(), describe(key), data_type),

@@ -372,6 +372,7 @@ impl Binder<'_> {
             || tree.has.volatile
             || tree.has.aggregate
             || tree.has.array_join
+            || arguments.iter().any(super::fold::computes_rows)
             || super::fold::never_constant(function.name())
             || reads_subquery(&tree);
         if open || self.analyze_only || !function.deterministic() || !arguments.iter().all(closed) {

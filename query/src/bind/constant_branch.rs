@@ -68,6 +68,9 @@ impl Binder<'_> {
             self.note_shown(expr, Shown::Argument(chosen));
             return self.argument(&call.arguments[chosen], scope).map(Branches::Chosen);
         }
+        for (tree, argument) in bound.iter().zip(&call.arguments).filter(|_| chosen.is_none()) {
+            tree.iter().for_each(|tree| self.note_own_name(argument, tree));
+        }
         let rest = bound.into_iter().zip(&call.arguments).map(|(tree, argument)| match tree {
             Some(tree) => Ok(tree),
             None => self.argument(argument, scope),
@@ -95,17 +98,22 @@ impl Binder<'_> {
                     Err(_) => return Ok(false),
                 },
             };
-            if let ExprKind::Call(inner) = &argument.kind
-                && tree.as_constant().is_some()
-                && !tree.has.computed
-                && names_in(argument).is_empty()
-                && let Some(name) = self.own_name(&inner.name)
-            {
-                self.note_shown(argument, Shown::Name(name));
-            }
+            self.note_own_name(argument, &tree);
             bound[index] = Some(tree);
         }
         Ok(true)
+    }
+
+    /// A constant that was looked at shows its function by its own name.
+    fn note_own_name(&self, argument: &Expr, tree: &Tree) {
+        if let ExprKind::Call(inner) = &argument.kind
+            && tree.as_constant().is_some()
+            && !tree.has.computed
+            && names_in(argument).is_empty()
+            && let Some(name) = self.own_name(&inner.name)
+        {
+            self.note_shown(argument, Shown::Name(name));
+        }
     }
 
     /// What the function of a constant is called, if that is not what is written.

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::Binder;
 use super::aggregation::Grouping;
 use super::in_set::{column_expr, element_types};
-use super::join::{conjuncts, nullable};
+use super::join::conjuncts;
 use super::place::{Available, place, place_all};
 use super::scope::Scope;
 use super::select::{Clauses, Stage};
@@ -215,7 +215,7 @@ impl Binder<'_> {
             residual: correlation.residual,
             outputs: correlation.outputs,
         };
-        Ok(tree::lookup(lookup, nullable(&data_type), self.fresh()))
+        Ok(tree::lookup(lookup, data_type.or_null(), self.fresh()))
     }
 
     /// Outer keys and the plan's key columns as their common types.
@@ -234,7 +234,7 @@ impl Binder<'_> {
             }
             let common = common_type(&[own, other])?;
             let as_common = |t: &DataType| match t.is_nullable() {
-                true => nullable(&common),
+                true => common.or_null(),
                 false => common.clone(),
             };
             *key = self.cast(key.clone(), &as_common(&key.data_type))?;
@@ -375,7 +375,7 @@ impl Stage {
             .map(|r| place(r, &both).map_err(|_| unsupported()))
             .collect::<Result<Vec<_>>>()?;
         let mut schema = self.plan.schema.clone();
-        schema.extend(right.schema.iter().map(|(n, t)| (n.clone(), nullable(t))));
+        schema.extend(right.schema.iter().map(|(n, t)| (n.clone(), t.or_null())));
         self.available.add(call, width);
         let node = PlanNode::Join(Box::new(JoinNode {
             left: self.plan,

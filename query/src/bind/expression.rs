@@ -30,7 +30,7 @@ impl Binder<'_> {
         if self.nullable_constants.borrow().contains(&tree.key)
             && let Some(value) = tree.as_constant()
         {
-            return Ok(tree::constant(value.clone(), super::join::nullable(&tree.data_type)));
+            return Ok(tree::constant(value.clone(), tree.data_type.or_null()));
         }
         Ok(tree)
     }

@@ -188,6 +188,10 @@ impl Binder<'_> {
         if left.len() != right.len() || left.len() < 2 {
             return Ok(None);
         }
+        // What fails is found before anything is known of the others.
+        if left.iter().chain(&right).any(holds_closed) {
+            return Ok(None);
+        }
         let parts = left.into_iter().zip(right);
         let parts = parts.map(|(l, r)| self.make_call(name, vec![l, r])).collect::<Result<_>>()?;
         let joined = self.make_call(join, parts)?;
@@ -207,6 +211,9 @@ impl Binder<'_> {
         let Some(condition) = arguments[0].as_constant() else { return Ok(None) };
         // An aggregate function that is not chosen still makes one row of all.
         if arguments.iter().any(|a| a.has.aggregate) {
+            return Ok(None);
+        }
+        if arguments[0].has.computed && arguments[1..].iter().any(holds_closed) {
             return Ok(None);
         }
         let yes = condition.as_f64().is_some_and(|v| v != 0.0);
@@ -278,7 +285,7 @@ fn tuple_parts(tree: &Tree) -> Option<Vec<Tree>> {
 }
 
 /// Whether an expression does more than yield a value for a row.
-fn loud(tree: &Tree) -> bool {
+pub(super) fn loud(tree: &Tree) -> bool {
     let has = tree.has;
     has.aggregate || has.window || has.array_join || has.volatile || has.lookup || has.grouping
 }
@@ -297,9 +304,13 @@ fn known_value(
         _ => Value::UInt(yes as u64),
     };
     let truth = |t: &Tree| t.as_constant().and_then(|v| v.as_f64()).map(|v| v != 0.0);
-    // A set that cannot be made is an error also where another part decides.
+    // A set that cannot be made is an error also where another part decides, and so are calls of constants
+    // that fail, unless what decides was known before them.
     let decided = |by: bool| {
-        arguments.iter().any(|a| truth(a) == Some(by)) && !arguments.iter().any(holds_refused)
+        let mut deciding = arguments.iter().filter(|a| truth(a) == Some(by)).peekable();
+        deciding.peek().is_some()
+            && !arguments.iter().any(holds_refused)
+            && (deciding.any(|a| !a.has.computed) || !arguments.iter().any(holds_closed))
     };
     match function.name() {
         // Compared with a NULL, the other side is not computed.
@@ -320,7 +331,72 @@ fn known_value(
     }
 }
 
-fn holds_refused(tree: &Tree) -> bool {
+/// Whether a call of nothing but constants is in `tree` that is none itself: it fails.
+pub(super) fn holds_closed(tree: &Tree) -> bool {
+    let call = matches!(tree.kind, Kind::Call { .. });
+    call && is_closed(tree, &mut vec![]) || tree.children().into_iter().any(holds_closed)
+}
+
+/// Whether `tree` reads nothing but parameters of the lambdas in it, whose levels are `own`.
+fn is_closed(tree: &Tree, own: &mut Vec<usize>) -> bool {
+    match &tree.kind {
+        Kind::Constant(_) => true,
+        Kind::Call { function, arguments } => {
+            is_constant_call(function) && arguments.iter().all(|a| is_closed(a, own))
+        }
+        Kind::Lambda { level, body, .. } => {
+            own.push(*level);
+            let closed = is_closed(body, own);
+            own.pop();
+            closed
+        }
+        Kind::Parameter { level, .. } => own.contains(level),
+        _ => false,
+    }
+}
+
+/// Whether a condition holds for all rows, so that what else is in it does not matter.
+pub(super) fn holds_always(tree: &Tree) -> bool {
+    certain(tree) == Some(true)
+}
+
+/// Whether a condition compares tuples of which one has a bare NULL in it.
+pub(super) fn is_null_always(tree: &Tree) -> bool {
+    let Kind::Call { function, arguments } = &tree.kind else { return false };
+    let bare = |t: &Tree| match &t.data_type {
+        DataType::Tuple(elements) => {
+            let nothing = |t: &DataType| t.is_nullable() && *t.inner() == DataType::Nothing;
+            elements.iter().any(|e| nothing(&e.data_type))
+        }
+        _ => false,
+    };
+    match function.name() {
+        "less" | "greater" | "lessOrEquals" | "greaterOrEquals" => arguments.iter().any(bare),
+        "not" => arguments.iter().any(is_null_always),
+        _ => false,
+    }
+}
+
+fn certain(tree: &Tree) -> Option<bool> {
+    if let Kind::Constant(value) = &tree.kind {
+        return value.as_f64().filter(|_| !tree.has.computed).map(|v| v != 0.0);
+    }
+    let Kind::Call { function, arguments } = &tree.kind else { return None };
+    let parts: Vec<Option<bool>> = arguments.iter().map(certain).collect();
+    let decided = |by: bool| match () {
+        _ if parts.contains(&Some(by)) => Some(by),
+        _ if parts.iter().all(|p| *p == Some(!by)) => Some(!by),
+        _ => None,
+    };
+    match function.name() {
+        "and" => decided(false),
+        "or" => decided(true),
+        "not" => parts.first().copied().flatten().map(|p| !p),
+        _ => None,
+    }
+}
+
+pub(super) fn holds_refused(tree: &Tree) -> bool {
     let own = matches!(&tree.kind, Kind::Call { function, .. } if functions::is_refused(function));
     own || tree.children().into_iter().any(holds_refused)
 }
@@ -338,6 +414,18 @@ fn excluding(parts: &[Tree]) -> bool {
         let mut uppers = parts.iter().filter_map(|p| bound(p, "lessOrEquals"));
         uppers.any(|(other, high)| other == key && high < low)
     })
+}
+
+/// Whether a call of constants that is none is in `tree`.
+pub(super) fn computes_rows(tree: &Tree) -> bool {
+    let own = match &tree.kind {
+        Kind::Call { function, arguments } => {
+            let fixed = |t: &Tree| matches!(t.kind, Kind::Constant(_) | Kind::Lambda { .. });
+            never_constant(function.name()) && arguments.iter().all(fixed)
+        }
+        _ => false,
+    };
+    own || tree.children().into_iter().any(computes_rows)
 }
 
 /// Whether a call is no constant although its arguments are.

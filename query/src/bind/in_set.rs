@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::Binder;
 use super::correlated::Use;
+use super::fold::loud;
 use super::names::{error_in, with_scope};
 use super::null_in::can_be_null;
 use super::place::{Available, place};
@@ -67,6 +68,9 @@ impl Binder<'_> {
             return self.make_call("materialize", vec![left]);
         }
         match self.set_rows(&left, values) {
+            Ok(rows) if rows.is_empty() && in_nothing(&left) => {
+                Ok(tree::constant(Value::UInt(negated as u64), DataType::UInt8))
+            }
             Ok(rows) => self.fold_in_set(set_of_values(left, rows, negated)),
             Err(error) => refused_in(left, with_scope(error, scope)),
         }
@@ -109,6 +113,7 @@ impl Binder<'_> {
             return self.correlated_in(left, plan, correlation, negated);
         }
         let width = plan.schema.len();
+        let given = left.clone();
         let left = match self.sets_hold_nulls() {
             true => self.as_in_plan(left, &plan)?,
             false => left,
@@ -136,7 +141,7 @@ impl Binder<'_> {
         let text = sql::format::query(query, false);
         let key = xxh3_128(text.as_bytes());
         if nulls && can_be_null(&left.data_type) {
-            return self.null_in_plan(left, plan, &types, key, negated);
+            return self.null_in_plan((given, left), plan, &types, key, negated);
         }
         let plan = self.set_plan(plan, &types)?;
         let set = PlannedSet {
@@ -158,7 +163,12 @@ impl Binder<'_> {
             }
             let to = if own.is_nullable() { DataType::nullable(to.clone()) } else { to.clone() };
             let name = tree::constant(Value::string(to.to_string()), DataType::String);
-            self.make_call("accurateCast", vec![tree, name])
+            let cast = self.make_call("accurateCast", vec![tree.clone(), name.clone()]);
+            cast.or_else(|_| {
+                // Without rows it is no error.
+                let later = self.make_call("materialize", vec![tree])?;
+                self.make_call("accurateCast", vec![later, name])
+            })
         };
         let width = plan.schema.len();
         if width == 1 {
@@ -202,10 +212,18 @@ impl Binder<'_> {
     }
 
     pub(super) fn cast_or_null(&self, tree: Tree, data_type: &DataType) -> Result<Tree> {
-        let composite =
-            matches!(data_type, DataType::Array(_) | DataType::Tuple(_) | DataType::Map(..));
-        if composite {
-            return self.cast(tree, data_type);
+        let own = tree.data_type.inner();
+        match (own, data_type) {
+            (_, DataType::Array(_) | DataType::Map(..)) => return self.cast(tree, data_type),
+            // Zeros at the end do not count, and narrower ones are never equal.
+            (DataType::FixedString(width), DataType::FixedString(wanted)) if width < wanted => {
+                return Ok(tree::constant(Value::Null, data_type.or_null()));
+            }
+            (DataType::FixedString(width), DataType::FixedString(wanted)) if width > wanted => {
+                let text = self.make_call("toString", vec![tree])?;
+                return self.cast_or_null(text, data_type);
+            }
+            _ => {}
         }
         let target = tree::constant(Value::string(data_type.to_string()), DataType::String);
         self.make_call("accurateCastOrNull", vec![tree, target])
@@ -255,6 +273,11 @@ impl Binder<'_> {
         let mut rows = Vec::with_capacity(width);
         'values: for (value, data_type) in values {
             if types.len() == 1 {
+                if left.data_type.is_nullable() && holds_null(&value) {
+                    // Refused if there is no such tuple on the left.
+                    self.set_value(&value, &data_type, &types[0])?;
+                    continue;
+                }
                 if let Some(value) = self.set_value(&value, &data_type, &types[0])? {
                     rows.push(vec![value]);
                 }
@@ -315,6 +338,7 @@ impl Binder<'_> {
         }
         match cast_value(value, own, want, self.ctx) {
             Ok(converted) => Ok(Some(converted)),
+            Err(e) if e.code() == codes::CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN => Err(e),
             Err(e) if want.is_date_or_time() || matches!(want, DataType::FixedString(_)) => Err(e),
             Err(_) if own.is_string() => Err(Error::new(
                 codes::TYPE_MISMATCH,
@@ -348,6 +372,12 @@ impl Binder<'_> {
         let in_array = matches!(elements.as_slice(), [one]
             if matches!(one.data_type.without_low_cardinality(), DataType::Array(_))
                 && !matches!(left.data_type.inner(), DataType::Array(_)));
+        let array = matches!(&right.kind, ExprKind::Call(call) if call.name == "array");
+        if array && !in_array {
+            // Its items must have a type in common with what is looked for.
+            let items = self.make_call("array", elements.clone())?;
+            self.make_call("has", vec![items, left.clone()]).map_err(|e| with_scope(e, scope))?;
+        }
         let found = match in_array {
             true => self.make_call("has", vec![elements[0].clone(), left.clone()]),
             false => self.any_equal(&left, &elements, nulls),
@@ -405,6 +435,13 @@ impl Binder<'_> {
     }
 }
 
+/// Whether `left` need not be computed to be in no set that is empty.
+pub(super) fn in_nothing(left: &Tree) -> bool {
+    !left.data_type.is_nullable()
+        && !matches!(left.data_type, DataType::LowCardinality(_))
+        && !loud(left)
+}
+
 /// A set that cannot be made is an error of those who read it.
 fn refused_in(left: Tree, error: Error) -> Result<Tree> {
     if left.as_constant().is_some() {
@@ -432,10 +469,11 @@ pub(super) fn set_of_values(left: Tree, rows: Vec<Vec<Value>>, negated: bool) ->
     tree::in_set(left, Arc::new(set), negated, xxh3_128(text.as_bytes()))
 }
 
-/// Element types of the left side: those of a tuple's elements, or the one type; never Nullable.
+/// Element types of the left side: those of a tuple's elements, or the one type; never Nullable. A tuple
+/// that can be NULL itself is one element.
 pub(super) fn element_types(left: &DataType) -> Vec<DataType> {
     match left.inner() {
-        DataType::Tuple(elements) => {
+        DataType::Tuple(elements) if !left.is_nullable() => {
             elements.iter().map(|e: &TupleElement| e.data_type.inner().clone()).collect()
         }
         other => vec![other.clone()],
@@ -451,13 +489,20 @@ fn left_types(left: &DataType, width: usize) -> Vec<DataType> {
 /// `(a, b) IN (1, 2)` means one row; `(a, b) IN ((1, 2), (3, 4))` two.
 fn as_rows(left: &Tree, elements: Vec<Typed>, array: bool) -> Vec<Typed> {
     let DataType::Tuple(own) = left.data_type.inner() else { return elements };
-    let all_tuples = elements.iter().all(|(_, t)| matches!(t, DataType::Tuple(_)));
+    let tuple = |t: &DataType| matches!(t.inner(), DataType::Tuple(_));
+    let all_tuples = elements.iter().any(|(_, t)| tuple(t))
+        && elements.iter().all(|(v, t)| tuple(t) || v.is_null());
     if array || all_tuples || elements.len() != own.len() {
         return elements;
     }
     let (values, types): (Vec<Value>, Vec<DataType>) = elements.into_iter().unzip();
     let types = types.into_iter().map(|data_type| TupleElement { name: None, data_type }).collect();
     vec![(Value::Tuple(values), DataType::Tuple(types))]
+}
+
+/// Whether a tuple has a NULL in it.
+fn holds_null(value: &Value) -> bool {
+    matches!(value, Value::Tuple(items) if items.iter().any(|i| i.is_null() || holds_null(i)))
 }
 
 /// For numbers: `Some(None)` if `want` cannot hold the value, `None` if this is no matter of numbers.

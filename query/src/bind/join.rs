@@ -418,7 +418,7 @@ impl Binder<'_> {
             }
         }
         for column in &mut source.plan.schema {
-            column.1 = nullable(&column.1);
+            column.1 = column.1.or_null();
         }
         for table in &mut source.tables {
             for column in &mut table.columns {
@@ -446,7 +446,7 @@ impl Binder<'_> {
             let Kind::Column { name, .. } = &column.kind else { continue };
             let Some(index) = source.available.find(&column) else { continue };
             let new = new_trees.entry(column.key).or_insert_with(|| {
-                tree::column(self.fresh(), name.clone(), nullable(&column.data_type))
+                tree::column(self.fresh(), name.clone(), column.data_type.or_null())
             });
             available.add(new, index);
         }
@@ -462,7 +462,7 @@ impl Binder<'_> {
                 let new = self.rebuild(&arguments[0], replace)?;
                 let plain = !arguments[0].data_type.is_nullable() && !tree.data_type.is_nullable();
                 if plain && new.data_type.is_nullable() {
-                    return self.cast(new, &nullable(&tree.data_type));
+                    return self.cast(new, &tree.data_type.or_null());
                 }
                 let mut arguments = arguments.clone();
                 arguments[0] = new;
@@ -577,21 +577,6 @@ pub(super) fn filter_side(source: &mut Source, filters: Vec<Tree>, binder: &Bind
     let input = Box::new(std::mem::replace(&mut source.plan, nothing));
     source.plan = Plan { node: PlanNode::Filter { input, predicate }, schema };
     Ok(())
-}
-
-/// `data_type` as Nullable, where that is a type.
-pub(super) fn nullable(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::Array(_)
-        | DataType::Tuple(_)
-        | DataType::Map(..)
-        | DataType::AggregateFunction { .. }
-        | DataType::Nullable(_) => data_type.clone(),
-        DataType::LowCardinality(inner) => {
-            DataType::LowCardinality(Box::new(DataType::nullable((**inner).clone())))
-        }
-        other => DataType::nullable(other.clone()),
-    }
 }
 
 /// The column under a cast.

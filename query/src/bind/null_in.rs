@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use pumphouse_storage::{Column, DataType, Value};
 
 use super::Binder;
-use super::in_set::{Typed, element_types, set_of_values};
+use super::in_set::{Typed, element_types, in_nothing, set_of_values};
 use super::place::{Available, place};
 use super::tree::{self, Tree};
 use crate::error::{Error, Result, codes};
@@ -18,7 +18,9 @@ use crate::plan::{Plan, PlanNode, PlannedSet, SetSource};
 pub(super) fn can_be_null(left: &DataType) -> bool {
     let nullable = |t: &DataType| t.is_nullable();
     match left.inner() {
-        DataType::Tuple(elements) => elements.iter().any(|e| nullable(&e.data_type)),
+        DataType::Tuple(elements) if !nullable(left) => {
+            elements.iter().any(|e| nullable(&e.data_type))
+        }
         _ => nullable(left),
     }
 }
@@ -52,14 +54,17 @@ impl Binder<'_> {
                 rows.push(row);
             }
         }
+        if rows.is_empty() && in_nothing(&left) {
+            return Ok(tree::constant(Value::UInt(negated as u64), DataType::UInt8));
+        }
         let own = left.data_type.clone();
-        let set = set_of_values(self.doubled(left, &types)?, rows, negated);
+        let set = set_of_values(self.doubled((left.clone(), left), &types)?, rows, negated);
         self.as_left(self.fold_in_set(set)?, &own)
     }
 
     pub(super) fn null_in_plan(
         &self,
-        left: Tree,
+        (given, left): (Tree, Tree),
         plan: Plan,
         types: &[DataType],
         key: u128,
@@ -78,7 +83,8 @@ impl Binder<'_> {
         let set = PlannedSet { element_types, source, built: OnceLock::new() };
         let own = left.data_type.clone();
         // The same subquery without the setting is another set.
-        self.as_left(tree::in_set(self.doubled(left, &types)?, Arc::new(set), negated, !key), &own)
+        let doubled = self.doubled((given, left), &types)?;
+        self.as_left(tree::in_set(doubled, Arc::new(set), negated, !key), &own)
     }
 
     /// The result keeps a LowCardinality of the left side.
@@ -89,19 +95,21 @@ impl Binder<'_> {
         }
     }
 
-    /// The left side as `(isNull(x), ifNull(x, default), …)`.
-    fn doubled(&self, left: Tree, types: &[DataType]) -> Result<Tree> {
+    /// The left side, as it was given and converted, as `(isNull(x), ifNull(x, default), …)`.
+    fn doubled(&self, (given, left): (Tree, Tree), types: &[DataType]) -> Result<Tree> {
         let mut parts = vec![];
         for (index, data_type) in types.iter().enumerate() {
-            let own = match left.data_type.inner() {
-                DataType::Tuple(elements) if elements.len() == types.len() => {
+            let part = |tree: &Tree| match tree.data_type.inner() {
+                DataType::Tuple(elements)
+                    if elements.len() == types.len() && !tree.data_type.is_nullable() =>
+                {
                     let place = tree::constant(Value::UInt(index as u64 + 1), DataType::UInt8);
-                    self.make_call("tupleElement", vec![left.clone(), place])?
+                    self.make_call("tupleElement", vec![tree.clone(), place])
                 }
-                _ => left.clone(),
+                _ => Ok(tree.clone()),
             };
-            parts.push(self.make_call("isNull", vec![own.clone()])?);
-            parts.push(self.value_or_default(own, data_type)?);
+            parts.push(self.make_call("isNull", vec![part(&given)?])?);
+            parts.push(self.value_or_default(part(&left)?, data_type)?);
         }
         self.make_call("tuple", parts)
     }

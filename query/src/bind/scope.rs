@@ -245,6 +245,10 @@ pub fn subcolumns_of(data_type: &DataType) -> Vec<(String, DataType)> {
             if **inner == DataType::String {
                 found.push(("size".into(), DataType::nullable(DataType::UInt64)));
             }
+            if let DataType::Tuple(_) = **inner {
+                let elements = subcolumns_of(inner).into_iter();
+                found.extend(elements.map(|(name, t)| (name, t.or_null())));
+            }
         }
         DataType::String => below("size", &DataType::UInt64),
         DataType::Array(_) => below("size0", &DataType::UInt64),

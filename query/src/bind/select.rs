@@ -4,16 +4,19 @@
 
 use std::collections::HashMap;
 
+use pumphouse_storage::{DataType, Value};
+
 use super::Binder;
 use super::aggregation::{Grouping, check_no_aggregate, collect_outside, describe, not_placed};
 use super::aliases;
 use super::call::element_type;
+use super::fold::{holds_always, holds_closed, holds_refused, is_null_always};
 use super::from::Source;
 use super::order::{LimitByKeys, LimitNumbers};
 use super::place::{Available, Missing, place, place_all};
 use super::scope::{Cte, Scope};
 use super::star::Item;
-use super::tree::{Kind, OrderKey, Tree, WindowCall};
+use super::tree::{Kind, OrderKey, Tree, WindowCall, constant};
 use crate::error::{Error, Result, codes};
 use crate::execute::prewhere::never_fails;
 use crate::plan::{BoundExpr, Plan, PlanNode, SortKey, WindowFunction, WindowKind};
@@ -89,7 +92,13 @@ impl Binder<'_> {
         for (name, clause) in clauses {
             if let Some(tree) = self.filter_clause(name, clause.as_ref(), scope)? {
                 check_no_aggregate(&tree, name)?;
-                filters.push(tree);
+                // What holds for all rows is not looked at any more, nor what is NULL for all.
+                let idle = name == "WHERE" && holds_refused(&tree) && holds_always(&tree);
+                match name == "WHERE" && is_null_always(&tree) && !tree.has.array_join {
+                    true => filters.push(constant(Value::UInt(0), DataType::UInt8)),
+                    false if !idle || tree.has.array_join => filters.push(tree),
+                    false => {}
+                }
             }
         }
         let grouping = match &select.group_by {
@@ -378,7 +387,8 @@ impl Stage {
     }
 }
 
-/// With FINAL an explicit PREWHERE chooses which rows are combined, so it belongs to the scan.
+/// With FINAL an explicit PREWHERE chooses which rows are combined, so it belongs to the scan. Where there are
+/// no rows nothing is looked at but calls of constants.
 fn prewhere_before_final(select: &Select, stage: &mut Stage, clauses: &mut Clauses) -> Result<()> {
     if select.prewhere.is_none() || clauses.filters.is_empty() {
         return Ok(());
@@ -388,6 +398,12 @@ fn prewhere_before_final(select: &Select, stage: &mut Stage, clauses: &mut Claus
         let misplaced =
             |_| Error::new(codes::NOT_IMPLEMENTED, "This PREWHERE is not supported with FINAL");
         *prewhere = Some(place(&tree, &stage.available).map_err(misplaced)?);
+        return Ok(());
+    }
+    let empty =
+        matches!(&stage.plan.node, PlanNode::Scan { source, .. } if source.row_count() == Some(0));
+    if empty && !holds_closed(&clauses.filters[0]) {
+        clauses.filters.remove(0);
     }
     Ok(())
 }

@@ -136,7 +136,7 @@ impl Binder<'_> {
             here = at.parent;
         }
         if let Some(tree) = self.resolve(qualifier, scope)?
-            && matches!(tree.data_type, DataType::Tuple(_))
+            && matches!(tree.data_type.inner(), DataType::Tuple(_))
         {
             let prefix = qualifier.join(".");
             return self.tuple_elements(&tree, |name| format!("{prefix}.{name}"));
@@ -149,7 +149,7 @@ impl Binder<'_> {
     }
 
     fn tuple_elements(&self, tree: &Tree, name: impl Fn(&str) -> String) -> Result<Vec<Matched>> {
-        let DataType::Tuple(elements) = &tree.data_type else { return Ok(vec![]) };
+        let DataType::Tuple(elements) = tree.data_type.inner() else { return Ok(vec![]) };
         let mut found = vec![];
         for (i, element) in elements.iter().enumerate() {
             let index = literal(&pumphouse_storage::Value::UInt(i as u64 + 1));
@@ -169,7 +169,7 @@ impl Binder<'_> {
             ));
         };
         let tree = self.argument(argument, scope)?;
-        if !matches!(tree.data_type, DataType::Tuple(_)) {
+        if !matches!(tree.data_type.inner(), DataType::Tuple(_)) {
             return Err(error_in(
                 scope,
                 codes::ILLEGAL_TYPE_OF_ARGUMENT,

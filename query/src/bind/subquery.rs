@@ -41,6 +41,7 @@ impl Binder<'_> {
             tree::scalar(Arc::new(subquery), data_type, self.fresh())
         } else {
             let value = self.run_scalar(plan, &data_type)?;
+            let data_type = if value.is_null() { null_row_type(data_type) } else { data_type };
             tree::constant(value, data_type)
         };
         self.scalars.borrow_mut().insert(key, tree.clone());
@@ -83,7 +84,7 @@ impl Binder<'_> {
         match blocks.iter().find(|b| b.rows() == 1) {
             Some(block) if width == 1 => Ok(block.columns[0].value(0)),
             Some(block) => Ok(Value::Tuple(block.columns.iter().map(|c| c.value(0)).collect())),
-            None if data_type.is_nullable() => Ok(Value::Null),
+            None if data_type.can_be_nullable() || data_type.is_nullable() => Ok(Value::Null),
             None => Err(Error::new(
                 codes::INCORRECT_RESULT_OF_SCALAR_SUBQUERY,
                 format!(
@@ -100,6 +101,17 @@ fn first_rows(plan: Plan, rows: u64) -> Plan {
     Plan { node, schema }
 }
 
+/// The type of several columns if there is no row: NULL, without names.
+fn null_row_type(data_type: DataType) -> DataType {
+    match data_type {
+        DataType::Tuple(mut elements) => {
+            elements.iter_mut().for_each(|e| e.name = None);
+            DataType::Tuple(elements).or_null()
+        }
+        other => other,
+    }
+}
+
 /// One column: Nullable where that is possible, because there may be no row. Several: a named tuple.
 pub(super) fn scalar_type(schema: &[(String, DataType)]) -> Result<DataType> {
     match schema {
@@ -107,14 +119,7 @@ pub(super) fn scalar_type(schema: &[(String, DataType)]) -> Result<DataType> {
             codes::INCORRECT_RESULT_OF_SCALAR_SUBQUERY,
             "Scalar subquery returns no columns",
         )),
-        [(_, data_type)] => Ok(match data_type {
-            DataType::Array(_)
-            | DataType::Tuple(_)
-            | DataType::Map(..)
-            | DataType::AggregateFunction { .. }
-            | DataType::Nullable(_) => data_type.clone(),
-            other => DataType::nullable(other.inner().clone()),
-        }),
+        [(_, data_type)] => Ok(data_type.inner().or_null()),
         several => Ok(DataType::Tuple(
             several
                 .iter()

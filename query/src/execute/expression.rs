@@ -11,7 +11,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{BooleanArray, UInt32Array};
 use arrow_buffer::BooleanBuffer;
-use pumphouse_storage::{Block, Column, DataType, flags};
+use pumphouse_storage::{Block, Column, DataType, Value, flags};
 
 use super::short_circuit::is_branching;
 use super::{condition, set};
@@ -67,7 +67,11 @@ pub(super) fn plain_mask(
         ctx,
         shared: OnceCell::new(),
     };
-    match frame.argument(predicate)? {
+    let argument = match frame.argument(predicate) {
+        Err(_) if holds_nowhere(predicate) => return Ok(BooleanBuffer::new_unset(block.rows())),
+        argument => argument?,
+    };
+    match argument {
         Argument::Constant(one) => {
             let holds = truth(&one)?.value(0);
             Ok(if holds {
@@ -78,6 +82,17 @@ pub(super) fn plain_mask(
         }
         Argument::Column(column) => Ok(truth(&column)?.values().clone()),
         Argument::Lambda(_) => Err(lambda_misplaced()),
+    }
+}
+
+/// Whether a part asks for an element of a set that has none, so that errors of the others do not matter.
+fn holds_nowhere(predicate: &BoundExpr) -> bool {
+    match predicate {
+        BoundExpr::InSet { set, negated: false, .. } => set::is_empty(set),
+        BoundExpr::Call { function, arguments, .. } if function.name() == "and" => {
+            arguments.iter().any(holds_nowhere)
+        }
+        _ => false,
     }
 }
 
@@ -182,7 +197,19 @@ impl Frame<'_> {
             BoundExpr::Lambda { body, .. } => Ok(Argument::Lambda(Arc::new(self.lambda(body)?))),
             BoundExpr::InSet { expr: tested, set, negated } => {
                 let result = expr.data_type();
-                Ok(match self.argument(tested)? {
+                let tested = match self.argument(tested) {
+                    // What has no counterpart among the keys is not among none either.
+                    Err(e)
+                        if e.code() == codes::CANNOT_CONVERT_TYPE
+                            && !result.is_nullable()
+                            && set::is_empty(set) =>
+                    {
+                        let value = Value::UInt(u64::from(*negated));
+                        return Ok(Argument::Constant(Column::constant(result, &value, 1)?));
+                    }
+                    tested => tested?,
+                };
+                Ok(match tested {
                     Argument::Constant(one) => {
                         Argument::Constant(set::test(set, &one, *negated, &result, self.ctx)?)
                     }

@@ -115,6 +115,12 @@ pub(crate) fn values(planned: &PlannedSet) -> Option<&[Vec<Value>]> {
     set.values.as_deref()
 }
 
+/// Whether a set that was filled from a subquery has no keys.
+pub(crate) fn is_empty(planned: &PlannedSet) -> bool {
+    let set = planned.built.get().and_then(|set| set.downcast_ref::<BuiltSet>());
+    set.is_some_and(|set| set.table.len() == 0)
+}
+
 /// The type keys are compared in: without LowCardinality and NULL.
 fn plain(data_type: &DataType) -> DataType {
     data_type.inner().clone()

@@ -412,9 +412,8 @@ fn float_division(op: Op, call: &FunctionCall) -> Result<Column> {
     let (a, b) = (operand::<f64>(call, 0)?, operand::<f64>(call, 1)?);
     match op {
         // Adding 0 turns a negative zero into a plain one.
-        Op::Modulo => call.finish_numbers(zip(a, b, call.rows, |x, y| x % y + 0.0)?),
-        Op::ModuloOrZero => {
-            call.finish_numbers(zip(a, b, call.rows, |x, y| if y == 0.0 { 0.0 } else { x % y })?)
+        Op::Modulo | Op::ModuloOrZero => {
+            call.finish_numbers(zip(a, b, call.rows, |x, y| x % y + 0.0)?)
         }
         Op::PositiveModulo => call.finish_numbers(zip(a, b, call.rows, |x, y| {
             let rest = x % y;
@@ -424,15 +423,20 @@ fn float_division(op: Op, call: &FunctionCall) -> Result<Column> {
             let double = |i: usize| -> Result<bool> {
                 Ok(bits(call.data_type(i)?) > 32 && call.data_type(i)?.is_float())
             };
-            let quotients = if double(0)? || double(1)? || is_wide(call.result) {
+            let mut quotients = if double(0)? || double(1)? || is_wide(call.result) {
                 zip(a, b, call.rows, |x, y| x / y)?
             } else {
                 // Without a Float64 the engine divides in 32 bit.
                 zip(a, b, call.rows, |x, y| (x as f32 / y as f32) as f64)?
             };
+            if op == Op::IntDivOrZero {
+                let divisors = super::native::load::<f64>(&call.column(1)?)?;
+                let zeros = quotients.iter_mut().zip(divisors.iter()).filter(|(_, d)| **d == 0.0);
+                zeros.for_each(|(quotient, _)| *quotient = 0.0);
+            }
             let limit = 2f64.powi(bits(call.result) as i32 - 1);
             let fits = |q: &f64| q.is_finite() && (-limit..limit).contains(&q.trunc());
-            if op == Op::IntDiv && !quotients.iter().all(fits) {
+            if !quotients.iter().all(fits) {
                 return Err(Error::new(
                     codes::ILLEGAL_DIVISION,
                     "Cannot perform integer division, because it will produce infinite or too large number",

@@ -7,7 +7,7 @@ use pumphouse_storage::types::TupleElement;
 use pumphouse_storage::{Column, DataType};
 
 use super::gather::{Picks, Pool};
-use super::invoke::{can_be_nullable, is_null_type, null_type};
+use super::invoke::{is_null_type, null_type};
 use super::native::{As, Native, with_native};
 use super::promote::{common_exact_type, common_type, common_value_type};
 use super::registry::Registry;
@@ -25,7 +25,7 @@ pub(super) fn add(r: &mut Registry) {
         2..=2,
         |a| {
             let t = element_type(a)?;
-            Ok(if can_be_nullable(&t) { DataType::nullable(t) } else { t })
+            Ok(t.or_null())
         },
         element,
     )
@@ -166,8 +166,7 @@ fn element_type(a: &Args) -> Result<DataType> {
         }
         _ => return Err(a.illegal(0)),
     };
-    let nullable = a.get(1).is_nullable() && can_be_nullable(&item);
-    Ok(if nullable { DataType::nullable(item) } else { item })
+    Ok(if a.get(1).is_nullable() { item.or_null() } else { item })
 }
 
 /// `array[n]` and `map[key]`; what is not there is the default (NULL for arrayElementOrNull).
@@ -549,8 +548,7 @@ fn zip_type(a: &Args, nullable: bool) -> Result<DataType> {
     let elements = (0..a.len())
         .map(|i| {
             let item = item_of(a, i)?;
-            let data_type =
-                if nullable && can_be_nullable(&item) { DataType::nullable(item) } else { item };
+            let data_type = if nullable { item.or_null() } else { item };
             Ok(TupleElement { name: None, data_type })
         })
         .collect::<Result<Vec<_>>>()?;

@@ -10,7 +10,6 @@ use super::array::{item_of, pick_or_default, sizes_differ};
 use super::conditional::truth;
 use super::gather::{ArrayArgument, Picks, array_of};
 use super::identity::{order, sorts_last};
-use super::invoke::can_be_nullable;
 use super::native::{As, Native, with_native};
 use super::registry::Registry;
 use super::type_rule::Args;
@@ -53,8 +52,7 @@ pub(super) fn add(r: &mut Registry) {
             2,
             |a| {
                 condition(a)?;
-                let item = item(a.get(1));
-                Ok(if can_be_nullable(&item) { DataType::nullable(item) } else { item })
+                Ok(item(a.get(1)).or_null())
             },
             move |c| first(c, last),
         );
@@ -426,8 +424,8 @@ fn reduce(call: &FunctionCall, how: Reduce) -> Result<Column> {
                     .map(|row| {
                         let items = &floats[range(row)];
                         match how {
-                            Reduce::Avg if items.is_empty() => 0.0,
-                            Reduce::Avg => items.iter().sum::<f64>() / items.len() as f64,
+                            _ if items.is_empty() => 0.0,
+                            Reduce::Avg => plain_sum(items) / items.len() as f64,
                             _ => items.iter().product(),
                         }
                     })
@@ -438,15 +436,19 @@ fn reduce(call: &FunctionCall, how: Reduce) -> Result<Column> {
     }
 }
 
+/// Of nothing it is a plain zero.
+fn plain_sum(items: &[f64]) -> f64 {
+    if items.is_empty() { 0.0 } else { items.iter().sum() }
+}
+
 fn sum(call: &FunctionCall, applied: &Applied) -> Result<Column> {
     let range = |row: usize| applied.first.range(row);
     let results = &applied.results;
     match call.result {
         DataType::Float64 => {
             let floats = super::native::load::<f64>(results)?;
-            call.finish_numbers(
-                (0..call.rows).map(|row| floats[range(row)].iter().sum()).collect::<Vec<f64>>(),
-            )
+            let sums = (0..call.rows).map(|row| plain_sum(&floats[range(row)]));
+            call.finish_numbers(sums.collect::<Vec<f64>>())
         }
         DataType::Decimal { precision: 0..=38, .. } => {
             let words = load_i128(results)?;
@@ -512,6 +514,21 @@ fn running(call: &FunctionCall, floor: bool) -> Result<Column> {
                 }
             }
             super::decimal::store(item, words)?
+        }
+        t if is_wide(t) => {
+            let zero = arrow_buffer::i256::ZERO;
+            let mut words = load_wide(&applied.results)?;
+            for row in 0..call.rows {
+                let mut total = zero;
+                for v in &mut words[applied.first.range(row)] {
+                    total = total.wrapping_add(*v);
+                    if floor && !t.is_unsigned_integer() {
+                        total = total.max(zero);
+                    }
+                    *v = total;
+                }
+            }
+            store_wide(t, words)
         }
         _ => {
             let mut words = super::native::load::<i64>(&applied.results)?;

@@ -399,7 +399,7 @@ fn intersect_type(a: &Args) -> Result<DataType> {
         .map(DataType::without_nullable)
         .min_by_key(|t| (super::promote::bits(t), !t.is_unsigned_integer()))
         .unwrap_or(DataType::Nothing);
-    Ok(DataType::array(if all_nullable && super::invoke::can_be_nullable(&narrowest) {
+    Ok(DataType::array(if all_nullable && narrowest.can_be_nullable() {
         DataType::nullable(narrowest)
     } else {
         narrowest

@@ -8,7 +8,7 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use pumphouse_storage::{Column, DataType, Value};
 
 use super::cast::cast_column;
-use super::invoke::{can_be_nullable, is_null_type, null_type, without_nulls};
+use super::invoke::{is_null_type, null_type, without_nulls};
 use super::native::{Native, values, with_native};
 use super::promote::common_value_type;
 use super::registry::Registry;
@@ -42,17 +42,8 @@ pub(super) fn add(r: &mut Registry) {
     )
     .own_types();
     r.add("assumeNotNull", 1..=1, |a| Ok(a.get(0).without_nullable()), assume_not_null).own_types();
-    r.add("toNullable", 1..=1, |a| Ok(nullable_of(a.get(0))), |c| c.finish(c.column(0)?.array))
+    r.add("toNullable", 1..=1, |a| Ok(a.get(0).or_null()), |c| c.finish(c.column(0)?.array))
         .own_types();
-}
-
-/// The type with NULL as a further value, where that is possible.
-fn nullable_of(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::LowCardinality(t) => DataType::LowCardinality(Box::new(nullable_of(t))),
-        t if can_be_nullable(t) => DataType::nullable(t.clone()),
-        t => t.clone(),
-    }
 }
 
 fn condition_type(a: &Args, index: usize) -> Result<()> {
@@ -272,8 +263,7 @@ fn coalesce(call: &FunctionCall) -> Result<Column> {
             })
         })
         .collect::<Result<_>>()?;
-    let loose = DataType::nullable(call.result.clone());
-    let to = if can_be_nullable(call.result) { &loose } else { call.result };
+    let to = &call.result.or_null();
     let mut result: Option<Column> = None;
     for index in considered(&types) {
         let next = whole(branch(call, index, to)?, call.is_constant(index), call.rows);
@@ -299,7 +289,7 @@ fn coalesce(call: &FunctionCall) -> Result<Column> {
 }
 
 fn null_if_type(a: &Args) -> Result<DataType> {
-    Ok(nullable_of(a.get(0)))
+    Ok(a.get(0).or_null())
 }
 
 fn null_if(call: &FunctionCall) -> Result<Column> {
@@ -347,5 +337,5 @@ fn assume_not_null(call: &FunctionCall) -> Result<Column> {
         let values: Vec<Value> = (0..column.len()).map(value).collect();
         return call.finish(Column::from_values(plain, &values)?.array);
     }
-    call.finish(super::invoke::set_nulls(&column.array, None))
+    call.finish(without_nulls(&column).array)
 }

@@ -6,7 +6,6 @@ use pumphouse_storage::{Column, DataType, Value};
 
 use super::FunctionCall;
 use super::cast::{Mode, OnFailure, convert};
-use super::invoke::can_be_nullable;
 use super::registry::Registry;
 use super::type_rule::{Args, bad_argument};
 use super::zone::{explicit_zone, parse_zone};
@@ -355,10 +354,20 @@ fn cut_to_zero(call: &FunctionCall) -> Result<Column> {
 fn cast_type(a: &Args) -> Result<DataType> {
     let to = parse_data_type(&a.constant_text(1)?)?;
     match a.function {
-        "accurateCastOrNull" if can_be_nullable(&to) => Ok(DataType::nullable(to)),
+        "accurateCastOrNull" => Ok(to.or_null()),
         "accurateCastOrDefault" if a.len() == 3 => same_as_default(a, &to).map(|()| to),
         _ => Ok(to),
     }
+}
+
+/// Tuples of which some have no counterpart: NULL stands for those.
+fn row_by_row(column: &Column, to: &DataType, call: &FunctionCall) -> Result<Column> {
+    let row = |row: usize| {
+        let one = convert(&column.slice(row, 1), to, Mode::OR_NULL, call.context);
+        one.map_or(Value::Null, |one| one.value(0))
+    };
+    let values: Vec<Value> = (0..column.len()).map(row).collect();
+    Ok(Column::from_values(call.result.clone(), &values)?)
 }
 
 fn cast(name: &str, call: &FunctionCall) -> Result<Column> {
@@ -370,8 +379,12 @@ fn cast(name: &str, call: &FunctionCall) -> Result<Column> {
         }
         "accurateCastOrNull" => {
             let to = call.result.without_nullable();
-            let mode = if fixed(&column.data_type) { THROWING } else { Mode::OR_NULL };
-            call.finish(convert(&column, &to, mode, call.context)?.array)
+            let throws = fixed(&column.data_type) && !fixed(&to);
+            let mode = if throws { THROWING } else { Mode::OR_NULL };
+            match convert(&column, &to, mode, call.context) {
+                Err(_) if matches!(to, DataType::Tuple(_)) => row_by_row(&column, &to, call),
+                converted => call.finish(converted?.array),
+            }
         }
         "accurateCastOrDefault" if call.arguments.len() == 3 => {
             let given = convert(&call.column(2)?, call.result, Mode::CAST, call.context)?;

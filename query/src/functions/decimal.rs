@@ -9,12 +9,12 @@ use arrow_array::{ArrayRef, Decimal128Array, Decimal256Array};
 use arrow_buffer::i256;
 use pumphouse_storage::{Column, DataType};
 
-use super::FunctionCall;
 use super::arithmetic::{Op, division_by_zero, numbers, operand, zip};
 use super::native::Native;
 use super::promote::width_precision;
 use super::type_rule::Args;
 use super::wide::{load_i128, load_wide, overflow};
+use super::{Argument, FunctionCall};
 use crate::error::{Error, Result, codes};
 
 fn parts(data_type: &DataType) -> Option<(u8, u8)> {
@@ -94,6 +94,9 @@ pub(super) fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {
     if l.is_float() || r.is_float() {
         return in_floats(op, call);
     }
+    if let Some(arguments) = integers_as_words(call)? {
+        return evaluate(op, &FunctionCall { arguments: &arguments, ..*call });
+    }
     let (s, t) = (scale_of(l) as u32, scale_of(r) as u32);
     let scale = scale_of(call.result) as u32;
     let shift = match op {
@@ -111,7 +114,7 @@ pub(super) fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {
     let integer = matches!(op, Op::IntDiv | Op::IntDivOrZero);
     if wide || integer {
         let (a, b) = (load_wide(&call.column(0)?)?, load_wide(&call.column(1)?)?);
-        let words = over(op, a, b, shift)?;
+        let words = over(op, a, b, shift, i256::MAX)?;
         if integer {
             return call.finish(super::wide::store_wide(call.result, words));
         }
@@ -121,15 +124,68 @@ pub(super) fn evaluate(op: Op, call: &FunctionCall) -> Result<Column> {
         return Ok(column);
     }
     let (a, b) = (load_i128(&call.column(0)?)?, load_i128(&call.column(1)?)?);
-    let words = over(op, a, b, shift)?;
+    // A dividend that is scaled up must fit the words of the result.
+    let most = match op {
+        Op::Divide => i128::MAX >> (128 - word_bits(call.result).min(128)),
+        _ => i128::MAX,
+    };
+    let words = over(op, a, b, shift, most)?;
     call.finish(store(call.result, words)?)
+}
+
+/// Bits of the words that a decimal lies in.
+fn word_bits(data_type: &DataType) -> u32 {
+    match parts(data_type) {
+        Some((0..=9, _)) => 32,
+        Some((10..=18, _)) => 64,
+        Some((19..=38, _)) => 128,
+        _ => 256,
+    }
+}
+
+/// Arguments in which an integer beside a decimal is a word as wide as the decimal's, cut if need be; none if
+/// all integers fit.
+fn integers_as_words(call: &FunctionCall) -> Result<Option<Vec<Argument>>> {
+    let types = [call.data_type(0)?, call.data_type(1)?];
+    let Some(width) = types.iter().filter(|t| parts(t).is_some()).map(|t| word_bits(t)).max()
+    else {
+        return Ok(None);
+    };
+    let cut = |t: &DataType| {
+        let bits = super::promote::bits(t);
+        t.is_integer() && (bits > width || bits == width && t.is_unsigned_integer())
+    };
+    if width == 256 || !types.iter().any(|t| cut(t)) {
+        return Ok(None);
+    }
+    let word = match width {
+        32 => DataType::Int32,
+        64 => DataType::Int64,
+        _ => DataType::Int128,
+    };
+    let as_word = |column: &Column| -> Result<Column> {
+        let words = load_wide(column)?.into_iter().map(|w| w.as_i128());
+        let array = match word {
+            DataType::Int32 => i32::array(words.map(|w| w as i32).collect()),
+            DataType::Int64 => i64::array(words.map(|w| w as i64).collect()),
+            _ => store(&word, words.collect())?,
+        };
+        Ok(Column::new(word.clone(), array))
+    };
+    let arguments = call.arguments.iter().map(|argument| {
+        Ok(match argument {
+            Argument::Column(c) if cut(&c.data_type) => Argument::Column(as_word(c)?),
+            Argument::Constant(c) if cut(&c.data_type) => Argument::Constant(as_word(c)?),
+            other => other.clone(),
+        })
+    });
+    arguments.collect::<Result<_>>().map(Some)
 }
 
 /// A decimal and a float: both as floats.
 fn in_floats(op: Op, call: &FunctionCall) -> Result<Column> {
     let columns = [as_float(call, 0)?, as_float(call, 1)?];
-    let arguments: Vec<super::Argument> =
-        columns.into_iter().map(super::Argument::Column).collect();
+    let arguments: Vec<Argument> = columns.into_iter().map(Argument::Column).collect();
     let call = FunctionCall { arguments: &arguments, ..*call };
     if op == Op::Modulo {
         let (a, b) = (operand::<f64>(&call, 0)?, operand::<f64>(&call, 1)?);
@@ -193,12 +249,17 @@ macro_rules! word {
 word!(i128, 0, 10i128);
 word!(i256, i256::ZERO, i256::from_i128(10));
 
-fn over<W: Word>(op: Op, a: Vec<W>, b: Vec<W>, shift: (u32, u32)) -> Result<Vec<W>> {
+/// `most` is the largest word that an operand may be scaled up to.
+fn over<W: Word>(op: Op, a: Vec<W>, b: Vec<W>, shift: (u32, u32), most: W) -> Result<Vec<W>> {
+    let fits = |word: &W| *word <= most && W::ZERO.minus(most).is_some_and(|least| *word >= least);
     let left = W::power_of_ten(shift.0).ok_or_else(overflow)?;
     let right = W::power_of_ten(shift.1).ok_or_else(overflow)?;
     let mut out = Vec::with_capacity(a.len());
     for (x, y) in a.into_iter().zip(b) {
-        let x = if shift.0 == 0 { x } else { x.times(left).ok_or_else(overflow)? };
+        let x = match shift.0 {
+            0 => x,
+            _ => x.times(left).filter(fits).ok_or_else(overflow)?,
+        };
         let y = if shift.1 == 0 { y } else { y.times(right).ok_or_else(overflow)? };
         let word = match op {
             Op::Plus => x.plus(y),

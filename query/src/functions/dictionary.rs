@@ -9,7 +9,7 @@ use pumphouse_storage::types::TupleElement;
 use pumphouse_storage::{Column, DataType, Value};
 
 use super::cast::cast_column;
-use super::invoke::{can_be_nullable, is_null_type, mask, without_nulls};
+use super::invoke::{is_null_type, mask, without_nulls};
 use super::{ArgumentType, FunctionCall, Nulls, ScalarFunction};
 use crate::dictionary::{Dictionary, Lookup};
 use crate::error::{Error, Result, codes};
@@ -120,10 +120,7 @@ impl ScalarFunction for DictionaryFunction {
                 let attributes = self.attributes(arguments[1].constant.as_ref())?;
                 let data_type = self.attributes_type(&attributes)?;
                 let key_nullable = arguments[2].data_type.is_nullable();
-                Ok(match key_nullable {
-                    true if can_be_nullable(&data_type) => DataType::nullable(data_type),
-                    _ => data_type,
-                })
+                Ok(if key_nullable { data_type.or_null() } else { data_type })
             }
         }
     }
@@ -191,7 +188,7 @@ impl DictionaryFunction {
                     ),
                 ));
             }
-            let data_type = match self.kind == Kind::OrNull && can_be_nullable(&attribute.data_type)
+            let data_type = match self.kind == Kind::OrNull && attribute.data_type.can_be_nullable()
             {
                 true => DataType::nullable(attribute.data_type.clone()),
                 false => attribute.data_type.clone(),
@@ -217,7 +214,7 @@ impl DictionaryFunction {
         let mut columns = vec![];
         for at in attributes {
             let values = self.dictionary.values(at);
-            if self.kind == Kind::OrNull && can_be_nullable(&values.data_type) {
+            if self.kind == Kind::OrNull && values.data_type.can_be_nullable() {
                 let places: UInt32Array =
                     found.iter().map(|n| (*n != ABSENT).then_some(*n)).collect();
                 let data_type = DataType::nullable(values.data_type.clone());

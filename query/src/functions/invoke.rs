@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, make_array};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, StructArray, UInt32Array, make_array};
 use arrow_buffer::NullBuffer;
 use pumphouse_storage::types::TupleElement;
 use pumphouse_storage::{Column, DataType};
@@ -76,7 +77,7 @@ fn resolve_plain(
         }
     }
     let result = function.return_type(&arguments)?;
-    Ok(if nullable && can_be_nullable(&result) { DataType::nullable(result) } else { result })
+    Ok(if nullable { result.or_null() } else { result })
 }
 
 /// One LowCardinality column, everything else constant, and a type that LowCardinality can hold.
@@ -146,23 +147,6 @@ pub(super) fn is_null_type(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Nullable(inner) if **inner == DataType::Nothing)
 }
 
-/// Whether `Nullable(data_type)` is a type.
-pub(super) fn can_be_nullable(data_type: &DataType) -> bool {
-    use DataType::*;
-    !matches!(
-        data_type,
-        Array(_)
-            | Tuple(_)
-            | Map(..)
-            | LowCardinality(_)
-            | Nullable(_)
-            | Variant(_)
-            | Dynamic { .. }
-            | Named { .. }
-            | AggregateFunction { .. }
-    )
-}
-
 /// `data_type` with no LowCardinality anywhere in it.
 pub(crate) fn strip_low_cardinality(data_type: &DataType) -> DataType {
     use DataType::*;
@@ -178,6 +162,7 @@ pub(crate) fn strip_low_cardinality(data_type: &DataType) -> DataType {
                 .collect(),
         ),
         Map(k, v) => Map(Box::new(strip_low_cardinality(k)), Box::new(strip_low_cardinality(v))),
+        Nullable(t) => Nullable(Box::new(strip_low_cardinality(t))),
         other => other.clone(),
     }
 }
@@ -326,14 +311,22 @@ fn filled((nullable, plain): (&Argument, &Argument)) -> Argument {
     if nullable.array.null_count() == 0 || !nullable.data_type.is_nullable() {
         return Argument::Column(plain.clone());
     }
-    let default = Column::default_values(plain.data_type.clone(), 1);
-    let rows = plain.len() as u32;
-    let places = (0..rows).map(|row| if nullable.is_null(row as usize) { rows } else { row });
-    let places = UInt32Array::from(places.collect::<Vec<u32>>());
-    Argument::Column(match Column::concat(&[plain.clone(), default]) {
-        Ok(both) => both.take(&places),
-        Err(_) => plain.clone(),
+    Argument::Column(match nullable.array.nulls() {
+        Some(nulls) => default_at(plain, nulls),
+        None => plain.clone(),
     })
+}
+
+/// The column with its type's default where `nulls` says NULL.
+pub(super) fn default_at(column: &Column, nulls: &NullBuffer) -> Column {
+    let default = Column::default_values(column.data_type.clone(), 1);
+    let rows = column.len() as u32;
+    let places = (0..rows).map(|row| if nulls.is_null(row as usize) { rows } else { row });
+    let places = UInt32Array::from(places.collect::<Vec<u32>>());
+    match Column::concat(&[column.clone(), default]) {
+        Ok(both) => both.take(&places),
+        Err(_) => column.clone(),
+    }
 }
 
 fn is_nullable_argument(argument: &Argument) -> bool {
@@ -349,7 +342,26 @@ pub(super) fn without_nulls(column: &Column) -> Column {
     if column.array.nulls().is_none() {
         return Column { data_type, array: column.array.clone() };
     }
-    Column { data_type, array: set_nulls(&column.array, None) }
+    let array = match (data_type.inner(), column.array.as_struct_opt()) {
+        (DataType::Tuple(elements), Some(tuple)) => without_tuple_nulls(elements, tuple),
+        _ => set_nulls(&column.array, None),
+    };
+    Column { data_type, array }
+}
+
+/// Under the NULLs of a tuple elements may be NULL that cannot be where the tuple is none.
+fn without_tuple_nulls(elements: &[TupleElement], tuple: &StructArray) -> ArrayRef {
+    let columns = elements.iter().zip(tuple.columns()).map(|(element, array)| {
+        let column = Column { data_type: element.data_type.clone(), array: array.clone() };
+        match element.data_type.is_nullable() {
+            true => column.array,
+            false => without_nulls(&column).array,
+        }
+    });
+    let (fields, rows) = (tuple.fields().clone(), tuple.len());
+    let plain = StructArray::try_new_with_length(fields, columns.collect(), None, rows);
+    // Only validity goes, and only where there must be none.
+    plain.map_or_else(|_| Arc::new(tuple.clone()) as ArrayRef, |plain| Arc::new(plain))
 }
 
 /// The array with exactly these nulls.

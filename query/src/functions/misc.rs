@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use pumphouse_storage::types::parse_data_type;
 use pumphouse_storage::{Column, DataType, Value};
 
-use super::invoke::{can_be_nullable, is_null_type, null_type};
+use super::invoke::{is_null_type, null_type};
 use super::promote::{common_number_type, common_type};
 use super::registry::Registry;
 use super::strings::StringsBuilder;
@@ -221,7 +221,7 @@ fn extreme_type(a: &Args) -> Result<DataType> {
         Err(_) => common_number_type(a.items)?,
     };
     let nullable = types.iter().any(DataType::is_nullable);
-    Ok(if nullable && can_be_nullable(&result) { DataType::nullable(result) } else { result })
+    Ok(if nullable { result.or_null() } else { result })
 }
 
 /// The largest (or smallest) argument of each row; NULLs do not take part.

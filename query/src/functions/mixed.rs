@@ -327,6 +327,8 @@ fn element_by_element(
             }
         }
     }
+    // What lies under a NULL is 0.
+    words.iter_mut().zip(&valid).for_each(|(word, valid)| *word &= u8::from(*valid));
     Ok((words, valid))
 }
 

@@ -8,7 +8,7 @@ use pumphouse_storage::types::TupleElement;
 use pumphouse_storage::{DataType, Value};
 
 use super::ArgumentType;
-use super::invoke::{can_be_nullable, is_null_type};
+use super::invoke::is_null_type;
 use crate::error::{Error, Result, codes};
 
 /// The least supertype of `types`; error 386 if there is none.
@@ -20,7 +20,9 @@ pub fn common_type(types: &[DataType]) -> Result<DataType> {
         return Ok(if nullable { super::invoke::null_type() } else { DataType::Nothing });
     };
     if known.iter().all(|t| same_type(t, first)) {
-        return Ok(if nullable { make_nullable(first) } else { (*first).clone() });
+        // A bare NULL leaves no LowCardinality.
+        let plain = first.without_low_cardinality();
+        return Ok(if nullable { plain.or_null() } else { (*first).clone() });
     }
     if known.iter().any(|t| special(t)) {
         return common_special(&known);
@@ -30,8 +32,12 @@ pub fn common_type(types: &[DataType]) -> Result<DataType> {
         let plain: Vec<DataType> =
             known.iter().map(|t| t.without_low_cardinality().clone()).collect();
         let inner = common_type(&plain)?;
-        let inner = if nullable { make_nullable(&inner) } else { inner };
-        return Ok(if all { DataType::LowCardinality(Box::new(inner)) } else { inner });
+        let inner = if nullable { inner.or_null() } else { inner };
+        return Ok(if all && !nullable {
+            DataType::LowCardinality(Box::new(inner))
+        } else {
+            inner
+        });
     }
     nullable |= known.iter().any(|t| t.is_nullable());
     let plain: Vec<DataType> =
@@ -41,7 +47,7 @@ pub fn common_type(types: &[DataType]) -> Result<DataType> {
     } else {
         common_plain_type(&plain)?
     };
-    Ok(if nullable { make_nullable(&result) } else { result })
+    Ok(if nullable { result.or_null() } else { result })
 }
 
 /// Types that are not promoted as plain ones are.
@@ -111,14 +117,6 @@ fn same_type(a: &DataType, b: &DataType) -> bool {
             s == t && width_precision(*p) == width_precision(*q)
         }
         _ => a == b,
-    }
-}
-
-fn make_nullable(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::LowCardinality(t) => DataType::LowCardinality(Box::new(make_nullable(t))),
-        t if can_be_nullable(t) => DataType::nullable(t.clone()),
-        t => t.clone(),
     }
 }
 

@@ -223,7 +223,8 @@ pub(super) fn check_columns(
     arguments: &[ArgumentType],
 ) -> Result<()> {
     let nullable = |a: &ArgumentType| a.data_type.is_nullable();
-    if function != "arrayElement" && arguments.iter().any(nullable) {
+    let looks = ["arrayElement", "isZeroOrNull"].contains(&function);
+    if !looks && arguments.iter().any(nullable) {
         return Ok(());
     }
     checks.iter().try_for_each(|check| check_one(function, check, arguments))

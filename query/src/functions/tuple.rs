@@ -14,7 +14,7 @@ use crate::error::{Error, Result, codes};
 pub(super) fn add(r: &mut Registry) {
     r.add("tuple", 0..=usize::MAX, tuple_type, tuple).own_types();
     r.add("tupleElement", 2..=3, element_type, element).own_types();
-    r.add("tupleConcat", 1..=usize::MAX, concat_type, concat).own_nulls();
+    r.add("tupleConcat", 1..=usize::MAX, concat_type, concat);
     r.add("tupleNames", 1..=1, names_type, names).own_nulls();
     r.add("tupleToNameValuePairs", 1..=1, pairs_type, pairs).own_nulls();
     for (name, function) in [
@@ -91,7 +91,7 @@ fn element_type(a: &Args) -> Result<DataType> {
 fn type_within(a: &Args, data_type: &DataType) -> Result<DataType> {
     match data_type {
         DataType::Named { argument, .. } => type_within(a, argument),
-        DataType::Nullable(t) => type_within(a, t).map(super::run_time::element_of_nullable),
+        DataType::Nullable(t) => type_within(a, t).map(|t| t.or_null()),
         DataType::Array(item) => Ok(DataType::array(type_within(a, item)?)),
         DataType::Map(..) => type_within(a, &lists::item_type(data_type)).map(DataType::array),
         DataType::Tuple(tuple) => match position(tuple, a.constant(1)) {
@@ -140,12 +140,14 @@ fn within(column: &Column, wanted: Option<&Value>) -> Option<Column> {
             within(&Column { data_type: (**argument).clone(), array }, wanted)
         }
         DataType::Nullable(t) => {
-            let nulls = column.array.nulls().cloned();
-            let array = super::invoke::set_nulls(&column.array, None);
-            let inner = within(&Column { data_type: (**t).clone(), array }, wanted)?;
-            Some(match nulls {
-                Some(nulls) => super::invoke::mask(&inner, &nulls),
+            let plain = super::invoke::without_nulls(column);
+            let inner = within(&Column { data_type: (**t).clone(), ..plain }, wanted)?;
+            Some(match column.array.nulls() {
                 None => inner,
+                Some(nulls) if inner.data_type.or_null().is_nullable() => {
+                    super::invoke::mask(&inner, nulls)
+                }
+                Some(nulls) => super::invoke::default_at(&inner, nulls),
             })
         }
         DataType::Array(_) | DataType::Map(..) => {
@@ -182,12 +184,12 @@ fn element_name(index: usize, element: &TupleElement) -> String {
 }
 
 fn names_type(a: &Args) -> Result<DataType> {
-    a.require(0, |t| matches!(t, DataType::Tuple(_)))?;
+    a.require(0, |t| matches!(t.inner(), DataType::Tuple(_)))?;
     Ok(DataType::array(DataType::String))
 }
 
 fn names(call: &FunctionCall) -> Result<Column> {
-    let DataType::Tuple(elements) = call.data_type(0)? else {
+    let DataType::Tuple(elements) = call.data_type(0)?.inner() else {
         return Err(super::type_rule::illegal_column("expected a tuple"));
     };
     let names = elements.iter().enumerate().map(|(i, e)| Value::string(element_name(i, e)));

@@ -14,7 +14,7 @@ use pumphouse_storage::{Block, DataType, Value};
 use crate::context::QueryContext;
 use crate::error::Result;
 use crate::functions::ArgumentType;
-use crate::plan::{BoundExpr, JoinNode, Plan, PlanNode, PlannedSet};
+use crate::plan::{BoundExpr, JoinNode, Plan, PlanNode, PlannedSet, SetSource};
 
 use super::shape::{each_expression, inputs_mut, key, mark, replace_columns};
 
@@ -59,7 +59,7 @@ impl Checks<'_> {
                 let exprs: Vec<&BoundExpr> = keys.iter().chain(arguments).collect();
                 let below = read_by(&exprs, input.schema.len());
                 let known = self.plan(input, &below)?;
-                exprs.iter().try_for_each(|e| self.expr(&with_known(e, &known)))?;
+                exprs.iter().try_for_each(|e| self.expr(&with_known(e, &known, self.ctx)))?;
                 Ok(vec![None; width])
             }
             PlanNode::Join(join) => self.join(join, needed).map(|()| vec![None; width]),
@@ -89,7 +89,7 @@ impl Checks<'_> {
         let known = self.plan(input, &below)?;
         let mut own = vec![None; exprs.len()];
         for (i, expr) in exprs.iter().enumerate().filter(|(i, _)| is_read(*i)) {
-            let expr = with_known(expr, &known);
+            let expr = with_known(expr, &known, self.ctx);
             self.expr(&expr)?;
             own[i] = self.value_of(expr)?;
         }
@@ -110,7 +110,7 @@ impl Checks<'_> {
         for input in inputs_mut(plan) {
             known = self.plan(input, &below)?;
         }
-        exprs.iter().try_for_each(|e| self.expr(&with_known(e, &known)))?;
+        exprs.iter().try_for_each(|e| self.expr(&with_known(e, &known, self.ctx)))?;
         known.resize(plan.schema.len(), None);
         Ok(known)
     }
@@ -130,9 +130,9 @@ impl Checks<'_> {
         lefts.iter().for_each(|e| mark(e, left));
         rights.iter().for_each(|e| mark(e, right));
         let known = self.plan(&mut join.left, left)?;
-        lefts.iter().try_for_each(|e| self.expr(&with_known(e, &known)))?;
+        lefts.iter().try_for_each(|e| self.expr(&with_known(e, &known, self.ctx)))?;
         let known = self.plan(&mut join.right, right)?;
-        rights.iter().try_for_each(|e| self.expr(&with_known(e, &known)))?;
+        rights.iter().try_for_each(|e| self.expr(&with_known(e, &known, self.ctx)))?;
         join.residual.iter().try_for_each(|r| self.expr(r))
     }
 
@@ -188,33 +188,46 @@ fn same_in_all(parts: &[Known], column: usize) -> Option<BoundExpr> {
 }
 
 /// `expr` over what is known of its columns.
-fn with_known(expr: &BoundExpr, known: &Known) -> BoundExpr {
+fn with_known(expr: &BoundExpr, known: &Known, ctx: &QueryContext) -> BoundExpr {
     let mut expr = expr.clone();
     if known.iter().any(Option::is_some) {
         replace_columns(&mut expr, &|i| known.get(i).cloned().flatten());
     }
-    replace_known(&mut expr);
+    replace_known(&mut expr, ctx);
     expr
 }
 
 /// Calls that are no constants, but whose values are known to those who compute with them.
-fn replace_known(expr: &mut BoundExpr) {
+fn replace_known(expr: &mut BoundExpr, ctx: &QueryContext) {
     match expr {
         BoundExpr::Call { arguments, .. } => {
             for argument in arguments.iter_mut() {
-                replace_known(argument);
-                if let Some(value) = known_call(argument) {
+                replace_known(argument, ctx);
+                if let Some(value) = known_call(argument, ctx) {
                     *argument = BoundExpr::Constant { value, data_type: argument.data_type() };
                 }
             }
         }
-        BoundExpr::Lambda { body, .. } => replace_known(body),
-        BoundExpr::InSet { expr, .. } => replace_known(expr),
+        BoundExpr::Lambda { body, .. } => replace_known(body, ctx),
+        BoundExpr::InSet { expr, .. } => replace_known(expr, ctx),
         _ => {}
     }
 }
 
-fn known_call(expr: &BoundExpr) -> Option<Value> {
+fn known_call(expr: &BoundExpr, ctx: &QueryContext) -> Option<Value> {
+    let of_values = match expr {
+        BoundExpr::InSet { expr, set, .. } => {
+            matches!(**expr, BoundExpr::Constant { .. })
+                && matches!(set.source, SetSource::Values(_))
+        }
+        expr => is_closed(expr, 0),
+    };
+    if of_values && !matches!(expr, BoundExpr::Constant { .. }) {
+        // What fails in a lambda that no element comes to stays to be found.
+        check_closed(expr, ctx).ok()?;
+        let value = crate::execute::evaluate(expr, &Block::of_rows(1), ctx);
+        return value.ok().map(|column| column.value(0));
+    }
     let BoundExpr::Call { function, arguments, .. } = expr else { return None };
     match (function.name(), arguments.first().map(BoundExpr::data_type)) {
         ("ignore", _) => Some(Value::UInt(0)),

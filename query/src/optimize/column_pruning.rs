@@ -273,21 +273,9 @@ fn narrow(plan: Plan, needed: &[bool]) -> (Plan, Places) {
 /// Output types of a join's columns.
 fn join_types(join: &JoinNode) -> Vec<DataType> {
     use crate::sql::ast::JoinKind::*;
-    let nullable = |t: &DataType, outer: bool| {
-        let wraps = !matches!(
-            t,
-            DataType::Array(_)
-                | DataType::Tuple(_)
-                | DataType::Map(..)
-                | DataType::AggregateFunction { .. }
-        );
-        match t {
-            _ if !(join.use_nulls && outer && wraps) || t.is_nullable() => t.clone(),
-            DataType::LowCardinality(inner) => {
-                DataType::LowCardinality(Box::new(DataType::nullable((**inner).clone())))
-            }
-            other => DataType::nullable(other.clone()),
-        }
+    let nullable = |t: &DataType, outer: bool| match join.use_nulls && outer {
+        true => t.or_null(),
+        false => t.clone(),
     };
     let left = join.left.schema.iter().map(|(_, t)| nullable(t, matches!(join.kind, Right | Full)));
     let right =

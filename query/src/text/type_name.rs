@@ -21,7 +21,7 @@ fn write(data_type: &DataType, level: usize, out: &mut String) {
         out.push(')');
     };
     match data_type {
-        DataType::Nullable(t) => wrapped("Nullable", t),
+        DataType::Nullable(_) => out.push_str(&data_type.to_string()),
         DataType::LowCardinality(t) => wrapped("LowCardinality", t),
         DataType::Array(t) => wrapped("Array", t),
         DataType::Map(k, v) => {

@@ -10,7 +10,7 @@ use arrow_schema::{DataType as ArrowType, Field, Fields};
 
 use super::TimeZone;
 
-/// A ClickHouse type. `Nullable` wraps anything but composite types; `LowCardinality` wraps String,
+/// A ClickHouse type. `Nullable` wraps anything but arrays and maps; `LowCardinality` wraps String,
 /// numbers, dates and Nullable of those.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DataType {
@@ -174,6 +174,26 @@ impl DataType {
             | DataType::Named { argument, .. } => argument.is_nullable(),
             DataType::Variant(_) | DataType::Dynamic { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Whether `Nullable` of this is a type. Of Variant and Dynamic NULL is a value as they are.
+    pub fn can_be_nullable(&self) -> bool {
+        use DataType::*;
+        match self {
+            Named { argument, .. } => argument.can_be_nullable(),
+            Array(_) | Map(..) | AggregateFunction { .. } => false,
+            LowCardinality(_) | Nullable(_) | Variant(_) | Dynamic { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// This type with NULL as a further value, where there is such a type.
+    pub fn or_null(&self) -> DataType {
+        match self {
+            DataType::LowCardinality(t) => DataType::LowCardinality(Box::new(t.or_null())),
+            t if t.can_be_nullable() => DataType::nullable(t.clone()),
+            t => t.clone(),
         }
     }
 

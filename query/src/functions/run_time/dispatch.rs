@@ -11,7 +11,7 @@ use arrow_array::UInt32Array;
 use pumphouse_storage::{Column, DataType};
 
 use super::super::cast::cast_column;
-use super::super::invoke::{call, can_be_nullable, resolve};
+use super::super::invoke::{call, resolve};
 use super::super::{Argument, ArgumentType, ScalarFunction};
 use super::results::{AS_FOR_STRING, RESULTS};
 use crate::context::QueryContext;
@@ -94,7 +94,7 @@ pub(in super::super) fn resolve_by_types(
     match (&found[..], first_error) {
         ([], Some(error)) => Err(error),
         ([one], _) if AS_FOR_STRING.contains(&function.name()) => Ok(one.clone()),
-        ([one], _) if can_be_nullable(one) => Ok(DataType::nullable(one.clone())),
+        ([one], _) if one.can_be_nullable() => Ok(DataType::nullable(one.clone())),
         ([one], _) => Ok(one.clone()),
         _ => {
             let mut types: Vec<DataType> = vec![];

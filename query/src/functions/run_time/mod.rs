@@ -213,14 +213,6 @@ fn get_subcolumn_type(a: &Args) -> Result<DataType> {
     })
 }
 
-/// The type of an element of a tuple that can be NULL.
-pub(super) fn element_of_nullable(data_type: DataType) -> DataType {
-    match super::invoke::can_be_nullable(&data_type) {
-        true => DataType::nullable(data_type),
-        false => data_type,
-    }
-}
-
 pub(super) fn get_subcolumn(call: &FunctionCall) -> Result<Column> {
     let name = call.constant_text(1).unwrap_or_default();
     let array = subcolumn_array(&call.column(0)?, &name, call.result)?;
