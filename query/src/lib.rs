@@ -19,6 +19,7 @@ pub mod explained;
 pub mod functions;
 pub mod optimize;
 pub mod plan;
+pub mod privileges;
 pub mod run_time;
 pub mod settings;
 pub mod spill;

@@ -3,6 +3,7 @@
 
 use super::Parser;
 use crate::error::Result;
+use crate::sql::access::Manner;
 use crate::sql::ast::{CreateTable, CreateView, EngineClause, ObjectKind, Statement};
 use crate::sql::lexer::TokenKind;
 
@@ -32,16 +33,14 @@ impl Parser<'_> {
     }
 
     fn create_other(&mut self, prefix: &str) -> Result<Statement> {
+        if prefix == "CREATE"
+            && let Some(kind) = self.entity_kind()
+        {
+            return self.entity(kind, Manner::Create);
+        }
         let kinds = [
             "FUNCTION",
             "DICTIONARY",
-            "USER",
-            "ROLE",
-            "ROW POLICY",
-            "POLICY",
-            "QUOTA",
-            "SETTINGS PROFILE",
-            "PROFILE",
             "NAMED COLLECTION",
             "INDEX",
             "UNIQUE INDEX",
@@ -254,6 +253,12 @@ impl Parser<'_> {
 
     /// `ATTACH TABLE t`, or a whole definition with ATTACH instead of CREATE.
     pub(super) fn attach(&mut self) -> Result<Statement> {
+        if let Some(kind) = self.entity_kind() {
+            return self.entity(kind, Manner::Attach);
+        }
+        if self.take_keyword("GRANT") {
+            return self.grant(false, true);
+        }
         let kind = match self.take_any_keyword(&[
             "DATABASE",
             "TABLE",
