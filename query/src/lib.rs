@@ -20,6 +20,7 @@ pub mod functions;
 pub mod optimize;
 pub mod plan;
 pub mod privileges;
+pub mod reads;
 pub mod run_time;
 pub mod settings;
 pub mod spill;

@@ -24,7 +24,7 @@ pub enum AccessStatement {
 }
 
 /// What kinds of entities there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum EntityKind {
     #[default]
     User,
@@ -225,7 +225,6 @@ pub struct DropEntities {
 /// GRANT and REVOKE, of privileges or of roles.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Grant {
-    pub attach: bool,
     pub revoke: bool,
     pub cluster: Option<String>,
     pub elements: Vec<GrantElement>,

@@ -153,7 +153,7 @@ impl Run<'_> {
         {
             return Ok(());
         }
-        let catalog = self.server.catalog();
+        let catalog = self.catalog();
         let schema = match analyze_query(&create.select, &catalog, self.context) {
             Ok(plan) => plan.schema,
             // A view with parameters has columns once they are given.

@@ -397,7 +397,6 @@ impl Printer {
     }
 
     fn grant(&mut self, grant: &Grant) {
-        self.word(if grant.attach { "ATTACH " } else { "" });
         self.word(if grant.revoke { "REVOKE" } else { "GRANT" });
         self.cluster(&grant.cluster);
         if grant.revoke && grant.option {

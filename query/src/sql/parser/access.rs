@@ -568,8 +568,8 @@ impl Parser<'_> {
     }
 
     /// Behind GRANT or REVOKE.
-    pub(super) fn grant(&mut self, revoke: bool, attach: bool) -> Result<Statement> {
-        let mut grant = Grant { revoke, attach, cluster: self.on_cluster()?, ..Grant::default() };
+    pub(super) fn grant(&mut self, revoke: bool) -> Result<Statement> {
+        let mut grant = Grant { revoke, cluster: self.on_cluster()?, ..Grant::default() };
         if revoke {
             grant.option =
                 self.take_any_keyword(&["GRANT OPTION FOR", "ADMIN OPTION FOR"]).is_some();

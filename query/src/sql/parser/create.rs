@@ -256,9 +256,6 @@ impl Parser<'_> {
         if let Some(kind) = self.entity_kind() {
             return self.entity(kind, Manner::Attach);
         }
-        if self.take_keyword("GRANT") {
-            return self.grant(false, true);
-        }
         let kind = match self.take_any_keyword(&[
             "DATABASE",
             "TABLE",

@@ -142,7 +142,7 @@ impl Parser<'_> {
             "KILL" => self.kill(),
             "DETACH" | "DROP" | "UNDROP" | "TRUNCATE" | "RENAME" | "EXCHANGE" | "OPTIMIZE"
             | "CHECK" => self.manage(word),
-            "GRANT" | "REVOKE" => self.grant(word == "REVOKE", false),
+            "GRANT" | "REVOKE" => self.grant(word == "REVOKE"),
             _ => self.kept_as_text(word),
         }
     }
