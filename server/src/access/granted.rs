@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use pumphouse_query::context::{Roles, RowFilters};
 use pumphouse_query::error::codes;
 use pumphouse_query::privileges::Privileges;
 use pumphouse_query::settings::{Constraint, Settings, of_value};
@@ -13,6 +14,7 @@ use pumphouse_query::sql::format;
 use pumphouse_query::{Error, Result};
 use uuid::Uuid;
 
+use super::policies::Policies;
 use super::rights::{Place, Rights};
 use super::{Entities, Entity};
 use pumphouse_storage::Value;
@@ -26,7 +28,6 @@ pub enum RoleChoice {
 }
 
 /// What a user may do.
-#[derive(Debug)]
 pub struct Granted {
     /// Nothing is checked.
     pub everything: bool,
@@ -42,6 +43,9 @@ pub struct Granted {
     pub values: Settings,
     pub constraints: Option<Arc<BTreeMap<String, Constraint>>>,
     pub default_database: Option<String>,
+    /// Names of the roles.
+    pub roles: Roles,
+    pub row_filters: Option<Arc<dyn RowFilters>>,
 }
 
 impl Granted {
@@ -59,9 +63,38 @@ impl Granted {
                 values: Settings::default(),
                 constraints: None,
                 default_database: None,
+                roles: Roles::default(),
+                row_filters: None,
             })
         });
         made.clone()
+    }
+
+    /// Of the configured user, with what policies and profiles say of it.
+    pub(super) fn configured(entities: &Arc<Entities>) -> Arc<Granted> {
+        let ids = vec![super::DEFAULT_USER.to_string()];
+        let mut settings = vec![];
+        for profile in entities.all(EntityKind::SettingsProfile) {
+            if profile.to().is_some_and(|to| super::means(to, &ids)) {
+                expand(entities, profile, &mut settings, 0);
+            }
+        }
+        let (values, constraints) = values_of(&settings);
+        let mut granted = Granted {
+            everything: true,
+            user: None,
+            current_roles: BTreeSet::new(),
+            enabled_roles: BTreeSet::new(),
+            rights: Rights::everything(),
+            implied: Rights::everything(),
+            values,
+            constraints: (!constraints.is_empty()).then(|| Arc::new(constraints)),
+            default_database: None,
+            roles: Roles::default(),
+            row_filters: None,
+        };
+        granted.row_filters = Policies::of(entities, &granted);
+        Arc::new(granted)
     }
 
     pub(super) fn of(entities: &Arc<Entities>, user: &Arc<Entity>, choice: &RoleChoice) -> Granted {
@@ -78,7 +111,18 @@ impl Granted {
         }
         let definition = user.user();
         let (values, constraints) = values_of(&settings_of(entities, user, &enabled));
-        Granted {
+        let names = |ids: &BTreeSet<Uuid>| {
+            let mut names: Vec<String> =
+                ids.iter().filter_map(|id| entities.get(id)).map(|e| e.name()).collect();
+            names.sort();
+            names
+        };
+        let roles = Roles {
+            current: names(&current),
+            enabled: names(&enabled),
+            default: names(&default_roles(user)),
+        };
+        let mut granted = Granted {
             everything: false,
             user: Some(user.clone()),
             values,
@@ -88,7 +132,11 @@ impl Granted {
             implied: implied(rights.clone()),
             rights,
             default_database: definition.and_then(|d| d.default_database.clone().flatten()),
-        }
+            roles,
+            row_filters: None,
+        };
+        granted.row_filters = Policies::of(entities, &granted);
+        granted
     }
 
     /// The identities by which policies, profiles and quotas mean this user.

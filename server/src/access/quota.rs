@@ -2,15 +2,20 @@
 //! server, as in ClickHouse.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::codes;
 use pumphouse_query::sql::access::{AccessStatement, EntityKind, QuotaInterval};
+use pumphouse_query::sql::ast::Statement;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::Value;
 use uuid::Uuid;
 
 use super::{Entities, Granted, means};
+use crate::server::Server;
 
 /// Keys that are counted at once.
 const KEYS_MAX: usize = 100_000;
@@ -71,9 +76,69 @@ fn limit_of(interval: &QuotaInterval, name: &str) -> Option<u64> {
     Some((value * scale) as u64)
 }
 
+/// Counts one statement, if there are quotas.
+pub struct Meter<'a> {
+    server: &'a Server,
+    entities: Arc<Entities>,
+    access: Arc<Granted>,
+    kind: Option<&'static str>,
+}
+
+impl<'a> Meter<'a> {
+    pub fn of(
+        server: &'a Server,
+        access: &Arc<Granted>,
+        statement: &Statement,
+    ) -> Option<Meter<'a>> {
+        let state = server.store.snapshot();
+        if state.access_entities.is_empty() {
+            return None;
+        }
+        let entities = server.access.entities(&state);
+        if entities.all(EntityKind::Quota).is_empty() {
+            return None;
+        }
+        let kind = match statement {
+            Statement::Query(_) => Some("query_selects"),
+            Statement::Insert(_) => Some("query_inserts"),
+            _ => None,
+        };
+        Some(Meter { server, entities, access: access.clone(), kind })
+    }
+
+    /// Error 201 if the user has used up what it may.
+    pub fn begin(&self, context: &QueryContext) -> Result<()> {
+        let mut used = vec![("queries", 1)];
+        used.extend(self.kind.map(|kind| (kind, 1)));
+        self.count(context, &used)
+    }
+
+    /// Counts what the statement used; the next one is told if that was too much.
+    pub fn end(&self, context: &QueryContext, failed: bool) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let progress = &context.progress;
+        let used = [
+            ("errors", u64::from(failed)),
+            ("result_rows", load(&progress.result_rows)),
+            ("result_bytes", load(&progress.result_bytes)),
+            ("read_rows", load(&progress.read_rows)),
+            ("read_bytes", load(&progress.read_bytes)),
+            ("written_bytes", load(&progress.written_bytes)),
+            ("execution_time", context.elapsed().as_micros() as u64),
+        ];
+        let _ = self.count(context, &used);
+    }
+
+    fn count(&self, context: &QueryContext, used: &[(&str, u64)]) -> Result<()> {
+        let now = self.server.clock.now_us() / 1_000_000;
+        let quotas = &self.server.access.quotas;
+        quotas.use_up(&self.entities, &self.access, &context.user, now, used)
+    }
+}
+
 impl Quotas {
-    /// Counts and error 201 if one is beyond its limit.
-    pub fn use_up(
+    /// Counts; error 201 if something is beyond its limit.
+    fn use_up(
         &self,
         entities: &Entities,
         access: &Granted,
@@ -108,8 +173,7 @@ impl Quotas {
                     usage.counts[at] = usage.counts[at].saturating_add(*amount);
                 }
                 for (at, name) in COUNTED.iter().enumerate() {
-                    let touched = used.iter().any(|(n, _)| n == name);
-                    if let Some(limit) = limit_of(interval, name).filter(|_| touched)
+                    if let Some(limit) = limit_of(interval, name)
                         && usage.counts[at] > limit
                     {
                         return Err(exceeded(

@@ -70,6 +70,7 @@ use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
 use uuid::Uuid;
 
+use crate::access::quota::Meter;
 use crate::access::{DEFAULT_USER, Granted, RoleChoice, unknown};
 use crate::logs::Origin;
 use crate::process::{Process, TURN_WAIT};
@@ -204,8 +205,15 @@ pub fn execute(
     };
     let guard = server.processes.enter(process, turn_wait(&parsed.statement, &context))?;
     started(&context);
+    let meter = Meter::of(server, &access, &parsed.statement);
     let mut run = Run { server, request: &request, session, context: &context, access, output };
-    let result = run.statement(parsed, input);
+    let result = match &meter {
+        Some(meter) => meter.begin(&context).and_then(|()| run.statement(parsed, input)),
+        None => run.statement(parsed, input),
+    };
+    if let Some(meter) = &meter {
+        meter.end(&context, result.is_err());
+    }
     guard.finish(result.as_ref().err());
     result
 }
@@ -264,11 +272,12 @@ fn begin(
 
 /// What the user of a request may do, with the roles that the request or the session chose.
 fn granted(server: &Server, request: &Request, session: &SessionState) -> Result<Arc<Granted>> {
-    let is_default = request.user == DEFAULT_USER || request.user.is_empty();
-    if is_default && request.roles.is_empty() {
+    let state = server.store.snapshot();
+    let is_default = request.user == DEFAULT_USER && state.access_entities.is_empty();
+    if request.user.is_empty() || is_default && request.roles.is_empty() {
         return Ok(Granted::everything());
     }
-    let entities = server.access.entities(&server.store.snapshot());
+    let entities = server.access.entities(&state);
     let gone = || unknown(EntityKind::User, &request.user);
     let chosen = entities.granted(&request.user, &session.roles).ok_or_else(gone)?;
     if request.roles.is_empty() {
@@ -514,6 +523,8 @@ fn query_context(
     context.turn = Some(QueryTurn::new(server.turns.clone()));
     context.memory = MemoryTracker::with_parent(memory_max, Some(server.memory.clone()));
     context.user = request.user.clone();
+    context.roles = access.roles.clone();
+    context.row_filters = access.row_filters.clone();
     context.spill = Some(server.spill.of_query(&request.user));
     context.database = request
         .database
