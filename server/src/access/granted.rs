@@ -197,12 +197,13 @@ impl Granted {
         let missing: Vec<String> = columns.iter().filter(|c| !of_column(c)).cloned().collect();
         let part = match columns {
             [] => {
-                let lacking = set - self.implied.held_below(set, names);
+                let all = set.simple().filter(|p| !self.implied.holds(p.set, names, false));
+                let lacking = all.fold(Privileges::NONE, |lacking, p| lacking | p.set);
                 (lacking != set).then(|| wanted(lacking, names, &[]))
             }
             _ => (missing.len() < columns.len()).then(|| text(&missing)),
         };
-        let missing = part.map_or(String::new(), |p| format!(" (Missing permissions: {p})"));
+        let missing = part.map_or(String::new(), |p| format!(". (Missing permissions: {p})"));
         Err(self.denied(&format!("{}{missing}", text(columns))))
     }
 
@@ -289,6 +290,27 @@ const OPEN_TABLES: &[&str] = &[
     "processes",
 ];
 
+/// Tables of `system` that show access, and what they need beside, or in place of, SELECT.
+const SHOWN_TABLES: &[(&str, &[&str])] = &[
+    ("users", &["SHOW USERS"]),
+    ("roles", &["SHOW ROLES"]),
+    ("grants", &["SHOW USERS", "SHOW ROLES"]),
+    ("role_grants", &["SHOW USERS", "SHOW ROLES"]),
+    ("row_policies", &["SHOW ROW POLICIES"]),
+    ("settings_profiles", &["SHOW SETTINGS PROFILES"]),
+    ("settings_profile_elements", &["SHOW SETTINGS PROFILES"]),
+    ("quotas", &["SHOW QUOTAS"]),
+    ("quota_limits", &["SHOW QUOTAS"]),
+    ("quotas_usage", &["SHOW QUOTAS"]),
+    ("named_collections", &["SHOW NAMED COLLECTIONS"]),
+];
+
+/// What a table of `system` needs beside SELECT.
+pub fn shown_table_needs(table: &str) -> Privileges {
+    let found = SHOWN_TABLES.iter().find(|(name, _)| *name == table);
+    found.map_or(Privileges::NONE, |(_, privileges)| Privileges::of_all(privileges))
+}
+
 /// Rights with what follows from them.
 pub fn implied(rights: Rights) -> Rights {
     let mut rights = rights.with_implied();
@@ -299,19 +321,9 @@ pub fn implied(rights: Rights) -> Rights {
     for database in ["information_schema", "INFORMATION_SCHEMA"] {
         rights.grant(select, &Place::of(&[database]), false);
     }
-    for (privilege, tables) in [
-        ("SHOW USERS", &["users"] as &[&str]),
-        ("SHOW ROLES", &["roles"]),
-        ("SHOW ROW POLICIES", &["row_policies"]),
-        ("SHOW SETTINGS PROFILES", &["settings_profiles", "settings_profile_elements"]),
-        ("SHOW QUOTAS", &["quotas", "quota_limits", "quotas_usage"]),
-        ("SHOW NAMED COLLECTIONS", &["named_collections"]),
-        ("SHOW USERS", &["grants", "role_grants"]),
-    ] {
-        if !rights.held_below(Privileges::of(privilege), &[]).is_empty() {
-            for table in tables {
-                rights.grant(select, &Place::of(&["system", table]), false);
-            }
+    for (table, privileges) in SHOWN_TABLES {
+        if rights.holds(Privileges::of_all(privileges), &[], false) {
+            rights.grant(select, &Place::of(&["system", table]), false);
         }
     }
     rights

@@ -5,8 +5,9 @@
 //! A grant reaches everything below it; a revoke too, so that REVOKE behind a wider GRANT leaves a gap.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-use pumphouse_query::privileges::Privileges;
+use pumphouse_query::privileges::{Level, Privileges};
 use pumphouse_query::sql::access::{GrantElement, Target};
 
 /// How deep a path may go: database, table, column.
@@ -112,7 +113,7 @@ impl Rights {
     /// The same of all names that begin so.
     pub fn holds_prefix(&self, set: Privileges, place: &Place, grant_option: bool) -> bool {
         let node = if grant_option { &self.grantable } else { &self.held };
-        node.holds_place(set, &place.names, place.prefix)
+        node.holds_place(set, &place.names, place.prefix, 0)
     }
 
     /// Those of `set` that are held at `names` or somewhere below.
@@ -224,29 +225,32 @@ impl Node {
     }
 
     fn holds(&self, set: Privileges, names: &[&str]) -> bool {
-        self.at(names).map_or_else(|inherited| inherited, Node::least).contains(set)
+        self.at(names)
+            .map_or_else(|inherited| inherited, |node| node.least(names.len()))
+            .contains(set)
     }
 
-    fn holds_place(&self, set: Privileges, names: &[String], prefix: bool) -> bool {
+    fn holds_place(&self, set: Privileges, names: &[String], prefix: bool, depth: usize) -> bool {
         match names {
-            [] => self.least().contains(set),
+            [] => self.least(depth).contains(set),
             [last] if prefix => {
                 let all = self.exact.iter().chain(&self.prefixes);
                 let mut below = all.filter(|(name, _)| name.starts_with(last.as_str()));
                 self.inherited(last, true).contains(set)
-                    && below.all(|(_, node)| node.least().contains(set))
+                    && below.all(|(_, node)| node.least(depth + 1).contains(set))
             }
             [first, rest @ ..] => match self.exact.get(first) {
-                Some(node) => node.holds_place(set, rest, prefix),
+                Some(node) => node.holds_place(set, rest, prefix, depth + 1),
                 None => self.inherited(first, true).contains(set),
             },
         }
     }
 
-    /// What is held here and everywhere below.
-    fn least(&self) -> Privileges {
+    /// What is held here and everywhere below, as far as it can be held there.
+    fn least(&self, depth: usize) -> Privileges {
         let below = self.exact.values().chain(self.prefixes.values());
-        below.fold(self.held, |set, node| set & node.least())
+        let only_here = self.held - held_at(depth + 1);
+        below.fold(self.held, |set, node| set & (node.least(depth + 1) | only_here))
     }
 
     /// What is held here or somewhere below.
@@ -311,7 +315,6 @@ impl Node {
     }
 
     fn imply_shown(&mut self, most: Privileges, depth: usize) {
-        use pumphouse_query::privileges::Level;
         let of = Privileges::of;
         let at = |level| Privileges::grantable_on(level);
         // What is held here is held of everything below; what is held below shows what leads to it.
@@ -336,6 +339,28 @@ impl Node {
     }
 }
 
+/// What can be held in nodes so deep.
+fn held_at(depth: usize) -> Privileges {
+    static SETS: OnceLock<[Privileges; 3]> = OnceLock::new();
+    let sets = SETS.get_or_init(|| {
+        let names = [
+            Level::Database,
+            Level::NamedCollection,
+            Level::UserName,
+            Level::TableEngine,
+            Level::Definer,
+            Level::Source,
+        ];
+        let named = names.map(Privileges::grantable_on);
+        let first = named.iter().fold(Privileges::NONE, |all, set| all | *set);
+        [first, Privileges::grantable_on(Level::Table), Privileges::grantable_on(Level::Column)]
+    });
+    match depth {
+        0 => Privileges::everything(),
+        depth => sets[depth.min(3) - 1],
+    }
+}
+
 /// The lines of a node and those below it, given what holds above.
 fn lines_of(
     held: &Node,
@@ -345,9 +370,11 @@ fn lines_of(
     place: &Place,
     lines: &mut Vec<Line>,
 ) {
+    let before = lines.len();
     push_lines(held, grantable, held_above, grantable_above, place, lines);
     if place.names.len() == DEPTH_MAX - 1 {
-        return push_columns(held, grantable, place, lines);
+        push_columns(held, grantable, place, lines);
+        return merge_lines(before, lines);
     }
     let mut names: Vec<(&String, bool)> = vec![];
     for node in [held, grantable] {
@@ -368,6 +395,22 @@ fn lines_of(
         let (h, g) = (child(held), child(grantable));
         lines_of(&h, &g, &above(held), &above(grantable), &below, lines);
     }
+}
+
+/// Lines of one table that differ in their columns alone become one: `SELECT(a), INSERT ON db.t`.
+fn merge_lines(from: usize, lines: &mut Vec<Line>) {
+    let mut merged: Vec<Line> = vec![];
+    for line in lines.split_off(from) {
+        let same = |l: &&mut Line| (l.revoke, l.grant_option) == (line.revoke, line.grant_option);
+        match merged.iter_mut().find(same) {
+            Some(known) => known.elements.extend(line.elements),
+            None => merged.push(line),
+        }
+    }
+    for line in &mut merged {
+        line.elements.sort_by_key(|e| e.privileges.simple().next().map(|p| p.number));
+    }
+    lines.extend(merged);
 }
 
 fn push_lines(

@@ -83,7 +83,7 @@ pub use definition::ENGINES;
 pub use external::{EXTERNAL_BYTES_MAX, ExternalTables};
 pub use follow::FollowWish;
 pub(crate) use refresh::refresh_view;
-pub use secrets::hide_secrets;
+pub use secrets::{hide_secrets, hide_strings, names_password};
 pub use show::default_kind_name;
 pub(crate) use words::Words;
 

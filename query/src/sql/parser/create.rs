@@ -5,6 +5,7 @@ use super::Parser;
 use crate::error::Result;
 use crate::sql::access::Manner;
 use crate::sql::ast::{CreateTable, CreateView, EngineClause, ObjectKind, Statement};
+use crate::sql::format;
 use crate::sql::lexer::TokenKind;
 
 impl Parser<'_> {
@@ -186,7 +187,8 @@ impl Parser<'_> {
                 view.empty = true;
             } else if self.take_keyword("DEFINER") {
                 self.take_symbol("=");
-                view.security = format!("DEFINER = {} ", self.name()?);
+                view.security =
+                    format!("DEFINER = {} ", format::quote_name(&self.string_or_name()?));
             } else if self.take_keyword("SQL SECURITY") {
                 view.security += &format!("SQL SECURITY {}", self.name()?.to_ascii_uppercase());
             } else if let Some(comment) = self.comment()? {

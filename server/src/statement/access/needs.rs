@@ -294,10 +294,11 @@ impl Run<'_> {
                 self.need(&["CREATE DATABASE", "INSERT"], &[&to.name])?;
                 continue;
             }
-            let both = [(from, to), (to, from)];
-            for (from, to) in both.iter().take(if exchange { 2 } else { 1 }) {
-                self.need_on(&["SELECT", "DROP TABLE"], from)?;
-                self.need_on(&["INSERT", "CREATE TABLE"], to)?;
+            self.need_on(&["SELECT", "DROP TABLE"], from)?;
+            self.need_on(&["INSERT", "CREATE TABLE"], to)?;
+            if exchange {
+                self.need_on(&["INSERT", "CREATE TABLE"], from)?;
+                self.need_on(&["SELECT", "DROP TABLE"], to)?;
             }
         }
         Ok(())
@@ -415,10 +416,7 @@ impl Run<'_> {
             self.need_on(&["ALTER MOVE PARTITION"], table)?;
             return match other.name.is_empty() {
                 true => Ok(()),
-                false => {
-                    self.need_on(&["SELECT", "ALTER DELETE"], table)?;
-                    self.need_on(&["INSERT"], &other)
-                }
+                false => self.need_on(&["INSERT"], &other),
             };
         }
         if words.keyword("ATTACH") || words.keyword("REPLACE") {
@@ -454,8 +452,17 @@ impl Run<'_> {
                 _ => self.need_on(&["SHOW COLUMNS"], name),
             },
             Show::Grants(shown) => match &shown.of {
-                Some(of) if !self.is_own_set(of) => self.need(&["SHOW USERS", "SHOW ROLES"], &[]),
-                _ => Ok(()),
+                Some(of) if self.is_own_set(of) => Ok(()),
+                Some(of) => {
+                    let entities = self.server.access.entities(&self.server.store.snapshot());
+                    let is_role = |n: &String| entities.find(EntityKind::Role, n).is_some();
+                    match of.all {
+                        true => self.need(&["SHOW USERS", "SHOW ROLES"], &[]),
+                        false if of.names.iter().all(is_role) => self.need(&["SHOW ROLES"], &[]),
+                        false => self.need(&["SHOW USERS"], &[]),
+                    }
+                }
+                None => Ok(()),
             },
             Show::CreateEntities(shown) => self.need(&[shown_need(shown.kind)], &[]),
             Show::Other(text) => {
@@ -548,7 +555,8 @@ impl Run<'_> {
             Ok(TableName { database, name })
         };
         if words.keyword("CREATE OR REPLACE FUNCTION") {
-            return self.need(&["CREATE FUNCTION", "DROP FUNCTION"], &[]);
+            self.need(&["CREATE FUNCTION"], &[])?;
+            return self.need(&["DROP FUNCTION"], &[]);
         }
         if words.keyword("CREATE FUNCTION") {
             return self.need(&["CREATE FUNCTION"], &[]);
@@ -584,12 +592,16 @@ impl Run<'_> {
         if words.keyword("CHECK ALL TABLES") {
             return self.need(&["CHECK"], &[]);
         }
-        if words.keyword("BACKUP TABLE") {
-            // Of several elements all are wanted.
-            return match text.contains(',') {
-                true => self.need(&["BACKUP"], &[]),
-                false => self.need_on(&["BACKUP"], &name_behind(words)?),
-            };
+        for (begin, is_table) in [("BACKUP TABLE", true), ("BACKUP DATABASE", false)] {
+            if words.keyword(begin) {
+                let (database, name) = words.table_name()?;
+                // Of several elements, or parts of one, all is wanted.
+                return match (words.keyword("TO"), is_table) {
+                    (false, _) => self.need(&["BACKUP"], &[]),
+                    (true, true) => self.need_on(&["BACKUP"], &TableName { database, name }),
+                    (true, false) => self.need(&["BACKUP"], &[&name]),
+                };
+            }
         }
         if words.keyword("BACKUP") {
             return self.need(&["BACKUP"], &[]);
@@ -598,8 +610,15 @@ impl Run<'_> {
             return self.need(&["CREATE DATABASE", "CREATE TABLE", "CREATE VIEW", "INSERT"], &[]);
         }
         if words.keyword("ALTER DATABASE") {
-            let name = name_behind(words)?.name;
-            return self.need(&["ALTER DATABASE"], &[&name]);
+            let name = words.name()?;
+            let (setting, comment) = (text.contains("SETTING"), text.contains("MODIFY COMMENT"));
+            if comment {
+                self.need(&["ALTER MODIFY DATABASE COMMENT"], &[&name])?;
+            }
+            return match setting || !comment {
+                true => self.need(&["ALTER DATABASE SETTINGS"], &[&name]),
+                false => Ok(()),
+            };
         }
         if words.keyword("BEGIN TRANSACTION")
             || words.keyword("COMMIT")

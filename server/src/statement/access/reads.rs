@@ -178,6 +178,10 @@ struct Guard<'a> {
 impl Catalog for Guard<'_> {
     fn table(&self, database: &str, name: &str) -> Result<Arc<dyn TableSource>> {
         let inner = self.inner.table(database, name)?;
+        if database == "system" {
+            let shown = crate::access::granted::shown_table_needs(name);
+            self.access.require(shown, &[], &[])?;
+        }
         let select = Privileges::of("SELECT");
         self.access.require_some_column(select, database, name)?;
         let view = inner.view_query().filter(|_| !is_virtual_database(database)).cloned();

@@ -126,6 +126,9 @@ fn configured_text() -> String {
 /// The definition without secrets, others by their names.
 pub fn shown_text(entities: &Entities, entity: &Arc<Entity>) -> String {
     let mut shown = Entity::clone(entity);
+    if let Some(head) = shown.head_mut() {
+        head.manner = Manner::Create;
+    }
     let named = |set: &mut Option<NameSet>| *set = set.as_ref().map(|s| entities.named(s));
     let settings = match &mut shown.definition {
         AccessStatement::User(user) => {
