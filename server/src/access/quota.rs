@@ -66,7 +66,7 @@ pub fn seconds_of(interval: &QuotaInterval) -> u64 {
 }
 
 /// A limit in what is counted.
-fn limit_of(interval: &QuotaInterval, name: &str) -> Option<u64> {
+pub fn limit_of(interval: &QuotaInterval, name: &str) -> Option<u64> {
     let (_, value) = interval.max.iter().find(|(n, _)| n == name)?;
     let value = match value {
         Value::String(text) => String::from_utf8_lossy(text).parse().ok()?,
@@ -191,11 +191,16 @@ impl Quotas {
         Ok(())
     }
 
-    /// What a key has used in its present interval.
-    pub fn usage(&self, quota: Uuid, seconds: u64, key: &str, now_seconds: u64) -> Option<Usage> {
+    /// What is used in the present intervals of a quota: seconds, key and counts.
+    pub fn usage(&self, quota: Uuid, now_seconds: u64) -> Vec<(u64, String, Usage)> {
         let table = self.used.lock();
-        let usage = table.get(&(quota, seconds, key.to_string()))?;
-        (usage.interval == now_seconds / seconds).then(|| usage.clone())
+        let of = table.iter().filter(|((id, seconds, _), usage)| {
+            *id == quota && usage.interval == now_seconds / seconds
+        });
+        let mut found: Vec<_> =
+            of.map(|((_, seconds, key), usage)| (*seconds, key.clone(), usage.clone())).collect();
+        found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        found
     }
 }
 

@@ -80,7 +80,11 @@ fn basic_credentials(value: &str) -> Result<(String, String)> {
 mod tests {
     use super::*;
 
-    fn given(needed: bool, headers: &[(&'static str, &str)], url: &str) -> Result<String, u32> {
+    fn given(
+        needed: bool,
+        headers: &[(&'static str, &str)],
+        url: &str,
+    ) -> std::result::Result<String, u32> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());

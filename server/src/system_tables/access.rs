@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::rows::{Rows, flag, number, text, texts};
 use crate::access::authentication::moment;
 use crate::access::granted::default_roles;
+use crate::access::quota::{COUNTED, limit_of, seconds_of};
 use crate::access::rights::Rights;
 use crate::access::{CONFIGURED, DEFAULT_USER, Entities, Entity, KEPT};
 use crate::server::Server;
@@ -275,7 +276,7 @@ pub fn quotas(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
         let AccessStatement::Quota(quota) = &entity.definition else { continue };
         let to = entities.named(quota.to.as_ref().unwrap_or(&NameSet::default()));
         let keyed = quota.keyed_by.as_deref().unwrap_or_default();
-        let seconds = quota.limits.iter().map(|l| number(crate::access::quota::seconds_of(l)));
+        let seconds = quota.limits.iter().map(|l| number(seconds_of(l)));
         rows.push(&[
             ("name", text(entity.name())),
             ("id", id_value(&entity.id)),
@@ -286,6 +287,76 @@ pub fn quotas(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
             ("apply_to_list", texts(&to.names)),
             ("apply_to_except", texts(&to.except)),
         ]);
+    }
+    Ok(())
+}
+
+const MAXIMA: [&str; COUNTED.len()] = [
+    "max_queries",
+    "max_query_selects",
+    "max_query_inserts",
+    "max_errors",
+    "max_result_rows",
+    "max_result_bytes",
+    "max_read_rows",
+    "max_read_bytes",
+    "max_execution_time",
+    "max_written_bytes",
+];
+
+/// A count in its column: time in seconds.
+fn counted(name: &str, count: u64) -> Value {
+    match name {
+        "execution_time" => Value::Float(count as f64 / 1e6),
+        _ => number(count),
+    }
+}
+
+fn maxima(interval: &QuotaInterval) -> Vec<(&'static str, Value)> {
+    let of = |(column, name): (&&'static str, &&str)| {
+        let limit = limit_of(interval, name);
+        (*column, limit.map_or(Value::Null, |n| counted(name, n)))
+    };
+    let mut row: Vec<_> = MAXIMA.iter().zip(&COUNTED).map(of).collect();
+    row.push(("max_failed_sequential_authentications", Value::Null));
+    row.push(("max_queries_per_normalized_hash", Value::Null));
+    row
+}
+
+pub fn quota_limits(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
+    for entity in server.access.entities(state).all(EntityKind::Quota) {
+        let AccessStatement::Quota(quota) = &entity.definition else { continue };
+        for interval in &quota.limits {
+            let mut row = vec![
+                ("quota_name", text(entity.name())),
+                ("duration", number(seconds_of(interval))),
+                ("is_randomized_interval", flag(interval.randomized)),
+            ];
+            row.extend(maxima(interval));
+            rows.push(&row);
+        }
+    }
+    Ok(())
+}
+
+pub fn quotas_usage(server: &Server, state: &State, rows: &mut Rows) -> Result<()> {
+    let now = server.clock.now_us() / 1_000_000;
+    for entity in server.access.entities(state).all(EntityKind::Quota) {
+        let AccessStatement::Quota(quota) = &entity.definition else { continue };
+        for (seconds, key, usage) in server.access.quotas.usage(entity.id, now) {
+            let interval = quota.limits.iter().find(|i| seconds_of(i) == seconds);
+            let Some(interval) = interval else { continue };
+            let mut row = vec![
+                ("quota_name", text(entity.name())),
+                ("quota_key", text(key)),
+                ("start_time", number(usage.interval * seconds)),
+                ("end_time", number((usage.interval + 1) * seconds)),
+                ("duration", number(seconds)),
+            ];
+            row.extend(COUNTED.iter().zip(usage.counts).map(|(name, n)| (*name, counted(name, n))));
+            row.extend(maxima(interval));
+            rows.push(&row);
+        }
     }
     Ok(())
 }

@@ -37,6 +37,31 @@ const METHODS: [(&str, bool); 11] = [
     ("scram_sha256_hash", true),
 ];
 
+/// What READ and WRITE are granted on.
+const SOURCES: [&str; 21] = [
+    "FILE",
+    "URL",
+    "REMOTE",
+    "MONGO",
+    "REDIS",
+    "MYSQL",
+    "POSTGRES",
+    "SQLITE",
+    "ODBC",
+    "JDBC",
+    "HDFS",
+    "S3",
+    "HIVE",
+    "AZURE",
+    "KAFKA",
+    "NATS",
+    "RABBITMQ",
+    "YTSAURUS",
+    "BIGQUERY",
+    "DISK",
+    "ARROW_FLIGHT",
+];
+
 fn access(statement: AccessStatement) -> Statement {
     Statement::Access(Box::new(statement))
 }
@@ -365,12 +390,13 @@ impl Parser<'_> {
             if self.keyword_ahead(0, "ON") && !self.keyword_ahead(0, "ON CLUSTER") {
                 self.index += 1;
                 let first = self.policy_table()?;
-                // Several names before it are of this table, several tables behind it of this name.
+                // Several names before it are of this table, or several tables behind it of one name.
+                let one_name = names.len() - tables.len() == 1;
                 while tables.len() + 1 < names.len() {
                     tables.push(first.clone());
                 }
                 tables.push(first);
-                while self.symbol_ahead(0, ",") && self.is_policy_table(1) {
+                while one_name && self.symbol_ahead(0, ",") && self.is_policy_table(1) {
                     self.index += 1;
                     names.push(names[names.len() - 1].clone());
                     tables.push(self.policy_table()?);
@@ -673,7 +699,8 @@ impl Parser<'_> {
     fn on_target(&mut self, list: Vec<(Privileges, Vec<String>)>) -> Result<Vec<GrantElement>> {
         let is_parameter = list.iter().all(|(set, _)| set.parameter_level().is_some());
         let with_columns = list.iter().any(|(_, columns)| !columns.is_empty());
-        let target = self.target(is_parameter, with_columns)?;
+        let is_source = list.iter().any(|(set, _)| set.parameter_level() == Some(Level::Source));
+        let target = self.target(is_parameter, is_source, with_columns)?;
         let level = |columns: &[String]| match &target {
             Target::Global => Level::Global,
             Target::Database { .. } => Level::Database,
@@ -704,7 +731,12 @@ impl Parser<'_> {
         Ok(elements)
     }
 
-    fn target(&mut self, is_parameter: bool, with_columns: bool) -> Result<Target> {
+    fn target(
+        &mut self,
+        is_parameter: bool,
+        is_source: bool,
+        with_columns: bool,
+    ) -> Result<Target> {
         if self.take_symbol("*") {
             if self.symbol_ahead(0, ".") {
                 self.index += 1;
@@ -719,6 +751,11 @@ impl Parser<'_> {
         let first = self.name()?;
         let prefix = self.symbol_ahead(0, "*") && !with_columns;
         if is_parameter {
+            if is_source && !SOURCES.contains(&first.as_str()) {
+                self.index -= 1;
+                self.want("FILE, URL, REMOTE or another source");
+                return Err(self.unexpected());
+            }
             self.index += usize::from(prefix);
             let mut filter = None;
             if self.take_symbol("(") {
