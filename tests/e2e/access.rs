@@ -1,5 +1,6 @@
 //! Users, roles and grants on the real binary: what each statement needs (`access_needs.tsv`, learned from the real
-//! ClickHouse engine), who may enter over HTTP and the native protocol, what survives a kill, what is hidden.
+//! ClickHouse engine), who may enter over HTTP and the native protocol, what survives a kill, what is hidden. Each case finds the
+//! scene anew; with all but its last grant it must still be refused.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,5 +1,6 @@
 //! Row policies: which rows of a table one user sees. Those that are permissive for it are joined by OR, restrictive
 //! ones by AND; of a table without a permissive policy for the user all rows are seen, as ClickHouse does by default.
+//! The binder puts the condition behind each table that is read by its name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Quotas: what users have used of what they may in an interval of time. Counts are in memory and begin anew with the
-//! server, as in ClickHouse.
+//! server, as in ClickHouse. A statement is counted when it begins, and what it read, wrote and took when it ends: who is
+//! beyond a limit is told (201) by the next statement.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! `system.users`, `roles`, `role_grants`, `grants`, `row_policies`, `settings_profiles`, their elements, `quotas` and
-//! `privileges`: what the log holds of access, and the configured user.
+//! `privileges`: what the log holds of access, and the configured user. Enums are given by their numbers. What a user
+//! may see of these tables is decided before they are read (`access/granted`).
 
 use std::sync::Arc;
 

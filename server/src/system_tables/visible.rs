@@ -1,5 +1,6 @@
 //! System tables as one user sees them: rows about databases, tables and columns that it may not see are left out,
-//! and `current_roles` and `enabled_roles` are its own.
+//! and `current_roles` and `enabled_roles` are its own. It stands before the server's tables in the catalog of a
+//! statement; the configured user's has none of it.
 
 use std::sync::Arc;
 

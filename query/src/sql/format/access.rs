@@ -1,4 +1,5 @@
-//! Statements about users, roles and grants as ClickHouse prints them.
+//! Statements about users, roles and grants as ClickHouse prints them, on one line in both forms. Clauses have one
+//! order, whatever was written; sets of privileges are written by their names; names of profiles are always quoted.
 
 use super::{Printer, literal_value};
 use crate::sql::access::*;

@@ -16,6 +16,7 @@ mod data_type;
 mod engine;
 mod expression;
 mod from;
+mod grants;
 mod insert;
 pub(in crate::sql) mod kept;
 mod literal;

@@ -1,4 +1,6 @@
-//! CREATE, ALTER and DROP of users, roles, row policies, settings profiles and quotas.
+//! CREATE, ALTER and DROP of users, roles, row policies, settings profiles and quotas: all entities of a statement in one
+//! commit, or none. Names of others become identities, passwords hashes, settings their own names. What is not there
+//! (HOST by pattern, other keys and limits of quotas) is refused (48).
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! SET ROLE (of the session) and SET DEFAULT ROLE (of users).
+//! SET ROLE (of the session) and SET DEFAULT ROLE (of users), and the roles that a request names. A role that is not
+//! there is error 511, one that is not granted 512.
 
 use pumphouse_query::Result;
 use pumphouse_query::error::codes;

@@ -1,4 +1,6 @@
-//! SHOW GRANTS, SHOW CREATE USER and the like, SHOW ACCESS. Secrets are left out.
+//! SHOW GRANTS, SHOW CREATE USER and the like, SHOW ACCESS: entities as the statements that would make them, in
+//! ClickHouse's form. Identities become names again. Secrets are left out, and so is what holds anyway (HOST ANY,
+//! DEFAULT ROLE ALL).
 
 use std::sync::Arc;
 
