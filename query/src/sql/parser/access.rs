@@ -252,6 +252,24 @@ impl Parser<'_> {
         }
     }
 
+    /// Whether ADD, MODIFY or DROP of settings stands so many tokens ahead.
+    fn settings_clause_ahead(&mut self, at: usize) -> bool {
+        let verbs = ["ADD", "MODIFY", "DROP"];
+        let words = ["SETTINGS", "SETTING", "PROFILES", "PROFILE", "ALL"];
+        verbs.iter().any(|w| self.keyword_ahead(at, w))
+            && words.iter().any(|w| self.keyword_ahead(at + 1, w))
+    }
+
+    /// Items up to the comma that another clause follows.
+    fn clause_list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let mut items = vec![item(self)?];
+        while self.symbol_ahead(0, ",") && !self.settings_clause_ahead(1) {
+            self.index += 1;
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
     fn settings_clauses(&mut self, settings: &mut SettingsClauses, alter: bool) -> Result<()> {
         let begins = |p: &mut Self, verb: &str| {
             let words = ["SETTINGS", "SETTING", "PROFILES", "PROFILE"];
@@ -260,7 +278,7 @@ impl Parser<'_> {
         if settings.all.is_none() && self.take_any_keyword(&["SETTINGS", "SETTING"]).is_some() {
             let none = self.take_keyword("NONE");
             settings.all =
-                Some(if none { vec![] } else { self.comma_list(Self::setting_element)? });
+                Some(if none { vec![] } else { self.clause_list(Self::setting_element)? });
             return Ok(());
         }
         loop {
@@ -277,7 +295,7 @@ impl Parser<'_> {
                 let of_profiles =
                     self.keyword_ahead(0, "PROFILE") || self.keyword_ahead(0, "PROFILES");
                 self.index += 1;
-                let names = self.comma_list(Self::entity_name)?;
+                let names = self.clause_list(Self::entity_name)?;
                 let list =
                     if of_profiles { &mut settings.drop_profiles } else { &mut settings.drop };
                 list.extend(names);
@@ -288,11 +306,11 @@ impl Parser<'_> {
                     self.keyword_ahead(0, "PROFILE") || self.keyword_ahead(0, "PROFILES");
                 self.index += 1;
                 let elements = match of_profiles {
-                    true => self.comma_list(|p| {
+                    true => self.clause_list(|p| {
                         let inherit = Some(p.entity_name()?);
                         Ok(SettingElement { inherit, profile: true, ..SettingElement::default() })
                     })?,
-                    false => self.comma_list(Self::setting_element)?,
+                    false => self.clause_list(Self::setting_element)?,
                 };
                 let list = if modify { &mut settings.modify } else { &mut settings.add };
                 list.extend(elements);
