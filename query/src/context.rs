@@ -18,6 +18,20 @@ use crate::turns::{AT_ONCE, QueryTurn};
 /// Names of projections that are remembered of a query.
 const PROJECTIONS_MAX: usize = 100;
 
+/// Conditions on the rows of tables that hold for who asks.
+pub trait RowFilters: Send + Sync {
+    /// The condition on rows of a table, over its columns; None: all rows are seen.
+    fn filter(&self, database: &str, table: &str) -> Option<crate::sql::ast::Expr>;
+}
+
+/// The roles in which a query runs, by their names.
+#[derive(Debug, Clone, Default)]
+pub struct Roles {
+    pub current: Vec<String>,
+    pub enabled: Vec<String>,
+    pub default: Vec<String>,
+}
+
 /// One query's surroundings.
 pub struct QueryContext {
     pub query_id: String,
@@ -34,6 +48,9 @@ pub struct QueryContext {
     pub cancelled: AtomicBool,
     pub memory: Arc<MemoryTracker>,
     pub progress: Progress,
+    pub roles: Roles,
+    /// None: all rows of all tables.
+    pub row_filters: Option<Arc<dyn RowFilters>>,
     /// Tables without a database, the query's own before its session's.
     pub temporary: Vec<Arc<TemporaryTables>>,
     projections: Mutex<BTreeSet<String>>,
@@ -59,6 +76,8 @@ impl QueryContext {
             cancelled: AtomicBool::new(false),
             memory: MemoryTracker::new(memory_bytes_max),
             progress: Progress::default(),
+            roles: Roles::default(),
+            row_filters: None,
             temporary: vec![],
             projections: Mutex::default(),
             spill: None,

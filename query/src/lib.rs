@@ -19,6 +19,8 @@ pub mod explained;
 pub mod functions;
 pub mod optimize;
 pub mod plan;
+pub mod privileges;
+pub mod reads;
 pub mod run_time;
 pub mod settings;
 pub mod spill;

@@ -7,6 +7,7 @@
 //!
 //! Rules: the only crate that knows HTTP and tokio; statements run on their own blocking threads.
 
+pub mod access;
 pub mod allocator;
 pub mod async_insert;
 pub mod backups;

@@ -184,7 +184,7 @@ impl Processes {
             start_us: context.now_us,
             duration_us: context.elapsed().as_micros() as u64,
             exception_code: error.code(),
-            exception: error.to_string(),
+            exception: shown_error(query, &error.to_string()),
             ..QueryLogEntry::default()
         };
         self.counters.count(&entry);
@@ -232,7 +232,9 @@ impl ProcessGuard {
             result_bytes: load(&progress.result_bytes),
             memory_bytes: context.memory.peak_bytes(),
             exception_code: error.map_or(0, Error::code),
-            exception: error.map(|e| e.to_string()).unwrap_or_default(),
+            exception: error
+                .map(|e| shown_error(&process.query, &e.to_string()))
+                .unwrap_or_default(),
             ..begun.clone()
         };
         let logged = process.start_logged.swap(true, Ordering::Relaxed);
@@ -262,6 +264,14 @@ impl Drop for ProcessGuard {
 /// A query's text as lists and logs show it: without secrets, and not too long.
 pub fn shown_text(query: &str) -> String {
     cut(&crate::statement::hide_secrets(query))
+}
+
+/// An error's text as logs show it: those of statements with passwords quote them.
+fn shown_error(query: &str, error: &str) -> String {
+    match crate::statement::names_password(query) {
+        true => crate::statement::hide_strings(error),
+        false => error.to_string(),
+    }
 }
 
 fn cut(query: &str) -> String {

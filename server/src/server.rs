@@ -22,6 +22,7 @@ use pumphouse_storage::merge::MergePool;
 use pumphouse_storage::mutation::MutationPool;
 use pumphouse_storage::store::{StoreConfig, StoreOptions};
 
+use crate::access::AccessControl;
 use crate::async_insert::AsyncInserts;
 use crate::backups::Backups;
 use crate::buffers;
@@ -65,6 +66,7 @@ pub struct Server {
     /// Queries that go on for more than a moment wait in line.
     pub turns: Arc<Turns>,
     pub sessions: Arc<Sessions>,
+    pub access: AccessControl,
     pub memory: Arc<MemoryTracker>,
     /// Temporary files of queries.
     pub spill: Arc<SpillSpace>,
@@ -150,6 +152,7 @@ impl Server {
             processes: Arc::new(Processes::new(config.max_concurrent_queries, logs.clone())),
             turns: Arc::default(),
             sessions: Arc::default(),
+            access: AccessControl::default(),
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             config,

@@ -11,6 +11,8 @@ use pumphouse_query::context::{MemoryTracker, Settings};
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 
+use crate::access::RoleChoice;
+
 /// Sessions kept at most; beyond, the ones idle longest go first.
 const SESSIONS_MAX: usize = 10_000;
 /// How long a request waits for its session to be free.
@@ -24,6 +26,8 @@ pub struct SessionState {
     pub settings: Settings,
     pub parameters: BTreeMap<String, String>,
     pub database: Option<String>,
+    /// What SET ROLE chose.
+    pub roles: RoleChoice,
     pub temporary: Arc<TemporaryTables>,
     /// What its temporary tables may take, from the first of them on.
     pub temporary_memory: Arc<OnceLock<Arc<MemoryTracker>>>,

@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod access;
 mod async_insert;
 mod bad_messages;
 mod benches;

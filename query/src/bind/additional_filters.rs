@@ -1,4 +1,4 @@
-//! `additional_table_filters`: conditions by table that hold as if the table had no other rows. A table
+//! `additional_table_filters` and row policies: conditions by table that hold as if the table had no other rows. A table
 //! is meant by its alias, by its name in the current database, or by `database.name`.
 
 use pumphouse_storage::{DataType, Value};
@@ -11,6 +11,24 @@ use crate::error::{Error, Result, codes};
 use crate::sql;
 
 impl Binder<'_> {
+    /// Applies what row policies say of `database.name` to `source`.
+    pub(super) fn row_policies(
+        &self,
+        source: &mut Source,
+        database: &str,
+        name: &str,
+    ) -> Result<()> {
+        // Which columns are read, and of what types, has nothing to do with it.
+        let Some(filters) = self.ctx.row_filters.as_ref().filter(|_| !self.analyze_only) else {
+            return Ok(());
+        };
+        let Some(condition) = filters.filter(database, name) else { return Ok(()) };
+        let mut scope = Scope::select(None, None);
+        scope.tables = source.tables.clone();
+        let tree = self.expression(&condition, &scope)?;
+        filter_side(source, vec![tree], self)
+    }
+
     /// Applies the conditions for `database.name` to `source`.
     pub(super) fn additional_filters(
         &self,

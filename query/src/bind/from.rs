@@ -150,6 +150,7 @@ impl Binder<'_> {
             other => other,
         })?;
         let mut found = self.table_source(source, label(Some(database)), options)?;
+        self.row_policies(&mut found, database, name)?;
         self.additional_filters(&mut found, database, name)?;
         Ok(found)
     }
@@ -392,7 +393,14 @@ impl Binder<'_> {
         }
         let source = self.catalog.table_function(name, &values, self.ctx)?;
         let options = ScanOptions { final_, sample: None };
+        let table = source.table_name();
         let mut source = self.table_source(source, label(name), options)?;
+        // Functions that lead to tables of this server lead to what is seen of them.
+        if (name.starts_with("remote") || name.starts_with("cluster"))
+            && let Some((database, table)) = table.split_once('.')
+        {
+            self.row_policies(&mut source, database, table)?;
+        }
         for table in &mut source.tables {
             table.database = None;
         }

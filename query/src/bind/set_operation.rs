@@ -165,7 +165,13 @@ impl Binder<'_> {
         let distinct = *quantifier == SetQuantifier::Distinct;
         let schema = self.recursive_schema(cte, &base, &steps, scope)?;
         if self.analyze_only {
-            return Ok(Some(Plan { node: PlanNode::Blocks(vec![]), schema }));
+            // Nobody runs it: it shows what is read.
+            let mut inputs: Vec<Plan> =
+                base.iter().map(|q| self.query(q, Some(scope))).collect::<Result<_>>()?;
+            let bind = || steps.iter().map(|q| self.query(q, Some(scope))).collect::<Result<_>>();
+            let stepped: Vec<Plan> = self.with_working(cte.name, vec![], &schema, bind)?;
+            inputs.extend(stepped);
+            return Ok(Some(Plan { node: PlanNode::UnionAll { inputs }, schema }));
         }
         let blocks = self.recurse(cte, &base, &steps, &schema, distinct, scope)?;
         Ok(Some(Plan { node: PlanNode::Blocks(blocks), schema }))

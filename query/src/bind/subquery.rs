@@ -58,8 +58,8 @@ impl Binder<'_> {
             return self.correlated_exists(plan, correlation);
         }
         if self.analyze_only {
-            let column = tree::constant(Value::UInt(1), DataType::UInt8);
-            return Ok(column);
+            let subquery = PlannedScalar { plan, built: OnceLock::new() };
+            return Ok(tree::scalar(Arc::new(subquery), DataType::UInt8, self.fresh()));
         }
         let rows = self.run(first_rows(plan, 1))?;
         let any = rows.iter().any(|b| b.rows() > 0);

@@ -46,7 +46,7 @@ fn padded(text: &[u8], block: usize, length_bytes: usize, little: bool) -> Vec<u
     out
 }
 
-pub(super) fn sha1(text: &[u8]) -> Vec<u8> {
+pub fn sha1(text: &[u8]) -> Vec<u8> {
     let mut h = [0x6745_2301u32, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0];
     for block in padded(text, 64, 8, false).chunks(64) {
         let mut w = [0u32; 80];
@@ -134,7 +134,7 @@ fn constants(cube: bool) -> &'static [u64] {
 }
 
 /// SHA-256, or SHA-224 if `short`.
-pub(super) fn sha256(text: &[u8], short: bool) -> Vec<u8> {
+pub fn sha256(text: &[u8], short: bool) -> Vec<u8> {
     let k: Vec<u32> = constants(true)[..64].iter().map(|v| (v >> 32) as u32).collect();
     let roots = constants(false);
     let mut h = [0u32; 8];

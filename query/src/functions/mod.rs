@@ -154,6 +154,7 @@ const FAMILIES: &[fn(&mut registry::Registry)] = &[
 mod oracle_test;
 
 pub use dictionary::{dictionary_function, is_dictionary_function};
+pub use digest::{sha1, sha256};
 pub use format_row::{RowWriter, set_row_writer};
 pub use invoke::{call, resolve};
 pub(crate) use invoke::{strip_low_cardinality as without_low_cardinality, unnamed};

@@ -1,4 +1,4 @@
-//! Functions about who asks and where: users, roles and profiles (one user, one profile, no roles), connections,
+//! Functions about who asks and where: users, roles and profiles (there is one), connections,
 //! shards (there is one), macros and ports (none), names of error codes.
 
 use pumphouse_storage::{Column, DataType, Value};
@@ -9,9 +9,9 @@ use crate::error::codes::{self, known_name};
 use crate::error::{Error, Result};
 
 pub(super) fn add(r: &mut Registry) {
-    for name in ["currentRoles", "enabledRoles", "defaultRoles"] {
-        texts(r, name, |_| vec![]);
-    }
+    texts(r, "currentRoles", |c| c.context.roles.current.clone());
+    texts(r, "enabledRoles", |c| c.context.roles.enabled.clone());
+    texts(r, "defaultRoles", |c| c.context.roles.default.clone());
     for name in ["currentProfiles", "enabledProfiles", "defaultProfiles"] {
         texts(r, name, |_| vec!["default".into()]);
     }

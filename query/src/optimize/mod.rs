@@ -66,6 +66,11 @@ const RULES: &[(&str, Rule)] = &[
     ("group_limit", group_limit::apply),
 ];
 
+/// The plan without columns that nobody reads.
+pub(crate) fn prune_columns(plan: Plan) -> Plan {
+    column_pruning::apply(plan)
+}
+
 /// The same result, sooner; with default settings and in UTC.
 pub fn optimize(plan: Plan) -> Result<Plan> {
     optimize_in(plan, &QueryContext::new("", 0, 0))

@@ -1,19 +1,70 @@
 //! What a request may change: `readonly` (1: only reading, nothing may be set; 2: only reading) and `allow_ddl`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::Settings;
 use crate::error::{Error, Result, codes};
 
 /// What settings may be changed under those that hold already.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Changes {
     readonly: u64,
     ddl: bool,
+    constraints: Option<Arc<BTreeMap<String, Constraint>>>,
+}
+
+/// What a user's definition says of one setting's values, as canonical texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Constraint {
+    pub min: Option<String>,
+    pub max: Option<String>,
+    /// It keeps its value.
+    pub fixed: bool,
+    /// It may be changed also under `readonly = 1`.
+    pub in_readonly: bool,
+}
+
+impl Constraint {
+    /// Error 452 if `value` is none of the values that `name` may have.
+    fn check(&self, name: &str, value: &str) -> Result<()> {
+        let refuse = |why: String| Err(Error::new(codes::SETTING_CONSTRAINT_VIOLATION, why));
+        if self.fixed {
+            return refuse(format!("Setting {name} should not be changed"));
+        }
+        if self.min.as_deref().is_some_and(|min| less(value, min)) {
+            let min = self.min.as_deref().unwrap_or_default();
+            return refuse(format!("Setting {name} shouldn't be less than {min}"));
+        }
+        if self.max.as_deref().is_some_and(|max| less(max, value)) {
+            let max = self.max.as_deref().unwrap_or_default();
+            return refuse(format!("Setting {name} shouldn't be greater than {max}"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether one value is less: as numbers if they are.
+fn less(a: &str, b: &str) -> bool {
+    if let (Ok(a), Ok(b)) = (a.parse::<i128>(), b.parse::<i128>()) {
+        return a < b;
+    }
+    match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(a), Ok(b)) => a < b,
+        _ => a < b,
+    }
 }
 
 impl Changes {
     /// Under these settings.
     pub fn under(settings: &Settings) -> Changes {
-        Changes { readonly: settings.u64("readonly", 0), ddl: settings.bool("allow_ddl", true) }
+        let (readonly, ddl) = (settings.u64("readonly", 0), settings.bool("allow_ddl", true));
+        Changes { readonly, ddl, constraints: None }
+    }
+
+    /// Also within these constraints.
+    pub fn within(self, constraints: Option<Arc<BTreeMap<String, Constraint>>>) -> Changes {
+        Changes { constraints, ..self }
     }
 
     /// The level of `readonly`.
@@ -41,9 +92,13 @@ impl Changes {
                 "Cannot modify 'allow_ddl' setting when DDL queries are prohibited for the user",
             ));
         }
+        let constraint = self.constraints.as_ref().and_then(|all| all.get(&name));
+        if let Some(constraint) = constraint.filter(|_| !same) {
+            constraint.check(&name, value.as_deref().unwrap_or(default()))?;
+        }
         let fixed = match self.readonly {
             0 => false,
-            1 => !is_harmless(&name),
+            1 => !is_harmless(&name) && !constraint.is_some_and(|c| c.in_readonly),
             _ => name == "readonly",
         };
         if fixed && !same {

@@ -11,7 +11,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
-pub use self::allowed::{Changes, is_harmless};
+pub use self::allowed::{Changes, Constraint, is_harmless};
 pub use self::known::{Known, all, is_known, known};
 pub use self::value::{of_text, of_value, typed};
 

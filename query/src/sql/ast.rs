@@ -5,6 +5,7 @@
 //! printing. Every expression may carry an alias. Literals keep their source text, because casts and
 //! result column names need it.
 
+use super::access::{AccessStatement, ShownEntities, ShownGrants};
 use pumphouse_storage::Value;
 
 /// Byte range in the statement's text.
@@ -438,7 +439,9 @@ pub enum Statement {
     Check {
         name: TableName,
     },
-    /// What is parsed only as words (GRANT, CREATE USER, BACKUP …).
+    /// Users, roles, grants and what else says who may do what.
+    Access(Box<AccessStatement>),
+    /// What is parsed only as words (BACKUP, CREATE FUNCTION …).
     Other(String),
     Set(Vec<Setting>),
     Use(String),
@@ -749,7 +752,9 @@ pub enum Show {
     },
     Functions(ShowFilter),
     Engines,
-    Grants,
+    Grants(ShownGrants),
+    /// `SHOW CREATE USER`, `SHOW CREATE ROLES` …
+    CreateEntities(ShownEntities),
     /// Anything else (CLUSTERS, USERS, ACCESS …): the words, in upper case.
     Other(String),
 }

@@ -1,9 +1,10 @@
 //! SQL text to tree and back.
 //!
-//! [`lexer`] cuts the text, [`parser`] makes the tree in [`ast`], [`format`] prints a tree as ClickHouse
+//! [`lexer`] cuts the text, [`parser`] makes the tree in [`ast`] and [`access`], [`format`] prints a tree as ClickHouse
 //! does, [`column_name`] says what a result column is called. Errors are of code 62 with the place, or
 //! of the limits on depth and size (306, 167, 168). What names mean is for the binder to say.
 
+pub mod access;
 pub mod ast;
 mod column_name;
 pub mod dialect;

@@ -5,7 +5,7 @@
 
 use super::*;
 
-const SETS: [(&str, &str, &str); 6] = [
+const SETS: [(&str, &str, &str); 7] = [
     ("random", include_str!("testdata/random.sql"), include_str!("testdata/random.golden")),
     ("products", include_str!("testdata/products.sql"), include_str!("testdata/products.golden")),
     (
@@ -15,6 +15,7 @@ const SETS: [(&str, &str, &str); 6] = [
     ),
     ("select", include_str!("testdata/select.sql"), include_str!("testdata/select.golden")),
     ("create", include_str!("testdata/create.sql"), include_str!("testdata/create.golden")),
+    ("access", include_str!("testdata/access.sql"), include_str!("testdata/access.golden")),
     ("other", include_str!("testdata/other.sql"), include_str!("testdata/other.golden")),
 ];
 

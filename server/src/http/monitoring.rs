@@ -27,8 +27,7 @@ pub async fn metrics(
     headers: HeaderMap,
 ) -> Response<Body> {
     let parameters = Parameters::parse(uri.query().unwrap_or(""));
-    let loopback = peer.0.ip().is_loopback();
-    if let Err(e) = authenticate(&server.config, &headers, &parameters, loopback) {
+    if let Err(e) = authenticate(&server, &headers, &parameters, peer.0.ip()) {
         return super::pages::respond(status_of(e.code()), PROMETHEUS, error_line(&e));
     }
     match tokio::task::spawn_blocking(move || metrics_text(&server)).await {

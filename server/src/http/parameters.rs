@@ -68,6 +68,12 @@ impl Parameters {
         self.pairs.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
+    /// All values of a name, but empty ones.
+    pub fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> {
+        let named = self.pairs.iter().filter(move |(n, v)| n == name && !v.is_empty());
+        named.map(|(_, v)| v.as_str())
+    }
+
     pub fn flag(&self, name: &str) -> bool {
         matches!(self.get(name), Some("1" | "true"))
     }

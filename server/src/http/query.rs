@@ -99,7 +99,7 @@ async fn run(
     tag: String,
 ) -> Result<(Begin, Rest)> {
     let headers = &parts.headers;
-    let user = authenticate(&server.config, headers, parameters, peer.0.ip().is_loopback())?;
+    let user = authenticate(server, headers, parameters, peer.0.ip())?;
     let boundary = super::form::boundary(headers).filter(|_| parts.method == Method::POST);
     // A form's own parameters count, too: its settings are looked at once it is read.
     let form = boundary.map(|boundary| (boundary, parameters.clone()));
@@ -246,11 +246,6 @@ fn request(
     if let Some(revision) = parameters.get("client_protocol_version") {
         settings.set("client_protocol_version", revision);
     }
-    // No roles are kept, so none is known.
-    if let Some(role) = parameters.get("role").filter(|role| !role.is_empty()) {
-        let message = format!("There is no role `{role}` in user directories");
-        return Err(Error::new(codes::UNKNOWN_ROLE, message));
-    }
     let header = |name: &str| header_text(&parts.headers, name).map(str::to_string);
     Ok(Request {
         query_id,
@@ -267,6 +262,7 @@ fn request(
             .or_else(|| parameters.get("default_format").map(str::to_string))
             .filter(|f| !f.is_empty()),
         readonly: parts.method != Method::POST,
+        roles: parameters.all("role").map(str::to_string).collect(),
         external_tables: vec![],
         follow: follow_wish(parts, parameters)?,
         origin: Origin {

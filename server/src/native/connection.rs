@@ -19,7 +19,7 @@ use super::log::StatementLog;
 use super::output::{Exchange, Feed, FeedReader, NativeOutput};
 use super::packets::{self, Progress, Query, client, server};
 use super::wire::{Reader, Ready, Writer, nonsense};
-use crate::http::authentication::check_password;
+use crate::access::authentication::authenticate;
 use crate::logs::Origin;
 use crate::server::Server;
 use crate::session::SessionState;
@@ -113,9 +113,8 @@ impl Connection {
             other => return Err(nonsense(&format!("packet {other} instead of a greeting"))),
         };
         let hello = packets::read_hello(&mut self.reader)?;
-        let loopback = peer.ip().is_loopback();
         let user = if hello.user.is_empty() { "default" } else { &hello.user };
-        self.user = check_password(&self.server.config, user, &hello.password, loopback)?;
+        self.user = authenticate(&self.server, user, &hello.password, peer.ip())?;
         self.revision = hello.revision;
         self.session.database = Some(hello.database).filter(|d| !d.is_empty());
         self.writer.send(&packets::hello(self.revision))?;

@@ -211,7 +211,7 @@ impl Run<'_> {
         };
         let mut query = query.clone();
         super::create::qualify(&mut query, database);
-        let catalog = self.server.catalog();
+        let catalog = self.catalog();
         let schema = pumphouse_query::bind::analyze_query(&query, &catalog, self.context)?.schema;
         let source = super::create::source_of(&query).ok_or_else(|| {
             Error::new(

@@ -185,6 +185,16 @@ impl<'t> Words<'t> {
 }
 
 /// What a kept command says; None if it is none of those that are carried out.
+/// The other table that a partition command names.
+pub(super) fn other_table(text: &str) -> Option<(Option<String>, String)> {
+    match kept(text)? {
+        Kept::Partition(
+            PartitionCommand::From { table, .. } | PartitionCommand::MoveToTable { table, .. },
+        ) => Some(table),
+        _ => None,
+    }
+}
+
 pub(super) fn kept(text: &str) -> Option<Kept> {
     let mut words = Words::of(text);
     let command = if words.take("DROP DETACHED") {

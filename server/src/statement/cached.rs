@@ -136,7 +136,10 @@ impl Run<'_> {
         let (reads, writes) =
             (on("enable_reads_from_query_cache"), on("enable_writes_to_query_cache"));
         let allowed = self.may_be_kept(query, &text)?;
-        if !allowed || !self.context.temporary.iter().all(|t| t.names().is_empty()) {
+        // Rows that one user sees are no others' rows.
+        let shared = settings.bool("query_cache_share_between_users", false);
+        let own_rows = self.context.row_filters.is_some() || (shared && !self.access.everything);
+        if !allowed || own_rows || !self.context.temporary.iter().all(|t| t.names().is_empty()) {
             return self.plain_select(query, format);
         }
         let key = self.query_key(&text);

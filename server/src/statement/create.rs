@@ -147,13 +147,14 @@ impl Run<'_> {
     pub(super) fn create_view(&mut self, mut create: CreateView) -> Result<()> {
         let database = self.database(&create.name.database).to_string();
         create.name.database = Some(database.clone());
+        create.security = self.settled_security(create.security.take());
         qualify(&mut create.select, &database);
         if create.if_not_exists
             && self.server.store.snapshot().table(&database, &create.name.name).is_some()
         {
             return Ok(());
         }
-        let catalog = self.server.catalog();
+        let catalog = self.catalog();
         let schema = match analyze_query(&create.select, &catalog, self.context) {
             Ok(plan) => plan.schema,
             // A view with parameters has columns once they are given.
@@ -167,6 +168,22 @@ impl Run<'_> {
         definition.create_query = view_text(&create, &schema);
         let commit = self.creation(&Arc::new(definition), create.or_replace);
         self.commit_create(commit, create.if_not_exists)
+    }
+
+    /// Who asks in the place of CURRENT_USER, and where a definer is wanted and none is named.
+    fn settled_security(&self, security: Option<String>) -> Option<String> {
+        let security = security?;
+        let user = pumphouse_query::sql::format::quote_name(&self.context.user);
+        let upper = security.to_ascii_uppercase();
+        const CURRENT: &str = "DEFINER = CURRENT_USER";
+        let rest = security.get(CURRENT.len()..).unwrap_or_default();
+        if upper.starts_with(CURRENT) && (rest.is_empty() || rest.starts_with(' ')) {
+            return Some(format!("DEFINER = {user}{rest}"));
+        }
+        match upper.starts_with("SQL SECURITY DEFINER") {
+            true => Some(format!("DEFINER = {user} {security}")),
+            false => Some(security),
+        }
     }
 
     fn create_materialized_view(

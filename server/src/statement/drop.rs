@@ -229,7 +229,7 @@ impl Run<'_> {
             condition += &format!(" AND name {not}{like} {pattern}");
         }
         let text = format!("SELECT name FROM system.tables WHERE {condition}");
-        let plan = prepare(&sql::parse_query(&text)?, &self.server.catalog(), self.context)?;
+        let plan = prepare(&sql::parse_query(&text)?, &self.catalog(), self.context)?;
         let state = self.server.store.snapshot();
         let mut commit = Commit::default();
         for block in execute::collect(&plan, self.context)? {

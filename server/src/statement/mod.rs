@@ -1,6 +1,7 @@
 //! Statements: one request's text is parsed and carried out here, whoever sent it. One file a
 //! family; results go out through an [`Output`], rows of an INSERT come in through an [`Input`].
 
+mod access;
 mod alter;
 mod alter_clauses;
 mod alter_draft;
@@ -60,6 +61,7 @@ use pumphouse_ingest::format::FormatOptions;
 use pumphouse_query::context::{MemoryTracker, QueryContext, Settings};
 use pumphouse_query::error::codes;
 use pumphouse_query::settings::Changes;
+use pumphouse_query::sql::access::{AccessStatement, EntityKind, NameSet};
 use pumphouse_query::sql::ast::{InsertSource, Query, QueryBody, Setting, Statement};
 use pumphouse_query::sql::{self, ParsedStatement};
 use pumphouse_query::turns::QueryTurn;
@@ -68,6 +70,8 @@ use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, DataType};
 use uuid::Uuid;
 
+use crate::access::quota::Meter;
+use crate::access::{DEFAULT_USER, Granted, RoleChoice, unknown};
 use crate::logs::Origin;
 use crate::process::{Process, TURN_WAIT};
 use crate::server::Server;
@@ -79,7 +83,7 @@ pub use definition::ENGINES;
 pub use external::{EXTERNAL_BYTES_MAX, ExternalTables};
 pub use follow::FollowWish;
 pub(crate) use refresh::refresh_view;
-pub use secrets::hide_secrets;
+pub use secrets::{hide_secrets, hide_strings, names_password};
 pub use show::default_kind_name;
 pub(crate) use words::Words;
 
@@ -108,6 +112,8 @@ pub struct Request {
     pub default_format: Option<String>,
     /// Writing statements are refused (HTTP GET).
     pub readonly: bool,
+    /// Roles to act in, in place of the session's.
+    pub roles: Vec<String>,
     /// Tables that came with the query and live as long as it does.
     pub external_tables: Vec<(String, Block)>,
     /// The query is to be run over what comes into its table, on and on.
@@ -178,7 +184,7 @@ pub fn execute(
     started: impl FnOnce(&Arc<QueryContext>),
 ) -> Result<()> {
     let text = statement_text(&input.text)?;
-    let (parsed, context) = match begin(server, &request, session, text, input.text.len()) {
+    let (parsed, context, access) = match begin(server, &request, session, text, input.text.len()) {
         Ok(begun) => begun,
         Err(e) => {
             let now_us = server.clock.now_us();
@@ -199,8 +205,15 @@ pub fn execute(
     };
     let guard = server.processes.enter(process, turn_wait(&parsed.statement, &context))?;
     started(&context);
-    let mut run = Run { server, request: &request, session, context: &context, output };
-    let result = run.statement(parsed, input);
+    let meter = Meter::of(server, &access, &parsed.statement);
+    let mut run = Run { server, request: &request, session, context: &context, access, output };
+    let result = match &meter {
+        Some(meter) => meter.begin(&context).and_then(|()| run.statement(parsed, input)),
+        None => run.statement(parsed, input),
+    };
+    if let Some(meter) = &meter {
+        meter.end(&context, result.is_err());
+    }
     guard.finish(result.as_ref().err());
     result
 }
@@ -212,11 +225,13 @@ fn begin(
     session: &mut SessionState,
     text: &str,
     bytes: usize,
-) -> Result<(ParsedStatement, Arc<QueryContext>)> {
+) -> Result<(ParsedStatement, Arc<QueryContext>, Arc<Granted>)> {
+    let access = granted(server, request, session)?;
     let mut parameters = session.parameters.clone();
     parameters.extend(request.parameters.clone());
-    let mut settings = session.settings.clone();
-    let changes = Changes::under(&settings);
+    let mut settings = access.values.clone();
+    settings.values.extend(session.settings.values.clone());
+    let changes = Changes::under(&settings).within(access.constraints.clone());
     for (name, value) in &request.settings.values {
         changes.apply(&mut settings, name.clone(), Some(value.clone()))?;
     }
@@ -244,15 +259,33 @@ fn begin(
     if bytes > bytes_max && !matches!(parsed.statement, Statement::Insert(_)) {
         return Err(too_long(bytes_max));
     }
-    let changes = Changes::under(&settings);
-    apply_settings(&mut settings, own_settings(&parsed.statement), changes)?;
-    apply_settings(&mut settings, &parsed.settings, changes)?;
+    let changes = Changes::under(&settings).within(access.constraints.clone());
+    apply_settings(&mut settings, own_settings(&parsed.statement), &changes)?;
+    apply_settings(&mut settings, &parsed.settings, &changes)?;
     if settings.bool("enable_global_with_statement", true) {
         sql::share_with(&mut parsed.statement);
     }
-    let mut context = query_context(server, request, session, settings)?;
+    let mut context = query_context(server, request, session, settings, &access)?;
     context.temporary = temporary::tables(request, session, &context)?;
-    Ok((parsed, Arc::new(context)))
+    Ok((parsed, Arc::new(context), access))
+}
+
+/// What the user of a request may do, with the roles that the request or the session chose.
+fn granted(server: &Server, request: &Request, session: &SessionState) -> Result<Arc<Granted>> {
+    let state = server.store.snapshot();
+    let is_default = request.user == DEFAULT_USER && state.access_entities.is_empty();
+    if request.user.is_empty() || is_default && request.roles.is_empty() {
+        return Ok(Granted::everything());
+    }
+    let entities = server.access.entities(&state);
+    let gone = || unknown(EntityKind::User, &request.user);
+    let chosen = entities.granted(&request.user, &session.roles).ok_or_else(gone)?;
+    if request.roles.is_empty() {
+        return Ok(chosen);
+    }
+    let set = NameSet { names: request.roles.clone(), ..NameSet::default() };
+    let roles = RoleChoice::These(access::chosen_roles(&entities, &chosen, &set)?);
+    entities.granted(&request.user, &roles).ok_or_else(gone)
 }
 
 /// Carries out a statement of the server itself: it has no result, is not listed and not logged.
@@ -260,10 +293,10 @@ pub(crate) fn internal(server: &Arc<Server>, text: &str) -> Result<()> {
     let request =
         Request { query_id: format!("internal-{}", Uuid::new_v4()), ..Request::default() };
     let mut session = SessionState::default();
-    let (parsed, context) = begin(server, &request, &mut session, text, text.len())?;
+    let (parsed, context, access) = begin(server, &request, &mut session, text, text.len())?;
     let input = Input { text: vec![], rest: Box::new(std::io::empty()), announced: None };
     let (session, output) = (&mut session, &mut NoOutput);
-    let mut run = Run { server, request: &request, session, context: &context, output };
+    let mut run = Run { server, request: &request, session, context: &context, access, output };
     run.statement(parsed, input)
 }
 
@@ -285,6 +318,8 @@ struct Run<'a> {
     request: &'a Request,
     session: &'a mut SessionState,
     context: &'a Arc<QueryContext>,
+    /// What the user may do.
+    access: Arc<Granted>,
     output: &'a mut dyn Output,
 }
 
@@ -292,6 +327,7 @@ impl Run<'_> {
     fn statement(&mut self, parsed: ParsedStatement, input: Input) -> Result<()> {
         let format = parsed.format.clone();
         self.require_allowed(&parsed.statement)?;
+        self.require_access(&parsed.statement)?;
         if let Some(wish) = &self.request.follow {
             return match &parsed.statement {
                 Statement::Query(query) => self.follow(query, format.as_deref(), wish),
@@ -363,6 +399,7 @@ impl Run<'_> {
             Statement::Delete(alter) => self.delete_rows(&alter),
             Statement::Update(alter) => self.update_rows(&alter),
             Statement::Check { name } => self.check_table(&name, format.as_deref()),
+            Statement::Access(statement) => self.access_statement(*statement, format.as_deref()),
             Statement::Other(text) => self.other(&text),
         }
     }
@@ -386,7 +423,9 @@ impl Run<'_> {
             settings.iter().filter(|s| !s.name.starts_with("param_")).cloned().collect();
         // All or none.
         let mut new = self.session.settings.clone();
-        apply_settings(&mut new, &plain, Changes::under(&self.context.settings))?;
+        let changes =
+            Changes::under(&self.context.settings).within(self.access.constraints.clone());
+        apply_settings(&mut new, &plain, &changes)?;
         self.session.settings = new;
         Ok(())
     }
@@ -474,6 +513,7 @@ fn query_context(
     request: &Request,
     session: &SessionState,
     settings: Settings,
+    access: &Granted,
 ) -> Result<QueryContext> {
     let memory_max = match settings.u64("max_memory_usage", 0) {
         0 => server.config.max_memory_usage,
@@ -483,11 +523,14 @@ fn query_context(
     context.turn = Some(QueryTurn::new(server.turns.clone()));
     context.memory = MemoryTracker::with_parent(memory_max, Some(server.memory.clone()));
     context.user = request.user.clone();
+    context.roles = access.roles.clone();
+    context.row_filters = access.row_filters.clone();
     context.spill = Some(server.spill.of_query(&request.user));
     context.database = request
         .database
         .clone()
         .or_else(|| session.database.clone())
+        .or_else(|| access.default_database.clone())
         .unwrap_or_else(|| "default".into());
     if request.database.is_some() {
         known_database(server, &context.database)?;
@@ -528,6 +571,16 @@ fn kind_of(statement: &Statement) -> &'static str {
         Statement::Check { .. } => "Check",
         Statement::Other(text) if text.starts_with("BACKUP") => "Backup",
         Statement::Other(text) if text.starts_with("RESTORE") => "Restore",
+        Statement::Access(access) => match &**access {
+            AccessStatement::Grant(grant) if grant.revoke => "Revoke",
+            AccessStatement::Grant(_) => "Grant",
+            AccessStatement::SetRole(_) | AccessStatement::SetDefaultRole { .. } => "Set",
+            AccessStatement::Drop(_) => "Drop",
+            AccessStatement::CheckGrant(_) => "Check",
+            AccessStatement::User(user) if user.head.manner.is_alter() => "Alter",
+            AccessStatement::Role(role) if role.head.manner.is_alter() => "Alter",
+            _ => "Create",
+        },
         Statement::Other(_) => "",
         Statement::Rename { .. } => "Rename",
         Statement::Optimize { .. } => "Optimize",

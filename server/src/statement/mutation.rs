@@ -262,7 +262,7 @@ impl Run<'_> {
     }
 
     fn rows_of(&self, query: &sql::ast::Query) -> Result<Block> {
-        let plan = prepare(query, &self.server.catalog(), self.context)?;
+        let plan = prepare(query, &self.catalog(), self.context)?;
         let mut blocks = execute::collect(&plan, self.context)?;
         blocks.retain(|b| !b.is_empty());
         let rows: usize = blocks.iter().map(Block::rows).sum();

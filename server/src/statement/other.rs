@@ -33,18 +33,6 @@ impl Run<'_> {
         if words.keyword("DROP NAMED COLLECTION") {
             return self.drop_named_collection(words);
         }
-        if words.keyword("SET ROLE") {
-            return set_role(words);
-        }
         Err(Error::new(codes::NOT_IMPLEMENTED, "This statement is not supported yet"))
     }
-}
-
-/// There are no roles to choose from. Error 511 for one that is named.
-fn set_role(mut words: Words) -> Result<()> {
-    if ["DEFAULT", "NONE", "ALL"].iter().any(|word| words.keyword(word)) {
-        return Ok(());
-    }
-    let name = words.name()?;
-    Err(Error::new(codes::UNKNOWN_ROLE, format!("There is no role `{name}` in `user directories`")))
 }

@@ -105,7 +105,7 @@ impl Run<'_> {
         let own = create.name.database.clone().unwrap_or_default();
         let words: Vec<Value> =
             create.engine.arguments.iter().flatten().map(|e| word(e, &own)).collect();
-        let source = self.server.catalog().table_function("merge", &words, self.context)?;
+        let source = self.catalog().table_function("merge", &words, self.context)?;
         let columns = source.columns().iter().filter(|c| !c.hidden);
         create.columns = columns
             .map(|c| ColumnDecl {

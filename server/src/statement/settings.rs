@@ -2,6 +2,7 @@
 
 use pumphouse_query::error::codes;
 use pumphouse_query::settings::{Changes, Settings, known, of_value};
+use pumphouse_query::sql::access::AccessStatement;
 use pumphouse_query::sql::ast::{Setting, Statement};
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::Value;
@@ -20,7 +21,7 @@ pub(crate) fn setting_text(setting: &Setting) -> String {
 pub(super) fn apply_settings(
     settings: &mut Settings,
     new: &[Setting],
-    changes: Changes,
+    changes: &Changes,
 ) -> Result<()> {
     for setting in new {
         if setting.name == "profile" {
@@ -97,7 +98,8 @@ fn writes(statement: &Statement) -> bool {
             | Statement::Show(_)
             | Statement::Set(_)
             | Statement::Use(_)
-    )
+    ) && !matches!(statement, Statement::Access(access)
+        if matches!(**access, AccessStatement::SetRole(_) | AccessStatement::CheckGrant(_)))
 }
 
 fn is_ddl(statement: &Statement) -> bool {

@@ -69,21 +69,16 @@ impl Run<'_> {
                 let tail = tail(&condition, filter);
                 format!("SELECT name FROM system.dictionaries{tail} ORDER BY name")
             }
-            Show::Other(text) if text.to_uppercase().starts_with("GRANTS") => {
-                return self.show(&Show::Grants, format);
+            Show::Other(text) if text.eq_ignore_ascii_case("ACCESS") => {
+                return self.show_access(format);
             }
-            Show::Other(text) => super::show_other::query_of(text, &self.context.user)?,
+            Show::Other(text) => super::show_other::query_of(text)?,
             Show::Functions(filter) => {
                 format!("SELECT * FROM system.functions{}", tail("", filter))
             }
             Show::Engines => "SELECT * FROM system.table_engines ORDER BY name".to_string(),
-            Show::Grants => {
-                return self.one_column(
-                    "GRANTS",
-                    vec![format!("GRANT ALL ON *.* TO {}", self.context.user)],
-                    format,
-                );
-            }
+            Show::Grants(shown) => return self.show_grants(shown, format),
+            Show::CreateEntities(shown) => return self.show_entities(shown, format),
         };
         let query = sql::parse_query(&text)?;
         self.select(&query, format)
@@ -117,7 +112,12 @@ impl Run<'_> {
         self.one_column("statement", vec![text], format)
     }
 
-    fn one_column(&mut self, name: &str, rows: Vec<String>, format: Option<&str>) -> Result<()> {
+    pub(super) fn one_column(
+        &mut self,
+        name: &str,
+        rows: Vec<String>,
+        format: Option<&str>,
+    ) -> Result<()> {
         let values: Vec<Value> = rows.into_iter().map(Value::string).collect();
         let column = Column::from_values(DataType::String, &values)?;
         self.write_block(&Block::new(vec![(name.to_string(), column)]), format)
@@ -202,7 +202,7 @@ impl Run<'_> {
             ..Select::default()
         };
         let query = Query::new(QueryBody::Select(Box::new(select)));
-        let plan = analyze_query(&query, &self.server.catalog(), self.context)?;
+        let plan = analyze_query(&query, &self.catalog(), self.context)?;
         Ok(plan.schema.iter().map(|(name, t)| Described::plain(name, t)).collect())
     }
 }

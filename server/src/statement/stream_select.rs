@@ -16,11 +16,26 @@ use pumphouse_storage::log::{State, Table};
 use pumphouse_storage::scan::ColumnCondition;
 
 use super::Run;
+use crate::system_tables::VisibleTables;
 
 impl Run<'_> {
+    /// The catalog of statements: system tables as the user sees them.
+    pub(super) fn catalog(&self) -> StoreCatalog {
+        let mut catalog = self.server.catalog();
+        if let Some(inner) = catalog.extra.take() {
+            let entities = self.server.access.entities(&catalog.state);
+            let (access, user) = (self.access.clone(), self.context.user.clone());
+            catalog.extra = Some(match access.everything {
+                true => inner,
+                false => Arc::new(VisibleTables { inner, access, entities, user }),
+            });
+        }
+        catalog
+    }
+
     /// The catalog that a SELECT of this request sees.
     pub(super) fn select_catalog(&self) -> StoreCatalog {
-        let mut catalog = self.server.catalog();
+        let mut catalog = self.catalog();
         let name = "stream_like_engine_allow_direct_select";
         if matches!(self.context.settings.get(name), Some("1" | "true")) {
             let (inner, kafka) = (catalog.extra.take(), self.server.kafka.clone());

@@ -96,7 +96,7 @@ impl Run<'_> {
             format::expr(where_)
         );
         let query = sql::parse_query(&text)?;
-        let plan = prepare(&query, &self.server.catalog(), self.context)?;
+        let plan = prepare(&query, &self.catalog(), self.context)?;
         let mut columns: [Vec<Value>; 4] = Default::default();
         for block in execute::collect(&plan, self.context)? {
             for row in 0..block.rows() {

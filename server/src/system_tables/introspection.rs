@@ -1,12 +1,11 @@
-//! `system.settings`, `functions`, `formats`, `table_engines`, `build_options`, `disks`, `users`: what
+//! `system.settings`, `functions`, `formats`, `table_engines`, `build_options`, `disks`: what
 //! this build knows.
 
 use pumphouse_ingest::format;
 use pumphouse_query::{Result, aggregates, functions};
-use pumphouse_storage::Value;
 use pumphouse_storage::log::State;
 
-use super::rows::{Rows, flag, text, texts};
+use super::rows::{Rows, flag, text};
 use crate::CLICKHOUSE_VERSION;
 use crate::server::Server;
 use crate::statement::ENGINES;
@@ -66,49 +65,6 @@ pub fn build_options(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
         ("SYSTEM", "Linux".to_string()),
     ] {
         rows.push(&[("name", text(name)), ("value", text(value))]);
-    }
-    Ok(())
-}
-
-pub fn users(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    rows.push(&[("name", text("default")), ("storage", text("config"))]);
-    Ok(())
-}
-
-/// The one user may do everything, and give nothing away.
-pub fn grants(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    const ALL: i64 = 247;
-    rows.push(&[("user_name", text("default")), ("access_type", Value::Int(ALL))]);
-    Ok(())
-}
-
-pub fn user_directories(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    rows.push(&[
-        ("name", text("config")),
-        ("type", text("config")),
-        ("params", text("{}")),
-        ("precedence", Value::UInt(1)),
-    ]);
-    Ok(())
-}
-
-/// The settings that hold from the start are the server's own.
-pub fn settings_profiles(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    rows.push(&[("name", text("default")), ("storage", text("config"))]);
-    Ok(())
-}
-
-/// What there is to be granted, as numbers of the columns' Enums.
-pub fn privileges(_: &Server, _: &State, rows: &mut Rows) -> Result<()> {
-    let number = |text: &str| text.parse().map_or(Value::Null, Value::Int);
-    for fields in lines(include_str!("privileges.tsv")) {
-        let [privilege, aliases, level, parent] = fields[..] else { continue };
-        rows.push(&[
-            ("privilege", number(privilege)),
-            ("aliases", texts(aliases.split(',').filter(|a| !a.is_empty()))),
-            ("level", number(level)),
-            ("parent_group", number(parent)),
-        ]);
     }
     Ok(())
 }

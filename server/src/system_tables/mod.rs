@@ -3,6 +3,7 @@
 //! [`FILLERS`] that gives the columns it has something for. Tables without a filler are there and
 //! empty, so that tools which look at them find nothing rather than an error.
 
+mod access;
 pub(crate) mod activity;
 mod async_inserts;
 mod caches;
@@ -19,6 +20,7 @@ pub(crate) mod rows;
 mod settings;
 mod storage;
 mod streams;
+mod visible;
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -43,6 +45,8 @@ use crate::files;
 use crate::logs::{LOGS, Log};
 use crate::server::Server;
 
+pub use self::visible::VisibleTables;
+
 type Filler = fn(&Server, &State, &mut Rows) -> Result<()>;
 
 /// Every table that has content.
@@ -65,10 +69,17 @@ const FILLERS: &[(&str, Filler)] = &[
     ("data_type_families", introspection::data_type_families),
     ("aggregate_function_combinators", introspection::combinators),
     ("keywords", introspection::keywords),
-    ("grants", introspection::grants),
-    ("privileges", introspection::privileges),
-    ("settings_profiles", introspection::settings_profiles),
-    ("user_directories", introspection::user_directories),
+    ("grants", access::grants),
+    ("privileges", access::privileges),
+    ("quota_limits", access::quota_limits),
+    ("quotas", access::quotas),
+    ("quotas_usage", access::quotas_usage),
+    ("role_grants", access::role_grants),
+    ("roles", access::roles),
+    ("row_policies", access::row_policies),
+    ("settings_profile_elements", access::settings_profile_elements),
+    ("settings_profiles", access::settings_profiles),
+    ("user_directories", access::user_directories),
     ("merge_tree_settings", introspection::merge_tree_settings),
     ("time_zones", introspection::time_zones),
     ("table_functions", introspection::table_functions),
@@ -97,7 +108,7 @@ const FILLERS: &[(&str, Filler)] = &[
     ("build_options", introspection::build_options),
     ("view_refreshes", refreshes::view_refreshes),
     ("disks", storage::disks),
-    ("users", introspection::users),
+    ("users", access::users),
     ("query_cache", caches::query_cache),
 ];
 

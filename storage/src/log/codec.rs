@@ -207,6 +207,15 @@ fn write_edit(w: &mut Writer, edit: &Edit) {
             w.u8(44);
             w.text(name);
         }
+        Edit::PutAccessEntity { id, definition } => {
+            w.u8(72);
+            w.uuid(id);
+            w.text(definition);
+        }
+        Edit::DropAccessEntity { id } => {
+            w.u8(73);
+            w.uuid(id);
+        }
         Edit::StopStream { table, reason } => {
             w.u8(40);
             w.uuid(table);
@@ -282,6 +291,8 @@ fn read_edit(r: &mut Reader) -> WireResult<Edit> {
         44 => Edit::DropNamedCollection { name: r.text()? },
         70 => Edit::CreateFunction { name: r.text()?, lambda: r.text()? },
         71 => Edit::DropFunction { name: r.text()? },
+        72 => Edit::PutAccessEntity { id: r.uuid()?, definition: r.text()? },
+        73 => Edit::DropAccessEntity { id: r.uuid()? },
         tag if TAGS.contains(&tag) => Edit::Change(read_change(r, tag)?),
         other => return r.error(format!("unknown edit {other}")),
     })

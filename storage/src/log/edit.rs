@@ -106,6 +106,15 @@ pub enum Edit {
     DropNamedCollection {
         name: String,
     },
+    /// A user, a role or what else says who may do what, as text that storage does not read; replaces the
+    /// one of that identity.
+    PutAccessEntity {
+        id: Uuid,
+        definition: String,
+    },
+    DropAccessEntity {
+        id: Uuid,
+    },
     /// Masks, mutations, partition operations, tables dropped and taken back.
     Change(Change),
     /// Consumption was paused by the server itself, for this reason. Ended like any pause.

@@ -22,6 +22,7 @@ const SECTION_END: u8 = 0;
 const SECTION_CHANGES: u8 = 20;
 const SECTION_COLLECTIONS: u8 = 43;
 const SECTION_FUNCTIONS: u8 = 70;
+const SECTION_ACCESS: u8 = 72;
 
 pub fn encode_state(state: &State) -> Vec<u8> {
     let mut w = Writer::default();
@@ -58,6 +59,13 @@ fn write_sections(w: &mut Writer, state: &State) {
             w.text(lambda);
         });
     }
+    if !state.access_entities.is_empty() {
+        w.u8(SECTION_ACCESS);
+        w.list(state.access_entities.iter(), |w, (id, definition)| {
+            w.uuid(id);
+            w.text(definition);
+        });
+    }
     w.u8(SECTION_END);
 }
 
@@ -91,6 +99,10 @@ fn read_sections(r: &mut Reader, state: &mut State) -> WireResult<()> {
                 state.functions =
                     functions.into_iter().map(|(name, lambda)| (name, lambda.into())).collect();
             }
+            SECTION_ACCESS => {
+                let entities = r.list(|r| Ok((r.uuid()?, r.text()?.into())))?;
+                state.access_entities = Arc::new(BTreeMap::from_iter(entities));
+            }
             other => return r.error(format!("unknown section {other}")),
         }
     }
@@ -112,6 +124,7 @@ pub fn decode_state(payload: &[u8]) -> WireResult<State> {
         dropped: BTreeMap::new(),
         functions: BTreeMap::new(),
         named_collections: BTreeMap::new(),
+        access_entities: Arc::default(),
     };
     if r.format >= 3 {
         read_sections(&mut r, &mut state)?;

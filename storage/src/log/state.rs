@@ -31,6 +31,8 @@ pub struct State {
     pub functions: BTreeMap<String, Arc<str>>,
     /// Named collections by their names.
     pub named_collections: BTreeMap<String, Arc<BTreeMap<String, NamedValue>>>,
+    /// Definitions of users, roles and the like by identity; another pointer means another content.
+    pub access_entities: Arc<BTreeMap<Uuid, Arc<str>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -345,6 +347,12 @@ impl State {
             }
             Edit::DropNamedCollection { name } => {
                 self.named_collections.remove(name);
+            }
+            Edit::PutAccessEntity { id, definition } => {
+                Arc::make_mut(&mut self.access_entities).insert(*id, definition.as_str().into());
+            }
+            Edit::DropAccessEntity { id } => {
+                Arc::make_mut(&mut self.access_entities).remove(id);
             }
             Edit::Change(change) => self.apply_change(version, change),
             Edit::PauseStream { table, paused } => {

@@ -15,7 +15,7 @@ impl Printer {
         }
     }
 
-    fn cluster(&mut self, cluster: &Option<String>) {
+    pub(super) fn cluster(&mut self, cluster: &Option<String>) {
         if let Some(cluster) = cluster {
             self.word(" ON CLUSTER ");
             self.name(cluster);

@@ -4,6 +4,7 @@
 //! `Printer` carries the text and the indentation; each file prints one family of nodes. Parentheses are
 //! printed where ClickHouse does: around operators that are operands, and where the text had them.
 
+mod access;
 mod alter;
 mod create;
 mod data_type;

@@ -62,6 +62,7 @@ impl Printer {
             Statement::Update(alter) => self.update(alter),
             Statement::Explain(explain) => self.explain(explain),
             Statement::Show(show) => self.show(show),
+            Statement::Access(access) => self.access(access),
             other => self.short_statement(other),
         }
     }
@@ -320,7 +321,8 @@ impl Printer {
             }
             Show::Functions(filter) => self.filtered("SHOW FUNCTIONS", filter),
             Show::Engines => self.word("SHOW ENGINES"),
-            Show::Grants => self.word("SHOW GRANTS"),
+            Show::Grants(shown) => self.shown_grants(shown),
+            Show::CreateEntities(shown) => self.shown_entities(shown),
             Show::Other(text) => {
                 self.word("SHOW ");
                 self.word(&kept::shown(text).unwrap_or_else(|| text.clone()));

@@ -3,6 +3,7 @@
 
 use super::Parser;
 use crate::error::Result;
+use crate::sql::access::Manner;
 use crate::sql::ast::{Alter, AlterCommand, Expr, Statement};
 use crate::sql::format;
 use crate::sql::lexer::TokenKind;
@@ -10,18 +11,10 @@ use crate::sql::lexer::TokenKind;
 impl Parser<'_> {
     /// Behind ALTER.
     pub(super) fn alter(&mut self) -> Result<Statement> {
-        let others = [
-            "USER",
-            "ROLE",
-            "ROW POLICY",
-            "POLICY",
-            "QUOTA",
-            "SETTINGS PROFILE",
-            "PROFILE",
-            "DATABASE",
-            "NAMED COLLECTION",
-        ];
-        if others.iter().any(|kind| self.keyword_ahead(0, kind)) {
+        if let Some(kind) = self.entity_kind() {
+            return self.entity(kind, Manner::Alter);
+        }
+        if self.keyword_ahead(0, "DATABASE") || self.keyword_ahead(0, "NAMED COLLECTION") {
             return self.kept_as_text("ALTER");
         }
         self.take_any_keyword(&["TEMPORARY", "TEMP"]);

@@ -3,7 +3,9 @@
 
 use super::Parser;
 use crate::error::Result;
+use crate::sql::access::Manner;
 use crate::sql::ast::{CreateTable, CreateView, EngineClause, ObjectKind, Statement};
+use crate::sql::format;
 use crate::sql::lexer::TokenKind;
 
 impl Parser<'_> {
@@ -32,16 +34,14 @@ impl Parser<'_> {
     }
 
     fn create_other(&mut self, prefix: &str) -> Result<Statement> {
+        if prefix == "CREATE"
+            && let Some(kind) = self.entity_kind()
+        {
+            return self.entity(kind, Manner::Create);
+        }
         let kinds = [
             "FUNCTION",
             "DICTIONARY",
-            "USER",
-            "ROLE",
-            "ROW POLICY",
-            "POLICY",
-            "QUOTA",
-            "SETTINGS PROFILE",
-            "PROFILE",
             "NAMED COLLECTION",
             "INDEX",
             "UNIQUE INDEX",
@@ -187,7 +187,8 @@ impl Parser<'_> {
                 view.empty = true;
             } else if self.take_keyword("DEFINER") {
                 self.take_symbol("=");
-                view.security = format!("DEFINER = {} ", self.name()?);
+                view.security =
+                    format!("DEFINER = {} ", format::quote_name(&self.string_or_name()?));
             } else if self.take_keyword("SQL SECURITY") {
                 view.security += &format!("SQL SECURITY {}", self.name()?.to_ascii_uppercase());
             } else if let Some(comment) = self.comment()? {
@@ -254,6 +255,9 @@ impl Parser<'_> {
 
     /// `ATTACH TABLE t`, or a whole definition with ATTACH instead of CREATE.
     pub(super) fn attach(&mut self) -> Result<Statement> {
+        if let Some(kind) = self.entity_kind() {
+            return self.entity(kind, Manner::Attach);
+        }
         let kind = match self.take_any_keyword(&[
             "DATABASE",
             "TABLE",

@@ -1,4 +1,4 @@
-//! Which kept statements there are, as patterns of `pattern`: users and their kind, backups, functions,
+//! Which kept statements there are, as patterns of `pattern`: backups, functions,
 //! indexes outside of CREATE TABLE, SYSTEM, what SHOW asks, and the ALTER commands that stay words.
 
 use super::pattern::{canonical, dictionary};
@@ -11,36 +11,14 @@ const STATEMENTS: &[&str] = &[
     "DROP INDEX [ IF EXISTS ] $id ON $table [ ON CLUSTER $id ]",
     "CHECK TABLE $table [ < PARTITION $partition | PART $str > ] [ FORMAT $id ] [ SETTINGS $settings ]",
     "CHECK ALL TABLES [ FORMAT $id ] [ SETTINGS $settings ]",
-    "CHECK GRANT $privileges ON $target { ', $privileges ON $target }",
     "UNDROP TABLE $table [ UUID $str ] [ ON CLUSTER $id ]",
     "TRUNCATE ALL TABLES FROM [ IF EXISTS ] $id [ [ NOT ] < LIKE | ILIKE > $str ] [ ON CLUSTER $id ] [ SYNC ]",
     "TRUNCATE TABLES FROM [ IF EXISTS ] $id [ [ NOT ] < LIKE | ILIKE > $str ] [ ON CLUSTER $id ] [ SYNC ]",
     "BACKUP $element { ', $element } [ ON CLUSTER $id ] TO $function $backup",
     "RESTORE $element { ', $element } [ ON CLUSTER $id ] FROM $function $backup",
-    "CREATE USER [ < IF NOT EXISTS | OR REPLACE > ] $user { ', $user } [ ON CLUSTER $id ] $account",
-    "ALTER USER [ IF EXISTS ] $user { ', $user } [ ON CLUSTER $id ] [ RENAME TO $name ] $account",
-    "DROP < USER | ROLE | QUOTA > [ IF EXISTS ] $user { ', $user } [ ON CLUSTER $id ] [ FROM $id ]",
-    "DROP < SETTINGS | +SETTINGS > PROFILE [ IF EXISTS ] $user { ', $user } [ ON CLUSTER $id ]",
-    "DROP PROFILE [ IF EXISTS ] $user { ', $user }",
-    "DROP < ROW | +ROW > POLICY [ IF EXISTS ] $id { ', $id } ON $target [ ON CLUSTER $id ]",
-    "CREATE ROLE [ < IF NOT EXISTS | OR REPLACE > ] $user { ', $user } [ ON CLUSTER $id ] [ SETTINGS $profile ]",
-    "ALTER ROLE [ IF EXISTS ] $user { ', $user } [ ON CLUSTER $id ] [ RENAME TO $name ] [ SETTINGS $profile ]",
-    "< CREATE | ALTER > < ROW | +ROW > POLICY [ < IF NOT EXISTS | IF EXISTS | OR REPLACE > ] $id [ ON CLUSTER $id ] \
-     ON $target { < AS < RESTRICTIVE | PERMISSIVE > | FOR SELECT | USING $expr > } [ TO $roles ]",
-    "< CREATE | ALTER > QUOTA [ < IF NOT EXISTS | IF EXISTS | OR REPLACE > ] $user { ', $user } [ ON CLUSTER $id ] \
-     [ RENAME TO $name ] [ KEYED BY $id { ', $id } ] [ $interval { ', $interval } ] [ TO $roles ]",
-    "< CREATE | ALTER > < SETTINGS | +SETTINGS > PROFILE [ < IF NOT EXISTS | IF EXISTS | OR REPLACE > ] $quoted \
-     [ ON CLUSTER $id ] [ RENAME TO $name ] [ SETTINGS $profile ] [ TO $roles ]",
     "CREATE NAMED COLLECTION [ IF NOT EXISTS ] $id [ ON CLUSTER $id ] AS $pair { ', $pair }",
     "ALTER NAMED COLLECTION [ IF EXISTS ] $id [ ON CLUSTER $id ] [ SET $pair { ', $pair } ] [ DELETE $dotted { ', $dotted } ]",
     "DROP NAMED COLLECTION [ IF EXISTS ] $id [ ON CLUSTER $id ]",
-    "GRANT [ ON CLUSTER $id ] $privileges ON $target { ', $privileges ON $target } TO $roles [ WITH GRANT OPTION ] \
-     [ WITH REPLACE OPTION ]",
-    "GRANT [ ON CLUSTER $id ] $roles TO $roles [ WITH ADMIN OPTION ] [ WITH REPLACE OPTION ]",
-    "REVOKE [ ON CLUSTER $id ] [ GRANT OPTION FOR ] $privileges ON $target { ', $privileges ON $target } FROM $roles",
-    "REVOKE [ ON CLUSTER $id ] [ ADMIN OPTION FOR ] $roles FROM $roles",
-    "SET ROLE < DEFAULT | $roles >",
-    "SET DEFAULT ROLE $roles TO $roles",
     "SET TRANSACTION SNAPSHOT $number",
     "BEGIN TRANSACTION",
     "COMMIT",
@@ -62,11 +40,6 @@ const SHOWN: &[&str] = &[
     "SETTING $id",
     "< CLUSTERS | MERGES > [ [ NOT ] < LIKE | ILIKE > $str ] [ LIMIT $expr ]",
     "CLUSTER $user",
-    "CREATE < USERS | ROLES | QUOTAS > [ $user { ', $user } ]",
-    "CREATE < USER | ROLE | QUOTA > [ $user ]",
-    "CREATE < SETTINGS | +SETTINGS > < PROFILES | PROFILE > [ $user { ', $user } ]",
-    "CREATE < ROW | +ROW > < POLICIES | POLICY > [ $id [ ON $target ] { ', $id [ ON $target ] } ]",
-    "GRANTS [ FOR $roles ] [ WITH IMPLICIT ] [ FINAL ]",
 ];
 
 /// ALTER commands that stay words.

@@ -25,6 +25,7 @@ impl Parser<'_> {
                 }
                 Ok(Statement::Check { name })
             }
+            "CHECK" if self.take_keyword("GRANT") => self.check_grant(),
             _ => self.kept_as_text(word),
         }
     }
@@ -49,20 +50,11 @@ impl Parser<'_> {
     }
 
     fn drop(&mut self) -> Result<Statement> {
-        let others = [
-            "FUNCTION",
-            "USER",
-            "ROLE",
-            "ROW POLICY",
-            "POLICY",
-            "QUOTA",
-            "SETTINGS PROFILE",
-            "PROFILE",
-        ];
-        if others.iter().any(|kind| self.keyword_ahead(0, kind))
-            || self.keyword_ahead(0, "NAMED COLLECTION")
-            || self.keyword_ahead(0, "INDEX")
-        {
+        if let Some(kind) = self.entity_kind() {
+            return self.drop_entities(kind);
+        }
+        let others = ["FUNCTION", "NAMED COLLECTION", "INDEX"];
+        if others.iter().any(|kind| self.keyword_ahead(0, kind)) {
             return self.kept_as_text("DROP");
         }
         let temporary = self.take_any_keyword(&["TEMPORARY", "TEMP"]).is_some();

@@ -7,6 +7,7 @@
 //! `NESTING_MAX`, the height of the tree by `AST_DEPTH_MAX`, so that neither this parser nor the
 //! recursive walks over its tree (Drop, Clone, formatter, binder) can run out of stack.
 
+mod access;
 mod alter;
 mod call;
 mod column;
@@ -15,6 +16,7 @@ mod data_type;
 mod engine;
 mod expression;
 mod from;
+mod grants;
 mod insert;
 pub(in crate::sql) mod kept;
 mod literal;

@@ -163,7 +163,6 @@ impl Parser<'_> {
             "lit" => format::expr(&self.plain_literal()?),
             "number" => self.unsigned()?.to_string(),
             "type" => self.data_type()?,
-            "unit" => self.unit()?.to_ascii_lowercase(),
             "values" => return self.key_values(out, 0),
             "upper" => self.name()?.to_ascii_uppercase(),
             "lifetime" => return self.bounds(out, |p| p.unsigned().map(|n| n.to_string())),
@@ -360,30 +359,6 @@ const LISTS: &[(&str, &str)] = &[
         "ALL [ EXCEPT < ~DATABASES +DATABASE | DATABASE | TABLES | ~TABLE +TABLES > $table { ', $table } ]",
     ),
     ("pair", "$dotted '= $lit [ [ NOT ] OVERRIDABLE ]"),
-    (
-        "account",
-        "[ < NOT IDENTIFIED | IDENTIFIED WITH $id [ BY $str ] | IDENTIFIED BY $str > ] [ HOST $hosts ] \
-         [ DEFAULT ROLE $roles ] [ DEFAULT DATABASE < NONE | $id > ] [ SETTINGS $profile ] [ GRANTEES $roles ]",
-    ),
-    ("hosts", "$host { ', $host }"),
-    ("host", "< ANY | NONE | LOCAL | < IP | NAME | REGEXP | LIKE > $str >"),
-    ("profile", "< NONE | $limit { ', $limit } >"),
-    (
-        "limit",
-        "< ~PROFILE +INHERIT $quotedname | ~INHERIT +INHERIT $quotedname | $id [ '= $lit ] [ MIN [ ~= ] $lit ] \
-         [ MAX [ ~= ] $lit ] [ < ~READONLY +CONST | ~CONST +CONST | WRITABLE > ] >",
-    ),
-    (
-        "roles",
-        "< NONE | ANY | ALL EXCEPT $user { ', $user } | $user { ', $user } [ EXCEPT $user { ', $user } ] >",
-    ),
-    (
-        "interval",
-        "FOR [ RANDOMIZED ] < ~INTERVAL +INTERVAL | +INTERVAL > $number $unit \
-         < NO LIMITS | TRACKING ONLY | MAX $quota { ', [ ~MAX ] $quota } >",
-    ),
-    ("quota", "$id < '= | +=  > $lit"),
-    ("privileges", "$privilege { ', $privilege }"),
     ("target", "< '* ^. ^* | $id ^. ^* | $table | '* >"),
     (
         "backup",
@@ -396,27 +371,10 @@ impl Parser<'_> {
     /// Words that are not classified: a privilege, an index's key, the rest of the text.
     fn loose(&mut self, name: &str, out: &mut String) -> Result<()> {
         match name {
-            "privilege" => self.privilege(out),
             "dotted" => {
                 let name = self.compound_name()?;
                 let parts: Vec<String> = name.split('.').map(format::quote_name).collect();
                 push(out, &parts.join("."));
-                Ok(())
-            }
-            "name" => {
-                let name = match self.token().kind {
-                    TokenKind::String => self.string()?,
-                    _ => self.name()?,
-                };
-                push(out, &format::quote_string(name.as_bytes()));
-                Ok(())
-            }
-            "quotedname" => {
-                let name = match self.token().kind {
-                    TokenKind::String => self.string()?,
-                    _ => self.name()?,
-                };
-                push(out, &format::always_quoted(&name));
                 Ok(())
             }
             "key" => {
@@ -457,61 +415,5 @@ impl Parser<'_> {
             }
             _ => Err(self.unexpected()),
         }
-    }
-
-    /// `ALTER ADD COLUMN`, `SELECT(a, b)`, `ALL PRIVILEGES`: words up to a comma, ON, TO or FROM.
-    fn privilege(&mut self, out: &mut String) -> Result<()> {
-        let mut words = Vec::new();
-        while self.token().kind == TokenKind::Word
-            && !["ON", "TO", "FROM"].iter().any(|word| self.keyword_ahead(0, word))
-        {
-            let token = self.advance();
-            words.push(self.text_of(token).to_ascii_uppercase());
-        }
-        let mut text = words.join(" ");
-        const FIRST: [&str; 26] = [
-            "SELECT",
-            "INSERT",
-            "ALTER",
-            "CREATE",
-            "DROP",
-            "TRUNCATE",
-            "OPTIMIZE",
-            "SHOW",
-            "KILL",
-            "ACCESS",
-            "ROLE",
-            "SYSTEM",
-            "INTROSPECTION",
-            "SOURCES",
-            "DICTGET",
-            "ALL",
-            "NONE",
-            "USAGE",
-            "BACKUP",
-            "UNDROP",
-            "CLUSTER",
-            "MOVE",
-            "CURRENT",
-            "DISPLAYSECRETS",
-            "TABLE",
-            "CHECK",
-        ];
-        if !words.first().is_some_and(|word| FIRST.contains(&word.as_str())) {
-            return Err(self.unexpected());
-        }
-        match text.as_str() {
-            "ALL PRIVILEGES" => text = "ALL".into(),
-            "NONE" => text = "USAGE".into(),
-            _ => {}
-        }
-        if self.take_symbol("(") {
-            let columns = self.comma_list(Self::name)?;
-            self.expect_symbol(")")?;
-            let names: Vec<String> = columns.iter().map(|c| format::quote_name(c)).collect();
-            text += &format!("({})", names.join(", "));
-        }
-        push(out, &text);
-        Ok(())
     }
 }

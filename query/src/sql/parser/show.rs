@@ -36,10 +36,7 @@ impl Parser<'_> {
             return Ok(Show::Engines);
         }
         if self.take_keyword("GRANTS") {
-            if self.at_end() || self.symbol_ahead(0, ";") || self.keyword_ahead(0, "FORMAT") {
-                return Ok(Show::Grants);
-            }
-            return self.show_other("GRANTS");
+            return Ok(Show::Grants(self.show_grants()?));
         }
         self.show_lists()
     }
@@ -138,27 +135,11 @@ impl Parser<'_> {
     }
 
     fn show_create(&mut self) -> Result<Show> {
-        let access = [
-            "USERS",
-            "ROLES",
-            "ROW POLICIES",
-            "POLICIES",
-            "QUOTAS",
-            "SETTINGS PROFILES",
-            "PROFILES",
-            "USER",
-            "ROLE",
-            "ROW POLICY",
-            "POLICY",
-            "QUOTA",
-            "SETTINGS PROFILE",
-            "PROFILE",
-        ];
-        if access.iter().any(|word| self.keyword_ahead(0, word))
-            && !self.symbol_ahead(1, ".")
+        if !self.symbol_ahead(1, ".")
             && !self.symbol_ahead(1, ";")
+            && let Some(shown) = self.shown_entities()?
         {
-            return self.show_other("CREATE");
+            return Ok(Show::CreateEntities(shown));
         }
         self.take_keyword("TEMPORARY");
         let kind = self.object_word();

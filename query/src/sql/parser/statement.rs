@@ -142,6 +142,7 @@ impl Parser<'_> {
             "KILL" => self.kill(),
             "DETACH" | "DROP" | "UNDROP" | "TRUNCATE" | "RENAME" | "EXCHANGE" | "OPTIMIZE"
             | "CHECK" => self.manage(word),
+            "GRANT" | "REVOKE" => self.grant(word == "REVOKE"),
             _ => self.kept_as_text(word),
         }
     }
@@ -197,8 +198,8 @@ impl Parser<'_> {
     }
 
     fn set(&mut self) -> Result<Statement> {
-        if self.keyword_ahead(0, "ROLE") || self.keyword_ahead(0, "DEFAULT ROLE") {
-            return self.kept_as_text("SET");
+        if let Some(statement) = self.set_roles()? {
+            return Ok(statement);
         }
         if self.keyword_ahead(0, "TRANSACTION") && !self.symbol_ahead(1, "=") {
             return self.kept_as_text("SET");
@@ -255,7 +256,7 @@ impl Parser<'_> {
     }
 
     /// A literal, `[…]`, `(…)`, `{'k': 'v'}`, or a bare word.
-    fn setting_value(&mut self) -> Result<Value> {
+    pub(super) fn setting_value(&mut self) -> Result<Value> {
         self.enter(1)?;
         let value = self.setting_value_inner();
         self.leave(1);

@@ -77,6 +77,8 @@ fn all_edits() -> Vec<Edit> {
             .into(),
         },
         Edit::DropNamedCollection { name: "d".into() },
+        Edit::PutAccessEntity { id: table, definition: "ATTACH USER u".into() },
+        Edit::DropAccessEntity { id: table_id(7) },
         Edit::StopStream { table, reason: "too many bad messages".into() },
         Edit::StreamTopic { table, topic: "t".into(), id: table },
         Edit::SeekStream { table, topic: "t".into(), kafka_partition: 3, next: 17, wall_us: 5 },
