@@ -36,12 +36,13 @@ impl Binder<'_> {
         database: &str,
         name: &str,
     ) -> Result<()> {
-        let Some(text) = self.ctx.settings.get("additional_table_filters") else { return Ok(()) };
+        let text = self.setting(|s| s.get("additional_table_filters").map(str::to_string));
+        let Some(text) = text else { return Ok(()) };
         if text.is_empty() || text == "{}" {
             return Ok(());
         }
         let alias = source.tables.first().and_then(|t| t.alias.clone());
-        for (table, condition) in entries(text, self)? {
+        for (table, condition) in entries(&text, self)? {
             let meant = alias.as_deref() == Some(&*table)
                 || (table == name && database == self.ctx.database)
                 || table.split_once('.') == Some((database, name));

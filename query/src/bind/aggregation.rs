@@ -159,7 +159,7 @@ impl Binder<'_> {
 
     /// Keys of the constants of `grouping` that those who read the groups see as Nullable.
     pub(super) fn constants_to_be_nullable(&self, grouping: &Grouping) -> Vec<u128> {
-        if grouping.sets.is_empty() || !self.ctx.settings.bool("group_by_use_nulls", false) {
+        if grouping.sets.is_empty() || !self.setting(|s| s.bool("group_by_use_nulls", false)) {
             return vec![];
         }
         grouping.keys.iter().filter(|key| is_constant(key)).map(|key| key.key).collect()
@@ -173,7 +173,7 @@ impl Binder<'_> {
         readers: &[&Tree],
     ) -> Result<HashMap<u128, Tree>> {
         let mut replace = HashMap::new();
-        if !grouping.sets.is_empty() && self.ctx.settings.bool("group_by_use_nulls", false) {
+        if !grouping.sets.is_empty() && self.setting(|s| s.bool("group_by_use_nulls", false)) {
             for key in &grouping.keys {
                 let data_type = key.data_type.or_null();
                 let shown = match &key.kind {

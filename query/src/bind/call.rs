@@ -151,7 +151,8 @@ impl Binder<'_> {
                 "toUInt64(row_number() OVER () - 1)".to_string()
             }
             [value] if call.name == "runningDifference" => {
-                if !self.ctx.settings.bool("allow_deprecated_error_prone_window_functions", false) {
+                if !self.setting(|s| s.bool("allow_deprecated_error_prone_window_functions", false))
+                {
                     return Err(Error::new(
                         codes::DEPRECATED_FUNCTION,
                         "Function runningDifference is deprecated since its usage is error-prone (see docs). Please use proper window function or set `allow_deprecated_error_prone_window_functions` setting to enable it",
@@ -204,7 +205,7 @@ impl Binder<'_> {
 
     fn count_distinct(&self) -> String {
         let default = "uniqExact";
-        self.ctx.settings.get("count_distinct_implementation").unwrap_or(default).to_string()
+        self.setting(|s| s.get("count_distinct_implementation").unwrap_or(default).to_string())
     }
 
     /// Trees of call arguments; an asterisk or COLUMNS among them stands for several.
@@ -481,7 +482,7 @@ impl Binder<'_> {
             n if n.starts_with("timeSeries") => "enable_time_series_aggregate_functions",
             _ => return Ok(()),
         };
-        if self.ctx.settings.bool(setting, false) {
+        if self.setting(|s| s.bool(setting, false)) {
             return Ok(());
         }
         Err(Error::new(

@@ -118,7 +118,7 @@ impl Binder<'_> {
 
     /// What the function of a constant is called, if that is not what is written.
     fn own_name(&self, written: &str) -> Option<String> {
-        if self.ctx.settings.bool("transform_null_in", false) {
+        if self.setting(|s| s.bool("transform_null_in", false)) {
             match written {
                 "in" => return Some("nullIn".into()),
                 "notIn" => return Some("notNullIn".into()),

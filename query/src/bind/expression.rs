@@ -113,7 +113,7 @@ impl Binder<'_> {
         {
             return Ok(Some(found));
         }
-        let columns_first = self.ctx.settings.bool("prefer_column_name_to_alias", false);
+        let columns_first = self.setting(|s| s.bool("prefer_column_name_to_alias", false));
         if columns_first && let Some(tree) = self.column_here(parts, scope)? {
             return Ok(Some(tree));
         }

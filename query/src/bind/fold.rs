@@ -159,7 +159,7 @@ impl Binder<'_> {
             _ => return Ok(None),
         };
         let Some(Value::String(name)) = arguments[0].as_constant() else { return Ok(None) };
-        match settings::typed(&String::from_utf8_lossy(name), &self.ctx.settings) {
+        match self.setting(|s| settings::typed(&String::from_utf8_lossy(name), s)) {
             Ok((data_type, value)) => Ok(Some(tree::constant(value, data_type))),
             Err(_) if or_default => Ok(Some(arguments[1].clone())),
             Err(e) => Err(e),

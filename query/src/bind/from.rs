@@ -219,7 +219,7 @@ impl Binder<'_> {
             source,
             conditions: vec![],
             prewhere: None,
-            final_: options.final_ || (source_final && self.ctx.settings.bool("final", false)),
+            final_: options.final_ || (source_final && self.setting(|s| s.bool("final", false))),
             sample: None,
             hints: Box::default(),
         };

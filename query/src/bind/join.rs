@@ -323,7 +323,7 @@ impl Binder<'_> {
             .conjunction(condition.residual.clone())?
             .map(|t| place(&t, &both).map_err(misplaced))
             .transpose()?;
-        let use_nulls = self.ctx.settings.bool("join_use_nulls", false);
+        let use_nulls = self.setting(|s| s.bool("join_use_nulls", false));
         if use_nulls && matches!(join.kind, JoinKind::Right | JoinKind::Full) {
             self.make_nullable(&mut left)?;
         }
@@ -378,10 +378,10 @@ impl Binder<'_> {
     }
 
     fn default_strictness(&self) -> JoinStrictness {
-        match self.ctx.settings.get("join_default_strictness") {
+        self.setting(|s| match s.get("join_default_strictness") {
             Some("ANY") => JoinStrictness::Any,
             _ => JoinStrictness::All,
-        }
+        })
     }
 
     /// The one column that USING makes of both sides'.

@@ -93,7 +93,7 @@ impl Binder<'_> {
         clause: &str,
         setting: &str,
     ) -> Result<()> {
-        if !holds_variant(data_type) || self.ctx.settings.bool(setting, false) {
+        if !holds_variant(data_type) || self.setting(|s| s.bool(setting, false)) {
             return Ok(());
         }
         Err(Error::new(

@@ -30,6 +30,7 @@ mod json_path;
 pub(crate) mod names;
 mod null_in;
 mod order;
+mod own_settings;
 mod parameter;
 mod place;
 pub(crate) mod projection;
@@ -61,6 +62,7 @@ use crate::catalog::Catalog;
 use crate::context::QueryContext;
 use crate::error::{Error, Result, codes};
 use crate::plan::Plan;
+use crate::settings::Settings;
 use crate::sql::ast::Query;
 
 /// Levels of nesting that fit a 2 MiB stack; deeper queries are bound on a thread of their own.
@@ -121,6 +123,8 @@ pub(crate) struct Binder<'a> {
     depth: Cell<u32>,
     depth_max: u32,
     selects: Cell<u32>,
+    /// SELECTs that are being bound, one inside the other.
+    open_selects: Cell<u32>,
     next_column: Cell<u32>,
     /// Scalar subqueries that were already run, by scope and text.
     scalars: RefCell<HashMap<(usize, String), tree::Tree>>,
@@ -135,6 +139,8 @@ pub(crate) struct Binder<'a> {
     /// Keys of the constants that the query groups by, while what reads its groups is bound and
     /// `group_by_use_nulls` makes them Nullable.
     nullable_constants: RefCell<Vec<u128>>,
+    /// The settings that SETTINGS inside the query make hold, if any do.
+    own_settings: RefCell<Option<Arc<Settings>>>,
 }
 
 /// Leaves one level of nesting when dropped.
@@ -160,6 +166,7 @@ impl<'a> Binder<'a> {
             depth: Cell::new(0),
             depth_max,
             selects: Cell::new(0),
+            open_selects: Cell::new(0),
             next_column: Cell::new(0),
             scalars: RefCell::default(),
             correlations: RefCell::default(),
@@ -167,6 +174,7 @@ impl<'a> Binder<'a> {
             shown: RefCell::default(),
             in_set_name: Cell::new(false),
             nullable_constants: RefCell::default(),
+            own_settings: RefCell::default(),
         }
     }
 

@@ -33,7 +33,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn sets_hold_nulls(&self) -> bool {
-        self.ctx.settings.bool("transform_null_in", false)
+        self.setting(|s| s.bool("transform_null_in", false))
     }
 
     pub(super) fn null_in_values(

@@ -132,7 +132,7 @@ impl Binder<'_> {
     /// The item that a bare number means.
     fn positional(&self, expr: &Expr, items: &[Item], scope: &Scope) -> Result<Option<Tree>> {
         let ExprKind::Literal { value, .. } = &expr.kind else { return Ok(None) };
-        if !self.ctx.settings.bool("enable_positional_arguments", true) {
+        if !self.setting(|s| s.bool("enable_positional_arguments", true)) {
             return Ok(None);
         }
         let position = match value {

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 
 use pumphouse_storage::{DataType, Value};
 
-use super::Binder;
 use super::aggregation::{Grouping, check_no_aggregate, collect_outside, describe, not_placed};
 use super::aliases;
 use super::call::element_type;
@@ -17,6 +16,7 @@ use super::place::{Available, Missing, place, place_all};
 use super::scope::{Cte, Scope};
 use super::star::Item;
 use super::tree::{Kind, OrderKey, Tree, WindowCall, constant};
+use super::{Binder, Level};
 use crate::error::{Error, Result, codes};
 use crate::execute::prewhere::never_fails;
 use crate::plan::{BoundExpr, Plan, PlanNode, SortKey, WindowFunction, WindowKind};
@@ -46,6 +46,8 @@ pub(super) struct Stage {
 impl Binder<'_> {
     pub(super) fn select(&self, select: &Select, parent: Option<&Scope>) -> Result<Plan> {
         self.count_select()?;
+        self.open_selects.set(self.open_selects.get() + 1);
+        let _open = Level(&self.open_selects);
         let mut base = Scope::select(parent, Some(select));
         base.ctes = ctes(select);
         base.aliases = aliases::of_with(select);

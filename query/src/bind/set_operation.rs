@@ -19,14 +19,19 @@ impl Binder<'_> {
     /// The plan of `query`; names that it does not know are looked for in `parent`.
     pub(super) fn query(&self, query: &Query, parent: Option<&Scope>) -> Result<Plan> {
         let _level = self.enter()?;
-        match &query.body {
-            QueryBody::Select(select) => self.select(select, parent),
+        let own = self.enter_settings(query);
+        let plan = match &query.body {
+            QueryBody::Select(select) => self.select(select, parent)?,
             QueryBody::SetOperation { operator, quantifier, inputs } => {
                 let plans =
                     inputs.iter().map(|q| self.query(q, parent)).collect::<Result<Vec<Plan>>>()?;
-                self.set_operation(*operator, *quantifier, plans, query)
+                self.set_operation(*operator, *quantifier, plans, query)?
             }
-        }
+        };
+        Ok(match own {
+            Some(own) => own.limited(plan),
+            None => plan,
+        })
     }
 
     fn set_operation(
@@ -78,20 +83,22 @@ impl Binder<'_> {
         match quantifier {
             SetQuantifier::All => Ok(false),
             SetQuantifier::Distinct => Ok(true),
-            SetQuantifier::Default => match self.ctx.settings.get(setting).unwrap_or("") {
-                mode if mode.eq_ignore_ascii_case("DISTINCT") => Ok(true),
-                mode if mode.eq_ignore_ascii_case("ALL") => Ok(false),
-                _ if operator != SetOperator::Union => Ok(false),
-                _ => Err(Error::new(
-                    codes::EXPECTED_ALL_OR_DISTINCT,
-                    format!(
-                        "Expected ALL or DISTINCT after UNION. Write `UNION ALL` to keep duplicate rows \
+            SetQuantifier::Default => {
+                match self.setting(|s| s.get(setting).unwrap_or("").to_string()).as_str() {
+                    mode if mode.eq_ignore_ascii_case("DISTINCT") => Ok(true),
+                    mode if mode.eq_ignore_ascii_case("ALL") => Ok(false),
+                    _ if operator != SetOperator::Union => Ok(false),
+                    _ => Err(Error::new(
+                        codes::EXPECTED_ALL_OR_DISTINCT,
+                        format!(
+                            "Expected ALL or DISTINCT after UNION. Write `UNION ALL` to keep duplicate rows \
                          or `UNION DISTINCT` to remove them, or set `union_default_mode` to choose what a \
                          bare UNION means: While processing {}",
-                        sql::format::query(query, false)
-                    ),
-                )),
-            },
+                            sql::format::query(query, false)
+                        ),
+                    )),
+                }
+            }
         }
     }
 
@@ -229,7 +236,7 @@ impl Binder<'_> {
             crate::execute::collect(&plan, self.ctx)
         };
         let steps_max =
-            self.ctx.settings.u64("max_recursive_cte_evaluation_depth", RECURSION_STEPS_MAX);
+            self.setting(|s| s.u64("max_recursive_cte_evaluation_depth", RECURSION_STEPS_MAX));
         let mut all: Vec<Block> = run(base)?;
         let mut last = all.clone();
         let mut step = 0;

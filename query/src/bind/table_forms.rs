@@ -150,9 +150,10 @@ impl Binder<'_> {
             JoinKind::Full => "FULL",
             _ => "",
         };
-        let default = self.ctx.settings.get("join_default_strictness").unwrap_or("ALL");
+        let default =
+            self.setting(|s| s.get("join_default_strictness").unwrap_or("ALL").to_string());
         let strictness = match join.strictness {
-            JoinStrictness::Unspecified => default,
+            JoinStrictness::Unspecified => &default,
             JoinStrictness::All => "ALL",
             JoinStrictness::Any => "ANY",
             JoinStrictness::Semi => "SEMI",
@@ -165,7 +166,7 @@ impl Binder<'_> {
                 rule.strictness, rule.kind
             ));
         }
-        let nulls = self.ctx.settings.bool("join_use_nulls", false);
+        let nulls = self.setting(|s| s.bool("join_use_nulls", false));
         if nulls != rule.use_nulls && matches!(join.kind, JoinKind::Left | JoinKind::Full) {
             return refuse(
                 "Table needs the same join_use_nulls setting as present in LEFT or FULL JOIN"

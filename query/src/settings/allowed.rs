@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Settings;
+use pumphouse_storage::Value;
+
+use super::{Settings, known, of_value};
 use crate::error::{Error, Result, codes};
+use crate::sql::ast::Setting;
 
 /// What settings may be changed under those that hold already.
 #[derive(Debug, Clone)]
@@ -56,6 +59,11 @@ fn less(a: &str, b: &str) -> bool {
 }
 
 impl Changes {
+    /// Anything.
+    pub fn free() -> Changes {
+        Changes::under(&Settings::default())
+    }
+
     /// Under these settings.
     pub fn under(settings: &Settings) -> Changes {
         let (readonly, ddl) = (settings.u64("readonly", 0), settings.bool("allow_ddl", true));
@@ -110,6 +118,31 @@ impl Changes {
         match value {
             Some(value) => settings.set(name, value),
             None => drop(settings.values.remove(&name)),
+        }
+        Ok(())
+    }
+
+    /// Adds `new` to `settings`. Errors: those of [`of_value`] and [`Changes::apply`]; 180 for a profile.
+    pub fn apply_all(&self, settings: &mut Settings, new: &[Setting]) -> Result<()> {
+        for setting in new {
+            if setting.name == "profile" {
+                // There is one profile.
+                if setting.text() != "default" {
+                    let message = format!("There is no profile {}", setting.text());
+                    return Err(Error::new(codes::THERE_IS_NO_PROFILE, message));
+                }
+                continue;
+            }
+            let (name, value) = match &setting.value {
+                Value::String(text) if text == b"DEFAULT" => {
+                    (known(&setting.name)?.name.into(), None)
+                }
+                value => {
+                    let (name, text) = of_value(&setting.name, value)?;
+                    (name, Some(text))
+                }
+            };
+            self.apply(settings, name, value)?;
         }
         Ok(())
     }

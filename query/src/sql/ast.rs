@@ -370,6 +370,16 @@ pub struct Setting {
     pub value: Value,
 }
 
+impl Setting {
+    /// The value as plain text.
+    pub fn text(&self) -> String {
+        match &self.value {
+            Value::String(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            other => other.to_sql(),
+        }
+    }
+}
+
 /// `[database.]name`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TableName {

@@ -218,7 +218,7 @@ impl Draft {
         let settings = &mut self.create.engine.settings;
         settings.retain(|s| s.name != setting.name);
         settings.push(setting.clone());
-        self.settings.insert(setting.name.clone(), Some(super::setting_text(setting)));
+        self.settings.insert(setting.name.clone(), Some(setting.text()));
         Ok(())
     }
 

@@ -403,7 +403,7 @@ pub(super) fn ttl_rule(item: &TtlItem) -> TtlRule {
 }
 
 fn settings_map(settings: &[Setting]) -> BTreeMap<String, String> {
-    settings.iter().map(|s| (s.name.clone(), super::setting_text(s))).collect()
+    settings.iter().map(|s| (s.name.clone(), s.text())).collect()
 }
 
 /// The settings that mean something for MergeTree here, or that ClickHouse knows and that are safe to
@@ -449,7 +449,7 @@ pub(super) fn fill_column_types(decls: &mut [ColumnDecl], columns: &[ColumnDefin
 /// Values that may be secret are not for SHOW CREATE.
 pub(super) fn hide_secret_settings(create: &mut CreateTable) {
     for setting in &mut create.engine.settings {
-        let text = super::setting_text(setting);
+        let text = setting.text();
         if let Some(shown) = kafka::hidden_value(&setting.name, &text) {
             setting.value = Value::string(shown);
         }

@@ -77,8 +77,6 @@ use crate::process::{Process, TURN_WAIT};
 use crate::server::Server;
 use crate::session::SessionState;
 
-use self::settings::apply_settings;
-pub(crate) use self::settings::setting_text;
 pub use definition::ENGINES;
 pub use external::{EXTERNAL_BYTES_MAX, ExternalTables};
 pub use follow::FollowWish;
@@ -260,8 +258,8 @@ fn begin(
         return Err(too_long(bytes_max));
     }
     let changes = Changes::under(&settings).within(access.constraints.clone());
-    apply_settings(&mut settings, own_settings(&parsed.statement), &changes)?;
-    apply_settings(&mut settings, &parsed.settings, &changes)?;
+    changes.apply_all(&mut settings, own_settings(&parsed.statement))?;
+    changes.apply_all(&mut settings, &parsed.settings)?;
     if settings.bool("enable_global_with_statement", true) {
         sql::share_with(&mut parsed.statement);
     }
@@ -415,7 +413,7 @@ impl Run<'_> {
     fn set(&mut self, settings: &[Setting]) -> Result<()> {
         for setting in settings {
             if let Some(parameter) = setting.name.strip_prefix("param_") {
-                let text = setting_text(setting);
+                let text = setting.text();
                 self.session.parameters.insert(parameter.into(), text);
             }
         }
@@ -425,7 +423,7 @@ impl Run<'_> {
         let mut new = self.session.settings.clone();
         let changes =
             Changes::under(&self.context.settings).within(self.access.constraints.clone());
-        apply_settings(&mut new, &plain, &changes)?;
+        changes.apply_all(&mut new, &plain)?;
         self.session.settings = new;
         Ok(())
     }

@@ -1,48 +1,11 @@
 //! Settings of statements: SET and SETTINGS, and whether `readonly` and `allow_ddl` let a statement run.
 
 use pumphouse_query::error::codes;
-use pumphouse_query::settings::{Changes, Settings, known, of_value};
 use pumphouse_query::sql::access::AccessStatement;
-use pumphouse_query::sql::ast::{Setting, Statement};
+use pumphouse_query::sql::ast::Statement;
 use pumphouse_query::{Error, Result};
-use pumphouse_storage::Value;
 
 use super::{Run, kind_of};
-
-/// The value of a setting as text.
-pub(crate) fn setting_text(setting: &Setting) -> String {
-    match &setting.value {
-        Value::String(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        other => other.to_sql(),
-    }
-}
-
-/// Adds `new` to `settings`. Errors: those of [`of_value`] and [`Changes::apply`]; 180 for a profile.
-pub(super) fn apply_settings(
-    settings: &mut Settings,
-    new: &[Setting],
-    changes: &Changes,
-) -> Result<()> {
-    for setting in new {
-        if setting.name == "profile" {
-            // There is one profile.
-            if setting_text(setting) != "default" {
-                let message = format!("There is no profile {}", setting_text(setting));
-                return Err(Error::new(codes::THERE_IS_NO_PROFILE, message));
-            }
-            continue;
-        }
-        let (name, value) = match &setting.value {
-            Value::String(text) if text == b"DEFAULT" => (known(&setting.name)?.name.into(), None),
-            value => {
-                let (name, text) = of_value(&setting.name, value)?;
-                (name, Some(text))
-            }
-        };
-        changes.apply(settings, name, value)?;
-    }
-    Ok(())
-}
 
 impl Run<'_> {
     /// Error 164 for a statement that writes while `readonly` holds, 392 for DDL without `allow_ddl`.

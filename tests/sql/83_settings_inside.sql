@@ -1,0 +1,23 @@
+-- SETTINGS behind a subquery hold inside of it and nowhere else; limit and offset cut what they stand behind.
+SELECT * FROM (SELECT l.a, r.b FROM (SELECT 1 AS a) AS l LEFT JOIN (SELECT 2 AS a, 3 AS b) AS r ON l.a = r.a SETTINGS join_use_nulls = 1);
+SELECT (SELECT r.b FROM (SELECT 1 AS a) AS l LEFT JOIN (SELECT 2 AS a, 3 AS b) AS r ON l.a = r.a SETTINGS join_use_nulls = 1);
+SELECT * FROM (SELECT NULL IN (NULL) AS x SETTINGS transform_null_in = 1);
+SELECT NULL IN (NULL) AS y, x FROM (SELECT NULL IN (NULL) AS x SETTINGS transform_null_in = 1);
+SELECT * FROM (SELECT a, count() AS c FROM (SELECT 1 AS a) GROUP BY ROLLUP(a) ORDER BY a SETTINGS group_by_use_nulls = 1) ORDER BY c, a;
+SELECT * FROM (SELECT sum(x) AS s FROM (SELECT toNullable(1) AS x WHERE 0) SETTINGS aggregate_functions_null_for_empty = 1);
+SELECT * FROM (SELECT number FROM numbers(10) ORDER BY number SETTINGS limit = 3);
+SELECT * FROM (SELECT number FROM numbers(10) ORDER BY number LIMIT 5 OFFSET 2 SETTINGS limit = 3, offset = 1);
+SELECT number FROM numbers(10) ORDER BY number SETTINGS limit = 3, offset = 2;
+SELECT number FROM numbers(10) ORDER BY number LIMIT 4 SETTINGS limit = 9, offset = 2;
+SELECT number FROM (SELECT number FROM numbers(10) ORDER BY number) ORDER BY number DESC SETTINGS limit = 3;
+SELECT count() FROM numbers(10) SETTINGS limit = 3;
+SELECT * FROM (SELECT 1 AS x UNION ALL SELECT 2 UNION ALL SELECT 3) ORDER BY x SETTINGS limit = 2;
+WITH t AS (SELECT r.b FROM (SELECT 1 AS a) AS l LEFT JOIN (SELECT 2 AS a, 3 AS b) AS r ON l.a = r.a SETTINGS join_use_nulls = 1) SELECT * FROM t;
+SELECT r.b FROM (SELECT 1 AS a) AS l LEFT JOIN (SELECT 2 AS a, 3 AS b) AS r ON l.a = r.a UNION ALL SELECT r.b FROM (SELECT 1 AS a) AS l LEFT JOIN (SELECT 2 AS a, 3 AS b) AS r ON l.a = r.a SETTINGS join_use_nulls = 1;
+SELECT * FROM (SELECT getSetting('max_block_size') AS s SETTINGS max_block_size = 77);
+SELECT * FROM (SELECT 1 SETTINGS no_such_setting = 1);
+SELECT * FROM (SELECT 1 SETTINGS max_threads = 'x');
+SELECT number FROM numbers(3) WHERE number IN (SELECT number FROM numbers(10) ORDER BY number SETTINGS limit = 2) ORDER BY number;
+SELECT * FROM (SELECT 1 AS x UNION SELECT 1 SETTINGS union_default_mode = 'DISTINCT');
+SELECT * FROM (SELECT 1, 2 AS b ORDER BY 1 SETTINGS enable_positional_arguments = 0);
+SELECT count() FROM (SELECT l.a FROM (SELECT 1 AS a) AS l JOIN (SELECT arrayJoin([1, 1]) AS a) AS r ON l.a = r.a SETTINGS join_default_strictness = 'ANY');
