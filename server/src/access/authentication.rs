@@ -51,7 +51,7 @@ fn kept(server: &Server, name: &str, password: &str, peer: IpAddr) -> bool {
     let valid = |until: &Option<String>| until.as_deref().is_none_or(|t| is_valid_until(t, now));
     let right = user.methods.iter().filter(|m| passwords::is_right(m, password));
     let enters = right.filter(|m| valid(&m.valid_until) && valid(&user.valid_until)).count() > 0;
-    enters && comes_from(user, peer)
+    enters && comes_from(user, peer) && !entities.is_partial()
 }
 
 /// A time of VALID UNTIL in seconds, read in UTC.

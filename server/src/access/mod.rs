@@ -44,6 +44,8 @@ pub struct Entities {
     texts: KeptTexts,
     by_id: BTreeMap<Uuid, Arc<Entity>>,
     by_name: HashMap<(EntityKind, String), Uuid>,
+    /// Some could not be read: a row policy may be among them.
+    is_partial: bool,
     granted: Mutex<HashMap<(Uuid, RoleChoice), Arc<Granted>>>,
     configured: OnceLock<Arc<Granted>>,
 }
@@ -58,7 +60,8 @@ pub struct AccessControl {
 }
 
 impl AccessControl {
-    /// What `state` holds. An entity that cannot be read is told in the log and left out.
+    /// What `state` holds. An entity that cannot be read is told in the log; while there is one, nobody but the
+    /// configured user may do anything.
     pub fn entities(&self, state: &State) -> Arc<Entities> {
         let mut newest = self.newest.lock();
         if !Arc::ptr_eq(&newest.texts, &state.access_entities) {
@@ -77,7 +80,12 @@ impl Entities {
                     entities.by_name.insert((entity.kind(), entity.name()), *id);
                     entities.by_id.insert(*id, Arc::new(entity));
                 }
-                Err(e) => tracing::error!("access entity {id} cannot be read and is left out: {e}"),
+                Err(e) => {
+                    tracing::error!(
+                        "access entity {id} cannot be read; only the user of the configuration may enter: {e}"
+                    );
+                    entities.is_partial = true;
+                }
             }
         }
         entities
@@ -96,6 +104,11 @@ impl Entities {
         let mut found: Vec<_> = self.by_id.values().filter(|e| e.kind() == kind).collect();
         found.sort_by_key(|e| e.name());
         found
+    }
+
+    /// Whether something could not be read.
+    pub fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     pub fn len(&self) -> usize {
@@ -160,6 +173,9 @@ impl Entities {
         if user == DEFAULT_USER {
             return Some(self.configured.get_or_init(|| Granted::configured(self)).clone());
         }
+        if self.is_partial {
+            return None;
+        }
         let entity = self.find(EntityKind::User, user)?;
         let key = (entity.id, choice.clone());
         if let Some(found) = self.granted.lock().get(&key) {
@@ -208,4 +224,22 @@ pub fn unknown(kind: EntityKind, name: &str) -> Error {
         _ => format!("`{name}`"),
     };
     Error::new(code, format!("There is no {word} {quoted} in `user directories`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_made_in_sql_may_do_nothing_while_something_cannot_be_read() {
+        let user: Arc<str> = "CREATE USER ann".into();
+        let good: KeptTexts = Arc::new(BTreeMap::from([(Uuid::from_u128(1), user.clone())]));
+        let entities = Arc::new(Entities::read(&good));
+        assert!(entities.granted("ann", &RoleChoice::Default).is_some());
+        let bad: Arc<str> = "CREATE ROW POLICY of a later program".into();
+        let both = BTreeMap::from([(Uuid::from_u128(1), user), (Uuid::from_u128(2), bad)]);
+        let entities = Arc::new(Entities::read(&Arc::new(both)));
+        assert!(entities.granted("ann", &RoleChoice::Default).is_none());
+        assert!(entities.granted(DEFAULT_USER, &RoleChoice::Default).is_some());
+    }
 }
