@@ -58,7 +58,7 @@ def hits(page):
     open(os.path.join(PICTURES, "hits.svg"), "w").write(chart(times))
     page += ["## hits: 43 analytical queries over a web-analytics table", "",
              f"{record['rows']:,} rows × 70 columns, codec {record['codec']}, two threads each, warm, result caches off, the fastest of "
-             f"{record['tries']} tries; ours over HTTP, the peers in their own process. Commit `{record.get('commit', '')}`, {record.get('date', '')}.", "",
+             f"{record['tries']} tries; ours over one HTTP connection, the peers in their own process. Commit `{record.get('commit', '')}`, {record.get('date', '')}.", "",
              f"- Geometric mean of our time to the *better* peer's (both + 10 ms): **{record['geomean_vs_best']}**; as fast or faster in "
              f"{record['wins']} of {record['queries']}; the worst query {record['worst']}.",
              f"- On disk {record.get('disk_vs_clickhouse', '?')} of ClickHouse's."]
