@@ -486,8 +486,8 @@ impl Parser<'_> {
     }
 
     fn quota_interval(&mut self) -> Result<QuotaInterval> {
-        let mut interval = QuotaInterval::default();
-        interval.randomized = self.take_keyword("RANDOMIZED");
+        let randomized = self.take_keyword("RANDOMIZED");
+        let mut interval = QuotaInterval { randomized, ..QuotaInterval::default() };
         self.take_keyword("INTERVAL");
         interval.count = self.unsigned()?;
         interval.unit = self.unit()?.to_ascii_lowercase();

@@ -209,12 +209,11 @@ impl Run<'_> {
                 }
             }
         }
-        if let Some(keys) = &with.keyed_by {
-            if keys.iter().any(|key| key != "user_name") {
-                let message =
-                    "Quotas are kept for each user or for all: NOT KEYED, KEYED BY user_name";
-                return Err(Error::new(codes::NOT_IMPLEMENTED, message));
-            }
+        if let Some(keys) = &with.keyed_by
+            && keys.iter().any(|key| key != "user_name")
+        {
+            let message = "Quotas are kept for each user or for all: NOT KEYED, KEYED BY user_name";
+            return Err(Error::new(codes::NOT_IMPLEMENTED, message));
         }
         quota.keyed_by = with.keyed_by.or(quota.keyed_by.take());
         for interval in with.limits {
