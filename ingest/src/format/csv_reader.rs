@@ -11,7 +11,7 @@ use super::fields::{Marks, field_error, push_plain, row_error};
 use super::grid::{self, Grid, Shape};
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
 use super::json_each_row::full;
-use super::row_reader::{Piece, RowReader};
+use super::row_reader::{Piece, RowReader, rows_are_built_here};
 use super::tab_separated::looks_like_names;
 use super::{FormatOptions, FormatReader, InputColumn, ParseError};
 
@@ -315,13 +315,7 @@ pub fn only_line_ends(bytes: &[u8]) -> bool {
 }
 
 impl RowReader for CsvReader {
-    fn built(&self) -> &RowBuilder {
-        &self.rows
-    }
-
-    fn builder(&mut self) -> &mut RowBuilder {
-        &mut self.rows
-    }
+    rows_are_built_here!();
 
     fn read(&mut self, input: &[u8], piece: Piece) -> Parsed<usize> {
         if piece.is_message() {

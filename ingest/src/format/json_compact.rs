@@ -10,7 +10,7 @@ use super::json_strings::read_text_value;
 use super::json_value::{
     Failure, Step, expect, expected, fail, read_string, read_value, skip_spaces,
 };
-use super::row_reader::{Piece, RowReader};
+use super::row_reader::{Piece, RowReader, rows_are_built_here};
 use super::{FormatOptions, FormatReader, InputColumn, ParseError};
 
 /// An error this close to the end of a part of a stream may be a cut, not an error.
@@ -221,13 +221,7 @@ impl JsonCompactReader {
 }
 
 impl RowReader for JsonCompactReader {
-    fn built(&self) -> &RowBuilder {
-        &self.rows
-    }
-
-    fn builder(&mut self) -> &mut RowBuilder {
-        &mut self.rows
-    }
+    rows_are_built_here!();
 
     fn read(&mut self, input: &[u8], piece: Piece) -> Result<usize, ParseError> {
         let before = self.rows.rows();

@@ -16,7 +16,7 @@ use super::json_strings::read_text_value;
 use super::json_value::{Failure, Step, expect, expected, fail, read_string, read_value};
 use super::json_value::{excerpt, skip_spaces};
 use super::reading::ways;
-use super::row_reader::{Piece, RowReader};
+use super::row_reader::{Piece, RowReader, rows_are_built_here};
 use super::scan::Pattern;
 use super::{FormatOptions, FormatReader, InputColumn, ParseError};
 
@@ -443,13 +443,7 @@ pub(super) fn full_at(rows: &RowBuilder, at: usize) -> Box<Failure> {
 }
 
 impl RowReader for JsonEachRowReader {
-    fn built(&self) -> &RowBuilder {
-        &self.rows
-    }
-
-    fn builder(&mut self) -> &mut RowBuilder {
-        &mut self.rows
-    }
+    rows_are_built_here!();
 
     fn read(&mut self, input: &[u8], piece: Piece) -> Result<usize, ParseError> {
         let before = self.rows.rows();

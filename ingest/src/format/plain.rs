@@ -12,7 +12,7 @@ use super::fields::row_error;
 use super::json_each_row::{Framing, Next, parse_error};
 use super::json_skip::skip_value;
 use super::json_value::{Failure, read_value};
-use super::row_reader::{Piece, RowReader};
+use super::row_reader::{Piece, RowReader, rows_are_built_here};
 use super::{FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, WriterStatistics};
 
 /// What is one row.
@@ -166,13 +166,7 @@ impl PlainReader {
 }
 
 impl RowReader for PlainReader {
-    fn built(&self) -> &RowBuilder {
-        &self.rows
-    }
-
-    fn builder(&mut self) -> &mut RowBuilder {
-        &mut self.rows
-    }
+    rows_are_built_here!();
 
     fn read(&mut self, input: &[u8], piece: Piece) -> std::result::Result<usize, ParseError> {
         if piece.is_message() {

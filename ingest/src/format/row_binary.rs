@@ -18,7 +18,7 @@ use super::cells::{self, CellColumn, Cells};
 use super::columns::{ColumnBuilder, List, RowBuilder, Values};
 use super::header::{FieldColumns, Header, by_names, check_types, in_order};
 use super::json_each_row::full;
-use super::row_reader::{Piece, RowReader};
+use super::row_reader::{Piece, RowReader, rows_are_built_here};
 use super::states::Layout;
 use super::{FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, WriterStatistics};
 
@@ -574,13 +574,7 @@ pub(super) fn binary_error(stop: Stop, at: usize, row: usize, what: &str) -> Par
 }
 
 impl RowReader for RowBinaryReader {
-    fn built(&self) -> &RowBuilder {
-        &self.rows
-    }
-
-    fn builder(&mut self) -> &mut RowBuilder {
-        &mut self.rows
-    }
+    rows_are_built_here!();
 
     fn read(&mut self, input: &[u8], piece: Piece) -> std::result::Result<usize, ParseError> {
         if piece.is_message() {

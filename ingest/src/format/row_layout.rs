@@ -10,7 +10,7 @@ use super::ParseError;
 use super::columns::RowBuilder;
 use super::fields::row_error;
 use super::json_each_row::full;
-use super::row_reader::{Piece, RowReader};
+use super::row_reader::{Piece, RowReader, rows_are_built_here};
 
 pub type Parsed<T> = std::result::Result<T, ParseError>;
 
@@ -81,13 +81,7 @@ fn cut(bytes: &[u8], at: usize, row: usize) -> ParseError {
 }
 
 impl<L: RowLayout> RowReader for LayoutReader<L> {
-    fn built(&self) -> &RowBuilder {
-        &self.rows
-    }
-
-    fn builder(&mut self) -> &mut RowBuilder {
-        &mut self.rows
-    }
+    rows_are_built_here!();
 
     fn read(&mut self, input: &[u8], piece: Piece) -> Parsed<usize> {
         if piece.is_message() {

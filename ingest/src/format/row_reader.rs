@@ -49,6 +49,20 @@ pub(super) trait RowReader: Send {
     fn use_evaluator(&mut self, _evaluator: Evaluator) {}
 }
 
+/// Where a reader's rows are: in its field `rows`.
+macro_rules! rows_are_built_here {
+    () => {
+        fn built(&self) -> &RowBuilder {
+            &self.rows
+        }
+
+        fn builder(&mut self) -> &mut RowBuilder {
+            &mut self.rows
+        }
+    };
+}
+pub(super) use rows_are_built_here;
+
 impl<R: RowReader> FormatReader for R {
     fn read_message(&mut self, message: &[u8]) -> std::result::Result<usize, ParseError> {
         check_room(self.built(), message.len())?;

@@ -20,7 +20,7 @@ use super::grid::{self, Grid, Shape};
 use super::header::{FieldColumns, Header, by_names, check_types, find_column, in_order};
 use super::json_each_row::full;
 use super::reading::ways;
-use super::row_reader::{Piece, RowReader};
+use super::row_reader::{Piece, RowReader, rows_are_built_here};
 use super::scan::find_three;
 use super::{FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, WriterStatistics};
 
@@ -519,13 +519,7 @@ pub fn unescape_into(text: &[u8], out: &mut Vec<u8>) {
 }
 
 impl RowReader for TabSeparatedReader {
-    fn built(&self) -> &RowBuilder {
-        &self.rows
-    }
-
-    fn builder(&mut self) -> &mut RowBuilder {
-        &mut self.rows
-    }
+    rows_are_built_here!();
 
     fn read(&mut self, input: &[u8], piece: Piece) -> std::result::Result<usize, ParseError> {
         if piece.is_message() {

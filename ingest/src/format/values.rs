@@ -15,7 +15,7 @@ use super::fields::row_error;
 use super::json_each_row::{Framing, Next, full};
 use super::json_value::{excerpt, skip_spaces};
 use super::reading::ways;
-use super::row_reader::{Piece, RowReader};
+use super::row_reader::{Piece, RowReader, rows_are_built_here};
 use super::{
     Evaluator, FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, WriterStatistics,
 };
@@ -355,13 +355,7 @@ fn expression_end(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 impl RowReader for ValuesReader {
-    fn built(&self) -> &RowBuilder {
-        &self.rows
-    }
-
-    fn builder(&mut self) -> &mut RowBuilder {
-        &mut self.rows
-    }
+    rows_are_built_here!();
 
     fn read(&mut self, input: &[u8], piece: Piece) -> Parsed<usize> {
         let mut framing = if piece.is_message() { Framing::default() } else { self.framing };

@@ -196,21 +196,15 @@ impl Node {
 
     /// Forgets children that say nothing.
     fn tidy(&mut self) {
-        let idle = |node: &Node, inherited| node.is_leaf() && node.held == inherited;
-        let names: Vec<String> = self
-            .exact
-            .iter()
-            .filter(|(n, c)| idle(c, self.inherited(n, true)))
-            .map(|(n, _)| n.clone())
-            .collect();
-        names.iter().for_each(|name| drop(self.exact.remove(name)));
-        let names: Vec<String> = self
-            .prefixes
-            .iter()
-            .filter(|(n, c)| idle(c, self.inherited(n, false)))
-            .map(|(n, _)| n.clone())
-            .collect();
-        names.iter().for_each(|name| drop(self.prefixes.remove(name)));
+        for exact in [true, false] {
+            let children = if exact { &self.exact } else { &self.prefixes };
+            let idle = |(name, child): &(&String, &Node)| {
+                child.is_leaf() && child.held == self.inherited(name, exact)
+            };
+            let idle: Vec<String> = children.iter().filter(idle).map(|(n, _)| n.clone()).collect();
+            let children = if exact { &mut self.exact } else { &mut self.prefixes };
+            children.retain(|name, _| !idle.contains(name));
+        }
     }
 
     /// The node of these names, or what holds there.

@@ -5,7 +5,7 @@ use pumphouse_storage::{Block, DataType};
 
 use super::super::columns::RowBuilder;
 use super::super::row_layout::{LayoutReader, Parsed, RowLayout};
-use super::super::row_reader::{Piece, RowReader};
+use super::super::row_reader::{Piece, RowReader, rows_are_built_here};
 use super::super::schema_files;
 use super::super::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, WriterStatistics,
@@ -132,13 +132,7 @@ struct SingleReader {
 }
 
 impl RowReader for SingleReader {
-    fn built(&self) -> &RowBuilder {
-        &self.rows
-    }
-
-    fn builder(&mut self) -> &mut RowBuilder {
-        &mut self.rows
-    }
+    rows_are_built_here!();
 
     fn read(&mut self, input: &[u8], piece: Piece) -> std::result::Result<usize, ParseError> {
         if !piece.is_last() || input.is_empty() && !piece.is_message() {
