@@ -15,6 +15,9 @@ use super::{TestFolder, eventually, free_port, signal};
 
 const KAFKA_VERSION: &str = "3.9.1";
 
+/// Of the broker's log, shown where a test fails.
+const LINES_OF_LOG: usize = 30;
+
 /// A broker process; killed on drop.
 pub struct Broker {
     child: Child,
@@ -157,6 +160,14 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the broker, {:?}, said at last:", self.child.try_wait());
+            let log = std::fs::read_to_string(self.folder.0.join("broker.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            for line in &lines[lines.len().saturating_sub(LINES_OF_LOG)..] {
+                eprintln!("  {line}");
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,16 +1,49 @@
 //! A producer that knows what the broker acknowledged.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext,
+};
+use rdkafka::{ClientConfig, Message as _};
+
+/// How long the broker may acknowledge nothing at all.
+const STALL: Duration = Duration::from_secs(300);
+
+/// What became of the messages.
+#[derive(Default)]
+struct Deliveries {
+    acknowledged: AtomicU64,
+    failure: Mutex<Option<String>>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext<NoCustomPartitioner> for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        match result {
+            Ok(_) => {
+                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+            Err((error, message)) => {
+                let text =
+                    format!("partition {} of {}: {error}", message.partition(), message.topic());
+                self.failure.lock().expect("nobody panics here").get_or_insert(text);
+            }
+        }
+    }
+}
 
 /// Idempotent, acks=all; `finish` returns only when everything is acknowledged.
-pub struct Producer(BaseProducer);
+pub struct Producer(BaseProducer<Deliveries>);
 
 impl Producer {
     pub fn new(brokers: &str) -> Producer {
@@ -19,17 +52,20 @@ impl Producer {
             .set("enable.idempotence", "true")
             .set("linger.ms", "20")
             .set("batch.num.messages", "50000")
-            .set("batch.size", "4000000")
+            .set("batch.size", "1000000")
             .set("message.max.bytes", "16000000")
-            .set("queue.buffering.max.messages", "1000000")
-            .set("message.timeout.ms", "300000")
+            // A slow disk behind the broker has megabytes to write at a time, not the whole test.
+            .set("queue.buffering.max.messages", "200000")
+            .set("queue.buffering.max.kbytes", "65536")
+            .set("message.timeout.ms", "900000")
             .set("log_level", "0")
-            .create()
+            .create_with_context(Deliveries::default())
             .expect("a producer");
         Producer(producer)
     }
 
     pub fn send(&self, topic: &str, partition: i32, payload: Option<&[u8]>) {
+        let mut stall = Stall::new(self);
         loop {
             let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
             if let Some(payload) = payload {
@@ -39,6 +75,7 @@ impl Producer {
                 Ok(()) => return,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     self.0.poll(Duration::from_millis(20));
+                    stall.check(self);
                 }
                 Err((e, _)) => panic!("the producer failed: {e}"),
             }
@@ -50,7 +87,45 @@ impl Producer {
     }
 
     pub fn finish(&self) {
-        self.0.flush(Duration::from_secs(300)).expect("everything is acknowledged");
+        let mut stall = Stall::new(self);
+        while self.0.flush(Duration::from_secs(5)).is_err() {
+            stall.check(self);
+        }
+        self.check_failure();
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.0.context().acknowledged.load(Ordering::Relaxed)
+    }
+
+    fn check_failure(&self) {
+        let failure = self.0.context().failure.lock().expect("nobody panics here").clone();
+        assert!(failure.is_none(), "not acknowledged: {}", failure.unwrap_or_default());
+    }
+}
+
+/// Watches that messages are acknowledged, however slowly.
+struct Stall {
+    acknowledged: u64,
+    since: Instant,
+}
+
+impl Stall {
+    fn new(producer: &Producer) -> Stall {
+        Stall { acknowledged: producer.acknowledged(), since: Instant::now() }
+    }
+
+    fn check(&mut self, producer: &Producer) {
+        producer.check_failure();
+        let acknowledged = producer.acknowledged();
+        if acknowledged != self.acknowledged {
+            *self = Stall { acknowledged, since: Instant::now() };
+        }
+        assert!(
+            self.since.elapsed() < STALL,
+            "nothing acknowledged for {STALL:?}; {acknowledged} were, {} wait",
+            producer.0.in_flight_count()
+        );
     }
 }
 
