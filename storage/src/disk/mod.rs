@@ -9,12 +9,14 @@
 //! never from user text.
 
 mod fault;
+mod mapped;
 mod memory;
 mod real;
 #[cfg(test)]
 mod tests;
 
 pub use fault::{Failure, FailureKind, FaultDisk, FaultImage, FaultPlan, Random};
+pub(crate) use mapped::lost_pages;
 pub use memory::MemoryDisk;
 pub use real::RealDisk;
 
@@ -72,6 +74,11 @@ pub trait WriteFile: Send {
 pub trait ReadFile: Send + Sync {
     /// Fills `buffer` from `file_offset`; fewer bytes in the file is an error.
     fn read_at(&self, file_offset: u64, buffer: &mut [u8]) -> Result<()>;
+    /// The bytes from `file_offset` on where they lie in memory anyway; None: `read_at` has to copy them, or
+    /// tells why they cannot be had. What is read while [`lost_pages`] changes is not to be trusted.
+    fn mapped(&self, _file_offset: u64, _length: usize) -> Option<&[u8]> {
+        None
+    }
     fn len(&self) -> u64;
     fn is_empty(&self) -> bool {
         self.len() == 0

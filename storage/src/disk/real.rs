@@ -1,14 +1,16 @@
 //! A directory of the machine's file system.
 //!
 //! Positioned reads and writes, `fdatasync` for files, `fsync` for folders, `flock` on `LOCK` for the
-//! life of the process. Keeps no cache of its own: the operating system's page cache is the cache.
+//! life of the process. Keeps no cache of its own: the operating system's page cache is the cache, and large
+//! files are looked at where they lie in it ([`super::mapped`]).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::mapped::Mapping;
 use super::{Disk, ReadFile, WriteFile};
 use crate::error::{Error, Result};
 
@@ -59,7 +61,7 @@ impl Disk for RealDisk {
         let path = self.path(path);
         let file = File::open(&path).map_err(io_error("open", &path))?;
         let len = file.metadata().map_err(io_error("stat", &path))?.len();
-        Ok(Arc::new(RealReadFile { file, path, len }))
+        Ok(Arc::new(RealReadFile { file, path, len, mapping: OnceLock::new() }))
     }
 
     fn open_write(&self, path: &str) -> Result<Box<dyn WriteFile>> {
@@ -236,11 +238,18 @@ struct RealReadFile {
     file: File,
     path: PathBuf,
     len: u64,
+    /// Made when it is first asked for.
+    mapping: OnceLock<Option<Mapping>>,
 }
 
 impl ReadFile for RealReadFile {
     fn read_at(&self, file_offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.file.read_exact_at(buffer, file_offset).map_err(io_error("read", &self.path))
+    }
+
+    fn mapped(&self, file_offset: u64, length: usize) -> Option<&[u8]> {
+        let mapping = self.mapping.get_or_init(|| Mapping::of(&self.file, self.len));
+        mapping.as_ref()?.bytes(file_offset, length)
     }
 
     fn len(&self) -> u64 {

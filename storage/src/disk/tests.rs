@@ -117,3 +117,45 @@ fn plans_are_followed() {
     assert!(disk.exists("f").is_err() && disk.open("f").is_err());
     assert_eq!(disk.operations(), 6);
 }
+
+/// A folder that is removed in the end.
+struct Scratch(std::path::PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn mapped_bytes_are_those_that_are_read_and_lost_ones_end_nothing() {
+    let name = format!("pumphouse-mapped-{}", uuid::Uuid::new_v4());
+    let folder = Scratch(std::env::temp_dir().join(name));
+    let disk = RealDisk::open(&folder.0).unwrap();
+    let bytes: Vec<u8> = (0..3_000_001u32).map(|i| (i * 7 % 251) as u8).collect();
+    for (name, length) in [("large", bytes.len()), ("small", 1000)] {
+        disk.create(name).unwrap().append(&bytes[..length]).unwrap();
+    }
+    let (large, small) = (disk.open("large").unwrap(), disk.open("small").unwrap());
+    assert!(small.mapped(0, 1000).is_none(), "not worth a mapping");
+    for (from, length) in [(0, 10), (4095, 2), (131_000, 300_000), (2_999_999, 2), (5, 0)] {
+        let mut read = vec![0; length];
+        large.read_at(from as u64, &mut read).unwrap();
+        // A kernel without support gives none, always.
+        let Some(mapped) = large.mapped(from as u64, length) else { return };
+        assert_eq!(mapped, read);
+        assert_eq!(mapped, &bytes[from..from + length]);
+    }
+    for (from, length) in [(3_000_001, 1), (2_999_999, 3), (u64::MAX, 1)] {
+        assert!(large.mapped(from, length).is_none(), "behind the end");
+    }
+    let held = large.mapped(2_900_000, 1000).unwrap();
+    let file = std::fs::File::options().write(true).open(folder.0.join("large")).unwrap();
+    file.set_len(1_000_000).unwrap();
+    // What was never asked for is refused; what was, is zeros, and counted.
+    assert!(large.mapped(1_500_000, 1000).is_none());
+    let lost = super::lost_pages();
+    assert!(held.iter().all(|byte| *byte == 0));
+    assert!(super::lost_pages() > lost);
+    assert_eq!(large.mapped(0, 1000).unwrap(), &bytes[..1000]);
+}

@@ -15,7 +15,7 @@ use arrow_buffer::bit_chunk_iterator::{BitChunks, UnalignedBitChunk};
 
 use super::decode::{Aspect, Coded, Mapping, Scratch, Sink, mapping, readable};
 use super::layout::{Layout, Order};
-use super::reader::{PartReader, with_buffers};
+use super::reader::{Node, PartReader, with_buffers};
 use crate::block::Column;
 use crate::error::{Error, Result};
 use crate::flags::pack;
@@ -66,10 +66,10 @@ pub(crate) fn sizes_of(column: &Column) -> Option<Column> {
 }
 
 /// Granules whose values are decoded.
-struct Pieces {
-    /// The nodes, one after the other.
+struct Pieces<'f> {
+    /// What nodes that do not lie in memory were read into.
     bytes: Vec<u8>,
-    nodes: Vec<Range<usize>>,
+    nodes: Vec<Node<'f>>,
     coded: Vec<Coded>,
     /// Number of each granule's first value.
     firsts: Vec<usize>,
@@ -149,14 +149,12 @@ impl PartReader {
             if picked.is_empty() {
                 continue;
             }
-            let length = mark.length as usize;
-            buffer.resize(buffer.len().max(length), 0);
-            let node = &mut buffer[..length];
-            self.file().read_at(mark.file_offset, node)?;
-            self.check(node, mark)?;
             scratch.allow(mark.decoded as usize);
-            let appended = sink.append_few(node, rows, &picked, scratch);
-            if !appended.map_err(|e| self.damaged(mark, e.0))? {
+            let appended = self.with_node(mark, buffer, |node| {
+                let appended = sink.append_few(node, rows, &picked, scratch);
+                appended.map_err(|e| self.damaged(mark, e.0))
+            })?;
+            if !appended {
                 return Err(self.damaged(mark, "numbers or strings"));
             }
         }
@@ -233,7 +231,7 @@ impl PartReader {
             let all = count == coded.values;
             let map = match all && !listed {
                 true => Mapping::Constant,
-                false => mapping(&pieces.bytes[pieces.nodes[i].clone()], coded, scratch)
+                false => mapping(pieces.nodes[i].of(&pieces.bytes), coded, scratch)
                     .map_err(|e| self.damaged(mark, e.0))?,
             };
             match (all, &held) {
@@ -283,7 +281,7 @@ impl PartReader {
         few: bool,
         buffer: &mut Vec<u8>,
         scratch: &mut Scratch,
-    ) -> Result<(Pieces, Column)> {
+    ) -> Result<(Pieces<'_>, Column)> {
         let entry = self.column(index);
         let rows: usize = granules.iter().map(|g| self.granule_rows(*g)).sum();
         let (layout, data_type) = match aspect {
@@ -311,7 +309,7 @@ impl PartReader {
             for granule in granules {
                 pieces.firsts.push(first);
                 pieces.coded.push(Coded::plain(self.granule_rows(*granule)));
-                pieces.nodes.push(0..0);
+                pieces.nodes.push(Node::Copied(0..0));
                 first += self.granule_rows(*granule);
             }
             return Ok((pieces, Column { array: words.finish(&data_type.arrow())?, data_type }));
@@ -320,7 +318,6 @@ impl PartReader {
         let Pieces { bytes, nodes, coded, firsts } = &mut pieces;
         *nodes = self.read_nodes(index, granules, bytes, |granule, node| {
             let mark = entry.mark(granule);
-            self.check(node, mark)?;
             scratch.allow(mark.decoded as usize);
             firsts.push(sink.len());
             let rows = self.granule_rows(granule);
@@ -575,7 +572,7 @@ fn dictionary(values: Column, indices: Vec<u32>) -> Result<Column> {
 /// The chosen rows: `values` at `indices`.
 fn gather(
     values: &Column,
-    pieces: &Pieces,
+    pieces: &Pieces<'_>,
     indices: Vec<u32>,
     mask: Option<&BooleanArray>,
 ) -> Column {

@@ -198,6 +198,11 @@ impl ReadFile for Window {
         self.file.read_at(self.offset + file_offset, buffer)
     }
 
+    fn mapped(&self, file_offset: u64, length: usize) -> Option<&[u8]> {
+        let end = file_offset.checked_add(length as u64)?;
+        (end <= self.length).then(|| self.file.mapped(self.offset + file_offset, length))?
+    }
+
     fn len(&self) -> u64 {
         self.length
     }

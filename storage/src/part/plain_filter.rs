@@ -95,7 +95,10 @@ impl PartReader {
         words.resize(words.len().max((VALUES_AT + bytes).div_ceil(8)), 0);
         let Some(room) = stored_bytes(&mut words) else { return Ok(None) };
         let node = &mut room[VALUES_AT - HEAD_BYTES..VALUES_AT + bytes];
-        self.file().read_at(mark.file_offset, node)?;
+        match self.file().mapped(mark.file_offset, node.len()) {
+            Some(mapped) => node.copy_from_slice(mapped),
+            None => self.file().read_at(mark.file_offset, node)?,
+        }
         self.check(node, mark)?;
         let is_plain = is_plain_head(node, bytes);
         let memory = Buffer::from_vec(words);

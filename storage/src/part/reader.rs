@@ -4,6 +4,7 @@
 //! path and file offset.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -15,10 +16,10 @@ use super::footer::{
 };
 use super::nested::{self, ProjectionEntry, Window};
 use super::skip_index_read::{SkipData, SkipEntry, read_entries};
-use super::statistics::Range;
+use super::statistics::Range as Bounds;
 use super::wire::{Cursor, u64_at};
 use crate::block::Column;
-use crate::disk::{Disk, ReadFile};
+use crate::disk::{Disk, ReadFile, lost_pages};
 use crate::error::{Error, Result};
 use crate::log::PartId;
 use crate::types::{DataType, Value};
@@ -45,6 +46,24 @@ pub(super) fn with_buffers<T>(work: impl FnOnce(&mut Vec<u8>, &mut Scratch) -> T
     result
 }
 
+/// Where the bytes of a granule are.
+pub(super) enum Node<'f> {
+    /// In the file's own memory.
+    Mapped(&'f [u8]),
+    /// There in the buffer that it was read into.
+    Copied(Range<usize>),
+}
+
+impl Node<'_> {
+    /// The bytes; `buffer` is what the node was read with.
+    pub(super) fn of<'b>(&'b self, buffer: &'b [u8]) -> &'b [u8] {
+        match self {
+            Node::Mapped(node) => node,
+            Node::Copied(range) => &buffer[range.clone()],
+        }
+    }
+}
+
 /// An open part. Cheap to share; reads from any thread.
 pub struct PartReader {
     path: String,
@@ -55,7 +74,7 @@ pub struct PartReader {
     /// First row of each granule, and the number of rows.
     granule_starts: Vec<u64>,
     /// Range over the whole part per column, once asked for.
-    part_ranges: Vec<OnceLock<Option<Range>>>,
+    part_ranges: Vec<OnceLock<Option<Bounds>>>,
     skip_entries: Vec<SkipEntry>,
     projections: Vec<ProjectionEntry>,
     /// The first damage that a read met.
@@ -347,7 +366,7 @@ impl PartReader {
     }
 
     /// Range of the values of `granule` that are not NULL; None if unknown or if there are none.
-    pub(crate) fn range(&self, column: usize, granule: usize) -> Option<Range> {
+    pub(crate) fn range(&self, column: usize, granule: usize) -> Option<Bounds> {
         let entry = &self.footer.columns[column];
         if entry.nulls(granule) as usize == self.granule_rows(granule) {
             return None;
@@ -356,12 +375,12 @@ impl PartReader {
     }
 
     /// Range of the column's values that are not NULL over the whole part; None if unknown.
-    pub(crate) fn part_range(&self, column: usize) -> Option<&Range> {
+    pub(crate) fn part_range(&self, column: usize) -> Option<&Bounds> {
         self.part_ranges[column].get_or_init(|| self.fold_ranges(column)).as_ref()
     }
 
-    fn fold_ranges(&self, column: usize) -> Option<Range> {
-        let mut whole: Option<Range> = None;
+    fn fold_ranges(&self, column: usize) -> Option<Bounds> {
+        let mut whole: Option<Bounds> = None;
         for granule in 0..self.granules() {
             if self.all_null(column, granule) {
                 continue;
@@ -409,61 +428,90 @@ impl PartReader {
             .map(|m| (m.decoded as u64).min(m.length as u64 * 256))
             .sum();
         let mut sink = Sink::new(&entry.layout, rows, bytes as usize);
-        BUFFERS.with_borrow_mut(|(buffer, scratch)| {
-            let mut rest = granules;
-            while let Some(first) = rest.first() {
-                let run = self.neighbours(entry, rest);
-                let (now, after) = rest.split_at(run);
-                rest = after;
-                let (from, to) = (entry.mark(*first), entry.mark(now[now.len() - 1]));
-                let length = to.file_offset + to.length as u64 - from.file_offset;
-                buffer.resize(buffer.len().max(length as usize), 0);
-                let bytes = &mut buffer[..length as usize];
-                self.file.read_at(from.file_offset, bytes)?;
-                for granule in now {
-                    let mark = entry.mark(*granule);
-                    let at = (mark.file_offset - from.file_offset) as usize;
-                    let node = &bytes[at..at + mark.length as usize];
-                    self.decode(node, mark, self.granule_rows(*granule), scratch, &mut sink)?;
+        with_buffers(|buffer, scratch| {
+            self.read_nodes(index, granules, buffer, |granule, node| {
+                let (mark, rows) = (entry.mark(granule), self.granule_rows(granule));
+                scratch.allow(mark.decoded as usize);
+                let mut cursor = Cursor::new(node);
+                sink.append(&mut cursor, rows, scratch).map_err(|e| self.damaged(mark, e.0))?;
+                match cursor.remaining() {
+                    0 => Ok(()),
+                    _ => Err(self.damaged(mark, "the end of a granule")),
                 }
-            }
-            if buffer.len() > BUFFER_BYTES_KEPT {
-                *buffer = Vec::new();
-            }
-            Ok::<(), Error>(())
+            })
         })?;
         let array = sink.finish(&entry.data_type.arrow())?;
         Ok(Column { data_type: entry.data_type.clone(), array })
     }
 
-    /// Reads the nodes of `granules` (ascending) into `bytes`, and hands each over as soon as it is
-    /// there; where each lies.
+    /// Reads and verifies the nodes of `granules` (ascending), those that do not lie in memory anyway into
+    /// `bytes`, and hands each over as soon as it is there; where each lies.
     pub(super) fn read_nodes(
         &self,
         index: usize,
         granules: &[usize],
         bytes: &mut Vec<u8>,
         mut visit: impl FnMut(usize, &[u8]) -> Result<()>,
-    ) -> Result<Vec<std::ops::Range<usize>>> {
+    ) -> Result<Vec<Node<'_>>> {
         let entry = &self.footer.columns[index];
-        let total: usize = granules.iter().map(|g| entry.mark(*g).length as usize).sum();
-        bytes.resize(bytes.len().max(total), 0);
-        let (mut nodes, mut at, mut rest) = (Vec::with_capacity(granules.len()), 0, granules);
+        let (mut nodes, mut copied, mut rest) = (Vec::with_capacity(granules.len()), 0, granules);
         while let Some(first) = rest.first() {
             let (now, after) = rest.split_at(self.neighbours(entry, rest));
             rest = after;
-            let (begin, known) = (at, nodes.len());
+            let offset = entry.mark(*first).file_offset;
+            let length = now.iter().map(|g| entry.mark(*g).length as usize).sum();
+            let mapped = self.file.mapped(offset, length);
+            if mapped.is_none() {
+                bytes.resize(bytes.len().max(copied + length), 0);
+                self.file.read_at(offset, &mut bytes[copied..copied + length])?;
+            }
+            let mut at = 0;
             for granule in now {
-                let length = entry.mark(*granule).length as usize;
-                nodes.push(at..at + length);
-                at += length;
+                let mark = entry.mark(*granule);
+                let range = at..at + mark.length as usize;
+                at = range.end;
+                let node = match mapped {
+                    Some(mapped) => Node::Mapped(&mapped[range]),
+                    None => Node::Copied(copied + range.start..copied + range.end),
+                };
+                self.verified(node.of(bytes), mark, |bytes| visit(*granule, bytes))?;
+                nodes.push(node);
             }
-            self.file.read_at(entry.mark(*first).file_offset, &mut bytes[begin..at])?;
-            for (granule, node) in now.iter().zip(&nodes[known..]) {
-                visit(*granule, &bytes[node.clone()])?;
-            }
+            copied += if mapped.is_none() { length } else { 0 };
         }
         Ok(nodes)
+    }
+
+    /// Hands over the verified node of `mark`, which is read into `buffer` if it does not lie in memory anyway.
+    pub(super) fn with_node<T>(
+        &self,
+        mark: Mark,
+        buffer: &mut Vec<u8>,
+        visit: impl FnOnce(&[u8]) -> Result<T>,
+    ) -> Result<T> {
+        let length = mark.length as usize;
+        if let Some(node) = self.file.mapped(mark.file_offset, length) {
+            return self.verified(node, mark, visit);
+        }
+        buffer.resize(buffer.len().max(length), 0);
+        self.file.read_at(mark.file_offset, &mut buffer[..length])?;
+        self.verified(&buffer[..length], mark, visit)
+    }
+
+    /// Hands over the node of `mark` if it has its hash, and is still there afterwards.
+    fn verified<T>(
+        &self,
+        node: &[u8],
+        mark: Mark,
+        visit: impl FnOnce(&[u8]) -> Result<T>,
+    ) -> Result<T> {
+        let lost = lost_pages();
+        self.check(node, mark)?;
+        let visited = visit(node)?;
+        match lost == lost_pages() {
+            true => Ok(visited),
+            false => Err(self.damaged(mark, "bytes that can be read")),
+        }
     }
 
     /// Appends the verified node of a granule to `out`; its mark.
@@ -474,10 +522,12 @@ impl PartReader {
         out: &mut Vec<u8>,
     ) -> Result<Mark> {
         let mark = self.footer.columns[index].mark(granule);
-        let at = out.len();
-        out.resize(at + mark.length as usize, 0);
-        self.file.read_at(mark.file_offset, &mut out[at..])?;
-        self.check(&out[at..], mark)?;
+        with_buffers(|buffer, _| {
+            self.with_node(mark, buffer, |node| {
+                out.extend_from_slice(node);
+                Ok(())
+            })
+        })?;
         Ok(mark)
     }
 
@@ -507,24 +557,6 @@ impl PartReader {
             end = next;
         }
         granules.len()
-    }
-
-    fn decode(
-        &self,
-        node: &[u8],
-        mark: Mark,
-        rows: usize,
-        scratch: &mut Scratch,
-        sink: &mut Sink,
-    ) -> Result<()> {
-        self.check(node, mark)?;
-        scratch.allow(mark.decoded as usize);
-        let mut cursor = Cursor::new(node);
-        sink.append(&mut cursor, rows, scratch).map_err(|e| self.damaged(mark, e.0))?;
-        if cursor.remaining() > 0 {
-            return Err(self.damaged(mark, "the end of a granule"));
-        }
-        Ok(())
     }
 
     pub(super) fn damaged(&self, mark: Mark, what: &str) -> Error {

@@ -91,21 +91,27 @@ impl Sink {
         Sink { rows: 0, nulls: None, values }
     }
 
-    /// A sink of words of `width` bytes with room for `bytes`, for [`Sink::words_mut`].
+    /// A sink of words of `width` bytes with room for `bytes`, for [`Sink::push_words`].
     pub(crate) fn of_words(width: usize, bytes: usize) -> Sink {
         let buffer = MutableBuffer::with_capacity(bytes);
         Sink { rows: 0, nulls: None, values: Values::Number { width, buffer } }
     }
 
-    /// The place of `rows` more words, to be filled; None if the sink holds no words, or NULLs.
-    pub(crate) fn words_mut(&mut self, rows: usize) -> Option<&mut [u8]> {
+    /// Appends `rows` words that lie in memory as they will here, or room for them, to be filled; where they are.
+    /// None if the sink holds other than words, or NULLs.
+    pub(crate) fn push_words(&mut self, rows: usize, words: Option<&[u8]>) -> Option<&mut [u8]> {
         let (Values::Number { width, buffer }, None) = (&mut self.values, &self.nulls) else {
             return None;
         };
         let (from, to) = (self.rows * *width, (self.rows + rows) * *width);
-        grow(buffer, to);
+        buffer.truncate(from);
+        match words {
+            Some(words) if words.len() == to - from => buffer.extend_from_slice(words),
+            Some(_) => return None,
+            None => buffer.resize(to, 0),
+        }
         self.rows += rows;
-        Some(&mut buffer.as_slice_mut()[from..to])
+        Some(&mut buffer.as_slice_mut()[from..])
     }
 
     /// Appends a node of `rows` rows.
