@@ -6,7 +6,8 @@
 //! the next taker.
 //!
 //! Rules: what is kept is bounded ([`keep`]; nothing is kept before it is called) and goes back to the kernel
-//! when nobody took it for about ten seconds; a piece grows by moving its pages, not its bytes. All `unsafe`
+//! when nobody took it for about ten seconds; a piece grows by moving its pages, not its bytes. The kernel is
+//! asked for huge pages. All `unsafe`
 //! of it is here: a piece is a private mapping of the size that its layout's class says, for its whole life.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -24,6 +25,9 @@ const KEPT_BITS_MAX: u32 = 29;
 const STEPS_BITS: u32 = 2;
 const CLASSES: usize = ((KEPT_BITS_MAX - LARGE_BITS + 1) << STEPS_BITS) as usize + 1;
 const PAGE: usize = 4096;
+/// What large pieces are asked for in: a look at memory costs a virtual machine two walks through page tables, and
+/// with small pages most looks at a large table need them.
+const HUGE_PAGE: usize = 2 << 20;
 /// Kept pieces are looked at this often, and go when they were passed over a few times.
 const ROUND: Duration = Duration::from_secs(2);
 const ROUNDS_KEPT: u32 = 5;
@@ -200,20 +204,66 @@ fn is_large(layout: &Layout) -> bool {
     layout.size() >= LARGE && layout.align() <= PAGE && layout.size() <= isize::MAX as usize - PAGE
 }
 
-/// Fresh zeroed pages, or null.
+/// Fresh zeroed pages, or null; as huge ones where the system gives such to who asks for them.
 fn map(bytes: usize) -> *mut u8 {
+    // So much more that a huge page can begin where the piece does.
+    let spare = if bytes < HUGE_PAGE { 0 } else { HUGE_PAGE - PAGE };
     // SAFETY: a new private mapping touches nothing that exists.
-    let piece = unsafe {
+    let mapped = unsafe {
         libc::mmap(
             ptr::null_mut(),
-            bytes,
+            bytes + spare,
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
             -1,
             0,
         )
     };
-    if piece == libc::MAP_FAILED { ptr::null_mut() } else { piece.cast() }
+    if mapped == libc::MAP_FAILED {
+        return ptr::null_mut();
+    }
+    let before = match spare {
+        0 => 0,
+        _ => (mapped as usize).next_multiple_of(HUGE_PAGE) - mapped as usize,
+    };
+    let piece = mapped.cast::<u8>().wrapping_add(before);
+    // SAFETY: what is cut off at both ends is whole pages of the new mapping, and advice changes no content.
+    unsafe {
+        if before > 0 {
+            unmap(mapped.cast(), before);
+        }
+        if spare > before {
+            unmap(piece.add(bytes), spare - before);
+        }
+        libc::madvise(piece.cast(), bytes, libc::MADV_HUGEPAGE);
+    }
+    piece
+}
+
+/// Moves the pages of a piece to where `to` bytes are, at the start of a huge page if it is so large; null if
+/// that fails, and the piece is as it was.
+///
+/// # Safety
+/// `piece` is a mapping of `from` bytes; it is given up for the one that comes back.
+unsafe fn move_pages(piece: *mut u8, from: usize, to: usize) -> *mut u8 {
+    if to <= from || to < HUGE_PAGE {
+        // SAFETY: as said above.
+        let moved = unsafe { libc::mremap(piece.cast(), from, to, libc::MREMAP_MAYMOVE) };
+        return if moved == libc::MAP_FAILED { ptr::null_mut() } else { moved.cast() };
+    }
+    let place = map(to);
+    if place.is_null() {
+        return place;
+    }
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    // SAFETY: `place` is a mapping of our own that nobody has seen; what moves there takes its place.
+    unsafe {
+        if libc::mremap(piece.cast(), from, to, flags, place) == libc::MAP_FAILED {
+            unmap(place, to);
+            return ptr::null_mut();
+        }
+    }
+    place
 }
 
 /// # Safety
@@ -262,8 +312,7 @@ unsafe fn resize(piece: *mut u8, size: usize, new: &Layout) -> *mut u8 {
         return larger;
     }
     // SAFETY: `piece` is a mapping of `from` bytes that the caller gives up for the one that comes back.
-    let moved = unsafe { libc::mremap(piece.cast(), from, to, libc::MREMAP_MAYMOVE) };
-    if moved == libc::MAP_FAILED { ptr::null_mut() } else { moved.cast() }
+    unsafe { move_pages(piece, from, to) }
 }
 
 // SAFETY: large layouts are mappings of their own, at least as long as asked for and aligned to a page; the

@@ -23,6 +23,7 @@ pub mod mutation;
 pub mod part;
 pub mod part_history;
 pub mod run_time;
+pub mod same_bytes;
 pub mod scan;
 pub mod spread;
 pub mod store;

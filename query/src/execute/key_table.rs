@@ -9,6 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, DictionaryArray};
 use arrow_buffer::{Buffer, OffsetBuffer};
+use pumphouse_storage::same_bytes::is_same_bytes;
 use pumphouse_storage::{Column, DataType};
 use std::sync::Arc;
 
@@ -402,7 +403,8 @@ impl KeyTable {
         };
         let same = |n: u32| {
             let n = n as usize;
-            hashes[n] == hash && &data[if n == 0 { 0 } else { ends[n - 1] }..ends[n]] == key
+            let from = if n == 0 { 0 } else { ends[n - 1] };
+            hashes[n] == hash && is_same_bytes(&data[from..ends[n]], key)
         };
         match probe(slots, *shift, hash, same) {
             Ok(number) => number,

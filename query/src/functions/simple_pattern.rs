@@ -216,9 +216,7 @@ fn walk(
                 let rest = &text[at..];
                 let run = match shape {
                     Shape::All => rest.len().min(*most),
-                    Shape::Not(byte) if *most == usize::MAX => {
-                        memchr::memchr(*byte, rest).unwrap_or(rest.len())
-                    }
+                    Shape::Not(byte) if *most == usize::MAX => run_up_to(*byte, rest),
                     _ => rest.iter().take(*most).take_while(|b| set[**b as usize]).count(),
                 };
                 if run < *least {
@@ -242,6 +240,23 @@ fn walk(
         }
     }
     Some(Some(at))
+}
+
+/// How many bytes there are before the first `byte`. Most runs end soon: no call for those.
+#[inline(always)]
+fn run_up_to(byte: u8, rest: &[u8]) -> usize {
+    const LOWEST: u64 = 0x0101_0101_0101_0101;
+    let wanted = LOWEST * byte as u64;
+    for (i, eight) in rest.as_chunks::<8>().0.iter().take(3).enumerate() {
+        let different = u64::from_le_bytes(*eight) ^ wanted;
+        // The lowest bit that is set is that of the first byte that is the same.
+        let same = different.wrapping_sub(LOWEST) & !different & (LOWEST << 7);
+        if same != 0 {
+            return i * 8 + same.trailing_zeros() as usize / 8;
+        }
+    }
+    let from = (rest.len() / 8 * 8).min(24);
+    memchr::memchr(byte, &rest[from..]).map_or(rest.len(), |at| from + at)
 }
 
 /// As [`walk`], behind a run of `least` to `most` bytes at `at`, the longest that matches.
@@ -567,6 +582,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn runs_end_where_they_do() {
+        let text: Vec<u8> = (0..60u8).collect();
+        for (from, byte) in (0..60).flat_map(|from| (0..=70u8).map(move |byte| (from, byte))) {
+            let rest = &text[from..];
+            let end = rest.iter().position(|b| *b == byte).unwrap_or(rest.len());
+            assert_eq!(run_up_to(byte, rest), end, "{from} {byte}");
+        }
+        assert_eq!(run_up_to(0x80, &[0x7F, 0x81, 0, 1, 0x7F, 0x81, 0x80, 0x80, 0x80]), 6);
     }
 
     #[test]

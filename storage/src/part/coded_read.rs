@@ -14,6 +14,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_buffer::bit_chunk_iterator::{BitChunks, UnalignedBitChunk};
 
 use super::decode::{Aspect, Coded, Mapping, Scratch, Sink, mapping, readable};
+use super::footer::Mark;
 use super::layout::{Layout, Order};
 use super::reader::{Node, PartReader, with_buffers};
 use crate::block::Column;
@@ -296,8 +297,11 @@ impl PartReader {
         };
         let bytes: u64 = match aspect {
             Aspect::Sizes => 0,
-            // Strings of a dictionary are fewer than those of the rows.
-            Aspect::Values => granules.iter().map(|g| entry.mark(*g).length as u64 * 2).sum(),
+            // Strings of a dictionary are fewer than those of the rows; compressed they are a quarter, seldom less.
+            Aspect::Values => {
+                let most = |mark: Mark| (mark.length as u64 * 4).min(mark.decoded as u64);
+                granules.iter().map(|g| most(entry.mark(*g))).sum()
+            }
         };
         let reserved = if matches!(layout, Layout::Strings) { rows } else { 0 };
         let mut pieces =

@@ -138,9 +138,12 @@ fn dictionary<T: Word>(
     let mut values = vec![T::default(); distinct];
     words(cursor.u8()?, cursor, &mut values, scratch, depth + 1)?;
     if distinct <= 256 {
+        // A table that holds every code needs no check for each.
+        let mut table = [T::default(); 256];
+        table[..distinct].copy_from_slice(&values);
         let codes: Vec<u8> = strings::codes(cursor, out.len(), distinct, scratch, depth + 1)?;
         for (slot, code) in out.iter_mut().zip(&codes) {
-            *slot = values[*code as usize];
+            *slot = table[*code as usize];
         }
     } else {
         let codes: Vec<u16> = strings::codes(cursor, out.len(), distinct, scratch, depth + 1)?;

@@ -258,8 +258,9 @@ pub(super) fn codes<T: Word>(
 ) -> Decoded<Vec<T>> {
     let mut codes = vec![T::default(); rows];
     number::words(cursor.u8()?, cursor, &mut codes, scratch, depth)?;
-    let largest = codes.iter().max().map_or(0, |c| c.fold());
-    if largest >= distinct as u64 {
+    // Unlike `max`, a fold is done many at a time.
+    let largest = codes.iter().fold(T::default(), |most, code| most.max(*code));
+    if largest.fold() >= distinct as u64 {
         return Err(Malformed("codes of the dictionary"));
     }
     Ok(codes)

@@ -5,6 +5,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::super::layout::Order;
 use super::super::wire::{put_bytes, put_u32};
 use super::{Encoder, tag};
+use crate::same_bytes::is_same_bytes;
 
 const SAVING_PERCENT_MIN: usize = 10;
 /// Rows after which a dictionary that has met too few repeats is given up.
@@ -124,21 +125,6 @@ impl Encoder {
     }
 }
 
-/// Short strings, which most are, are compared without a call.
-#[inline(always)]
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    match (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>()) {
-        (Some(a_first), Some(b_first), Some(a_last), Some(b_last)) if a.len() <= 16 => {
-            (a_first == b_first) & (a_last == b_last)
-        }
-        (None, None, None, None) => a.iter().zip(b).all(|(a, b)| a == b),
-        _ => a == b,
-    }
-}
-
 /// Fills `scratch.rows` and `scratch.codes`; false if a dictionary would not save a fifth.
 fn find_repeats(slices: &Slices<'_>, hashes: &[u64], scratch: &mut DictionaryScratch) -> bool {
     let rows = slices.len();
@@ -157,7 +143,7 @@ fn find_repeats(slices: &Slices<'_>, hashes: &[u64], scratch: &mut DictionaryScr
         }
         let (string, hash) = (slices.get(row), hashes[row]);
         // Sorted rows often repeat the one before.
-        if row > 0 && hashes[row - 1] == hash && is_same(slices.get(row - 1), string) {
+        if row > 0 && hashes[row - 1] == hash && is_same_bytes(slices.get(row - 1), string) {
             scratch.codes.push(scratch.codes[row - 1]);
             continue;
         }
@@ -172,7 +158,7 @@ fn find_repeats(slices: &Slices<'_>, hashes: &[u64], scratch: &mut DictionaryScr
                 }
                 c => {
                     let other = scratch.rows[c as usize - 1] as usize;
-                    if hashes[other] == hash && is_same(slices.get(other), string) {
+                    if hashes[other] == hash && is_same_bytes(slices.get(other), string) {
                         break c - 1;
                     }
                     slot = (slot + 1) & (slots - 1);
