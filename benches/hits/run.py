@@ -10,7 +10,7 @@ The ratio of a query is our time to the better peer's, both plus 10 ms; their ge
 Needs: release builds of pumphouse and hits_generate, and the Python packages chdb and duckdb. Data is kept
 below target/hits-<rows> for the next run; remove it to load anew.
 """
-import argparse, atexit, http.client, json, math, os, re, shutil, signal, socket, subprocess, sys, time, urllib.parse, urllib.request
+import argparse, atexit, http.client, json, math, os, re, shutil, signal, socket, subprocess, sys, threading, time, urllib.parse, urllib.request
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
@@ -24,18 +24,42 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def peak_bytes(pid):
+def held_bytes(pid):
+    """Memory that is the process's own. Pages of files, which the kernel drops at once when they are needed for
+    something else, count for nobody, whether they are mapped (Pumphouse) or copied (ClickHouse)."""
     for line in open(f"/proc/{pid}/status"):
-        if line.startswith("VmHWM"):
+        if line.startswith("RssAnon"):
             return int(line.split()[1]) * 1024
     return 0
 
 
+class Watch(threading.Thread):
+    """Looks a hundred times a second at how much a process holds."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.peak, self.over = pid, held_bytes(pid), threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.over.wait(0.01):
+            self.peak = max(self.peak, held_bytes(self.pid))
+
+
+WATCHES = {}
+
+
 def reset_peak(pid):
-    try:
-        open(f"/proc/{pid}/clear_refs", "w").write("5")
-    except OSError:
-        pass
+    """Begins to watch."""
+    WATCHES[pid] = Watch(pid)
+
+
+def peak_bytes(pid):
+    """Ends it; the most that was seen."""
+    watch = WATCHES.pop(pid)
+    watch.over.set()
+    watch.join()
+    return max(watch.peak, held_bytes(pid))
 
 
 def folder_bytes(path):
