@@ -77,6 +77,11 @@ def hits(page):
     other = last("hits", lambda r: r["queries"] == 43 and r.get("other_shape"))
     if other:
         page += ["", f"The second data set (other seed, other skew, {other['rows']:,} rows): geometric mean {other['geomean_vs_best']}, wins {other['wins']}."]
+    cold = last("hits_cold", lambda r: r["queries"] == 43)
+    if cold:
+        page += ["", f"Cold (`--cold`: every query after a new start of its engine, page cache dropped; the faster of {cold['tries']}): geometric "
+                 f"mean {cold['geomean_vs_best']}, wins {cold['wins']}, the worst query {cold['worst']}. Commit `{cold.get('commit', '')}`."]
+    page += ["", "Peak MB is what the processes hold themselves (`RssAnon`); pages of files count for nobody."]
     page += ["", "`ties` and `open`: rows differ only where the query's order leaves them open. To reproduce: `python3 benches/hits/run.py`.", ""]
 
 

@@ -5,7 +5,7 @@ The same generated rows are loaded into all three (each on two threads, one part
 off); then every query runs in turn on each engine, several tries, the fastest counts. Our times include HTTP.
 The ratio of a query is our time to the better peer's, both plus 10 ms; their geometric mean is what counts.
 
-  python3 benches/hits/run.py [--rows 10000000] [--tries 3] [--only 5,21] [--other-shape] [--engines pumphouse,chdb,duckdb]
+  python3 benches/hits/run.py [--rows 10000000] [--tries 3] [--only 5,21] [--other-shape] [--cold] [--engines pumphouse,chdb,duckdb]
 
 Needs: release builds of pumphouse and hits_generate, and the Python packages chdb and duckdb. Data is kept
 below target/hits-<rows> for the next run; remove it to load anew.
@@ -266,6 +266,16 @@ def compare(sql, ours, theirs):
     return "ties" if all(same(cell(a[key]), cell(b[key])) for a, b in zip(ours, theirs)) else "DIFFERENT"
 
 
+def started_cold(engine, data):
+    """The engine started anew, with nothing of its files in memory but what a query without tables needs."""
+    engine.stop()
+    os.sync()
+    open("/proc/sys/vm/drop_caches", "w").write("3")
+    engine = Pumphouse(data, False) if engine.name == "pumphouse" else Peer(engine.name, data, False)
+    engine.query("SELECT 1")
+    return engine
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rows", type=int, default=10_000_000)
@@ -274,6 +284,7 @@ def main():
     p.add_argument("--engines", default="pumphouse,chdb,duckdb")
     p.add_argument("--other-shape", action="store_true", help="the second data set: other seed, other skew")
     p.add_argument("--codec", default="LZ4", help="default_compression_codec of both MergeTree tables (ClickHouse's own default is ZSTD(3))")
+    p.add_argument("--cold", action="store_true", help="every query after a new start of its engine, with the page cache dropped (needs root)")
     p.add_argument("--reload", action="store_true")
     p.add_argument("--load-only", action="store_true")
     p.add_argument("--no-record", action="store_true")
@@ -319,7 +330,9 @@ def main():
             continue
         best, answers, peaks = {}, {}, {}
         for attempt in range(a.tries):
-            for engine in engines:
+            for place, engine in enumerate(engines):
+                if a.cold:
+                    engine = engines[place] = started_cold(engine, data)
                 sql = texts.get(engine.name, texts[""]).replace("{user}", pick).replace("{url_hash}", page).replace("{referer_hash}", referer)
                 reset_peak(engine.pid)
                 try:
@@ -351,7 +364,8 @@ def main():
     if logs:
         saved = os.path.join(data, "load.json")
         loads = json.load(open(saved)) if os.path.exists(saved) else {}
-        record = {"bench": "hits", "rows": a.rows, "codec": a.codec, "other_shape": a.other_shape, "tries": a.tries,
+        name = "hits_cold" if a.cold else "hits"
+        record = {"bench": name, "rows": a.rows, "codec": a.codec, "other_shape": a.other_shape, "tries": a.tries,
                   "geomean_vs_best": round(math.exp(sum(logs) / len(logs)), 3), "wins": wins, "queries": len(logs),
                   "worst": max(r["ratio"] for r in results), "different": [b[0] for b in bad], "load": loads}
         if "pumphouse" in loads and "chdb" in loads:
@@ -361,7 +375,7 @@ def main():
         record["date"] = time.strftime("%Y-%m-%d")
         print(json.dumps({k: v for k, v in record.items() if k != "times"}, indent=1))
         if not a.no_record and not only:
-            with open(os.path.join(ROOT, "benches", "results", "hits.jsonl"), "a") as out:
+            with open(os.path.join(ROOT, "benches", "results", name + ".jsonl"), "a") as out:
                 out.write(json.dumps(record) + "\n")
 
 

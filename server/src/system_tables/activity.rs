@@ -310,12 +310,17 @@ fn machine_values(list: &mut Vec<(String, f64, &'static str)>) {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let statm = read("/proc/self/statm");
     let pages: Vec<f64> = statm.split_whitespace().filter_map(|n| n.parse().ok()).collect();
-    if let [size, resident, ..] = pages[..] {
+    if let [size, resident, shared, ..] = pages[..] {
         list.push(("MemoryVirtual".into(), size * PAGE_BYTES, "Virtual memory of the process."));
         list.push((
             "MemoryResident".into(),
             resident * PAGE_BYTES,
-            "Resident memory of the process.",
+            "Resident memory of the process, pages of mapped files with it.",
+        ));
+        list.push((
+            "MemoryShared".into(),
+            shared * PAGE_BYTES,
+            "What of it are pages of files, which the kernel drops when it needs them.",
         ));
     }
     let load = read("/proc/loadavg");

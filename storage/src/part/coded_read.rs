@@ -53,6 +53,9 @@ pub enum Wanted {
 /// Of so many rows no more is decoded than leads to them.
 const FEW_ROWS_MAX: usize = 8;
 
+/// So many runs are appended one by one.
+const FEW_RUNS_MAX: usize = 32;
+
 /// The lengths of a column of strings; NULL where it is NULL.
 pub(crate) fn sizes_of(column: &Column) -> Option<Column> {
     let strings = column.array.as_any().downcast_ref::<arrow_array::BinaryArray>()?;
@@ -380,6 +383,12 @@ fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut Bool
     match map {
         Mapping::Rows => out.append_buffer(held),
         Mapping::Constant => out.append_n(rows, held.value(0)),
+        Mapping::Runs(lengths) if lengths.len() <= FEW_RUNS_MAX => {
+            lengths
+                .iter()
+                .zip(held)
+                .for_each(|(length, held)| out.append_n(*length as usize, held));
+        }
         Mapping::Runs(lengths) => out.append_buffer(&run_flags(lengths, held, rows)),
         Mapping::Narrow(codes) => {
             let mut table = [0u8; 256];

@@ -15,8 +15,9 @@ const ROWS_PER_RUN_MIN: usize = 12;
 const SHORT_DICTIONARY_MAX: usize = 64;
 /// LZ4 of numbers must save this much, or reading them raw is better.
 const SAVING_PERCENT_MIN: usize = 15;
-/// Values looked at before a dictionary of numbers is built.
-const SAMPLE: usize = 256;
+/// After so many values a dictionary that has met too few repeats is given up. Values that come often come all over
+/// a granule: among few rows they repeat less.
+const SAMPLE: usize = 1024;
 const DICTIONARY_ROWS_MIN: usize = 1024;
 
 impl Encoder {
@@ -124,19 +125,19 @@ impl Encoder {
     ) -> bool {
         let distinct_max = match stored_bits {
             0..=16 => SHORT_DICTIONARY_MAX,
-            _ => values.len() / 2,
+            _ => values.len() / 8 * 5,
         };
-        let mut sample: Vec<T> = values[..SAMPLE].to_vec();
-        sample.sort_unstable();
-        sample.dedup();
-        if sample.len() > distinct_max.min(SAMPLE / 2) || values.len() > u16::MAX as usize {
+        if values.len() > u16::MAX as usize {
             return false;
         }
         let slots = (values.len() * 2).next_power_of_two();
         let mut table = vec![0u16; slots];
         let mut distinct: Vec<T> = Vec::new();
         let mut codes: Vec<u16> = Vec::with_capacity(values.len());
-        for value in values {
+        for (row, value) in values.iter().enumerate() {
+            if row == SAMPLE && distinct.len() > SAMPLE / 4 * 3 {
+                return false;
+            }
             let hash = value.fold().wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let mut slot = (hash >> 32) as usize & (slots - 1);
             let code = loop {
