@@ -14,7 +14,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::ptr::{NonNull, null_mut};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Smaller files are read instead: a mapping is a thing the kernel has to manage.
 const BYTES_MIN: u64 = 1 << 20;
@@ -46,6 +46,8 @@ pub(super) struct Mapping {
     place: usize,
     /// One bit per chunk that was asked for.
     asked: Box<[AtomicU64]>,
+    /// The kernel cannot be asked: it is older than 5.14.
+    deaf: AtomicBool,
 }
 
 // SAFETY: the memory is only read, and is the mapping's own until it is dropped.
@@ -81,13 +83,16 @@ impl Mapping {
         PLACES[place].end.store(start + length, Ordering::Release);
         let words = length.div_ceil(CHUNK).div_ceil(64);
         let asked = (0..words).map(|_| AtomicU64::new(0)).collect();
-        Some(Mapping { address, length, place, asked })
+        Some(Mapping { address, length, place, asked, deaf: AtomicBool::new(false) })
     }
 
     /// The bytes from `offset` on; None if they are not there or cannot be brought, which `read_at` tells.
     pub(super) fn bytes(&self, offset: u64, length: usize) -> Option<&[u8]> {
         let from = usize::try_from(offset).ok()?;
         let to = from.checked_add(length).filter(|to| *to <= self.length)?;
+        if self.deaf.load(Ordering::Relaxed) {
+            return None;
+        }
         self.ask(from, to)?;
         // SAFETY: inside the mapping, which lives as long as the slice; nobody writes to the file.
         Some(unsafe { std::slice::from_raw_parts(self.address.as_ptr().add(from), length) })
@@ -111,6 +116,8 @@ impl Mapping {
                 libc::madvise(at.cast(), end - first, advice)
             };
             if code != 0 {
+                let unknown = std::io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL);
+                self.deaf.store(unknown, Ordering::Relaxed);
                 return None;
             }
         }
