@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Frame;
+use hyper::body::{Body as _, Frame};
 use pumphouse_query::context::QueryContext;
 use tokio::sync::mpsc;
 
@@ -34,6 +34,10 @@ impl BodyReader {
     /// nothing for as long as `patience` is given up.
     pub fn start(mut body: Body, patience: Duration) -> BodyReader {
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
+        if body.is_end_stream() {
+            // Nothing comes: no task to be woken for it, and none to wait for.
+            return BodyReader { pieces, current: Bytes::new() };
+        }
         tokio::spawn(async move {
             loop {
                 let piece = match tokio::time::timeout(patience, body.frame()).await {
