@@ -18,6 +18,7 @@ use super::footer::Mark;
 use super::layout::{Layout, Order};
 use super::reader::{Node, PartReader, with_buffers};
 use crate::block::Column;
+use crate::disk::lost_pages;
 use crate::error::{Error, Result};
 use crate::flags::pack;
 use crate::spread::deposit;
@@ -199,7 +200,7 @@ impl PartReader {
         buffer: &mut Vec<u8>,
         scratch: &mut Scratch,
     ) -> Result<Chosen> {
-        let few = test.is_some();
+        let (few, lost) = (test.is_some(), lost_pages());
         let (pieces, values) = self.values_of(index, aspect, granules, few, buffer, scratch)?;
         let rows: usize = pieces.coded.iter().map(|c| c.rows).sum();
         if wanted == Wanted::Once && keep.is_none() && test.is_none() {
@@ -261,6 +262,10 @@ impl PartReader {
                 }
             }
         }
+        // Codes and runs were read behind the values.
+        let nodes = pieces.nodes.iter().map(|node| node.of(&pieces.bytes));
+        let marks = granules.iter().map(|granule| self.column(index).mark(*granule));
+        self.is_still_there(lost, nodes.zip(marks).filter(|(node, _)| !node.is_empty()))?;
         let mask = BooleanArray::new(flags.finish(), None);
         let mask = (mask.true_count() < rows).then_some(mask);
         let column = match wanted {

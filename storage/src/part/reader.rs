@@ -508,10 +508,21 @@ impl PartReader {
         let lost = lost_pages();
         self.check(node, mark)?;
         let visited = visit(node)?;
-        match lost == lost_pages() {
-            true => Ok(visited),
-            false => Err(self.damaged(mark, "bytes that can be read")),
+        self.is_still_there(lost, [(node, mark)])?;
+        Ok(visited)
+    }
+
+    /// Checks nodes once more that were looked at since [`lost_pages`] was `lost`, if it has grown. What is lost
+    /// stays lost, so that the hash tells whether it was theirs or another file's.
+    pub(super) fn is_still_there<'n>(
+        &self,
+        lost: u64,
+        nodes: impl IntoIterator<Item = (&'n [u8], Mark)>,
+    ) -> Result<()> {
+        if lost == lost_pages() {
+            return Ok(());
         }
+        nodes.into_iter().try_for_each(|(node, mark)| self.check(node, mark))
     }
 
     /// Appends the verified node of a granule to `out`; its mark.

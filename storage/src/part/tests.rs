@@ -624,3 +624,40 @@ fn damage_in_a_part_of_every_codec_is_noticed() {
         }
     }
 }
+
+/// A file that is mapped, and cut meanwhile: what is gone is damage, what is there is read, also while other pages
+/// are lost.
+#[test]
+fn a_file_cut_under_its_reader_is_damage_of_what_is_gone() {
+    const ROWS: u64 = 200_000;
+    let name = format!("pumphouse-cut-{}", uuid::Uuid::new_v4());
+    let folder = std::env::temp_dir().join(name);
+    let disk: Arc<dyn Disk> = Arc::new(crate::disk::RealDisk::open(&folder).unwrap());
+    let path = part_path(PartId { epoch: 1, number: 1 });
+    disk.create_dir(path.split('/').next().unwrap()).unwrap();
+    let mut random = Random(5);
+    let numbers: Vec<Value> = (0..ROWS).map(|_| Value::UInt(random.next())).collect();
+    let column = Column::from_values(DataType::UInt64, &numbers).unwrap();
+    write_part(&disk, std::slice::from_ref(&column), 8192).keep();
+    let reader = PartReader::open(&disk, &path).unwrap();
+    let (all, last): (Vec<usize>, usize) =
+        ((0..reader.granules()).collect(), reader.granules() - 1);
+    assert_eq!(text(&reader.read_column(0, &all).unwrap()), text(&column));
+    std::fs::File::options()
+        .write(true)
+        .open(folder.join(&path))
+        .unwrap()
+        .set_len(400_000)
+        .unwrap();
+    let mut inner = None;
+    let outer = reader.read_nodes(0, &[0], &mut vec![], |_, _| {
+        inner = Some(reader.read_column(0, &[last]).map(|c| c.len()));
+        Ok(())
+    });
+    assert!(outer.is_ok(), "this granule is there");
+    assert!(matches!(inner, Some(Err(Error::Damaged { .. } | Error::Io { .. }))), "{inner:?}");
+    let first = reader.read_column(0, &[0]).unwrap();
+    assert_eq!(text(&first), text(&column.slice(0, 8192)));
+    assert!(reader.read_column(0, &all).is_err());
+    std::fs::remove_dir_all(&folder).unwrap();
+}
