@@ -403,7 +403,7 @@ impl AggregateNode<'_> {
                 let used = memory.bytes();
                 memory.grow_to(used + groups.memory_bytes() - before)?;
             }
-            self.push_groups(set, sealed, &groups, push)?;
+            self.push_groups(set, sealed, &mut groups, push)?;
             spare.lock().push(groups);
             Ok(true)
         })
@@ -413,15 +413,15 @@ impl AggregateNode<'_> {
         &self,
         set: &GroupingSet,
         sealed: &radix::Sealed,
-        groups: &Groups,
+        groups: &mut Groups,
         push: &mut dyn FnMut(Block) -> Result<Flow>,
     ) -> Result<()> {
-        let mut rows = groups.rows();
-        let width = sealed.layout.width();
         if let Emit::Count(count) = self.emit {
             count.fetch_add(sealed.count_valid(groups) as u64, Ordering::Relaxed);
             return Ok(());
         }
+        let mut rows = groups.rows();
+        let width = sealed.layout.width();
         let best: Vec<u64>;
         if let Some(wanted) = self.best
             && let Some(order) = sealed.layout.order(wanted.aggregate(), rows)

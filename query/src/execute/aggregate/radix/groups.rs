@@ -31,8 +31,10 @@ pub(in crate::execute::aggregate) struct Groups {
     rows: Vec<u64>,
     len: usize,
     index: Vec<u32>,
-    /// Instead of both, until `settle`.
+    /// Instead of both, until rows are asked for.
     open: Option<open::Slots>,
+    /// `rows` holds what `open` does.
+    settled: bool,
     /// A row of empty states.
     fresh: Vec<u64>,
 }
@@ -44,7 +46,7 @@ impl Groups {
             fresh[aggregate.at] = aggregate.packed.empty();
         }
         let open = open::serves(layout).then(open::Slots::default);
-        Groups { layout: layout.clone(), rows: vec![], len: 0, index: vec![], open, fresh }
+        Groups { layout: layout.clone(), rows: vec![], len: 0, index: vec![], open, settled: false, fresh }
     }
 
     /// Forgets all groups; at most `entries` will come. About as many groups as last time are
@@ -52,7 +54,7 @@ impl Groups {
     /// taken costs a branch that the processor guesses wrongly.
     pub fn clear(&mut self, entries: usize) {
         let expected = (self.len + self.len / 8).min(entries);
-        self.len = 0;
+        (self.len, self.settled) = (0, false);
         let roomy = if expected * 2 <= entries { 2 } else { 1 };
         let slots = (expected * 2 * roomy).next_power_of_two().max(SLOTS_MIN);
         if let Some(open) = &mut self.open {
@@ -67,15 +69,12 @@ impl Groups {
         self.len
     }
 
-    /// To be called when all is added, before `rows`.
-    pub fn settle(&mut self) {
-        if let Some(open) = &self.open {
-            open.rows_to(&self.layout, &mut self.rows);
-        }
-    }
-
     /// What is there, one row after the other.
-    pub fn rows(&self) -> &[u64] {
+    pub fn rows(&mut self) -> &[u64] {
+        if let (Some(open), false) = (&self.open, self.settled) {
+            open.rows_to(&self.layout, &mut self.rows);
+            self.settled = true;
+        }
         &self.rows[..self.len * self.layout.width]
     }
 
@@ -134,6 +133,7 @@ impl Groups {
         for batch in entries.chunks(BATCH * stride) {
             let numbers = &mut numbers[..batch.len() / stride];
             if let Some(open) = &mut self.open {
+                self.settled = false;
                 self.len = open.find(&self.layout, &self.fresh, batch, stride, numbers)?;
                 if !self.layout.aggregates.is_empty() {
                     update(open.rows_mut(), numbers, Entries { rows: batch, stride });

@@ -252,7 +252,7 @@ impl Layout {
                 hash = mix(hash, *word);
             }
         }
-        mix(hash, 0x9FB2_1C65_1E98_DF25)
+        hash
     }
 }
 

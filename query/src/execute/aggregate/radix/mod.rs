@@ -410,7 +410,6 @@ impl Scatter {
             for rows in entries.pieces(p) {
                 groups.add_entries(rows, &texts)?;
             }
-            groups.settle();
             self.hashes.clear();
             self.hashes.resize(groups.len(), p as u64);
             states.scatter(groups.rows(), &self.hashes)?;
@@ -518,7 +517,6 @@ impl Sealed {
         for rows in self.entries.iter().flat_map(|e| e.pieces(p)) {
             groups.add_entries(rows, &self.texts)?;
         }
-        groups.settle();
         Ok(())
     }
 
@@ -532,7 +530,7 @@ impl Sealed {
     }
 
     /// Groups none of whose keys is NULL.
-    pub fn count_valid(&self, groups: &Groups) -> usize {
+    pub fn count_valid(&self, groups: &mut Groups) -> usize {
         let nulls: Vec<_> = self.layout.parts.iter().filter_map(|p| p.null).collect();
         if nulls.is_empty() {
             return groups.len();

@@ -83,11 +83,47 @@ impl Slots {
         }
         sized!(
             layout,
-            find_sized(layout, fresh, batch, stride, numbers),
+            find_batch(layout, fresh, batch, stride, numbers),
             self,
             return Err(misfit())
         );
         Ok(self.used + usize::from(self.has_zero))
+    }
+
+    fn find_batch<const K: usize, const W: usize>(
+        &mut self,
+        layout: &Layout,
+        fresh: &[u64],
+        batch: &[u64],
+        stride: usize,
+        numbers: &mut [u32],
+    ) {
+        let mut masks = [0u64; K];
+        masks.copy_from_slice(&layout.masks);
+        let key_of = |entry: &[u64]| {
+            let mut key = [0u64; K];
+            for ((key, word), mask) in key.iter_mut().zip(entry).zip(&masks) {
+                *key = word & mask;
+            }
+            key
+        };
+        macro_rules! with_stride {
+            ($s:literal) => {{
+                let keys = batch.as_chunks::<$s>().0.iter().map(|entry| key_of(entry));
+                self.find_keys::<K, W>(layout, fresh, keys, numbers)
+            }};
+        }
+        match stride {
+            1 => with_stride!(1),
+            2 => with_stride!(2),
+            3 => with_stride!(3),
+            _ => self.find_keys::<K, W>(
+                layout,
+                fresh,
+                batch.chunks_exact(stride).map(key_of),
+                numbers,
+            ),
+        }
     }
 
     fn grow<const K: usize, const W: usize>(&mut self, layout: &Layout, slots: usize) {
@@ -114,58 +150,45 @@ impl Slots {
         self.slots = slots;
     }
 
-    fn find_sized<const K: usize, const W: usize>(
+    #[inline(always)]
+    fn find_keys<const K: usize, const W: usize>(
         &mut self,
         layout: &Layout,
         fresh: &[u64],
-        batch: &[u64],
-        stride: usize,
+        keys: impl Iterator<Item = [u64; K]> + Clone,
         numbers: &mut [u32],
     ) {
-        let mut masks = [0u64; K];
-        masks.copy_from_slice(&layout.masks);
-        let key_of = |entry: &[u64]| {
-            let mut key = [0u64; K];
-            for ((key, word), mask) in key.iter_mut().zip(entry).zip(&masks) {
-                *key = word & mask;
-            }
-            key
-        };
         let (mask, zero_at) = (self.slots - 1, self.slots);
         let rows = self.rows.as_chunks_mut::<W>().0;
+        let mut states = [0u64; W];
+        states.copy_from_slice(&fresh[..W]);
         let mut starts = [0u32; BATCH];
-        for (start, entry) in starts.iter_mut().zip(batch.chunks_exact(stride)) {
-            let hash = layout.hash::<K, false>(&key_of(entry));
+        for (start, key) in starts.iter_mut().zip(keys.clone()) {
+            let hash = layout.hash::<K, false>(&key);
             let at = (hash >> layout.partition_bits) as usize & mask;
             prefetch(rows, at);
             *start = at as u32;
         }
         let mut used = self.used;
-        let pairs = numbers.iter_mut().zip(batch.chunks_exact(stride));
-        for ((number, entry), start) in pairs.zip(starts) {
-            let key = key_of(entry);
+        for ((number, key), start) in numbers.iter_mut().zip(keys).zip(starts) {
             let mut at = start as usize;
+            if key == [0; K] {
+                if !std::mem::replace(&mut self.has_zero, true) {
+                    rows[zero_at] = states;
+                }
+                *number = zero_at as u32;
+                continue;
+            }
             loop {
                 let row = &mut rows[at];
-                let Some(own) = row.first_chunk::<K>() else { return };
-                if *own == key && key != [0; K] {
-                    break;
-                }
-                if *own == [0; K] {
-                    let new = match key == [0; K] {
-                        false => {
-                            used += 1;
-                            true
-                        }
-                        true => {
-                            at = zero_at;
-                            !std::mem::replace(&mut self.has_zero, true)
-                        }
-                    };
-                    if new {
-                        let row = &mut rows[at];
-                        row[..K].copy_from_slice(&key);
-                        row[K..].copy_from_slice(&fresh[K..W]);
+                let own: [u64; K] = std::array::from_fn(|i| row[i]);
+                let is_free = own == [0; K];
+                // Found or new is no branch, which the processor would guess wrongly: both are written.
+                if (own == key) | is_free {
+                    used += usize::from(is_free);
+                    row[..K].copy_from_slice(&key);
+                    for (word, fresh) in row[K..].iter_mut().zip(&states[K..]) {
+                        *word = if is_free { *fresh } else { *word };
                     }
                     break;
                 }

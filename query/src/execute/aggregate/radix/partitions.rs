@@ -22,6 +22,8 @@ pub(super) struct Partitions {
     lines: usize,
     /// `lines` per partition; None when sealed.
     buffers: Option<Slab>,
+    /// Words in each partition's buffer: small, so that all of them stay in the innermost cache.
+    pending: Box<[u8]>,
     fills: Box<[Fill]>,
     chunks: Vec<Vec<u32>>,
     slabs: Vec<Slab>,
@@ -31,11 +33,10 @@ pub(super) struct Partitions {
 
 #[derive(Clone, Copy, Default)]
 struct Fill {
-    /// Words in the buffer.
-    words: u32,
     /// Lines written to the partition's last chunk, and where the chunk begins.
     chunk_used: u32,
     chunk: u32,
+    /// Rows written.
     rows: u32,
 }
 
@@ -49,6 +50,7 @@ impl Partitions {
             stride,
             lines,
             buffers: Some(Slab::of(count * lines * LINE * 8)?),
+            pending: vec![0; count].into(),
             fills: vec![full; count].into(),
             chunks: vec![vec![]; count],
             slabs: vec![],
@@ -57,7 +59,7 @@ impl Partitions {
     }
 
     pub fn partition_rows(&self, p: usize) -> usize {
-        self.fills[p].rows as usize
+        self.fills[p].rows as usize + self.pending[p] as usize / self.stride
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -71,17 +73,17 @@ impl Partitions {
         let Some(mut buffers) = self.buffers.take() else {
             return Err(Error::new(codes::LOGICAL_ERROR, "rows are scattered after the end"));
         };
-        let mut fills = std::mem::take(&mut self.fills);
+        let mut pending = std::mem::take(&mut self.pending);
         let result = match self.stride {
-            1 => self.scatter_rows::<1>(rows, hashes, &mut buffers, &mut fills),
-            2 => self.scatter_rows::<2>(rows, hashes, &mut buffers, &mut fills),
-            3 => self.scatter_rows::<3>(rows, hashes, &mut buffers, &mut fills),
-            4 => self.scatter_rows::<4>(rows, hashes, &mut buffers, &mut fills),
-            5 => self.scatter_rows::<5>(rows, hashes, &mut buffers, &mut fills),
-            6 => self.scatter_rows::<6>(rows, hashes, &mut buffers, &mut fills),
-            _ => self.scatter_wide(rows, hashes, &mut buffers, &mut fills),
+            1 => self.scatter_rows::<1>(rows, hashes, &mut buffers, &mut pending),
+            2 => self.scatter_rows::<2>(rows, hashes, &mut buffers, &mut pending),
+            3 => self.scatter_rows::<3>(rows, hashes, &mut buffers, &mut pending),
+            4 => self.scatter_rows::<4>(rows, hashes, &mut buffers, &mut pending),
+            5 => self.scatter_rows::<5>(rows, hashes, &mut buffers, &mut pending),
+            6 => self.scatter_rows::<6>(rows, hashes, &mut buffers, &mut pending),
+            _ => self.scatter_wide(rows, hashes, &mut buffers, &mut pending),
         };
-        (self.buffers, self.fills) = (Some(buffers), fills);
+        (self.buffers, self.pending) = (Some(buffers), pending);
         result
     }
 
@@ -90,19 +92,18 @@ impl Partitions {
         rows: &[u64],
         hashes: &[u64],
         buffers: &mut [u64],
-        fills: &mut [Fill],
+        pending: &mut [u8],
     ) -> Result<()> {
         let line = lines_of(S) * LINE;
-        let mask = fills.len() - 1;
+        let mask = pending.len() - 1;
         for (row, hash) in rows.as_chunks::<S>().0.iter().zip(hashes) {
             let p = *hash as usize & mask;
-            let fill = &mut fills[p];
-            let at = p * line + fill.words as usize;
+            let at = p * line + pending[p] as usize;
             buffers[at..at + S].copy_from_slice(row);
-            fill.words += S as u32;
-            fill.rows += 1;
-            if fill.words as usize == line {
-                self.flush(p, fill, &buffers[p * line..(p + 1) * line])?;
+            pending[p] += S as u8;
+            if pending[p] as usize == line {
+                pending[p] = 0;
+                self.flush(p, line / S, &buffers[p * line..(p + 1) * line])?;
             }
         }
         Ok(())
@@ -113,41 +114,41 @@ impl Partitions {
         rows: &[u64],
         hashes: &[u64],
         buffers: &mut [u64],
-        fills: &mut [Fill],
+        pending: &mut [u8],
     ) -> Result<()> {
         let line = self.lines * LINE;
-        let mask = fills.len() - 1;
+        let mask = pending.len() - 1;
         for (row, hash) in rows.chunks_exact(self.stride).zip(hashes) {
             let p = *hash as usize & mask;
-            let fill = &mut fills[p];
-            let at = p * line + fill.words as usize;
+            let at = p * line + pending[p] as usize;
             buffers[at..at + row.len()].copy_from_slice(row);
-            fill.words += row.len() as u32;
-            fill.rows += 1;
-            if fill.words as usize == line {
-                self.flush(p, fill, &buffers[p * line..(p + 1) * line])?;
+            pending[p] += row.len() as u8;
+            if pending[p] as usize == line {
+                pending[p] = 0;
+                self.flush(p, line / self.stride, &buffers[p * line..(p + 1) * line])?;
             }
         }
         Ok(())
     }
 
-    /// Writes the buffer of partition `p` out, full or not.
+    /// Writes the buffer of partition `p` out, in which `rows` are.
     #[inline]
-    fn flush(&mut self, p: usize, fill: &mut Fill, buffer: &[u64]) -> Result<()> {
-        if fill.chunk_used as usize + self.lines > CHUNK_LINES {
-            self.add_chunk(p, fill)?;
+    fn flush(&mut self, p: usize, rows: usize, buffer: &[u64]) -> Result<()> {
+        if self.fills[p].chunk_used as usize + self.lines > CHUNK_LINES {
+            self.add_chunk(p)?;
         }
+        let fill = &mut self.fills[p];
         let line = fill.chunk as usize + fill.chunk_used as usize;
+        fill.chunk_used += self.lines as u32;
+        fill.rows += rows as u32;
         let slab = &mut self.slabs[line / SLAB_LINES];
         let at = line % SLAB_LINES * LINE;
         stream(&mut slab[at..at + buffer.len()], buffer);
-        fill.chunk_used += self.lines as u32;
-        fill.words = 0;
         Ok(())
     }
 
     #[cold]
-    fn add_chunk(&mut self, p: usize, fill: &mut Fill) -> Result<()> {
+    fn add_chunk(&mut self, p: usize) -> Result<()> {
         if self.used == self.slabs.len() * SLAB_LINES {
             self.slabs.push(Slab::take()?);
         }
@@ -155,22 +156,22 @@ impl Partitions {
             .map_err(|_| Error::new(codes::TOO_MANY_ROWS, "too many rows to group at once"))?;
         self.used += CHUNK_LINES;
         self.chunks[p].push(start);
-        fill.chunk = start;
-        fill.chunk_used = 0;
+        let fill = &mut self.fills[p];
+        (fill.chunk, fill.chunk_used) = (start, 0);
         Ok(())
     }
 
     /// Makes everything written readable.
     pub fn seal(&mut self) -> Result<()> {
         let Some(buffers) = self.buffers.take() else { return Ok(()) };
-        let mut fills = std::mem::take(&mut self.fills);
         let line = self.lines * LINE;
-        for (p, fill) in fills.iter_mut().enumerate() {
-            if fill.words > 0 {
-                self.flush(p, fill, &buffers[p * line..(p + 1) * line])?;
+        for p in 0..self.pending.len() {
+            let words = std::mem::take(&mut self.pending[p]) as usize;
+            if words > 0 {
+                let rows = words / self.stride;
+                self.flush(p, rows, &buffers[p * line..(p + 1) * line])?;
             }
         }
-        self.fills = fills;
         stream_fence();
         Ok(())
     }
