@@ -11,6 +11,7 @@
 //! The safe twin is `read_at`; the tests compare both.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::ptr::{NonNull, null_mut};
 use std::sync::OnceLock;
@@ -98,23 +99,26 @@ impl Mapping {
         Some(unsafe { std::slice::from_raw_parts(self.address.as_ptr().add(from), length) })
     }
 
+    /// Tells the kernel to bring bytes, unless they were asked for before.
+    pub(super) fn will_need(&self, offset: u64, length: u64) {
+        let page = PAGE_BYTES.load(Ordering::Relaxed).max(1);
+        let end = usize::try_from(offset.saturating_add(length)).unwrap_or(usize::MAX);
+        let end = end.min(self.length);
+        let from = usize::try_from(offset).unwrap_or(usize::MAX) / page * page;
+        if from < end && !self.is_asked(from / CHUNK..end.div_ceil(CHUNK)) {
+            self.advise(from, end, libc::MADV_WILLNEED);
+        }
+    }
+
     /// Asks for chunks that were not asked for before.
     fn ask(&self, from: usize, to: usize) -> Option<()> {
-        let is_asked = |chunk: usize| {
-            let word = self.asked[chunk / 64].load(Ordering::Relaxed);
-            word >> (chunk % 64) & 1 == 1
-        };
         let chunks = from / CHUNK..to.div_ceil(CHUNK);
-        if chunks.clone().all(is_asked) {
+        if self.is_asked(chunks.clone()) {
             return Some(());
         }
-        let (first, end) = (chunks.start * CHUNK, (chunks.end * CHUNK).min(self.length));
+        let (from, to) = (chunks.start * CHUNK, (chunks.end * CHUNK).min(self.length));
         for advice in [libc::MADV_WILLNEED, libc::MADV_POPULATE_READ] {
-            // SAFETY: whole pages inside the mapping; neither advice changes what they hold.
-            let code = unsafe {
-                let at = self.address.as_ptr().add(first);
-                libc::madvise(at.cast(), end - first, advice)
-            };
+            let code = self.advise(from, to, advice);
             if code != 0 {
                 let unknown = std::io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL);
                 self.deaf.store(unknown, Ordering::Relaxed);
@@ -125,6 +129,22 @@ impl Mapping {
             self.asked[chunk / 64].fetch_or(1 << (chunk % 64), Ordering::Relaxed);
         }
         Some(())
+    }
+
+    fn is_asked(&self, mut chunks: Range<usize>) -> bool {
+        chunks.all(|chunk| {
+            let word = self.asked[chunk / 64].load(Ordering::Relaxed);
+            word >> (chunk % 64) & 1 == 1
+        })
+    }
+
+    /// Advises the kernel about bytes of the mapping, from the beginning of a page on.
+    fn advise(&self, from: usize, to: usize, advice: libc::c_int) -> libc::c_int {
+        // SAFETY: whole pages inside the mapping; no advice that is given changes what they hold.
+        unsafe {
+            let at = self.address.as_ptr().add(from);
+            libc::madvise(at.cast(), to - from, advice)
+        }
     }
 }
 

@@ -79,6 +79,8 @@ pub trait ReadFile: Send + Sync {
     fn mapped(&self, _file_offset: u64, _length: usize) -> Option<&[u8]> {
         None
     }
+    /// Bytes that are read soon, so that the disk can begin. Nothing has to come of it.
+    fn will_need(&self, _file_offset: u64, _length: u64) {}
     fn len(&self) -> u64;
     fn is_empty(&self) -> bool {
         self.len() == 0

@@ -242,14 +242,25 @@ struct RealReadFile {
     mapping: OnceLock<Option<Mapping>>,
 }
 
+impl RealReadFile {
+    fn mapping(&self) -> Option<&Mapping> {
+        self.mapping.get_or_init(|| Mapping::of(&self.file, self.len)).as_ref()
+    }
+}
+
 impl ReadFile for RealReadFile {
     fn read_at(&self, file_offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.file.read_exact_at(buffer, file_offset).map_err(io_error("read", &self.path))
     }
 
     fn mapped(&self, file_offset: u64, length: usize) -> Option<&[u8]> {
-        let mapping = self.mapping.get_or_init(|| Mapping::of(&self.file, self.len));
-        mapping.as_ref()?.bytes(file_offset, length)
+        self.mapping()?.bytes(file_offset, length)
+    }
+
+    fn will_need(&self, file_offset: u64, length: u64) {
+        if let Some(mapping) = self.mapping() {
+            mapping.will_need(file_offset, length);
+        }
     }
 
     fn len(&self) -> u64 {

@@ -203,6 +203,10 @@ impl ReadFile for Window {
         (end <= self.length).then(|| self.file.mapped(self.offset + file_offset, length))?
     }
 
+    fn will_need(&self, file_offset: u64, length: u64) {
+        self.file.will_need(self.offset.saturating_add(file_offset), length);
+    }
+
     fn len(&self) -> u64 {
         self.length
     }

@@ -555,6 +555,27 @@ impl PartReader {
         }
     }
 
+    /// Tells the disk that `granules` (ascending) of a column are read soon.
+    pub(crate) fn will_need(&self, index: usize, granules: &[usize]) {
+        let entry = &self.footer.columns[index];
+        let mut marks = granules.iter().map(|g| entry.mark(*g));
+        let Some(first) = marks.next() else { return };
+        let (mut from, mut to) = (first.file_offset, first.file_offset + first.length as u64);
+        for mark in marks {
+            if mark.file_offset != to {
+                self.file.will_need(from, to - from);
+                from = mark.file_offset;
+            }
+            to = mark.file_offset + mark.length as u64;
+        }
+        self.file.will_need(from, to - from);
+    }
+
+    /// Bytes in the file of `granules` of a column.
+    pub(crate) fn stored_bytes(&self, index: usize, granules: &[usize]) -> u64 {
+        granules.iter().map(|g| self.footer.columns[index].mark(*g).length as u64).sum()
+    }
+
     /// How many of `granules`, from the first, lie one after the other in the file.
     fn neighbours(&self, entry: &ColumnEntry, granules: &[usize]) -> usize {
         let first = entry.mark(granules[0]);

@@ -1,6 +1,7 @@
 //! Reading a table: which parts and granules can match (`prune`, a pure choice) and reading them
 //! (`open`), with FINAL ([`FinalScan`]).
 
+mod ahead;
 mod block_cache;
 mod condition_cache;
 mod explain;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, BooleanArray};
 
+use super::ahead::Ahead;
 use super::condition_cache::{ConditionCache, ConditionKey};
 use super::projected::{ProjectionUse, Target, through_rows};
 use super::prune::{Pruner, PruningReport};
@@ -38,6 +39,7 @@ pub struct Scan {
     columns: ColumnReader,
     pub(super) parts: Vec<OpenPart>,
     pub(super) morsels: Vec<Morsel>,
+    ahead: Ahead,
     /// Of the store; None where parts stand in for others.
     condition_cache: Option<Arc<ConditionCache>>,
     /// Keeps the parts' files.
@@ -186,6 +188,7 @@ impl Scan {
             columns: reader,
             parts: kept,
             morsels,
+            ahead: Ahead::default(),
             condition_cache: None,
             _state: state,
         })
@@ -286,6 +289,7 @@ impl Scan {
             .iter()
             .map(|name| {
                 let (definition, asked) = wanted_of(&self.table, name)?;
+                self.tell_ahead(i, definition, &plan);
                 let aspect = match asked {
                     Asked::Column(aspect) => aspect,
                     Asked::Path(path) => {
@@ -310,6 +314,13 @@ impl Scan {
             .collect::<Result<Vec<_>>>()?;
         Ok(Block::new(named))
     }
+
+    /// Morsels are likely to be read in order: the disk is told of the next ones, unless this one is read in part.
+    fn tell_ahead(&self, i: usize, column: &ColumnDefinition, plan: &ReadPlan) {
+        if plan.granules.len() == self.morsels[i].granules.len() {
+            self.ahead.tell(&self.parts, &self.morsels, i, column.id);
+        }
+    }
 }
 
 impl Scan {
@@ -328,6 +339,7 @@ impl Scan {
         let part = &self.parts[morsel.part];
         let plan = ReadPlan::new(&part.reader, morsel, keep)?;
         let (definition, asked) = wanted_of(&self.table, column)?;
+        self.tell_ahead(i, definition, &plan);
         let mask = plan.mask.as_ref();
         let mut chosen = match asked {
             Asked::Column(aspect) => self.columns.choose(
