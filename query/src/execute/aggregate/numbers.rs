@@ -12,6 +12,7 @@ use arrow_array::{Array, BinaryArray};
 use arrow_buffer::{Buffer, OffsetBuffer};
 use parking_lot::Mutex;
 use pumphouse_storage::Column;
+use pumphouse_storage::same_bytes::is_same_bytes;
 
 use super::radix::prefetch;
 use crate::context::MemoryGuard;
@@ -287,6 +288,7 @@ struct Slot {
     place: u32,
 }
 
+const LINE_BYTES: usize = 64;
 /// Bytes of number and length.
 const HEAD: usize = 2 * size_of::<u32>();
 
@@ -320,7 +322,10 @@ impl Shard {
                     at = (at + 1) & mask;
                 }
                 *found = at;
-                prefetch(&self.arena, self.slots[at].place as usize);
+                let place = self.slots[at].place as usize;
+                // The text may go on in the next line.
+                prefetch(&self.arena, place);
+                prefetch(&self.arena, place + LINE_BYTES);
             }
             for ((found, tag), place) in found.iter().zip(tags).zip(order) {
                 let text = texts.value(rows[*place as usize] as usize);
@@ -342,7 +347,7 @@ impl Shard {
             }
             if slot.tag == tag {
                 let (number, known) = self.at(slot.place - 1);
-                if known == text {
+                if is_same_bytes(known, text) {
                     return Some(number);
                 }
             }

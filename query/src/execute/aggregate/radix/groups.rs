@@ -11,6 +11,8 @@
 
 use std::sync::Arc;
 
+use pumphouse_storage::same_bytes::is_same_bytes;
+
 use super::layout::Layout;
 use super::open;
 use super::slab::prefetch;
@@ -46,7 +48,15 @@ impl Groups {
             fresh[aggregate.at] = aggregate.packed.empty();
         }
         let open = open::serves(layout).then(open::Slots::default);
-        Groups { layout: layout.clone(), rows: vec![], len: 0, index: vec![], open, settled: false, fresh }
+        Groups {
+            layout: layout.clone(),
+            rows: vec![],
+            len: 0,
+            index: vec![],
+            open,
+            settled: false,
+            fresh,
+        }
     }
 
     /// Forgets all groups; at most `entries` will come. About as many groups as last time are
@@ -347,7 +357,7 @@ fn is_like<const K: usize>(a: &[u64; K], b: &[u64; K], fixed: usize) -> bool {
 fn has_texts<const K: usize>(a: &[u64; K], b: &[u64; K], fixed: usize, texts: &Texts) -> bool {
     let mut word = fixed + 1;
     while word < K {
-        if a[word] != b[word] && texts.get(a[word]) != texts.get(b[word]) {
+        if a[word] != b[word] && !is_same_bytes(texts.get(a[word]), texts.get(b[word])) {
             return false;
         }
         word += 2;

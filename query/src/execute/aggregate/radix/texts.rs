@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use pumphouse_storage::same_bytes::is_same_bytes;
+
 use super::slab::{SLAB_BYTES, Slab, as_bytes, as_bytes_mut, prefetch};
 use crate::error::{Error, Result, codes};
 
@@ -16,18 +18,20 @@ const LENGTH_ELSEWHERE: usize = (1 << LENGTH_BITS) - 1;
 
 /// One thread's texts.
 pub(in crate::execute::aggregate) struct TextWriter {
-    slabs: Vec<(u32, Slab)>,
+    /// By number; those of other threads are missing.
+    slabs: Vec<Option<Slab>>,
+    bytes: usize,
     /// Bytes used of the last slab.
     used: usize,
 }
 
 impl TextWriter {
     pub fn new() -> TextWriter {
-        TextWriter { slabs: vec![], used: SLAB_BYTES }
+        TextWriter { slabs: vec![], bytes: 0, used: SLAB_BYTES }
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.slabs.iter().map(|(_, s)| s.bytes()).sum()
+        self.bytes
     }
 
     /// Keeps a copy of `text`; `numbers` counts the slabs of all threads.
@@ -43,16 +47,17 @@ impl TextWriter {
             let bytes = text.len().max(1);
             self.add_slab(bytes, numbers)?;
         }
-        let Some((number, slab)) = self.slabs.last_mut() else { return Err(lost()) };
+        let number = self.slabs.len().wrapping_sub(1);
+        let Some(Some(slab)) = self.slabs.last_mut() else { return Err(lost()) };
         let at = self.used;
         as_bytes_mut(slab)[at..at + text.len()].copy_from_slice(text);
         self.used += text.len();
-        Ok(reference(*number, at, text.len()))
+        Ok(reference(number, at, text.len()))
     }
 
     fn capacity(&self) -> usize {
         // Places are counted within one ordinary slab, also in a longer one.
-        self.slabs.last().map_or(0, |(_, s)| s.bytes().min(SLAB_BYTES))
+        self.slabs.last().and_then(Option::as_ref).map_or(0, |s| s.bytes().min(SLAB_BYTES))
     }
 
     #[cold]
@@ -65,7 +70,9 @@ impl TextWriter {
             ));
         }
         let slab = if bytes <= SLAB_BYTES { Slab::take()? } else { Slab::of(bytes)? };
-        self.slabs.push((number, slab));
+        self.bytes += slab.bytes();
+        self.slabs.resize_with(number as usize, || None);
+        self.slabs.push(Some(slab));
         self.used = 0;
         Ok(())
     }
@@ -73,23 +80,21 @@ impl TextWriter {
     #[cold]
     fn keep_long(&mut self, text: &[u8], numbers: &AtomicU32) -> Result<u64> {
         self.add_slab(8 + text.len(), numbers)?;
-        let Some((number, slab)) = self.slabs.last_mut() else { return Err(lost()) };
+        let number = self.slabs.len().wrapping_sub(1);
+        let Some(Some(slab)) = self.slabs.last_mut() else { return Err(lost()) };
         slab[0] = text.len() as u64;
         as_bytes_mut(slab)[8..8 + text.len()].copy_from_slice(text);
         self.used = SLAB_BYTES;
-        Ok(reference(*number, 0, LENGTH_ELSEWHERE))
+        Ok(reference(number, 0, LENGTH_ELSEWHERE))
     }
 
     /// The texts so far, to be read; [`TextWriter::take_back`] returns them.
     pub fn lend(&mut self) -> Texts {
-        let mut texts = Texts::default();
-        texts.add(TextWriter { slabs: std::mem::take(&mut self.slabs), used: SLAB_BYTES });
-        texts
+        Texts { slabs: std::mem::take(&mut self.slabs) }
     }
 
     pub fn take_back(&mut self, texts: Texts) {
-        let slabs = (0..).zip(texts.slabs);
-        self.slabs = slabs.filter_map(|(number, slab)| Some((number, slab?))).collect();
+        self.slabs = texts.slabs;
     }
 
     /// Whether `text` stands at `place`, a reference of this writer's.
@@ -101,28 +106,16 @@ impl TextWriter {
         if length(place) != text.len() || text.len() >= LENGTH_ELSEWHERE {
             return false;
         }
-        let Some(slab) = self.slab(number(place) as u32) else { return false };
+        let Some(Some(slab)) = self.slabs.get(number(place)) else { return false };
         let at = place_in_slab(place);
-        as_bytes(slab).get(at..at + text.len()) == Some(text)
+        as_bytes(slab).get(at..at + text.len()).is_some_and(|own| is_same_bytes(own, text))
     }
 
     /// Asks for the text at `place`, a reference of this writer's.
     #[inline]
     pub fn prefetch(&self, place: u64) {
-        if let Some(slab) = self.slab(number(place) as u32) {
+        if let Some(Some(slab)) = self.slabs.get(number(place)) {
             prefetch_text(slab, place);
-        }
-    }
-
-    #[inline]
-    fn slab(&self, number: u32) -> Option<&Slab> {
-        // Numbers rise within a writer, and the newest slab is asked for most.
-        match self.slabs.last() {
-            Some((n, slab)) if *n == number => Some(slab),
-            _ => {
-                let i = self.slabs.binary_search_by_key(&number, |(n, _)| *n).ok()?;
-                Some(&self.slabs[i].1)
-            }
         }
     }
 }
@@ -133,7 +126,7 @@ fn lost() -> Error {
 }
 
 #[inline]
-fn reference(number: u32, at: usize, length: usize) -> u64 {
+fn reference(number: usize, at: usize, length: usize) -> u64 {
     (number as u64) << (PLACE_BITS + LENGTH_BITS) | (at as u64) << LENGTH_BITS | length as u64
 }
 
@@ -161,12 +154,11 @@ pub(in crate::execute::aggregate) struct Texts {
 
 impl Texts {
     pub fn add(&mut self, writer: TextWriter) {
-        for (number, slab) in writer.slabs {
-            let number = number as usize;
-            if self.slabs.len() <= number {
-                self.slabs.resize_with(number + 1, || None);
-            }
-            self.slabs[number] = Some(slab);
+        if self.slabs.len() < writer.slabs.len() {
+            self.slabs.resize_with(writer.slabs.len(), || None);
+        }
+        for (own, slab) in self.slabs.iter_mut().zip(writer.slabs).filter(|(_, s)| s.is_some()) {
+            *own = slab;
         }
     }
 
