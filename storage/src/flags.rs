@@ -1,4 +1,4 @@
-//! Flags as bytes into flags as bits, sixteen or eight at a time.
+//! Flags as bytes into flags as bits and back, sixteen or eight at a time.
 
 use arrow_buffer::{BooleanBuffer, Buffer};
 
@@ -13,6 +13,27 @@ pub fn pack(bytes: &[u8]) -> BooleanBuffer {
         out.push(rest.iter().rev().fold(0, |word, byte| word << 1 | u64::from(*byte != 0)));
     }
     BooleanBuffer::new(Buffer::from_vec(out), 0, bytes.len())
+}
+
+/// One byte per bit: 1 where it is set.
+pub fn unpack(bits: &BooleanBuffer) -> Vec<u8> {
+    let chunks = bits.bit_chunks();
+    let mut out = Vec::with_capacity(bits.len().next_multiple_of(64));
+    for word in chunks.iter_padded() {
+        for eight in word.to_le_bytes() {
+            out.extend_from_slice(&bytes_of(eight).to_le_bytes());
+        }
+    }
+    out.truncate(bits.len());
+    out
+}
+
+/// Byte `i` is bit `i`.
+#[inline(always)]
+fn bytes_of(eight: u8) -> u64 {
+    // Each byte of the product holds the eight bits; of byte `i` bit `i` is kept, and any bit becomes the lowest.
+    let spread = (eight as u64 * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+    (spread + 0x7F7F_7F7F_7F7F_7F7F) >> 7 & 0x0101_0101_0101_0101
 }
 
 /// Bit `i` says whether byte `i` is not zero.
@@ -74,6 +95,10 @@ mod tests {
             }
             assert_eq!(packed.len(), length);
             assert!(bytes.iter().zip(packed.iter()).all(|(b, bit)| (*b != 0) == bit));
+            let from = length / 3;
+            let tail = unpack(&packed.slice(from, length - from));
+            assert_eq!(tail.len(), length - from);
+            assert!(bytes[from..].iter().zip(tail).all(|(b, flag)| u8::from(*b != 0) == flag));
         }
         assert!(pack(&[1, 2, 4, 8, 16, 32, 64, 128, 255, 3]).iter().all(|bit| bit));
     }

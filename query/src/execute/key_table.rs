@@ -294,7 +294,7 @@ impl KeyTable {
             Layout::Word => {
                 let mut words: Vec<u64> = vec![];
                 pack(self.codec.shapes(), columns, rows, &mut words);
-                out.extend(words.iter().map(|w| self.find_word(*w)));
+                self.find_words(&words, out);
             }
             Layout::Wide => {
                 let mut wides: Vec<u128> = vec![];
@@ -324,13 +324,22 @@ impl KeyTable {
         }
     }
 
-    fn find_word(&self, word: u64) -> u32 {
-        let Keys::Word(keys) = &self.keys else { return ABSENT };
-        match &self.index {
-            Index::Direct(slots) => slots.get(word as usize).copied().unwrap_or(ABSENT),
-            _ if word < SMALL_END => self.small.get(word as usize).copied().unwrap_or(ABSENT),
-            _ => self.find_slot(hash_u64(word), |n| keys[n as usize] == word),
-        }
+    fn find_words(&self, words: &[u64], out: &mut Vec<u32>) {
+        let Keys::Word(keys) = &self.keys else { return };
+        let (slots, shift) = match &self.index {
+            Index::Direct(slots) => {
+                let find = |word: &u64| slots.get(*word as usize).copied().unwrap_or(ABSENT);
+                return out.extend(words.iter().map(find));
+            }
+            Index::Hashed { slots, shift } => (slots, *shift),
+        };
+        out.extend(words.iter().map(|word| {
+            match *word < SMALL_END {
+                true => self.small.get(*word as usize).copied().unwrap_or(ABSENT),
+                false => probe(slots, shift, hash_u64(*word), |n| keys[n as usize] == *word)
+                    .unwrap_or(ABSENT),
+            }
+        }));
     }
 
     fn find_bytes(&self, key: &[u8]) -> u32 {

@@ -20,7 +20,7 @@ use super::reader::{Node, PartReader, with_buffers};
 use crate::block::Column;
 use crate::disk::lost_pages;
 use crate::error::{Error, Result};
-use crate::flags::pack;
+use crate::flags::{pack, unpack};
 use crate::spread::deposit;
 use crate::types::DataType;
 
@@ -383,6 +383,11 @@ pub(super) fn choose_few(
     Ok(Chosen { rows: values.len(), mask: Some(mask), column })
 }
 
+/// Values that are held and are compared with each code, at most.
+const FEW_HELD_MAX: usize = 4;
+/// Values of most dictionaries.
+const SHORT_TABLE: usize = 8192;
+
 /// Appends one flag per row: that of its value.
 fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut BooleanBufferBuilder) {
     match map {
@@ -395,17 +400,16 @@ fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut Bool
                 .for_each(|(length, held)| out.append_n(*length as usize, held));
         }
         Mapping::Runs(lengths) => out.append_buffer(&run_flags(lengths, held, rows)),
+        Mapping::Narrow(_) | Mapping::Wide(_) if held.count_set_bits() == 0 => {
+            out.append_n(rows, false);
+        }
         Mapping::Narrow(codes) => {
             let mut table = [0u8; 256];
             table.iter_mut().zip(held.iter()).for_each(|(slot, held)| *slot = u8::from(held));
             let bytes: Vec<u8> = codes.iter().map(|code| table[*code as usize]).collect();
             out.append_buffer(&pack(&bytes));
         }
-        Mapping::Wide(codes) => {
-            let table: Vec<u8> = held.iter().map(u8::from).collect();
-            let bytes: Vec<u8> = codes.iter().map(|code| table[*code as usize]).collect();
-            out.append_buffer(&pack(&bytes));
-        }
+        Mapping::Wide(codes) => out.append_buffer(&pack(&wide_flags(codes, held))),
         Mapping::Filled(filled) => {
             let others = held.slice(1, held.len() - 1);
             let spread = match others.count_set_bits() == others.len() {
@@ -418,6 +422,31 @@ fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut Bool
             }
         }
     }
+}
+
+/// A byte per code: not zero if the code's value is held. Some value is.
+fn wide_flags(codes: &[u16], held: &BooleanBuffer) -> Vec<u8> {
+    // Few values are looked for by comparing, which is done many codes at a time.
+    let mut few = [0u16; FEW_HELD_MAX];
+    let count = held.count_set_bits();
+    if count <= FEW_HELD_MAX {
+        let first = held.set_indices().next().unwrap_or(0);
+        few.fill(first as u16);
+        few.iter_mut().zip(held.set_indices()).for_each(|(slot, value)| *slot = value as u16);
+        return codes
+            .iter()
+            .map(|code| few.iter().fold(0, |any, f| any | u8::from(code == f)))
+            .collect();
+    }
+    let mut table = unpack(held);
+    if table.len() <= SHORT_TABLE {
+        // Codes are below the table's length: cutting them to it changes none, and spares a look at each.
+        table.resize(SHORT_TABLE, 0);
+        if let Some(table) = table.first_chunk::<SHORT_TABLE>() {
+            return codes.iter().map(|code| table[*code as usize % SHORT_TABLE]).collect();
+        }
+    }
+    codes.iter().map(|code| table[*code as usize]).collect()
 }
 
 /// One flag per row of the runs: that of its run.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow_array::UInt32Array;
 
 use parking_lot::{Mutex, RwLock};
+use pumphouse_storage::flags::pack;
 use pumphouse_storage::{Block, Column, DataType};
 
 use super::AggregateNode;
@@ -25,6 +26,9 @@ use crate::plan::BoundExpr;
 
 /// Above this many groups the ordinary way is better.
 pub(super) const CAPPED_GROUPS_MAX: u64 = 1 << 16;
+
+/// Keys that the sieve's table has room for, at least.
+const SIEVE_ROOM: usize = 1024;
 
 /// Gathers input for at most `most` groups.
 pub(super) struct Capped<'a> {
@@ -138,6 +142,8 @@ impl Sieve {
         let all = groups.decode(0..groups.len().min(most))?;
         let columns: Vec<Column> = keys.iter().map(|i| all[*i].clone()).collect();
         let mut table = KeyTable::new(&types);
+        // Nearly empty: rows that are no group's then seldom meet a key, and branches go one way.
+        table.reserve(SIEVE_ROOM);
         table.insert(&columns, groups.len().min(most), &mut vec![])?;
         Ok(Some(Sieve { keys, table }))
     }
@@ -146,8 +152,14 @@ impl Sieve {
     fn rows(&self, columns: &[Column], rows: usize, numbers: &mut Vec<u32>) -> Vec<u32> {
         let picked: Vec<Column> = self.keys.iter().map(|i| columns[*i].clone()).collect();
         self.table.find(&picked, rows, numbers);
-        (0..rows as u32).filter(|row| numbers[*row as usize] != ABSENT).collect()
+        rows_where(numbers, |number| number != ABSENT)
     }
+}
+
+/// The rows whose number passes.
+fn rows_where(numbers: &[u32], passes: impl Fn(u32) -> bool) -> Vec<u32> {
+    let flags: Vec<u8> = numbers.iter().map(|number| u8::from(passes(*number))).collect();
+    pack(&flags).set_indices_u32().collect()
 }
 
 impl Consumer for Capped<'_> {
@@ -173,9 +185,7 @@ impl Worker for CappedWorker<'_> {
         let (node, ctx, most) = (self.shared.node, &self.shared.env.ctx, self.shared.most);
         let keys = evaluate_all(node.keys, &block, ctx)?;
         self.shared.numbers(&keys, block.rows(), &mut self.numbers)?;
-        let kept: Vec<u32> = (0..block.rows() as u32)
-            .filter(|row| (self.numbers[*row as usize] as usize) < most)
-            .collect();
+        let kept = rows_where(&self.numbers, |number| (number as usize) < most);
         if kept.is_empty() {
             return Ok(Flow::More);
         }
