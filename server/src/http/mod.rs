@@ -42,6 +42,12 @@ const DRAIN_WAIT: Duration = Duration::from_secs(5);
 /// Stack of the threads that statements run on; only what is touched is memory.
 const STACK_BYTES: usize = 16 << 20;
 
+/// Threads that wait for sockets: statements run on others. A second one is woken, and given the sockets, whenever
+/// the first has something to do, which on two cores only delays the answer.
+fn reactor_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, 2))
+}
+
 /// The listening server: where it listens and how to stop it.
 pub struct HttpServer {
     pub address: SocketAddr,
@@ -53,7 +59,7 @@ impl HttpServer {
     /// Binds and serves on its own threads. Fails if the address cannot be bound.
     pub fn start(server: Arc<Server>, address: SocketAddr) -> io::Result<HttpServer> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(reactor_threads())
             .max_blocking_threads(512)
             // Statements are bound and run on these threads; deep ones need the room.
             .thread_stack_size(STACK_BYTES)

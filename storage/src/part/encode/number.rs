@@ -90,7 +90,11 @@ impl Encoder {
             self.narrow(distances, (packing, width), out);
         } else {
             out.push(tag::PLAIN);
-            self.compressor.payload(values.to_byte_slice(), SAVING_PERCENT_MIN_WIDE, out);
+            let saving = match self.compressor.is_quick() {
+                true => SAVING_PERCENT_MIN_WIDE,
+                false => SAVING_PERCENT_MIN,
+            };
+            self.compressor.payload(values.to_byte_slice(), saving, out);
         }
     }
 

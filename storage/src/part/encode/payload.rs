@@ -58,6 +58,11 @@ impl Default for Compressor {
 }
 
 impl Compressor {
+    /// Whether columns are compressed for speed: a codec that was asked for by name takes what it can get.
+    pub(super) fn is_quick(&self) -> bool {
+        matches!(self.generic, Generic::Lz4)
+    }
+
     /// Bytes of memory that it holds on to.
     pub(super) fn kept_bytes(&self) -> usize {
         self.buffer.capacity() + self.text_buffer.capacity()
@@ -80,7 +85,7 @@ impl Compressor {
         let saving = if width > 2 { PACKING_LONG_PERCENT_MIN } else { PACKING_PERCENT_MIN };
         let saves = bits as usize * 100 <= width * 8 * (100 - saving);
         let packing = Packing::new(width, bits).filter(|_| saves)?;
-        matches!(self.generic, Generic::Lz4).then_some(packing)
+        self.is_quick().then_some(packing)
     }
 
     /// Appends words as a payload: by LZ4 if that saves `saving_percent_min` and is much smaller than

@@ -8,6 +8,10 @@ use super::{Encoder, tag};
 use crate::same_bytes::is_same_bytes;
 
 const SAVING_PERCENT_MIN: usize = 10;
+/// Texts of so few bytes, short dictionaries mostly, are little of a table, and decoding them is much of a query:
+/// LZ4 must save this much.
+const SHORT_BYTES: usize = 20 << 10;
+const SAVING_PERCENT_MIN_SHORT: usize = 60;
 /// Rows after which a dictionary that has met too few repeats is given up.
 const SAMPLE: usize = 1024;
 const DICTIONARY_ROWS_MIN: usize = 8;
@@ -121,7 +125,11 @@ impl Encoder {
         if width == 0 {
             self.words(lengths, Order::Unsigned, out);
         }
-        self.compressor.texts(bytes, SAVING_PERCENT_MIN, out);
+        let saving = match bytes.len() {
+            0..=SHORT_BYTES if self.compressor.is_quick() => SAVING_PERCENT_MIN_SHORT,
+            _ => SAVING_PERCENT_MIN,
+        };
+        self.compressor.texts(bytes, saving, out);
     }
 }
 
