@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use pumphouse_storage::same_bytes::is_same_bytes;
 
-use super::layout::Layout;
+use super::layout::{Layout, masked};
 use super::open;
 use super::slab::prefetch;
 use super::texts::Texts;
@@ -222,13 +222,7 @@ impl Groups {
     ) {
         let mut masks = [0u64; K];
         masks.copy_from_slice(&self.layout.masks);
-        let key_of = |entry: &[u64]| {
-            let mut key = [0u64; K];
-            for ((key, word), mask) in key.iter_mut().zip(entry).zip(&masks) {
-                *key = word & mask;
-            }
-            key
-        };
+        let key_of = |entry: &[u64]| masked(entry, &masks);
         let fixed = self.layout.fixed_words;
         let mut hashes = [0u64; BATCH];
         self.ask_ahead(

@@ -256,6 +256,16 @@ impl Layout {
     }
 }
 
+/// The key words of an entry or a row. A loop over words of unknown number would write them one by one where they
+/// are read in pairs next, for which the processor waits.
+#[inline(always)]
+pub(super) fn masked<const K: usize>(entry: &[u64], masks: &[u64; K]) -> [u64; K] {
+    match entry.first_chunk::<K>() {
+        Some(words) => std::array::from_fn(|i| words[i] & masks[i]),
+        None => [0; K],
+    }
+}
+
 #[inline(always)]
 fn mix(hash: u64, word: u64) -> u64 {
     let product = (hash ^ word) as u128 * 0xD6E8_FEB8_6659_FD93_u128;

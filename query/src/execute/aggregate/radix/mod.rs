@@ -27,7 +27,7 @@ pub(super) use self::layout::Layout;
 pub(super) use self::slab::prefetch;
 
 use self::fill::{Keeper, TextCoder, copy_key, put_nulls, put_values};
-use self::layout::KeyPlace;
+use self::layout::{KeyPlace, masked};
 use self::partitions::Partitions;
 use self::texts::{TextWriter, Texts};
 use super::local::Table;
@@ -456,13 +456,8 @@ fn hash_words(layout: &Layout, words: &[u64], hashes: &mut Vec<u64>, stride: usi
         let mut masks = [0u64; K];
         masks.copy_from_slice(&layout.masks);
         hashes.clear();
-        hashes.extend(words.chunks_exact(stride).map(|entry| {
-            let mut key = [0u64; K];
-            for ((key, word), mask) in key.iter_mut().zip(entry).zip(&masks) {
-                *key = word & mask;
-            }
-            layout.hash::<K, TEXT>(&key)
-        }));
+        let hash = |entry: &[u64]| layout.hash::<K, TEXT>(&masked(entry, &masks));
+        hashes.extend(words.chunks_exact(stride).map(hash));
     }
     macro_rules! hash {
         ($($k:literal)*) => {

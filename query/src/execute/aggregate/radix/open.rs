@@ -5,7 +5,7 @@
 //! narrow rows are kept so, and saves a look-up and a branch for each entry.
 
 use super::groups::BATCH;
-use super::layout::Layout;
+use super::layout::{Layout, masked};
 use super::slab::prefetch;
 use crate::error::{Error, Result, codes};
 
@@ -100,13 +100,7 @@ impl Slots {
     ) {
         let mut masks = [0u64; K];
         masks.copy_from_slice(&layout.masks);
-        let key_of = |entry: &[u64]| {
-            let mut key = [0u64; K];
-            for ((key, word), mask) in key.iter_mut().zip(entry).zip(&masks) {
-                *key = word & mask;
-            }
-            key
-        };
+        let key_of = |entry: &[u64]| masked(entry, &masks);
         macro_rules! with_stride {
             ($s:literal) => {{
                 let keys = batch.as_chunks::<$s>().0.iter().map(|entry| key_of(entry));
