@@ -5,7 +5,7 @@
 
 use arrow_buffer::BooleanBuffer;
 use pumphouse_storage::Block;
-use pumphouse_storage::spread::deposit;
+use pumphouse_storage::spread::{count_flags, deposit};
 
 use super::expression::{mark_columns, plain_mask};
 use super::prewhere::never_fails;
@@ -58,7 +58,7 @@ fn mask(predicate: &BoundExpr, block: &Block, ctx: &QueryContext) -> Result<Bool
             None => own,
         };
         open = if and { &open & &own } else { &open & &!&own };
-        let left = open.count_set_bits();
+        let left = count_flags(&open);
         if left == 0 {
             break;
         }

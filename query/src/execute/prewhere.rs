@@ -7,7 +7,7 @@
 
 use arrow_array::BooleanArray;
 use pumphouse_storage::scan::Wanted;
-use pumphouse_storage::spread::deposit;
+use pumphouse_storage::spread::{count_flags, deposit};
 use pumphouse_storage::{Block, Column, DataType};
 
 use super::expression::{evaluate_mask, mark_columns, renumber, walk};
@@ -246,7 +246,7 @@ impl Prewhere {
             block.push("", column);
         }
         let mask = evaluate_mask(predicate, &block, ctx)?;
-        Ok(Some(Some(mask).filter(|m| m.true_count() < kept)))
+        Ok(Some(Some(mask).filter(|m| count_flags(m.values()) < kept)))
     }
 }
 
@@ -272,7 +272,7 @@ impl State {
         for column in self.columns.iter_mut().flatten() {
             *column = column.filter(&mask);
         }
-        self.kept = Some(mask.true_count());
+        self.kept = Some(count_flags(mask.values()));
         self.mask = Some(match &self.mask {
             None => mask,
             Some(before) => BooleanArray::new(deposit(before.values(), mask.values()), None),

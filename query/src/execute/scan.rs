@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use arrow_array::BooleanArray;
 use pumphouse_storage::scan::{Chosen, ColumnCondition, Wanted};
+use pumphouse_storage::spread::count_flags;
 use pumphouse_storage::{Block, Column, DataType};
 
 use super::expression::evaluate_mask;
@@ -65,7 +66,7 @@ impl ScanNode<'_> {
                 (Some(_), Some(top)) => top.promising(morsels.as_ref(), index),
                 _ => None,
             };
-            if promising.as_ref().is_some_and(|rows| rows.true_count() == 0) {
+            if promising.as_ref().is_some_and(|rows| count_flags(rows.values()) == 0) {
                 return Ok(true);
             }
             let rows = Rows { index, promising };

@@ -1,5 +1,6 @@
 //! Nodes that work block by block and need no memory: filter, project, UNION ALL.
 
+use pumphouse_storage::spread::count_flags;
 use pumphouse_storage::{Block, Column, DataType};
 
 use super::expression::{evaluate_all, evaluate_mask};
@@ -81,7 +82,7 @@ pub(super) fn filter(
 ) -> Result<Driven> {
     let step = |block: Block| {
         let mask = evaluate_mask(predicate, &block, &env.ctx)?;
-        let kept = mask.values().count_set_bits();
+        let kept = count_flags(mask.values());
         Ok(if kept == block.rows() {
             Some(block)
         } else if kept == 0 {

@@ -21,7 +21,7 @@ use crate::block::Column;
 use crate::disk::lost_pages;
 use crate::error::{Error, Result};
 use crate::flags::{pack, unpack};
-use crate::spread::deposit;
+use crate::spread::{count_flags, deposit};
 use crate::types::DataType;
 
 /// Says for every row of a column whether it is wanted; no NULLs in the answer.
@@ -101,7 +101,7 @@ impl PartReader {
             && test.is_none()
             && aspect == Aspect::Values
             && wanted != Wanted::Nothing
-            && keep.true_count() <= FEW_ROWS_MAX
+            && count_flags(keep.values()) <= FEW_ROWS_MAX
         {
             return with_buffers(|buffer, scratch| {
                 self.pick_few(index, granules, keep, buffer, scratch)
@@ -167,7 +167,7 @@ impl PartReader {
             data_type: entry.data_type.clone(),
             array: sink.finish(&entry.data_type.arrow())?,
         };
-        let mask = (keep.true_count() < before).then(|| keep.clone());
+        let mask = (count_flags(keep.values()) < before).then(|| keep.clone());
         Ok(Chosen { rows: before, mask, column: Some(column) })
     }
 
@@ -208,7 +208,7 @@ impl PartReader {
             return Ok(Chosen { rows, mask: None, column: Some(values) });
         }
         let is_plain = pieces.coded.iter().all(Coded::is_plain);
-        let sparse = keep.filter(|keep| is_plain && keep.true_count() * 2 <= values.len());
+        let sparse = keep.filter(|keep| is_plain && count_flags(keep.values()) * 2 <= values.len());
         let mut test = test;
         if let (Some(test), Some(keep)) = (test.as_deref_mut(), sparse) {
             *buffer = pieces.bytes;
@@ -228,7 +228,7 @@ impl PartReader {
             let from = flags.len();
             let kept = keep.map(|k| k.values().slice(from, coded.rows));
             let held = holds.as_ref().map(|h| h.values().slice(pieces.firsts[i], coded.values));
-            let count = held.as_ref().map_or(coded.values, BooleanBuffer::count_set_bits);
+            let count = held.as_ref().map_or(coded.values, count_flags);
             if count == 0 {
                 flags.append_n(coded.rows, false);
                 continue;
@@ -267,7 +267,7 @@ impl PartReader {
         let marks = granules.iter().map(|granule| self.column(index).mark(*granule));
         self.is_still_there(lost, nodes.zip(marks).filter(|(node, _)| !node.is_empty()))?;
         let mask = BooleanArray::new(flags.finish(), None);
-        let mask = (mask.true_count() < rows).then_some(mask);
+        let mask = (count_flags(mask.values()) < rows).then_some(mask);
         let column = match wanted {
             Wanted::Nothing => None,
             // Not if every row has a value of its own: then they need not be gathered. Nor if many values
@@ -358,7 +358,7 @@ pub(crate) fn choose_of(
         }
         (None, keep) => keep.cloned(),
     };
-    let mask = mask.filter(|m| m.true_count() < column.len());
+    let mask = mask.filter(|m| count_flags(m.values()) < column.len());
     let column = (wanted != Wanted::Nothing).then(|| match &mask {
         Some(mask) => column.filter(mask),
         None => column,
@@ -376,10 +376,11 @@ pub(super) fn choose_few(
     let kept = values.filter(keep);
     let holds = test(&kept)?;
     let mask = BooleanArray::new(deposit(keep.values(), holds.values()), None);
-    let column = (wanted != Wanted::Nothing).then(|| match holds.true_count() < kept.len() {
-        true => kept.filter(&holds),
-        false => kept,
-    });
+    let column =
+        (wanted != Wanted::Nothing).then(|| match count_flags(holds.values()) < kept.len() {
+            true => kept.filter(&holds),
+            false => kept,
+        });
     Ok(Chosen { rows: values.len(), mask: Some(mask), column })
 }
 
@@ -400,9 +401,6 @@ fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut Bool
                 .for_each(|(length, held)| out.append_n(*length as usize, held));
         }
         Mapping::Runs(lengths) => out.append_buffer(&run_flags(lengths, held, rows)),
-        Mapping::Narrow(_) | Mapping::Wide(_) if held.count_set_bits() == 0 => {
-            out.append_n(rows, false);
-        }
         Mapping::Narrow(codes) => {
             let mut table = [0u8; 256];
             table.iter_mut().zip(held.iter()).for_each(|(slot, held)| *slot = u8::from(held));
@@ -412,7 +410,7 @@ fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut Bool
         Mapping::Wide(codes) => out.append_buffer(&pack(&wide_flags(codes, held))),
         Mapping::Filled(filled) => {
             let others = held.slice(1, held.len() - 1);
-            let spread = match others.count_set_bits() == others.len() {
+            let spread = match count_flags(&others) == others.len() {
                 true => filled.clone(),
                 false => deposit(filled, &others),
             };
@@ -428,7 +426,7 @@ fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut Bool
 fn wide_flags(codes: &[u16], held: &BooleanBuffer) -> Vec<u8> {
     // Few values are looked for by comparing, which is done many codes at a time.
     let mut few = [0u16; FEW_HELD_MAX];
-    let count = held.count_set_bits();
+    let count = count_flags(held);
     if count <= FEW_HELD_MAX {
         let first = held.set_indices().next().unwrap_or(0);
         few.fill(first as u16);
@@ -478,7 +476,7 @@ fn set_range(words: &mut [u64], first: usize, last: usize) {
 
 /// Clears the flags from `from` on that are not in `kept`.
 fn and_tail(flags: &mut BooleanBufferBuilder, from: usize, kept: &BooleanBuffer) {
-    if kept.count_set_bits() == kept.len() {
+    if count_flags(kept) == kept.len() {
         return;
     }
     let tail = BooleanBuffer::new(flags.as_slice().to_vec().into(), from, kept.len());

@@ -18,6 +18,7 @@ use super::reader::PartReader;
 use super::word::stored_bytes;
 use crate::block::Column;
 use crate::error::Result;
+use crate::spread::count_flags;
 
 /// Where values begin in the words that a granule is read into: behind the head.
 const VALUES_AT: usize = 8;
@@ -40,7 +41,7 @@ impl PartReader {
         mut test: Option<&mut ValueTest<'_>>,
         wanted: Wanted,
     ) -> Result<Option<Chosen>> {
-        let few = keep.is_some_and(|keep| keep.true_count() < keep.len() / FEW_OF);
+        let few = keep.is_some_and(|keep| count_flags(keep.values()) < keep.len() / FEW_OF);
         if test.is_none() && !few {
             return Ok(None);
         }
@@ -86,7 +87,7 @@ impl PartReader {
         wanted: Wanted,
     ) -> Result<Option<Chosen>> {
         let (entry, rows) = (self.column(index), self.granule_rows(granule));
-        if keep.as_ref().is_some_and(|keep| keep.true_count() == 0) {
+        if keep.as_ref().is_some_and(|keep| count_flags(keep.values()) == 0) {
             return Ok(Some(Chosen { rows, mask: keep, column: None }));
         }
         let mark = entry.mark(granule);
@@ -108,7 +109,7 @@ impl PartReader {
                 let array = number_array(&entry.data_type.arrow(), values, None)?;
                 let column = Column { data_type: entry.data_type.clone(), array };
                 Some(match (&keep, test) {
-                    (Some(keep), Some(test)) if keep.true_count() * 2 <= rows => {
+                    (Some(keep), Some(test)) if count_flags(keep.values()) * 2 <= rows => {
                         choose_few(&column, keep, test, wanted)?
                     }
                     (keep, test) => choose_of(column, keep.as_ref(), test, wanted)?,
@@ -141,7 +142,7 @@ impl PartReader {
             (_, 1) => columns.pop(),
             _ => Some(Column::concat(&columns)?),
         };
-        let mask = (mask.true_count() < rows).then_some(mask);
+        let mask = (count_flags(mask.values()) < rows).then_some(mask);
         Ok(Chosen { rows, mask, column })
     }
 }

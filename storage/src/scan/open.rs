@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::log::{self, ColumnDefinition, State};
 use crate::part::{Aspect, Chosen, PartReader, RowMask, ValueTest, Wanted, choose_of};
 use crate::run_time::subcolumn::Subcolumn;
-use crate::spread::extract;
+use crate::spread::{count_flags, extract};
 use crate::store::Store;
 use crate::table::column_reader::ColumnReader;
 use crate::table::key::TableKeys;
@@ -360,7 +360,7 @@ impl Scan {
         chosen.rows = plan.rows;
         if let (Some(kept), Some(mask)) = (&plan.mask, &chosen.mask) {
             let values = BooleanArray::new(extract(kept.values(), mask.values()), None);
-            chosen.mask = Some(values).filter(|m| m.true_count() < m.len());
+            chosen.mask = Some(values).filter(|m| count_flags(m.values()) < m.len());
         }
         Ok(chosen)
     }
@@ -483,7 +483,7 @@ impl ReadPlan {
                 morsel.rows
             )));
         }
-        let wanted = keep.true_count();
+        let wanted = count_flags(keep.values());
         if wanted == morsel.rows {
             return Ok(all());
         }
@@ -494,14 +494,14 @@ impl ReadPlan {
         for granule in &morsel.granules {
             let rows = part.granule_rows(*granule);
             let piece = keep.slice(row, rows);
-            if piece.true_count() > 0 {
+            if count_flags(piece.values()) > 0 {
                 granules.push(*granule);
                 pieces.push(piece);
             }
             row += rows;
         }
         let mask = join_masks(&pieces);
-        let mask = (mask.true_count() < mask.len()).then_some(mask);
+        let mask = (count_flags(mask.values()) < mask.len()).then_some(mask);
         Ok(ReadPlan { granules, mask, rows: wanted })
     }
 }

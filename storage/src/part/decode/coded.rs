@@ -13,6 +13,7 @@ use super::super::wire::{Cursor, Decoded, Malformed};
 use super::super::word::{Word, with_word};
 use super::payload::payload;
 use super::{Scratch, Sink, Values, grow, number, strings};
+use crate::spread::count_flags;
 
 /// Rows from which on distances of a byte are taken as codes: then they repeat.
 const DISTANCES_ROWS_MIN: usize = if cfg!(test) { 16 } else { 1024 };
@@ -284,7 +285,7 @@ fn string_values(
         tag::PLAIN => {
             coded.filled = sink.append_filled(cursor, coded.rows, scratch)?;
             if let Some(filled) = &coded.filled {
-                (coded.kind, coded.values) = (Kind::Sparse, filled.count_set_bits() + 1);
+                (coded.kind, coded.values) = (Kind::Sparse, count_flags(&filled) + 1);
             }
             Ok(())
         }

@@ -8,6 +8,7 @@ use super::super::word::Word;
 use super::payload::{payload_append, payload_into};
 use super::{Scratch, number};
 use crate::flags::pack;
+use crate::spread::count_flags;
 
 /// Bytes that a string of a dictionary is copied with, if it is no longer; both ends of a copy have this
 /// much room behind.
@@ -107,7 +108,7 @@ impl StringSink {
         lengths(cursor, rows, &mut lens, scratch)?;
         let flags: Vec<u8> = lens.iter().map(|length| u8::from(*length > 0)).collect();
         let filled = pack(&flags);
-        let is_sparse = filled.count_set_bits() < rows / 2;
+        let is_sparse = count_flags(&filled) < rows / 2;
         if is_sparse {
             let mut kept = 0;
             for row in filled.set_indices() {
