@@ -285,7 +285,7 @@ fn string_values(
         tag::PLAIN => {
             coded.filled = sink.append_filled(cursor, coded.rows, scratch)?;
             if let Some(filled) = &coded.filled {
-                (coded.kind, coded.values) = (Kind::Sparse, count_flags(&filled) + 1);
+                (coded.kind, coded.values) = (Kind::Sparse, count_flags(filled) + 1);
             }
             Ok(())
         }
