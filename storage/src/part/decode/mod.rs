@@ -70,10 +70,10 @@ impl Sink {
     /// A sink with room for `rows` rows, and `bytes` of strings if it holds strings.
     pub(crate) fn new(layout: &Layout, rows: usize, bytes: usize) -> Sink {
         let values = match layout {
-            Layout::Number { width, .. } => Values::Number {
-                width: *width,
-                buffer: MutableBuffer::from_len_zeroed(rows * width),
-            },
+            // Zeroed a granule at a time, just before it is filled: then it is in the processor's cache.
+            Layout::Number { width, .. } => {
+                Values::Number { width: *width, buffer: MutableBuffer::with_capacity(rows * width) }
+            }
             Layout::FixedBytes(width) => {
                 Values::FixedBytes { width: *width, bytes: Vec::with_capacity(rows * width) }
             }

@@ -15,7 +15,7 @@ use pumphouse_storage::same_bytes::is_same_bytes;
 
 use super::layout::{Layout, masked};
 use super::open;
-use super::slab::prefetch;
+use super::slab::{ask_for, prefetch};
 use super::texts::Texts;
 use crate::aggregates::packed::{Entries, States};
 use crate::error::{Error, Result, codes};
@@ -140,7 +140,8 @@ impl Groups {
         update: &mut dyn FnMut(&mut [u64], &[u32], Entries<'_>),
     ) -> Result<()> {
         let mut numbers = [0u32; BATCH];
-        for batch in entries.chunks(BATCH * stride) {
+        for (i, batch) in entries.chunks(BATCH * stride).enumerate() {
+            ask_for(entries, (i + 1) * BATCH * stride, BATCH * stride);
             let numbers = &mut numbers[..batch.len() / stride];
             if let Some(open) = &mut self.open {
                 self.settled = false;

@@ -16,6 +16,12 @@ const KEY_WORDS_MAX: usize = 2;
 /// Slots are told by 32 bits.
 const SLOTS_MAX: usize = 1 << 30;
 
+/// Sets the highest bit if `word` is 0, and clears it else.
+#[inline(always)]
+fn zero_to_top_bit(word: u64) -> u64 {
+    word.wrapping_sub(1) & !word
+}
+
 /// Whether groups of this form are kept so.
 pub(super) fn serves(layout: &Layout) -> bool {
     layout.texts == 0 && layout.width <= WIDTH_MAX && layout.key_words() <= KEY_WORDS_MAX
@@ -175,14 +181,19 @@ impl Slots {
             }
             loop {
                 let row = &mut rows[at];
-                let own: [u64; K] = std::array::from_fn(|i| row[i]);
-                let is_free = own == [0; K];
-                // Found or new is no branch, which the processor would guess wrongly: both are written.
-                if (own == key) | is_free {
-                    used += usize::from(is_free);
+                let (mut own, mut differs) = (0, 0);
+                for (word, key) in row.iter().zip(&key) {
+                    own |= word;
+                    differs |= word ^ key;
+                }
+                // Found or new is no branch, which the processor would guess wrongly: both are written. Told by sums,
+                // as of two comparisons the compiler makes two branches.
+                let is_free = zero_to_top_bit(own);
+                if (is_free | zero_to_top_bit(differs)) >> 63 == 1 {
+                    used += (is_free >> 63) as usize;
                     row[..K].copy_from_slice(&key);
                     for (word, fresh) in row[K..].iter_mut().zip(&states[K..]) {
-                        *word = if is_free { *fresh } else { *word };
+                        *word = if own == 0 { *fresh } else { *word };
                     }
                     break;
                 }

@@ -3,7 +3,7 @@
 //!
 //! One thread writes; sealed, any number read. Order within a partition is that of writing.
 
-use super::slab::{SLAB_BYTES, Slab, stream, stream_fence};
+use super::slab::{SLAB_BYTES, Slab, ask_for, stream, stream_fence};
 use crate::error::{Error, Result, codes};
 
 /// Words of a cache line.
@@ -11,6 +11,8 @@ const LINE: usize = 8;
 /// Cache lines of a chunk.
 const CHUNK_LINES: usize = 64;
 const SLAB_LINES: usize = SLAB_BYTES / 64;
+/// Words of the next chunk that are asked for.
+const AHEAD_WORDS: usize = 128;
 /// Words of the widest row.
 pub(super) const STRIDE_MAX: usize = 32;
 
@@ -176,16 +178,24 @@ impl Partitions {
         Ok(())
     }
 
-    /// The rows of partition `p`, piece by piece, after `seal`.
+    /// The rows of partition `p`, piece by piece, after `seal`. The processor is asked for the beginning of the next
+    /// piece when one is given out: it cannot know where that is.
     pub fn pieces(&self, p: usize) -> impl Iterator<Item = &[u64]> {
         let mut left = self.fills[p].rows as usize * self.stride;
         let chunk_words = CHUNK_LINES / self.lines * self.lines * LINE;
-        self.chunks[p].iter().map(move |start| {
-            let words = left.min(chunk_words);
-            left -= words;
-            let line = *start as usize;
+        let chunk = |start: u32, words: usize| {
+            let line = start as usize;
             let at = line % SLAB_LINES * LINE;
             &self.slabs[line / SLAB_LINES][at..at + words]
+        };
+        let chunks = &self.chunks[p];
+        chunks.iter().zip(1..).map(move |(start, next)| {
+            let words = left.min(chunk_words);
+            left -= words;
+            if let Some(next) = chunks.get(next) {
+                ask_for(chunk(*next, left.min(chunk_words)), 0, AHEAD_WORDS);
+            }
+            chunk(*start, words)
         })
     }
 }

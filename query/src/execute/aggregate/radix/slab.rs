@@ -204,6 +204,14 @@ pub(in crate::execute::aggregate) fn prefetch<T>(values: &[T], at: usize) {
     let _ = (values, at);
 }
 
+/// Asks for the cache lines of `count` words from `from` on, as far as they are there.
+#[inline]
+pub(super) fn ask_for(words: &[u64], from: usize, count: usize) {
+    for at in (from..(from + count).min(words.len())).step_by(8) {
+        prefetch(words, at);
+    }
+}
+
 /// The bytes of words.
 #[inline]
 pub(super) fn as_bytes(words: &[u64]) -> &[u8] {
