@@ -90,7 +90,9 @@ impl Groups {
 
     pub fn memory_bytes(&self) -> usize {
         let open = self.open.as_ref().map_or(0, open::Slots::memory_bytes);
-        self.rows.capacity() * 8 + self.index.capacity() * 4 + open
+        // With those that are gathered when they are asked for.
+        let rows = self.rows.capacity().max((self.len + 2) * self.layout.width);
+        rows * 8 + self.index.capacity() * 4 + open
     }
 
     /// Adds entries of input.

@@ -579,6 +579,21 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_are_yet_to_be_gathered_are_told_as_memory() {
+        let plan = Plan::new(Layout::of(&[DataType::UInt64], &count()).unwrap());
+        let numbers: Vec<Value> = (0..50_000).map(Value::UInt).collect();
+        let keys = [Column::from_values(DataType::UInt64, &numbers).unwrap()];
+        let mut scatter = Scatter::new(&plan).unwrap();
+        scatter.update(&plan, &keys, &[vec![]], numbers.len()).unwrap();
+        let sealed = Sealed::of(&plan, vec![scatter]).unwrap();
+        let mut groups = Groups::new(&plan.layout);
+        sealed.group(0, &mut groups).unwrap();
+        let told = groups.memory_bytes();
+        assert!(groups.rows().len() >= 50 * plan.layout.width());
+        assert!(groups.memory_bytes() <= told);
+    }
+
+    #[test]
     fn keys_of_all_kinds_are_counted_across_threads() {
         let types = [
             DataType::UInt64,
