@@ -422,14 +422,12 @@ fn append_flags(map: &Mapping, held: &BooleanBuffer, rows: usize, out: &mut Bool
     }
 }
 
-/// A byte per code: not zero if the code's value is held. Some value is.
+/// A byte per code: not zero if the code's value is held.
 fn wide_flags(codes: &[u16], held: &BooleanBuffer) -> Vec<u8> {
-    // Few values are looked for by comparing, which is done many codes at a time.
-    let mut few = [0u16; FEW_HELD_MAX];
-    let count = count_flags(held);
-    if count <= FEW_HELD_MAX {
-        let first = held.set_indices().next().unwrap_or(0);
-        few.fill(first as u16);
+    let Some(first) = held.set_indices().next() else { return vec![0; codes.len()] };
+    if count_flags(held) <= FEW_HELD_MAX {
+        // Few values are looked for by comparing, which is done many codes at a time.
+        let mut few = [first as u16; FEW_HELD_MAX];
         few.iter_mut().zip(held.set_indices()).for_each(|(slot, value)| *slot = value as u16);
         return codes
             .iter()
@@ -628,4 +626,26 @@ fn gather(
         };
     }
     values.take(&UInt32Array::from(indices))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_flagged_as_their_values_are_held() {
+        for values in [1usize, 300, SHORT_TABLE, SHORT_TABLE + 1, 60_000] {
+            let codes: Vec<u16> = (0..9000).map(|i| (i * 7919 % values) as u16).collect();
+            for held in [0, 1, FEW_HELD_MAX, FEW_HELD_MAX + 1, 100, values] {
+                // Spread over the values, the last one among them.
+                let step = values.div_ceil(held.max(1));
+                let is_held = |value: usize| held > 0 && (values - 1 - value).is_multiple_of(step);
+                let flags: BooleanBuffer = (0..values).map(is_held).collect();
+                let found = wide_flags(&codes, &flags);
+                assert_eq!(found.len(), codes.len());
+                let agrees = |(code, flag): (&u16, &u8)| is_held(*code as usize) == (*flag != 0);
+                assert!(codes.iter().zip(&found).all(agrees), "{held} of {values}");
+            }
+        }
+    }
 }
