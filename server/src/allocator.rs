@@ -19,6 +19,8 @@ use std::time::Duration;
 /// Pieces of this size are mapped.
 pub const LARGE: usize = 1 << LARGE_BITS;
 const LARGE_BITS: u32 = 18;
+/// Pieces up to this size are zeroed here: glibc's `calloc` (up to 2.40) passes by what a thread keeps for itself.
+const SMALL: usize = 1024;
 /// Pieces of twice this power and more are mapped, but not kept.
 const KEPT_BITS_MAX: u32 = 29;
 /// Sizes between one power of two and the next.
@@ -327,6 +329,16 @@ unsafe impl GlobalAlloc for Recycling {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if layout.size() <= SMALL {
+            // SAFETY: as in `alloc`; what comes back is at least as long as its layout.
+            unsafe {
+                let piece = System.alloc(layout);
+                if !piece.is_null() {
+                    ptr::write_bytes(piece, 0, layout.size());
+                }
+                return piece;
+            }
+        }
         if !is_large(&layout) {
             // SAFETY: as in `alloc`.
             return unsafe { System.alloc_zeroed(layout) };
