@@ -10,9 +10,9 @@ use arrow_array::builder::*;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, ListArray, StructArray, UInt32Array, new_null_array,
+    Array, ArrayRef, BooleanArray, ListArray, StructArray, UInt32Array, make_array, new_null_array,
 };
-use arrow_buffer::{NullBuffer, OffsetBuffer, i256};
+use arrow_buffer::{MutableBuffer, NullBuffer, OffsetBuffer, i256};
 use arrow_schema::{DataType as ArrowType, Field};
 
 use crate::error::{Error, Result};
@@ -57,7 +57,23 @@ impl Column {
             return Ok(Column { data_type, array });
         }
         let one = Column::from_values(data_type, std::slice::from_ref(value))?;
-        Ok(one.take(&UInt32Array::from(vec![0; rows])))
+        Ok(match one.zeros(rows) {
+            Some(zeros) => zeros,
+            None => one.take(&UInt32Array::from(vec![0; rows])),
+        })
+    }
+
+    /// `rows` copies of the only row, if it is a number of zero bits: they need no copying.
+    fn zeros(&self, rows: usize) -> Option<Column> {
+        let width = self.array.data_type().primitive_width()?;
+        let data = self.array.to_data();
+        let bits = data.buffers().first()?.get(..width)?;
+        if data.nulls().is_some() || bits.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        let zeros = MutableBuffer::from_len_zeroed(rows * width).into();
+        let data = data.into_builder().len(rows).buffers(vec![zeros]).build().ok()?;
+        Some(Column { data_type: self.data_type.clone(), array: make_array(data) })
     }
 
     /// `rows` copies of the type's default (0, '', 1970-01-01, NULL for Nullable, [] …).
