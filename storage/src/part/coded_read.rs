@@ -261,6 +261,7 @@ impl PartReader {
                     }
                 }
             }
+            scratch.reuse(map);
         }
         // Codes and runs were read behind the values.
         let nodes = pieces.nodes.iter().map(|node| node.of(&pieces.bytes));
@@ -311,7 +312,13 @@ impl PartReader {
                 granules.iter().map(|g| most(entry.mark(*g))).sum()
             }
         };
-        let reserved = if matches!(layout, Layout::Strings) { rows } else { 0 };
+        let reserved = match layout {
+            Layout::Number { width, .. } if aspect == Aspect::Values => {
+                (bytes as usize).div_ceil(width)
+            }
+            Layout::Strings | Layout::Number { .. } => rows,
+            _ => 0,
+        };
         let mut pieces =
             Pieces { bytes: std::mem::take(buffer), nodes: vec![], coded: vec![], firsts: vec![] };
         if aspect == Aspect::Values
@@ -477,10 +484,17 @@ fn and_tail(flags: &mut BooleanBufferBuilder, from: usize, kept: &BooleanBuffer)
     if count_flags(kept) == kept.len() {
         return;
     }
-    let tail = BooleanBuffer::new(flags.as_slice().to_vec().into(), from, kept.len());
-    let both = &tail & kept;
-    flags.truncate(from);
-    flags.append_buffer(&both);
+    if !from.is_multiple_of(8) {
+        let tail = BooleanBuffer::new(flags.as_slice().to_vec().into(), from, kept.len());
+        let both = &tail & kept;
+        flags.truncate(from);
+        flags.append_buffer(&both);
+        return;
+    }
+    let tail = &mut flags.as_slice_mut()[from / 8..];
+    for (bytes, kept) in tail.chunks_mut(8).zip(kept.bit_chunks().iter_padded()) {
+        bytes.iter_mut().zip(kept.to_le_bytes()).for_each(|(byte, kept)| *byte &= kept);
+    }
 }
 
 /// The flags behind the first `from`.

@@ -150,7 +150,8 @@ pub(crate) fn mapping(node: &[u8], coded: &Coded, scratch: &mut Scratch) -> Deco
         Kind::Rows => Ok(Mapping::Rows),
         Kind::Constant => Ok(Mapping::Constant),
         Kind::Runs => {
-            let mut lengths = vec![0u32; coded.values];
+            let mut lengths = std::mem::take(&mut scratch.runs);
+            lengths.resize(coded.values, 0);
             number::words(cursor.u8()?, &mut cursor, &mut lengths, scratch, 1)?;
             let total: u64 = lengths.iter().map(|l| *l as u64).sum();
             if total != coded.rows as u64 {
@@ -163,17 +164,24 @@ pub(crate) fn mapping(node: &[u8], coded: &Coded, scratch: &mut Scratch) -> Deco
             if greatest(bytes) >= coded.values {
                 return Err(Malformed("distances"));
             }
-            Ok(Mapping::Narrow(bytes.to_vec()))
+            let mut codes = std::mem::take(&mut scratch.narrow);
+            codes.clear();
+            codes.extend_from_slice(bytes);
+            Ok(Mapping::Narrow(codes))
         }
         Kind::Sparse => {
             let filled = coded.filled.clone().ok_or(Malformed("lengths of the items"))?;
             Ok(Mapping::Filled(filled))
         }
         Kind::Codes if coded.values <= 256 => {
-            Ok(Mapping::Narrow(strings::codes(&mut cursor, coded.rows, coded.values, scratch, 1)?))
+            let memory = std::mem::take(&mut scratch.narrow);
+            let codes = strings::codes(&mut cursor, coded.rows, coded.values, memory, scratch, 1)?;
+            Ok(Mapping::Narrow(codes))
         }
         Kind::Codes => {
-            Ok(Mapping::Wide(strings::codes(&mut cursor, coded.rows, coded.values, scratch, 1)?))
+            let memory = std::mem::take(&mut scratch.wide);
+            let codes = strings::codes(&mut cursor, coded.rows, coded.values, memory, scratch, 1)?;
+            Ok(Mapping::Wide(codes))
         }
     }
 }

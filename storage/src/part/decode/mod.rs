@@ -34,6 +34,10 @@ use crate::error::{Error, Result};
 pub(crate) struct Scratch {
     bytes: Vec<u8>,
     words: Vec<u32>,
+    /// Codes of dictionaries and lengths of runs.
+    narrow: Vec<u8>,
+    wide: Vec<u16>,
+    runs: Vec<u32>,
     budget: usize,
 }
 
@@ -41,6 +45,16 @@ impl Scratch {
     /// Allows `bytes` for the next block.
     pub(crate) fn allow(&mut self, bytes: usize) {
         self.budget = bytes;
+    }
+
+    /// Memory of a mapping that is no longer looked at.
+    pub(crate) fn reuse(&mut self, map: Mapping) {
+        match map {
+            Mapping::Narrow(codes) => self.narrow = codes,
+            Mapping::Wide(codes) => self.wide = codes,
+            Mapping::Runs(lengths) => self.runs = lengths,
+            Mapping::Rows | Mapping::Constant | Mapping::Filled(_) => {}
+        }
     }
 
     fn spend(&mut self, bytes: usize) -> Decoded<()> {

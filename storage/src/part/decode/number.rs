@@ -111,7 +111,8 @@ fn runs<T: Word>(
     if count == 0 || count > out.len() {
         return Err(Malformed("a number of runs"));
     }
-    let mut lengths = vec![0u32; count];
+    let mut lengths = std::mem::take(&mut scratch.runs);
+    lengths.resize(count, 0);
     words(cursor.u8()?, cursor, &mut lengths, scratch, depth + 1)?;
     let mut heads = vec![T::default(); count];
     words(cursor.u8()?, cursor, &mut heads, scratch, depth + 1)?;
@@ -122,6 +123,7 @@ fn runs<T: Word>(
         run.fill(*head);
         rest = after;
     }
+    scratch.runs = lengths;
     if rest.is_empty() { Ok(()) } else { Err(Malformed("run lengths")) }
 }
 
@@ -141,15 +143,19 @@ fn dictionary<T: Word>(
         // A table that holds every code needs no check for each.
         let mut table = [T::default(); 256];
         table[..distinct].copy_from_slice(&values);
-        let codes: Vec<u8> = strings::codes(cursor, out.len(), distinct, scratch, depth + 1)?;
+        let memory = std::mem::take(&mut scratch.narrow);
+        let codes = strings::codes(cursor, out.len(), distinct, memory, scratch, depth + 1)?;
         for (slot, code) in out.iter_mut().zip(&codes) {
             *slot = table[*code as usize];
         }
+        scratch.narrow = codes;
     } else {
-        let codes: Vec<u16> = strings::codes(cursor, out.len(), distinct, scratch, depth + 1)?;
+        let memory = std::mem::take(&mut scratch.wide);
+        let codes = strings::codes(cursor, out.len(), distinct, memory, scratch, depth + 1)?;
         for (slot, code) in out.iter_mut().zip(&codes) {
             *slot = values[*code as usize];
         }
+        scratch.wide = codes;
     }
     Ok(())
 }

@@ -84,12 +84,17 @@ impl StringSink {
                 let distinct = dictionary_size(cursor, rows)?;
                 let dictionary = dictionary_strings(cursor, distinct, scratch)?;
                 if distinct <= 256 {
-                    let codes: Vec<u8> = codes(cursor, rows, distinct, scratch, 1)?;
-                    self.append_coded(&dictionary, codes.iter().map(|c| *c as usize), scratch)
+                    let memory = std::mem::take(&mut scratch.narrow);
+                    let codes = codes(cursor, rows, distinct, memory, scratch, 1)?;
+                    self.append_coded(&dictionary, codes.iter().map(|c| *c as usize), scratch)?;
+                    scratch.narrow = codes;
                 } else {
-                    let codes: Vec<u16> = codes(cursor, rows, distinct, scratch, 1)?;
-                    self.append_coded(&dictionary, codes.iter().map(|c| *c as usize), scratch)
+                    let memory = std::mem::take(&mut scratch.wide);
+                    let codes = codes(cursor, rows, distinct, memory, scratch, 1)?;
+                    self.append_coded(&dictionary, codes.iter().map(|c| *c as usize), scratch)?;
+                    scratch.wide = codes;
                 }
+                Ok(())
             }
             _ => Err(Malformed("a string node")),
         }
@@ -237,11 +242,15 @@ pub(super) fn fixed(
             let mut push =
                 |code: usize| out.extend_from_slice(&values[code * width..(code + 1) * width]);
             if distinct <= 256 {
-                let codes: Vec<u8> = codes(cursor, rows, distinct, scratch, 1)?;
+                let memory = std::mem::take(&mut scratch.narrow);
+                let codes = codes(cursor, rows, distinct, memory, scratch, 1)?;
                 codes.iter().for_each(|c| push(*c as usize));
+                scratch.narrow = codes;
             } else {
-                let codes: Vec<u16> = codes(cursor, rows, distinct, scratch, 1)?;
+                let memory = std::mem::take(&mut scratch.wide);
+                let codes = codes(cursor, rows, distinct, memory, scratch, 1)?;
                 codes.iter().for_each(|c| push(*c as usize));
+                scratch.wide = codes;
             }
         }
         _ => return Err(Malformed("a node of fixed bytes")),
@@ -249,15 +258,16 @@ pub(super) fn fixed(
     Ok(())
 }
 
-/// A number node of `rows` codes, all below `distinct`.
+/// A number node of `rows` codes, all below `distinct`, in place of what `codes` held.
 pub(super) fn codes<T: Word>(
     cursor: &mut Cursor<'_>,
     rows: usize,
     distinct: usize,
+    mut codes: Vec<T>,
     scratch: &mut Scratch,
     depth: u8,
 ) -> Decoded<Vec<T>> {
-    let mut codes = vec![T::default(); rows];
+    codes.resize(rows, T::default());
     number::words(cursor.u8()?, cursor, &mut codes, scratch, depth)?;
     // Unlike `max`, a fold is done many at a time.
     let largest = codes.iter().fold(T::default(), |most, code| most.max(*code));
@@ -267,14 +277,13 @@ pub(super) fn codes<T: Word>(
     Ok(codes)
 }
 
-/// A number node of `rows` lengths.
+/// A number node of `rows` lengths, in place of what `out` held.
 pub(super) fn lengths(
     cursor: &mut Cursor<'_>,
     rows: usize,
     out: &mut Vec<u32>,
     scratch: &mut Scratch,
 ) -> Decoded<()> {
-    out.clear();
     out.resize(rows, 0);
     number::words(cursor.u8()?, cursor, out, scratch, 0)
 }
