@@ -18,6 +18,7 @@ mod picked;
 mod radix;
 mod runs;
 mod spilled;
+mod text_arena;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -15,6 +15,7 @@ use pumphouse_storage::Column;
 use pumphouse_storage::same_bytes::is_same_bytes;
 
 use super::radix::prefetch;
+use super::text_arena::TextArena;
 use crate::context::MemoryGuard;
 use crate::error::{Error, Result, codes};
 use crate::execute::key_table::{ABSENT, coded, hash_bytes};
@@ -274,9 +275,9 @@ fn shard_of(hash: u64) -> usize {
 #[derive(Default)]
 struct Shard {
     slots: Vec<Slot>,
-    /// Where each string is in `arena`: its number, its length, then its bytes.
+    /// Where each string is in `arena`.
     places: Vec<u32>,
-    arena: Vec<u8>,
+    arena: TextArena,
 }
 
 /// Small, so that most of them stay in the cache.
@@ -288,15 +289,11 @@ struct Slot {
     place: u32,
 }
 
-const LINE_BYTES: usize = 64;
-/// Bytes of number and length.
-const HEAD: usize = 2 * size_of::<u32>();
-
 impl Shard {
     fn memory_bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>()
             + self.places.capacity() * 4
-            + self.arena.capacity()
+            + self.arena.memory_bytes()
     }
 
     /// Finds or gives the numbers of the strings in places `order` of `rows`, whose tags are given with
@@ -322,10 +319,7 @@ impl Shard {
                     at = (at + 1) & mask;
                 }
                 *found = at;
-                let place = self.slots[at].place as usize;
-                // The text may go on in the next line.
-                prefetch(&self.arena, place);
-                prefetch(&self.arena, place + LINE_BYTES);
+                self.arena.prefetch(self.slots[at].place.saturating_sub(1));
             }
             for ((found, tag), place) in found.iter().zip(tags).zip(order) {
                 let text = texts.value(rows[*place as usize] as usize);
@@ -346,7 +340,7 @@ impl Shard {
                 return self.add(at, tag, text);
             }
             if slot.tag == tag {
-                let (number, known) = self.at(slot.place - 1);
+                let (number, known) = self.arena.at(slot.place - 1);
                 if is_same_bytes(known, text) {
                     return Some(number);
                 }
@@ -357,28 +351,15 @@ impl Shard {
 
     /// A number for a string that has none, in a slot that is free.
     fn add(&mut self, at: usize, tag: u32, text: &[u8]) -> Option<u32> {
-        let place = u32::try_from(self.arena.len()).ok().filter(|place| *place < u32::MAX)?;
-        let length = u32::try_from(text.len()).ok()?;
         let number = self.places.len() as u32;
-        self.arena.extend_from_slice(&number.to_le_bytes());
-        self.arena.extend_from_slice(&length.to_le_bytes());
-        self.arena.extend_from_slice(text);
+        let place = self.arena.push(number, text)?;
         self.places.push(place);
         self.slots[at] = Slot { tag, place: place + 1 };
         Some(number)
     }
 
-    /// Number and bytes of the string at a place of the arena.
-    #[inline]
-    fn at(&self, place: u32) -> (u32, &[u8]) {
-        let from = place as usize + HEAD;
-        let head = self.arena[place as usize..from].first_chunk::<HEAD>();
-        let head = head.map_or(0, |head| u64::from_le_bytes(*head));
-        (head as u32, &self.arena[from..from + (head >> 32) as usize])
-    }
-
     fn text(&self, number: u32) -> &[u8] {
-        self.at(self.places[number as usize]).1
+        self.arena.at(self.places[number as usize]).1
     }
 
     /// Makes room for `more` strings: at most half of the slots are used.
