@@ -16,7 +16,8 @@ use super::encode::Encoder;
 use super::tests::{Random, TYPES, shapes, text, write_part};
 use super::*;
 use crate::block::Column;
-use crate::disk::MemoryDisk;
+use crate::disk::{MemoryDisk, ReadFile};
+use crate::error::Result;
 use crate::types::{DataType, Value, parse_data_type};
 
 /// Whether a value passes: by its looks, for about one of `of`.
@@ -91,6 +92,24 @@ fn check(reader: &PartReader, column: &Column, aspect: Aspect, random: &mut Rand
     }
 }
 
+/// A file that lies in memory, and can be looked at there.
+struct Lying(Vec<u8>);
+
+impl ReadFile for Lying {
+    fn read_at(&self, file_offset: u64, buffer: &mut [u8]) -> Result<()> {
+        buffer.copy_from_slice(&self.0[file_offset as usize..][..buffer.len()]);
+        Ok(())
+    }
+
+    fn mapped(&self, file_offset: u64, length: usize) -> Option<&[u8]> {
+        self.0.get(file_offset as usize..)?.get(..length)
+    }
+
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
 #[test]
 fn chosen_rows_of_every_type_and_shape() {
     let mut random = Random(17);
@@ -102,6 +121,11 @@ fn chosen_rows_of_every_type_and_shape() {
             let part = write_part(&disk, std::slice::from_ref(&column), 64);
             let reader = PartReader::open(&disk, &part.meta.path()).unwrap();
             check(&reader, &column, Aspect::Values, &mut random);
+            let file = disk.open(&part.meta.path()).unwrap();
+            let mut bytes = vec![0; file.len() as usize];
+            file.read_at(0, &mut bytes).unwrap();
+            let lying = PartReader::of_file(Arc::new(Lying(bytes)), "in memory").unwrap();
+            check(&lying, &column, Aspect::Values, &mut random);
             if *data_type.inner() == DataType::String {
                 let sizes = sizes_of(&column).unwrap();
                 check(&reader, &sizes, Aspect::Sizes, &mut random);

@@ -9,13 +9,14 @@ use std::cell::RefCell;
 
 use arrow_array::BooleanArray;
 use arrow_array::builder::BooleanBufferBuilder;
-use arrow_buffer::Buffer;
+use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer};
 
 use super::coded_read::{Chosen, ValueTest, Wanted, choose_few, choose_of};
 use super::decode::number_array;
+use super::layout::Layout;
 use super::plain_read::{HEAD_BYTES, is_plain_head};
 use super::reader::PartReader;
-use super::word::stored_bytes;
+use super::word::{Word, stored_bytes, with_word};
 use crate::block::Column;
 use crate::error::Result;
 use crate::spread::count_flags;
@@ -55,6 +56,17 @@ impl PartReader {
             let keep_of =
                 |rows: usize| keep.map(|k| BooleanArray::new(k.values().slice(row, rows), None));
             if plain[at] && !many {
+                let others = plain[at + 1..].iter().take_while(|plain| **plain).count();
+                let stretch = &granules[at..=at + others];
+                let rows = stretch.iter().map(|g| self.granule_rows(*g)).sum();
+                if let (None, Some(keep), Wanted::Rows) = (&test, keep_of(rows), wanted)
+                    && let Some(piece) = self.pick_plain(index, stretch, keep)?
+                {
+                    row += rows;
+                    pieces.push(piece);
+                    at += stretch.len();
+                    continue;
+                }
                 let keep = keep_of(self.granule_rows(granules[at]));
                 let test = test.as_deref_mut();
                 if let Some(piece) = self.test_plain(index, granules[at], keep, test, wanted)? {
@@ -75,6 +87,42 @@ impl PartReader {
             at += stretch.len();
         }
         self.join(index, pieces, wanted).map(Some)
+    }
+
+    /// The kept rows, out of where they lie; None if not all granules lie plain in memory.
+    fn pick_plain(
+        &self,
+        index: usize,
+        granules: &[usize],
+        keep: BooleanArray,
+    ) -> Result<Option<Chosen>> {
+        let entry = self.column(index);
+        let Layout::Number { width, .. } = entry.layout else { return Ok(None) };
+        let mut picked = MutableBuffer::with_capacity(count_flags(keep.values()) * width);
+        let mut before = 0;
+        for granule in granules {
+            let (mark, rows) = (entry.mark(*granule), self.granule_rows(*granule));
+            let kept = keep.values().slice(before, rows);
+            before += rows;
+            if count_flags(&kept) == 0 {
+                continue;
+            }
+            let mapped = self.file().mapped(mark.file_offset, mark.length as usize);
+            let Some(node) = mapped else { return Ok(None) };
+            let is_plain = self.verified(node, mark, |node| {
+                let is_plain = is_plain_head(node, rows * width);
+                if is_plain {
+                    with_word!(width, T => pick::<T>(&node[HEAD_BYTES..], &kept, &mut picked));
+                }
+                Ok(is_plain)
+            })?;
+            if !is_plain {
+                return Ok(None);
+            }
+        }
+        let array = number_array(&entry.data_type.arrow(), picked.into(), None)?;
+        let column = Column { data_type: entry.data_type.clone(), array };
+        Ok(Some(Chosen { rows: before, mask: Some(keep), column: Some(column) }))
     }
 
     /// The rows of a granule that are chosen; None if it is not plain after all.
@@ -144,5 +192,12 @@ impl PartReader {
         };
         let mask = (count_flags(mask.values()) < rows).then_some(mask);
         Ok(Chosen { rows, mask, column })
+    }
+}
+
+/// Appends the words that are kept.
+fn pick<T: Word>(words: &[u8], kept: &BooleanBuffer, picked: &mut MutableBuffer) {
+    for row in kept.set_indices() {
+        picked.push(T::get(&words[row * T::WIDTH..][..T::WIDTH]));
     }
 }

@@ -499,7 +499,7 @@ impl PartReader {
     }
 
     /// Hands over the node of `mark` if it has its hash, and is still there afterwards.
-    fn verified<T>(
+    pub(super) fn verified<T>(
         &self,
         node: &[u8],
         mark: Mark,
