@@ -27,7 +27,8 @@ pub(super) struct Partitions {
     /// Words in each partition's buffer: small, so that all of them stay in the innermost cache.
     pending: Box<[u8]>,
     fills: Box<[Fill]>,
-    chunks: Vec<Vec<u32>>,
+    /// Of each chunk: the next one of its partition.
+    chunks: Vec<u32>,
     slabs: Vec<Slab>,
     /// Lines used of all slabs.
     used: usize,
@@ -35,9 +36,10 @@ pub(super) struct Partitions {
 
 #[derive(Clone, Copy, Default)]
 struct Fill {
-    /// Lines written to the partition's last chunk, and where the chunk begins.
+    /// Lines written to the partition's last chunk, and where the chunk begins; the same of its first.
     chunk_used: u32,
     chunk: u32,
+    first: u32,
     /// Rows written.
     rows: u32,
 }
@@ -54,7 +56,7 @@ impl Partitions {
             buffers: Some(Slab::of(count * lines * LINE * 8)?),
             pending: vec![0; count].into(),
             fills: vec![full; count].into(),
-            chunks: vec![vec![]; count],
+            chunks: vec![],
             slabs: vec![],
             used: 0,
         })
@@ -67,7 +69,7 @@ impl Partitions {
     pub fn memory_bytes(&self) -> usize {
         self.slabs.iter().map(Slab::bytes).sum::<usize>()
             + self.buffers.as_ref().map_or(0, Slab::bytes)
-            + self.used / CHUNK_LINES * 8
+            + self.chunks.capacity() * 4
     }
 
     /// Adds rows, as many as `hashes`.
@@ -157,8 +159,12 @@ impl Partitions {
         let start = u32::try_from(self.used)
             .map_err(|_| Error::new(codes::TOO_MANY_ROWS, "too many rows to group at once"))?;
         self.used += CHUNK_LINES;
-        self.chunks[p].push(start);
+        self.chunks.push(start);
         let fill = &mut self.fills[p];
+        match fill.rows {
+            0 => fill.first = start,
+            _ => self.chunks[fill.chunk as usize / CHUNK_LINES] = start,
+        }
         (fill.chunk, fill.chunk_used) = (start, 0);
         Ok(())
     }
@@ -188,14 +194,18 @@ impl Partitions {
             let at = line % SLAB_LINES * LINE;
             &self.slabs[line / SLAB_LINES][at..at + words]
         };
-        let chunks = &self.chunks[p];
-        chunks.iter().zip(1..).map(move |(start, next)| {
-            let words = left.min(chunk_words);
-            left -= words;
-            if let Some(next) = chunks.get(next) {
-                ask_for(chunk(*next, left.min(chunk_words)), 0, AHEAD_WORDS);
+        let mut start = self.fills[p].first;
+        std::iter::from_fn(move || {
+            let (words, at) = (left.min(chunk_words), start);
+            if words == 0 {
+                return None;
             }
-            chunk(*start, words)
+            left -= words;
+            if left > 0 {
+                start = self.chunks[at as usize / CHUNK_LINES];
+                ask_for(chunk(start, left.min(chunk_words)), 0, AHEAD_WORDS);
+            }
+            Some(chunk(at, words))
         })
     }
 }
