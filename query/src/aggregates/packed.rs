@@ -217,19 +217,24 @@ impl Packed {
         }
     }
 
+    /// Whether states sort as results do, as unsigned words.
+    pub fn is_ordered(self) -> bool {
+        use Packed::{Count, Max, Min, Sum};
+        matches!(self, Count | Sum(Number::Unsigned) | Min(..) | Max(..))
+    }
+
     /// A word per state that sorts as the results do; None where NaN has a place of its own.
     pub fn order(self, rows: &[u64], width: usize, places: (usize, usize)) -> Option<Vec<u64>> {
         let at = if self == Packed::Count { places.1 } else { places.0 };
         let states = rows.chunks_exact(width).map(|row| row[at]);
         match self {
-            Packed::Count | Packed::Sum(Number::Unsigned) | Packed::Min(..) | Packed::Max(..) => {
-                Some(states.collect())
-            }
+            _ if self.is_ordered() => Some(states.collect()),
             Packed::Sum(Number::Signed) => Some(states.map(|s| s ^ SIGN).collect()),
             Packed::Sum(Number::Float) | Packed::Average(..) => {
                 let results = self.finish(rows, width, places);
                 results.typed_data::<f64>().iter().map(|v| ordered_float(*v)).collect()
             }
+            _ => None,
         }
     }
 }

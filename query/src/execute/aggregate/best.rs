@@ -4,6 +4,7 @@
 //! The bar is shared by all threads and only rises. With further sort keys groups that tie with the
 //! n-th stay; the sort above decides among them.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -50,6 +51,20 @@ impl BestGroups {
 
     pub fn aggregate(&self) -> usize {
         self.aggregate
+    }
+
+    /// Which words of results may still be among the first, where words sort as results do; None as long as all may.
+    pub fn wanted_words(&self) -> Option<RangeInclusive<u64>> {
+        match (self.bar.load(Ordering::Relaxed), self.descending) {
+            (0, _) => None,
+            (bar, true) => Some(bar..=u64::MAX),
+            (bar, false) => Some(0..=!bar),
+        }
+    }
+
+    /// Takes note of groups that [`BestGroups::pick`] was not asked about.
+    pub fn leave_out(&self, groups: usize) {
+        self.left_out.fetch_add(groups as u64, Ordering::Relaxed);
     }
 
     /// How many groups have not been picked so far.
@@ -157,6 +172,18 @@ mod tests {
         // Of six picked, three are at least 6.
         assert_eq!(desc.pick(vec![6, 1]), vec![0]);
         assert_eq!(desc.pick(vec![7, 6]), vec![0]);
+    }
+
+    #[test]
+    fn words_that_are_wanted_are_those_that_would_be_picked() {
+        let (desc, asc) = (best(true, 2, true), best(false, 2, false));
+        assert_eq!((desc.wanted_words(), asc.wanted_words()), (None, None));
+        desc.pick(vec![5, 9, 1]);
+        asc.pick(vec![5, 9, 1]);
+        assert_eq!(desc.wanted_words(), Some(6..=u64::MAX));
+        assert_eq!(asc.wanted_words(), Some(0..=5));
+        assert_eq!(desc.pick(vec![6]), vec![0]);
+        assert_eq!(asc.pick(vec![5]), vec![0]);
     }
 
     #[test]

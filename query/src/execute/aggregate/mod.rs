@@ -421,8 +421,20 @@ impl AggregateNode<'_> {
             count.fetch_add(sealed.count_valid(groups) as u64, Ordering::Relaxed);
             return Ok(());
         }
-        let mut rows = groups.rows();
         let width = sealed.layout.width();
+        let bar = self.best.and_then(|best| {
+            let range = best.wanted_words()?;
+            Some((best, sealed.layout.ordered_word(best.aggregate())?, range))
+        });
+        let mut rows = match bar {
+            Some((best, at, range)) => {
+                let all = groups.len();
+                let near = groups.rows_within(at, &range);
+                best.leave_out(all - near.len() / width);
+                near
+            }
+            None => groups.rows(),
+        };
         let best: Vec<u64>;
         if let Some(wanted) = self.best
             && let Some(order) = sealed.layout.order(wanted.aggregate(), rows)

@@ -9,6 +9,7 @@
 //! Narrow rows of fixed keys need no index: they lie in the slots themselves ([`open`]), so that a look-up is one
 //! cache line and one branch.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use pumphouse_storage::same_bytes::is_same_bytes;
@@ -39,6 +40,8 @@ pub(in crate::execute::aggregate) struct Groups {
     settled: bool,
     /// A row of empty states.
     fresh: Vec<u64>,
+    /// What [`Groups::rows_within`] gave.
+    near: Vec<u64>,
 }
 
 impl Groups {
@@ -56,6 +59,7 @@ impl Groups {
             open,
             settled: false,
             fresh,
+            near: vec![],
         }
     }
 
@@ -88,11 +92,26 @@ impl Groups {
         &self.rows[..self.len * self.layout.width]
     }
 
+    /// The rows whose word `at` is within `range`, one after the other.
+    pub fn rows_within(&mut self, at: usize, range: &RangeInclusive<u64>) -> &[u64] {
+        self.near.clear();
+        match &self.open {
+            Some(open) => open.rows_within(&self.layout, at, range, &mut self.near),
+            None => {
+                let width = self.layout.width;
+                let rows = self.rows[..self.len * width].chunks_exact(width);
+                rows.filter(|row| range.contains(&row[at]))
+                    .for_each(|row| self.near.extend_from_slice(row));
+            }
+        }
+        &self.near
+    }
+
     pub fn memory_bytes(&self) -> usize {
         let open = self.open.as_ref().map_or(0, open::Slots::memory_bytes);
         // With those that are gathered when they are asked for.
         let rows = self.rows.capacity().max((self.len + 2) * self.layout.width);
-        rows * 8 + self.index.capacity() * 4 + open
+        (rows + self.near.capacity()) * 8 + self.index.capacity() * 4 + open
     }
 
     /// Adds entries of input.

@@ -226,6 +226,12 @@ impl Layout {
         aggregate.packed.order(rows, self.width, (aggregate.at, self.count_at.unwrap_or(0)))
     }
 
+    /// The word of rows that sorts as results of aggregate `number` do; None if no word does as it is.
+    pub fn ordered_word(&self, number: usize) -> Option<usize> {
+        let aggregate = self.aggregates.get(number).filter(|a| a.packed.is_ordered())?;
+        if aggregate.packed == Packed::Count { self.count_at } else { Some(aggregate.at) }
+    }
+
     pub(super) fn key_words(&self) -> usize {
         self.masks.len()
     }

@@ -559,6 +559,7 @@ mod tests {
         let mut found = BTreeMap::new();
         for p in 0..plan.layout.partitions() {
             sealed.group(p, &mut groups).unwrap();
+            check_near(plan, &mut groups);
             let keys = sealed.key_columns(groups.rows(), 9).unwrap();
             let counts = sealed.results(groups.rows()).unwrap();
             for row in 0..groups.len() {
@@ -568,6 +569,24 @@ mod tests {
             }
         }
         found
+    }
+
+    /// Rows within a range are those of all rows, in any order.
+    fn check_near(plan: &Plan, groups: &mut Groups) {
+        let at = plan.layout.ordered_word(0).unwrap();
+        for range in [0..=u64::MAX, 1..=1, 2..=5, 7..=u64::MAX] {
+            let mut near: Vec<Vec<u64>> = groups
+                .rows_within(at, &range)
+                .chunks(plan.layout.width)
+                .map(<[u64]>::to_vec)
+                .collect();
+            let all = groups.rows().chunks(plan.layout.width);
+            let mut expected: Vec<Vec<u64>> =
+                all.filter(|row| range.contains(&row[at])).map(<[u64]>::to_vec).collect();
+            near.sort();
+            expected.sort();
+            assert_eq!(near, expected, "{range:?}");
+        }
     }
 
     fn text(i: u64) -> String {

@@ -4,6 +4,8 @@
 //! most half of the slots are used. Against an index of numbers beside dense rows this costs memory, so only
 //! narrow rows are kept so, and saves a look-up and a branch for each entry.
 
+use std::ops::RangeInclusive;
+
 use super::groups::BATCH;
 use super::layout::{Layout, masked};
 use super::slab::prefetch;
@@ -207,6 +209,39 @@ impl Slots {
     /// Makes `dense` the rows, one after the other.
     pub(super) fn rows_to(&self, layout: &Layout, dense: &mut Vec<u64>) {
         sized!(layout, dense_rows(dense), self, ());
+    }
+
+    /// Appends the rows whose word `at` is within `range`.
+    pub(super) fn rows_within(
+        &self,
+        layout: &Layout,
+        at: usize,
+        range: &RangeInclusive<u64>,
+        out: &mut Vec<u64>,
+    ) {
+        sized!(layout, near_rows(at, range, out), self, ());
+    }
+
+    fn near_rows<const K: usize, const W: usize>(
+        &self,
+        at: usize,
+        range: &RangeInclusive<u64>,
+        out: &mut Vec<u64>,
+    ) {
+        let rows = self.rows.as_chunks::<W>().0;
+        let at = at.min(W - 1);
+        for row in &rows[..self.slots.min(rows.len())] {
+            // Few are, so that this is a branch that is guessed well; most free slots fail it, too.
+            if range.contains(&row[at]) && row.first_chunk::<K>() != Some(&[0; K]) {
+                out.extend_from_slice(row);
+            }
+        }
+        if let Some(zero) = rows.last()
+            && self.has_zero
+            && range.contains(&zero[at])
+        {
+            out.extend_from_slice(zero);
+        }
     }
 
     fn dense_rows<const K: usize, const W: usize>(&self, dense: &mut Vec<u64>) {
