@@ -10,13 +10,15 @@ use std::sync::Arc;
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::types::UInt32Type;
 use arrow_array::{Array, BooleanArray, DictionaryArray, UInt32Array, UInt64Array};
-use arrow_buffer::BooleanBuffer;
 use arrow_buffer::bit_chunk_iterator::{BitChunks, UnalignedBitChunk};
+use arrow_buffer::{BooleanBuffer, Buffer};
 
-use super::decode::{Aspect, Coded, Mapping, Scratch, Sink, mapping, readable};
+use super::decode::{Aspect, Coded, Mapping, Scratch, Sink, mapping, number_array, readable};
+use super::encode::number_buffer;
 use super::footer::Mark;
 use super::layout::{Layout, Order};
 use super::reader::{Node, PartReader, with_buffers};
+use super::word::with_word;
 use crate::block::Column;
 use crate::disk::lost_pages;
 use crate::error::{Error, Result};
@@ -68,6 +70,21 @@ pub(crate) fn sizes_of(column: &Column) -> Option<Column> {
         false => DataType::UInt64,
     };
     Some(Column { data_type, array: Arc::new(array) })
+}
+
+/// Decoded values, and which of the rows they are those of are chosen.
+struct Held<'a, 'f> {
+    index: usize,
+    granules: &'a [usize],
+    pieces: &'a Pieces<'f>,
+    /// One flag per value.
+    holds: Option<BooleanArray>,
+    /// One flag per row.
+    keep: Option<&'a BooleanArray>,
+    /// Whether rows are asked for.
+    listed: bool,
+    /// Pages lost before anything was read.
+    lost: u64,
 }
 
 /// Granules whose values are decoded.
@@ -218,17 +235,65 @@ impl PartReader {
             Some(test) => Some(test(&values)?),
             None => None,
         };
-        let rows_wanted = wanted != Wanted::Nothing;
         // Where every row has a value of its own, rows are picked by the mask alone.
-        let listed = rows_wanted && !is_plain;
+        let listed = wanted != Wanted::Nothing && !is_plain;
+        let held = Held { index, granules, pieces: &pieces, holds, keep, listed, lost };
+        // Of many rows numbers are listed first, half as wide as most values.
+        let few = keep.is_some_and(|keep| count_flags(keep.values()) * 2 < rows);
+        let width = values.array.data_type().primitive_width();
+        let width = width.filter(|width| *width <= 4 || *width <= 8 && few);
+        let (mask, column) = match (wanted, width) {
+            (Wanted::Rows, Some(width)) if listed => {
+                let words = number_buffer(values.array.as_ref());
+                let (mask, picked) = with_word!(width, T => {
+                    let words = words.typed_data::<T>();
+                    let (mask, picked) = self.pick_held(&held, scratch, |i| words[i as usize])?;
+                    (mask, Buffer::from_vec(picked))
+                });
+                let array = number_array(values.array.data_type(), picked, None)?;
+                (mask, Some(Column { data_type: values.data_type, array }))
+            }
+            _ => {
+                let (mask, indices) = self.pick_held(&held, scratch, |i| i)?;
+                let column = match wanted {
+                    Wanted::Nothing => None,
+                    // Not if every row has a value of its own: then they need not be gathered. Nor if many values
+                    // would be nobody's.
+                    Wanted::Codes if listed && values.len() < indices.len() + indices.len() / 4 => {
+                        Some(dictionary(values, indices)?)
+                    }
+                    _ => Some(gather(&values, &pieces, indices, mask.as_ref())),
+                };
+                (mask, column)
+            }
+        };
+        *buffer = pieces.bytes;
+        Ok(Chosen { rows, mask, column })
+    }
+
+    /// Which rows are chosen (None: all), and, if rows are listed, what `of` makes of the number of each one's value.
+    fn pick_held<T: Copy>(
+        &self,
+        held: &Held<'_, '_>,
+        scratch: &mut Scratch,
+        of: impl Fn(u32) -> T + Copy,
+    ) -> Result<(Option<BooleanArray>, Vec<T>)> {
+        let Held { index, granules, pieces, keep, listed, .. } = *held;
+        let rows: usize = pieces.coded.iter().map(|c| c.rows).sum();
         let mut flags = BooleanBufferBuilder::new(rows);
-        let mut indices: Vec<u32> = vec![];
+        let most = match (&held.holds, keep) {
+            (None, None) => rows,
+            (None, Some(keep)) => count_flags(keep.values()),
+            _ => 0,
+        };
+        let mut picked: Vec<T> = Vec::with_capacity(if listed { most } else { 0 });
         for (i, coded) in pieces.coded.iter().enumerate() {
             let mark = self.column(index).mark(granules[i]);
             let from = flags.len();
             let kept = keep.map(|k| k.values().slice(from, coded.rows));
-            let held = holds.as_ref().map(|h| h.values().slice(pieces.firsts[i], coded.values));
-            let count = held.as_ref().map_or(coded.values, count_flags);
+            let holds = held.holds.as_ref();
+            let holds = holds.map(|h| h.values().slice(pieces.firsts[i], coded.values));
+            let count = holds.as_ref().map_or(coded.values, count_flags);
             if count == 0 {
                 flags.append_n(coded.rows, false);
                 continue;
@@ -239,8 +304,8 @@ impl PartReader {
                 false => mapping(pieces.nodes[i].of(&pieces.bytes), coded, scratch)
                     .map_err(|e| self.damaged(mark, e.0))?,
             };
-            match (all, &held) {
-                (false, Some(held)) => append_flags(&map, held, coded.rows, &mut flags),
+            match (all, &holds) {
+                (false, Some(holds)) => append_flags(&map, holds, coded.rows, &mut flags),
                 _ => flags.append_n(coded.rows, true),
             }
             if let Some(kept) = &kept {
@@ -248,15 +313,14 @@ impl PartReader {
             }
             if listed {
                 let first = pieces.firsts[i] as u32;
+                let of = |value: u32| of(first + value);
                 match all && kept.is_none() {
-                    true => append_all_indices(&map, first, coded.rows, &mut indices),
+                    true => append_all(&map, coded.rows, &mut picked, of),
                     false => {
                         let chosen = BitsFrom { flags: &flags, from };
                         match chosen.are_most(coded.rows) {
-                            true => {
-                                append_most_indices(&map, first, chosen, coded.rows, &mut indices)
-                            }
-                            false => append_indices(&map, first, chosen, coded.rows, &mut indices),
+                            true => append_most(&map, chosen, coded.rows, &mut picked, of),
+                            false => append_chosen(&map, chosen, coded.rows, &mut picked, of),
                         }
                     }
                 }
@@ -266,20 +330,10 @@ impl PartReader {
         // Codes and runs were read behind the values.
         let nodes = pieces.nodes.iter().map(|node| node.of(&pieces.bytes));
         let marks = granules.iter().map(|granule| self.column(index).mark(*granule));
-        self.is_still_there(lost, nodes.zip(marks).filter(|(node, _)| !node.is_empty()))?;
+        self.is_still_there(held.lost, nodes.zip(marks).filter(|(node, _)| !node.is_empty()))?;
         let mask = BooleanArray::new(flags.finish(), None);
         let mask = (count_flags(mask.values()) < rows).then_some(mask);
-        let column = match wanted {
-            Wanted::Nothing => None,
-            // Not if every row has a value of its own: then they need not be gathered. Nor if many values
-            // would be nobody's.
-            Wanted::Codes if listed && values.len() < indices.len() + indices.len() / 4 => {
-                Some(dictionary(values, indices)?)
-            }
-            _ => Some(gather(&values, &pieces, indices, mask.as_ref())),
-        };
-        *buffer = pieces.bytes;
-        Ok(Chosen { rows, mask, column })
+        Ok((mask, picked))
     }
 
     /// The values of the granules, all in one column.
@@ -531,38 +585,39 @@ impl BitsFrom<'_> {
     }
 }
 
-/// Appends the value's number of every row.
-fn append_all_indices(map: &Mapping, first: u32, rows: usize, out: &mut Vec<u32>) {
+/// Appends what `of` makes of every row's value.
+fn append_all<T: Copy>(map: &Mapping, rows: usize, out: &mut Vec<T>, of: impl Fn(u32) -> T + Copy) {
     match map {
-        Mapping::Rows => out.extend(first..first + rows as u32),
-        Mapping::Constant => out.resize(out.len() + rows, first),
+        Mapping::Rows => out.extend((0..rows as u32).map(of)),
+        Mapping::Constant => out.resize(out.len() + rows, of(0)),
         Mapping::Runs(lengths) => {
-            for (run, length) in (first..).zip(lengths) {
-                out.resize(out.len() + *length as usize, run);
+            for (run, length) in (0..).zip(lengths) {
+                out.resize(out.len() + *length as usize, of(run));
             }
         }
-        Mapping::Narrow(codes) => out.extend(codes.iter().map(|code| first + *code as u32)),
-        Mapping::Wide(codes) => out.extend(codes.iter().map(|code| first + *code as u32)),
+        Mapping::Narrow(codes) => out.extend(codes.iter().map(|code| of(*code as u32))),
+        Mapping::Wide(codes) => out.extend(codes.iter().map(|code| of(*code as u32))),
         Mapping::Filled(filled) => {
-            let mut last = first;
+            let mut last = 0;
             out.extend(filled.iter().map(|set| {
                 last += u32::from(set);
-                if set { last } else { first }
+                of(if set { last } else { 0 })
             }));
         }
     }
 }
 
-/// Appends the value's number of every chosen row, of which there are many: all, and then they close up.
-fn append_most_indices(
+/// Appends what `of` makes of every chosen row's value. Of the rows many are chosen: all are appended, and then they
+/// close up.
+fn append_most<T: Copy>(
     map: &Mapping,
-    first: u32,
     chosen: BitsFrom,
     rows: usize,
-    out: &mut Vec<u32>,
+    out: &mut Vec<T>,
+    of: impl Fn(u32) -> T + Copy,
 ) {
     let before = out.len();
-    append_all_indices(map, first, rows, out);
+    append_all(map, rows, out, of);
     let mut end = before;
     chosen.each_range(rows, |range| {
         out.copy_within(before + range.start..before + range.end, end);
@@ -571,11 +626,17 @@ fn append_most_indices(
     out.truncate(end);
 }
 
-/// Appends the value's number of every chosen row.
-fn append_indices(map: &Mapping, first: u32, chosen: BitsFrom, rows: usize, out: &mut Vec<u32>) {
+/// Appends what `of` makes of every chosen row's value.
+fn append_chosen<T: Copy>(
+    map: &Mapping,
+    chosen: BitsFrom,
+    rows: usize,
+    out: &mut Vec<T>,
+    of: impl Fn(u32) -> T + Copy,
+) {
     match map {
-        Mapping::Rows => chosen.each(rows, |row| out.push(first + row as u32)),
-        Mapping::Constant => chosen.each(rows, |_| out.push(first)),
+        Mapping::Rows => chosen.each(rows, |row| out.push(of(row as u32))),
+        Mapping::Constant => chosen.each(rows, |_| out.push(of(0))),
         Mapping::Runs(lengths) => {
             let (mut run, mut end) = (0, lengths[0] as usize);
             chosen.each(rows, |row| {
@@ -583,35 +644,35 @@ fn append_indices(map: &Mapping, first: u32, chosen: BitsFrom, rows: usize, out:
                     run += 1;
                     end += lengths[run] as usize;
                 }
-                out.push(first + run as u32);
+                out.push(of(run as u32));
             });
         }
-        Mapping::Narrow(codes) => chosen.each(rows, |row| out.push(first + codes[row] as u32)),
-        Mapping::Wide(codes) => chosen.each(rows, |row| out.push(first + codes[row] as u32)),
-        Mapping::Filled(filled) => append_filled_indices(filled, first, chosen, rows, out),
+        Mapping::Narrow(codes) => chosen.each(rows, |row| out.push(of(codes[row] as u32))),
+        Mapping::Wide(codes) => chosen.each(rows, |row| out.push(of(codes[row] as u32))),
+        Mapping::Filled(filled) => append_filled(filled, chosen, rows, out, of),
     }
 }
 
-/// Appends the value's number of every chosen row: most often the chosen ones are those that are set.
-fn append_filled_indices(
+/// The same of values most of which are one: most often the chosen ones are those that are set.
+fn append_filled<T: Copy>(
     filled: &BooleanBuffer,
-    first: u32,
     chosen: BitsFrom,
     rows: usize,
-    out: &mut Vec<u32>,
+    out: &mut Vec<T>,
+    of: impl Fn(u32) -> T + Copy,
 ) {
     let chosen = BitChunks::new(chosen.flags.as_slice(), chosen.from, rows);
-    let mut before = first;
+    let mut before = 0;
     for (set, wanted) in filled.bit_chunks().iter_padded().zip(chosen.iter_padded()) {
         let count = set.count_ones();
         if wanted == set {
-            out.extend(before + 1..before + 1 + count);
+            out.extend((before + 1..before + 1 + count).map(of));
         } else {
             let mut left = wanted;
             while left != 0 {
                 let lowest = left & left.wrapping_neg();
                 let rank = (set & (lowest - 1)).count_ones();
-                out.push(if set & lowest == 0 { first } else { before + 1 + rank });
+                out.push(of(if set & lowest == 0 { 0 } else { before + 1 + rank }));
                 left ^= lowest;
             }
         }
