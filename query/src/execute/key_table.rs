@@ -413,7 +413,7 @@ impl KeyTable {
         let same = |n: u32| {
             let n = n as usize;
             let from = if n == 0 { 0 } else { ends[n - 1] };
-            hashes[n] == hash && is_same_bytes(&data[from..ends[n]], key)
+            is_same_bytes(&data[from..ends[n]], key)
         };
         match probe(slots, *shift, hash, same) {
             Ok(number) => number,
