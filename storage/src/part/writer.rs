@@ -119,9 +119,12 @@ impl PartWriter {
         keys: PartKeys,
         columns: &[PartColumn<'_>],
     ) -> PartWriter {
+        let mut encoder = Encoder::take();
+        // Who inserts waits for it; what was merged stays for longer, and is read more often.
+        encoder.set_sorts_texts(identity.level > 0);
         PartWriter {
             disk: disk.clone(),
-            encoder: Encoder::take(),
+            encoder,
             group: vec![vec![]; columns.len()],
             columns: columns.iter().map(|c| ColumnWriter::new(c.id, c.name, c.data_type)).collect(),
             codecs: columns.iter().map(|c| c.codec.clone()).collect(),

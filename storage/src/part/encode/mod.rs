@@ -59,6 +59,7 @@ pub(crate) struct Encoder {
     narrow: Vec<u8>,
     dictionary: strings::DictionaryScratch,
     dictionary_used: bool,
+    sorts_texts: bool,
 }
 
 /// Encoders that wait for the next part, so that their memory need not be faulted in anew.
@@ -69,7 +70,8 @@ const SPARE_BYTES_MAX: usize = 8 << 20;
 impl Encoder {
     /// A spare encoder or a new one.
     pub(crate) fn take() -> Encoder {
-        SPARE.lock().pop().unwrap_or_default()
+        let spare = SPARE.lock().pop().unwrap_or_default();
+        Encoder { sorts_texts: false, ..spare }
     }
 
     /// Keeps the encoder for another part, unless there are enough or it has grown large.
@@ -78,6 +80,11 @@ impl Encoder {
         if spare.len() < SPARE_MAX && self.compressor.kept_bytes() <= SPARE_BYTES_MAX {
             spare.push(self);
         }
+    }
+
+    /// Whether dictionaries of texts are sorted: they take longer to write, are smaller and are read sooner.
+    pub(crate) fn set_sorts_texts(&mut self, sorts_texts: bool) {
+        self.sorts_texts = sorts_texts;
     }
 
     /// How the columns that follow are compressed.

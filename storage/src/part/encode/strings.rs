@@ -100,6 +100,9 @@ impl Encoder {
         let own = std::mem::take(&mut scratch.hashes);
         if find_repeats(slices, hashes.unwrap_or(&own), &mut scratch) {
             self.dictionary_used = true;
+            if self.sorts_texts && slices.width == 0 {
+                sort_dictionary(slices, &mut scratch);
+            }
             out.push(tag::DICTIONARY);
             put_u32(out, scratch.rows.len() as u32);
             scratch.bytes.clear();
@@ -130,6 +133,67 @@ impl Encoder {
             _ => SAVING_PERCENT_MIN,
         };
         self.compressor.texts(bytes, saving, out);
+    }
+}
+
+/// Puts the strings of a dictionary into their order, if they are many bytes: neighbours have more in common then,
+/// so that LZ4 finds longer matches, and fewer of them are decoded sooner.
+fn sort_dictionary(slices: &Slices<'_>, scratch: &mut DictionaryScratch) {
+    let bytes: usize = scratch.rows.iter().map(|row| slices.get(*row as usize).len()).sum();
+    if bytes <= SHORT_BYTES {
+        return;
+    }
+    let of = |code: &(u64, u16)| slices.get(scratch.rows[code.1 as usize] as usize);
+    let mut order: Vec<(u64, u16)> = (0..scratch.rows.len() as u16).map(|c| (0, c)).collect();
+    sort_from(&mut order, &of, 0, LEVELS_MAX);
+    let mut ranks = vec![0u16; order.len()];
+    (0..).zip(&order).for_each(|(rank, (_, code))| ranks[*code as usize] = rank);
+    scratch.codes.iter_mut().for_each(|code| *code = ranks[*code as usize]);
+    scratch.rows = order.iter().map(|(_, code)| scratch.rows[*code as usize]).collect();
+}
+
+/// Strings that are compared as they are.
+const FEW: usize = 12;
+/// Calls of `sort_from` within each other.
+const LEVELS_MAX: usize = 64;
+
+/// Sorts strings that have their first `depth` bytes in common, eight bytes at a time.
+fn sort_from<'a>(
+    order: &mut [(u64, u16)],
+    of: &impl Fn(&(u64, u16)) -> &'a [u8],
+    mut depth: usize,
+    levels: usize,
+) {
+    loop {
+        if order.len() <= FEW || levels == 0 {
+            order.sort_unstable_by(|a, b| of(a)[depth..].cmp(&of(b)[depth..]));
+            return;
+        }
+        for entry in order.iter_mut() {
+            let rest = &of(entry)[depth..];
+            let eight = rest.first_chunk::<8>().copied().unwrap_or_else(|| {
+                let mut eight = [0; 8];
+                eight[..rest.len()].copy_from_slice(rest);
+                eight
+            });
+            entry.0 = u64::from_be_bytes(eight);
+        }
+        let all_same = order.iter().all(|entry| entry.0 == order[0].0);
+        if !all_same || order.iter().any(|entry| of(entry).len() < depth + 8) {
+            break;
+        }
+        depth += 8;
+    }
+    // A shorter string comes before one that goes on with zeros.
+    let end = depth + 8;
+    let length = |entry: &(u64, u16)| of(entry).len().min(end);
+    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| length(a).cmp(&length(b))));
+    for run in order.chunk_by_mut(|a, b| a.0 == b.0) {
+        let ended = run.iter().take_while(|entry| of(entry).len() < end).count();
+        let longer = &mut run[ended..];
+        if longer.len() > 1 {
+            sort_from(longer, of, end, levels - 1);
+        }
     }
 }
 
@@ -179,4 +243,54 @@ fn find_repeats(slices: &Slices<'_>, hashes: &[u64], scratch: &mut DictionaryScr
     let code_width = if distinct <= 256 { 1 } else { 2 };
     let length_width = if slices.width > 0 { 0 } else { 2 };
     (distinct_bytes + distinct * length_width + rows * code_width) * 5 <= slices.plain_bytes() * 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The dictionary's strings, and those of the rows.
+    fn sorted(texts: &[Vec<u8>]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        let data = texts.concat();
+        let mut offsets = vec![0i32];
+        offsets.extend(texts.iter().scan(0, |end, text| {
+            *end += text.len() as i32;
+            Some(*end)
+        }));
+        let slices = Slices::variable(&offsets, &data);
+        let hashes: Vec<u64> = texts.iter().map(|text| xxh3_64(text)).collect();
+        let mut scratch = DictionaryScratch::default();
+        assert!(find_repeats(&slices, &hashes, &mut scratch));
+        sort_dictionary(&slices, &mut scratch);
+        let own: Vec<Vec<u8>> =
+            scratch.rows.iter().map(|row| slices.get(*row as usize).to_vec()).collect();
+        let rows = scratch.codes.iter().map(|code| own[*code as usize].clone()).collect();
+        (own, rows)
+    }
+
+    #[test]
+    fn dictionaries_of_many_bytes_are_sorted_and_rows_keep_their_strings() {
+        let mut seed = 5u64;
+        let mut below = |n: u64| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) % n
+        };
+        type Text<'a> = &'a mut dyn FnMut(&mut dyn FnMut(u64) -> u64) -> Vec<u8>;
+        let shapes: [Text<'_>; 4] = [
+            &mut |below| format!("https://www.{}.test/{}", below(20), below(700)).into_bytes(),
+            // Zeros, and strings that others begin with.
+            &mut |below| vec![[0, 0, b'a'][below(3) as usize]; below(300) as usize],
+            // Each the beginning of the next: levels do not suffice.
+            &mut |below| vec![b'x'; below(3000) as usize],
+            &mut |below| (0..8 + below(90)).map(|i| (i * below(2)) as u8).collect(),
+        ];
+        for make in shapes {
+            let few: Vec<Vec<u8>> = (0..2000).map(|_| make(&mut below)).collect();
+            let texts: Vec<Vec<u8>> =
+                (0..9000).map(|_| few[below(few.len() as u64) as usize].clone()).collect();
+            let (own, rows) = sorted(&texts);
+            assert!(own.windows(2).all(|pair| pair[0] < pair[1]));
+            assert!(rows == texts);
+        }
+    }
 }
