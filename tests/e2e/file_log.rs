@@ -84,6 +84,36 @@ fn adults_of_a_folder() {
     }
 }
 
+/// A file whose first lines were read and are not committed yet gets another name, and its name another file.
+#[test]
+fn names_change_while_first_lines_are_read() {
+    const FILES: u64 = 30;
+    /// More than this many make blocks wait between reading and committing.
+    const PARTS: u64 = 330;
+    let mut random = Random::new(from_environment("PUMPHOUSE_SEED", 20_261_130));
+    let server = Server::start("file-log-names");
+    let folder = folder_of(&server, "busy");
+    server.sql("CREATE TABLE rows (n UInt64) ENGINE = MergeTree ORDER BY n");
+    server.sql("SYSTEM STOP MERGES rows");
+    (0..PARTS).for_each(|i| {
+        server.sql(&format!("INSERT INTO rows VALUES ({})", 1_000_000 + i));
+    });
+    server.sql("CREATE TABLE busy (n UInt64) ENGINE = FileLog('busy', 'CSV') SETTINGS flush_interval_ms = 1, poll_timeout_ms = 1, poll_timeout_max_ms = 2, max_block_size = 300");
+    server.sql("CREATE MATERIALIZED VIEW rows_mv TO rows AS SELECT n FROM busy");
+    let (log, mut next) = (folder.join("log"), 0u64);
+    for file in 0..FILES {
+        let lines: String = (next..next + 400).map(|n| format!("{n}\n")).collect();
+        next += 400;
+        append(&log, &lines);
+        std::thread::sleep(Duration::from_millis(random.below(120)));
+        fs::rename(&log, folder.join(format!("old{file}"))).expect("renamed");
+    }
+    server.sql("SYSTEM START MERGES rows");
+    let rows = next + PARTS;
+    let exact = "SELECT count(), uniqExact(n) FROM rows";
+    server.until(exact, &format!("{rows}\t{rows}"), WAIT);
+}
+
 #[test]
 fn headers_patterns_and_error_modes() {
     let server = Server::start("file-log-modes");

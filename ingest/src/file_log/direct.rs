@@ -45,7 +45,7 @@ impl Follower {
             commit.preconditions.push(offset_equals(uuid, &range));
             commit.edits.push(advance(uuid, &range, wall_us));
         }
-        commit.edits.extend(taken.iter().filter_map(|t| self.identity(&session, t)));
+        commit.edits.extend(taken.iter().filter_map(|t| self.identity(t)));
         self.config.store.commit(commit, vec![])?;
         let blocks = (!built.block.is_empty()).then_some(built.block);
         Ok((session.source_columns, blocks.into_iter().collect()))

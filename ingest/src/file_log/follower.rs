@@ -95,8 +95,8 @@ pub(super) struct Taken {
     expected: Option<i64>,
     pub(super) next: u64,
     lines: u64,
-    inode: u64,
-    id: Option<FileId>,
+    /// What the file is, of the bytes at its head that were read, if the log does not know it as well yet.
+    seen: Option<FileId>,
 }
 
 /// How far to read.
@@ -413,8 +413,7 @@ impl Follower {
             expected: stored.map(|k| k.next),
             next: choice.from,
             lines: 0,
-            inode: found.inode,
-            id: stored.and_then(|k| k.id).filter(|_| choice.was == Was::Same),
+            seen: None,
         };
         let wait = session.settings.last_line_wait;
         let quiet = found.modified.elapsed().unwrap_or_default() >= wait;
@@ -422,8 +421,17 @@ impl Follower {
         if !self.read_on(session, &mut file, end, &mut taken)? {
             return Ok(None);
         }
-        let moved = taken.next != choice.from || choice.was == Was::Truncated;
-        Ok(moved.then_some(taken))
+        if taken.next == choice.from && choice.was != Was::Truncated {
+            return Ok(None);
+        }
+        let known = stored.and_then(|k| k.id).filter(|_| choice.was == Was::Same);
+        let wanted = taken.next.min(HEAD_BYTES);
+        if known.is_none_or(|id| u64::from(id.head) < wanted || id.inode != found.inode) {
+            // Of the file that was read: when the block is committed the name may be another's.
+            let head = folder::read_at(&mut file, 0, wanted).map_err(unreadable)?;
+            taken.seen = Some(FileId::of(found.inode, &head));
+        }
+        Ok(Some(taken))
     }
 
     /// Reads from `taken.next` on; false: its header is not whole yet.
@@ -463,8 +471,7 @@ impl Follower {
             expected: Some(from as i64),
             next: from,
             lines: 0,
-            inode: found.inode,
-            id: None,
+            seen: None,
         };
         let end = End { at: to, closes_line: true };
         self.read_on(session, &mut file, end, &mut taken)?;
@@ -585,7 +592,7 @@ impl Follower {
         let offsets = self.ranges(taken);
         let mut edits = vec![];
         for t in taken {
-            edits.extend(self.identity(session, t));
+            edits.extend(self.identity(t));
         }
         let blocks: Vec<Block> =
             (!built.block.is_empty()).then_some(built.block).into_iter().collect();
@@ -627,17 +634,10 @@ impl Follower {
     }
 
     /// What the file is, if the log does not know it as well yet.
-    pub(super) fn identity(&self, session: &Session, taken: &Taken) -> Option<Edit> {
-        let wanted = taken.next.min(HEAD_BYTES);
-        if taken.id.is_some_and(|id| u64::from(id.head) >= wanted && id.inode == taken.inode) {
-            return None;
-        }
-        let head = folder::head(&session.folder.join(&*taken.name), wanted).ok()?;
-        Some(Edit::StreamTopic {
-            table: self.table.definition.uuid,
-            topic: taken.name.to_string(),
-            id: FileId::of(taken.inode, &head).to_uuid(),
-        })
+    pub(super) fn identity(&self, taken: &Taken) -> Option<Edit> {
+        let id = taken.seen?.to_uuid();
+        let topic = taken.name.to_string();
+        Some(Edit::StreamTopic { table: self.table.definition.uuid, topic, id })
     }
 
     /// Forgets files that have been gone for long.
