@@ -111,7 +111,12 @@ impl Fill {
                 break;
             }
             let id = view.topic_ids.get(&range.topic).map(|id| FileId::from_uuid(*id));
-            let Some(file) = id.and_then(|id| find(session, &found, id, range)) else {
+            let span = (range.from as u64, range.to as u64);
+            let part = match id.and_then(|id| find(session, &found, id, range)) {
+                Some(file) => follower.read_part(session, file, &range.topic, span)?,
+                None => None,
+            };
+            let Some(part) = part else {
                 let since = missing.entry(range.topic.clone()).or_insert_with(Instant::now);
                 if since.elapsed() > GONE_AFTER {
                     self.skip_gone(range)?;
@@ -119,8 +124,7 @@ impl Fill {
                 continue;
             };
             missing.remove(&range.topic);
-            let span = (range.from as u64, range.to as u64);
-            taken.push(follower.read_part(session, file, &range.topic, span)?);
+            taken.push(part);
         }
         let built = session.builder.take()?;
         let reason = session.blocked.values().next().map(|blocked| blocked.reason.clone());

@@ -158,6 +158,23 @@ pub(super) fn scan(folder: &Path, pattern: Option<&str>) -> io::Result<Vec<Found
     Ok(found)
 }
 
+/// Whether a file of which lines were read may be there under another name and was missed: a look may do that while
+/// it is renamed. Its name is another's by then, who must not get its position.
+pub(super) fn may_be_missed(found: &[Found], known: &BTreeMap<String, Known>) -> bool {
+    found.iter().filter(|file| file.size > 0).any(|file| {
+        let before = known.get(&file.name).and_then(|k| k.id).map(|id| id.inode);
+        before.is_some_and(|inode| found.iter().all(|f| f.inode != inode))
+    })
+}
+
+/// The file that was found, if its name is still its own.
+pub(super) fn open(folder: &Path, found: &Found) -> Option<std::fs::File> {
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::File::open(folder.join(&found.name)).ok()?;
+    let inode = file.metadata().ok()?.ino();
+    (inode == found.inode).then_some(file)
+}
+
 /// The first bytes of a file, as many as there are.
 pub(super) fn head(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
     let mut head = vec![];
@@ -233,6 +250,31 @@ mod tests {
             ("a.2".into(), 50, Was::Renamed("a.1".into())),
         ];
         assert_eq!(chosen(&found, &log), expected);
+    }
+
+    #[test]
+    fn a_name_that_is_another_files_asks_for_a_second_look() {
+        let log = known(&[("a", 1, 100), ("b", 2, 50)]);
+        let both = [file("a", 3, 10), file("a.1", 1, 120), file("b", 2, 50)];
+        assert!(!may_be_missed(&both, &log));
+        assert!(may_be_missed(&[both[0].clone(), both[2].clone()], &log), "a.1 was not seen");
+        assert!(!may_be_missed(&both[2..], &log), "a is gone, and nobody has its name");
+        assert!(!may_be_missed(&[file("a", 3, 0)], &log), "nothing to read yet");
+    }
+
+    #[test]
+    fn only_the_file_that_was_found_is_opened() {
+        let folder = std::env::temp_dir().join(format!("pumphouse-names-{}", Uuid::new_v4()));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("log"), "1\n").unwrap();
+        let found = scan(&folder, None).unwrap();
+        let mut file = open(&folder, &found[0]).unwrap();
+        assert_eq!(read_at(&mut file, 0, 9).unwrap(), b"1\n");
+        std::fs::rename(folder.join("log"), folder.join("log.1")).unwrap();
+        assert!(open(&folder, &found[0]).is_none(), "the name is nobody's");
+        std::fs::write(folder.join("log"), "2\n").unwrap();
+        assert!(open(&folder, &found[0]).is_none(), "the name is another's");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

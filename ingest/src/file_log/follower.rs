@@ -45,6 +45,8 @@ const LINE_BYTES_MAX: usize = 64 << 20;
 const STATUS_FILES_MAX: usize = 10_000;
 /// A file that is gone is remembered for so long: it may come back under another name.
 const GONE_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Looks for a file that may have been missed; then it is taken as gone.
+const LOOKS_MORE: usize = 3;
 /// How often gone files are looked for.
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -286,10 +288,19 @@ impl Follower {
     pub(super) fn gather(&self, session: &mut Session) -> Result<Gathered> {
         let state = self.config.store.snapshot();
         let Some(known) = self.known(&state) else { return Ok(Gathered::Nothing) };
-        let found = folder::scan(&session.folder, session.pattern.as_deref()).map_err(|e| {
-            let place = session.folder.display();
-            Error::new(codes::CANNOT_OPEN_FILE, format!("cannot read the folder {place}: {e}"))
-        })?;
+        let look = || {
+            folder::scan(&session.folder, session.pattern.as_deref()).map_err(|e| {
+                let place = session.folder.display();
+                Error::new(codes::CANNOT_OPEN_FILE, format!("cannot read the folder {place}: {e}"))
+            })
+        };
+        let mut found = look()?;
+        for _ in 0..LOOKS_MORE {
+            if !folder::may_be_missed(&found, &known) {
+                break;
+            }
+            found = look()?;
+        }
         let choices = choose(session, &found, &known);
         if self.follow_renames(&choices, &known)? {
             return Ok(Gathered::Again);
@@ -397,16 +408,10 @@ impl Follower {
         if session.blocked.get(&found.name).is_some_and(|b| Instant::now() < b.until) {
             return Ok(None);
         }
-        let Ok(mut file) = std::fs::File::open(session.folder.join(&found.name)) else {
-            // Gone or not readable: the next look tells.
+        let Some(mut file) = folder::open(&session.folder, found) else {
+            // Gone, renamed or not readable: the next look tells.
             return Ok(None);
         };
-        {
-            use std::os::unix::fs::MetadataExt;
-            if file.metadata().map_or(true, |about| about.ino() != found.inode) {
-                return Ok(None);
-            }
-        }
         let stored = known.get(&found.name);
         let mut taken = Taken {
             name: found.name.as_str().into(),
@@ -456,16 +461,16 @@ impl Follower {
         Ok(true)
     }
 
-    /// A part of a file that is known, up to the byte `to`; for a view that is filled.
+    /// A part of a file that is known, up to the byte `to`; for a view that is filled. None: its name is no longer its
+    /// own.
     pub(super) fn read_part(
         &self,
         session: &mut Session,
         found: &Found,
         name: &str,
         (from, to): (u64, u64),
-    ) -> Result<Taken> {
-        let path = session.folder.join(&found.name);
-        let mut file = std::fs::File::open(path).map_err(unreadable)?;
+    ) -> Result<Option<Taken>> {
+        let Some(mut file) = folder::open(&session.folder, found) else { return Ok(None) };
         let mut taken = Taken {
             name: name.into(),
             expected: Some(from as i64),
@@ -475,7 +480,7 @@ impl Follower {
         };
         let end = End { at: to, closes_line: true };
         self.read_on(session, &mut file, end, &mut taken)?;
-        Ok(taken)
+        Ok(Some(taken))
     }
 
     fn read_lines(
