@@ -6,7 +6,8 @@
 //! the next taker.
 //!
 //! Rules: what is kept is bounded ([`keep`]; nothing is kept before it is called) and goes back to the kernel
-//! when nobody took it for about ten seconds; a piece grows by moving its pages, not its bytes. The kernel is
+//! when nobody took it for about ten seconds; a piece grows by moving its pages, not its bytes. Who takes one gets
+//! first what its own core gave back, which that core's cache may still hold. The kernel is
 //! asked for huge pages. All `unsafe`
 //! of it is here: a piece is a private mapping of the size that its layout's class says, for its whole life.
 
@@ -26,6 +27,8 @@ const KEPT_BITS_MAX: u32 = 29;
 /// Sizes between one power of two and the next.
 const STEPS_BITS: u32 = 2;
 const CLASSES: usize = ((KEPT_BITS_MAX - LARGE_BITS + 1) << STEPS_BITS) as usize + 1;
+/// Lists of kept pieces; cores share one where there are more of them.
+const SHELVES: usize = 16;
 const PAGE: usize = 4096;
 /// What large pieces are asked for in: a look at memory costs a virtual machine two walks through page tables, and
 /// with small pages most looks at a large table need them.
@@ -47,9 +50,9 @@ struct Node {
     round: u32,
 }
 
-/// Pieces that were given back, by class, the latest first.
+/// Pieces that were given back, by who gave them and by class, the latest first.
 struct Kept {
-    heads: [*mut Node; CLASSES],
+    heads: [[*mut Node; CLASSES]; SHELVES],
     bytes: usize,
     round: u32,
 }
@@ -118,30 +121,34 @@ fn with_kept<T>(act: impl FnOnce(&mut Kept) -> T) -> T {
 
 impl Kept {
     const fn new() -> Kept {
-        Kept { heads: [ptr::null_mut(); CLASSES], bytes: 0, round: 0 }
+        Kept { heads: [[ptr::null_mut(); CLASSES]; SHELVES], bytes: 0, round: 0 }
     }
 
-    fn pop(&mut self, class: usize) -> Option<*mut u8> {
-        let node = *self.heads.get(class)?;
-        if node.is_null() {
-            return None;
+    /// A piece of that class, one of `shelf` if there is.
+    fn pop(&mut self, class: usize, shelf: usize) -> Option<*mut u8> {
+        for shelf in (shelf..shelf + SHELVES).map(|shelf| shelf % SHELVES) {
+            let head = self.heads[shelf].get_mut(class)?;
+            let node = *head;
+            if !node.is_null() {
+                // SAFETY: listed pieces are mapped, and their first bytes are a node.
+                *head = unsafe { (*node).next };
+                self.bytes -= class_bytes(class);
+                return Some(node.cast());
+            }
         }
-        // SAFETY: listed pieces are mapped, and their first bytes are a node.
-        self.heads[class] = unsafe { (*node).next };
-        self.bytes -= class_bytes(class);
-        Some(node.cast())
+        None
     }
 
-    /// Keeps the piece; false if there is no room.
-    fn push(&mut self, class: usize, piece: *mut u8) -> bool {
+    /// Keeps the piece on `shelf`; false if there is no room.
+    fn push(&mut self, class: usize, shelf: usize, piece: *mut u8) -> bool {
         let bytes = class_bytes(class);
         if class >= CLASSES || self.bytes + bytes > KEPT_MAX.load(Ordering::Relaxed) {
             return false;
         }
         let node = piece.cast::<Node>();
         // SAFETY: the piece was given back, so it is ours; it is page-aligned and larger than a node.
-        unsafe { node.write(Node { next: self.heads[class], round: self.round }) };
-        self.heads[class] = node;
+        unsafe { node.write(Node { next: self.heads[shelf][class], round: self.round }) };
+        self.heads[shelf][class] = node;
         self.bytes += bytes;
         true
     }
@@ -150,8 +157,8 @@ impl Kept {
     fn take_idle(&mut self) -> *mut Node {
         self.round = self.round.wrapping_add(1);
         let mut chain: *mut Node = ptr::null_mut();
-        for class in 0..CLASSES {
-            let mut link: *mut *mut Node = &mut self.heads[class];
+        for (shelf, class) in (0..SHELVES).flat_map(|s| (0..CLASSES).map(move |class| (s, class))) {
+            let mut link: *mut *mut Node = &mut self.heads[shelf][class];
             // SAFETY: `link` is the head or the `next` of a listed node; pieces are mapped while listed,
             // and those behind an idle one are idle too, being older.
             unsafe {
@@ -171,6 +178,16 @@ impl Kept {
         }
         chain
     }
+}
+
+/// The list of the core that this thread is on at the moment.
+fn own_shelf() -> usize {
+    #[cfg(target_os = "linux")]
+    // SAFETY: asks for a number, which the kernel keeps where the thread can read it; -1 if there is none.
+    let core = unsafe { libc::sched_getcpu() };
+    #[cfg(not(target_os = "linux"))]
+    let core = 0;
+    usize::try_from(core).unwrap_or(0) % SHELVES
 }
 
 /// The class of a size: a power of two and quarters between, or one past the last for what is not kept.
@@ -280,16 +297,17 @@ fn take(layout: &Layout) -> Option<*mut u8> {
     if KEPT_MAX.load(Ordering::Relaxed) == 0 || class >= CLASSES {
         return None;
     }
-    with_kept(|kept| kept.pop(class))
+    let shelf = own_shelf();
+    with_kept(|kept| kept.pop(class, shelf))
 }
 
 /// # Safety
 /// `piece` is a piece of `size` that nobody uses any more.
 unsafe fn give_back(piece: *mut u8, size: usize) {
-    let class = class_of(size);
+    let (class, shelf) = (class_of(size), own_shelf());
     let kept = KEPT_MAX.load(Ordering::Relaxed) > 0
         && class < CLASSES
-        && with_kept(|kept| kept.push(class, piece));
+        && with_kept(|kept| kept.push(class, shelf, piece));
     if !kept {
         // SAFETY: as said above; pieces are as long as their size's class.
         unsafe { unmap(piece, mapped_bytes(size)) };
@@ -431,7 +449,21 @@ mod tests {
             let_idle_go();
         }
         assert_eq!(with_kept(|k| k.bytes), 0);
-        assert!(with_kept(|k| k.heads.iter().all(|h| h.is_null())));
+        assert!(with_kept(|k| k.heads.iter().flatten().all(|h| h.is_null())));
+        KEPT_MAX.store(0, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_core_has_its_own_pieces_first_and_then_others() {
+        let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
+        let mut kept = Kept::new();
+        KEPT_MAX.store(usize::MAX, Ordering::Relaxed);
+        let mut memory = [[0u64; 8]; 3];
+        let [a, b, c] = memory.each_mut().map(|m| m.as_mut_ptr().cast::<u8>());
+        assert!(kept.push(0, 2, a) && kept.push(0, 5, b) && kept.push(1, 2, c));
+        assert_eq!(kept.pop(0, 5), Some(b));
+        assert_eq!(kept.pop(0, 5), Some(a));
+        assert_eq!((kept.pop(0, 5), kept.pop(1, 5)), (None, Some(c)));
         KEPT_MAX.store(0, Ordering::Relaxed);
     }
 
