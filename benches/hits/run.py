@@ -229,6 +229,21 @@ def read_queries():
     return queries
 
 
+def constants(engine):
+    """What the queries ask for by name: a user of few rows, the page and the referer that one site has most of."""
+    user = ("SELECT any(UserID) FROM (SELECT UserID, count(*) AS c FROM hits GROUP BY UserID HAVING c BETWEEN 3 AND 10 ORDER BY UserID LIMIT 1)"
+            if engine.name != "duckdb" else "SELECT any_value(UserID) FROM hits")
+    page = "SELECT URLHash FROM hits WHERE CounterID = 85 GROUP BY URLHash ORDER BY count(*) DESC, URLHash LIMIT 1"
+    referer = "SELECT RefererHash FROM hits WHERE CounterID = 85 AND RefererHash <> 0 GROUP BY RefererHash ORDER BY count(*) DESC, RefererHash LIMIT 1"
+    return {name: engine.query(sql)[1][0][0] for name, sql in (("user", user), ("url_hash", page), ("referer_hash", referer))}
+
+
+def filled(sql, chosen):
+    for name, value in chosen.items():
+        sql = sql.replace("{" + name + "}", value)
+    return sql
+
+
 def cell(text):
     try:
         return float(text)
@@ -319,10 +334,7 @@ def main():
         for engine in engines:
             engine.stop()
         return
-    pick = engines[0].query("SELECT any(UserID) FROM (SELECT UserID, count(*) AS c FROM hits GROUP BY UserID HAVING c BETWEEN 3 AND 10 ORDER BY UserID LIMIT 1)"
-                            if engines[0].name != "duckdb" else "SELECT any_value(UserID) FROM hits")[1][0][0]
-    page = engines[0].query("SELECT URLHash FROM hits WHERE CounterID = 85 GROUP BY URLHash ORDER BY count(*) DESC, URLHash LIMIT 1")[1][0][0]
-    referer = engines[0].query("SELECT RefererHash FROM hits WHERE CounterID = 85 AND RefererHash <> 0 GROUP BY RefererHash ORDER BY count(*) DESC, RefererHash LIMIT 1")[1][0][0]
+    chosen = constants(engines[0])
     only = set(map(int, a.only.split(","))) if a.only else None
     results, wins, logs, bad = [], 0, [], []
     for number, texts in enumerate(read_queries(), 1):
@@ -333,7 +345,7 @@ def main():
             for place, engine in enumerate(engines):
                 if a.cold:
                     engine = engines[place] = started_cold(engine, data)
-                sql = texts.get(engine.name, texts[""]).replace("{user}", pick).replace("{url_hash}", page).replace("{referer_hash}", referer)
+                sql = filled(texts.get(engine.name, texts[""]), chosen)
                 reset_peak(engine.pid)
                 try:
                     seconds, rows = engine.query(sql)
