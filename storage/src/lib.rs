@@ -17,6 +17,7 @@ pub mod error;
 pub mod expression;
 pub mod flags;
 pub mod health;
+pub mod helpers;
 pub mod log;
 pub mod merge;
 pub mod mutation;

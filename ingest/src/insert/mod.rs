@@ -21,7 +21,7 @@ use pumphouse_query::error::{Error, Result, codes};
 use pumphouse_storage::clock::Clock;
 use pumphouse_storage::log::{Commit, Edit, Precondition, Rejection, State, Table};
 use pumphouse_storage::part::PendingPart;
-use pumphouse_storage::table::insert::write_block_with;
+use pumphouse_storage::table::insert::{WriteOptions, write_block_with};
 use pumphouse_storage::{Block, Store};
 use uuid::Uuid;
 
@@ -276,7 +276,10 @@ impl Inserter {
         blocks: Vec<(Arc<Table>, Block)>,
         ctx: &QueryContext,
     ) -> Result<Vec<PendingPart>> {
-        let combine = ctx.settings.bool("optimize_on_insert", true);
+        let options = WriteOptions {
+            combine: ctx.settings.bool("optimize_on_insert", true),
+            threads: ctx.threads(),
+        };
         let mut tables: BTreeMap<Uuid, (Arc<Table>, Vec<Block>)> = BTreeMap::new();
         for (table, block) in blocks.into_iter().filter(|(_, b)| !b.is_empty()) {
             if keeps_rows(&table)? {
@@ -286,7 +289,7 @@ impl Inserter {
         }
         let write = |table: &Table, blocks: &[Block]| -> Result<Vec<PendingPart>> {
             let block = Block::concat(blocks)?;
-            Ok(write_block_with(&self.store, table, &block, combine)?)
+            Ok(write_block_with(&self.store, table, &block, options)?)
         };
         let mut work: Vec<(Arc<Table>, Vec<Block>)> = tables.into_values().collect();
         let Some((first, first_blocks)) = work.pop() else { return Ok(vec![]) };

@@ -14,7 +14,7 @@ use pumphouse_query::{Error, Result, prepare, sql};
 use pumphouse_storage::Block;
 use pumphouse_storage::log::{Change, Commit, Edit, Table};
 use pumphouse_storage::part::PendingPart;
-use pumphouse_storage::table::insert::write_block_with;
+use pumphouse_storage::table::insert::write_block;
 
 use super::Run;
 use super::drop::unchanged;
@@ -185,7 +185,7 @@ impl Gathering<'_> {
         }
         let block = filled(self.target, self.plan, Block::concat(&blocks)?, self.context)?;
         self.rows += block.rows() as u64;
-        self.parts.extend(write_block_with(&self.server.store, self.target, &block, true)?);
+        self.parts.extend(write_block(&self.server.store, self.target, &block)?);
         match self.parts.len() > PARTS_MAX {
             true => Err(Error::new(codes::TOO_MANY_PARTS, "A refresh makes too many parts")),
             false => Ok(()),

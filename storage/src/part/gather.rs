@@ -10,6 +10,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, BinaryArray, UInt32Array};
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 
+use super::encode::number_buffer;
 use super::layout::Layout;
 use crate::block::Column;
 
@@ -29,6 +30,25 @@ pub(crate) fn gather(column: &Column, order: &UInt32Array) -> Column {
     match strings {
         Some(strings) => Column { data_type: column.data_type.clone(), array: Arc::new(strings) },
         None => column.take(order),
+    }
+}
+
+/// Whether all rows are the same: numbers without NULLs, or empty strings. Columns that nobody fills are.
+pub(crate) fn is_constant(column: &Column) -> bool {
+    if column.array.null_count() > 0 {
+        return false;
+    }
+    match Layout::of(&column.data_type) {
+        Layout::Number { width, .. } => {
+            let words = number_buffer(column.array.as_ref());
+            // Each word against the one before, as one comparison of bytes.
+            words.len() <= width || words[..words.len() - width] == words[width..]
+        }
+        Layout::Strings => {
+            let offsets = column.array.as_binary::<i32>().value_offsets();
+            offsets.first() == offsets.last()
+        }
+        _ => false,
     }
 }
 

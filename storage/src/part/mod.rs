@@ -11,15 +11,18 @@ pub mod codec;
 mod coded_read;
 #[cfg(test)]
 mod coded_tests;
+mod columnwise;
 mod content_hash;
 mod decode;
 mod encode;
 mod footer;
 mod gather;
+mod granule;
 mod layout;
 mod mask;
 mod nested;
 mod packed;
+mod part_file;
 mod path_read;
 #[cfg(test)]
 mod path_tests;

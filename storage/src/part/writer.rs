@@ -6,36 +6,32 @@
 
 use std::sync::Arc;
 
+use arrow_array::UInt32Array;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, UInt32Array};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::PendingPart;
 use super::codec::{ColumnCodec, Generic};
-use super::content_hash::{number_hash, row_hashes, sum};
-use super::encode::{Encoder, decoded_bytes};
+use super::columnwise::{self, Source};
+use super::encode::decoded_bytes;
 use super::footer::section as section_tag;
-use super::footer::{
-    ColumnWriter, FooterHead, HEADER, KeyColumn, Mark, Section, TAIL_BYTES, TAIL_MAGIC,
-};
-use super::gather::gather;
+use super::footer::{ColumnWriter, FooterHead, KeyColumn, Mark, Section, TAIL_BYTES, TAIL_MAGIC};
+use super::granule::GranuleEncoder;
 use super::layout::Layout;
 use super::nested::{NestedBuilder, NestedHost, NestedMeta, Outlet, put_entry};
+use super::part_file::PartFile;
 use super::reader::PartReader;
 use super::skip_index_write::{SkipIndex, SkipIndexWriter, finish_indexes};
 use super::wire::{put_bytes, put_u32, put_u64};
 use crate::block::{Block, Column};
 use crate::disk::{Disk, WriteFile};
 use crate::error::{Error, Result};
-use crate::log::{PartId, PartMeta, part_path};
+use crate::log::{PartId, PartMeta};
 use crate::types::DataType;
 
 /// Encoded bytes that gather before a write.
 const GROUP_BYTES: usize = 32 << 20;
-/// Encoded bytes of columns picked one after the other that are written at once: few enough to be in the cache
-/// still, and memory that is used again for the next.
-const READY_BYTES: usize = 1 << 20;
 /// Decoded bytes after which a granule ends early.
 const GRANULE_BYTES_MAX: usize = 16 << 20;
 
@@ -85,10 +81,11 @@ pub(crate) struct PartColumn<'a> {
 
 /// A part being written.
 pub(crate) struct PartWriter {
-    disk: Arc<dyn Disk>,
     identity: PartIdentity,
     keys: PartKeys,
-    encoder: Encoder,
+    granules: GranuleEncoder,
+    /// Threads that rows of one block may be written on.
+    threads: usize,
     columns: Vec<ColumnWriter>,
     codecs: Vec<ColumnCodec>,
     /// What columns without a codec are compressed with, if the part is to say so.
@@ -100,16 +97,12 @@ pub(crate) struct PartWriter {
     granule_rows: Vec<u32>,
     /// First rows of granules (and the last row of the last one), per primary key expression.
     index_rows: Vec<Vec<Column>>,
-    hashes: Vec<u64>,
     /// What goes between the last granule and the footer.
     blobs: Vec<Vec<u8>>,
     sections: Vec<Section>,
     skip_indexes: Vec<SkipIndexWriter>,
     projections: Vec<Box<dyn NestedBuilder>>,
-    file: Option<Box<dyn WriteFile>>,
-    file_offset: u64,
-    /// Whether the file is somebody else's.
-    is_nested: bool,
+    file: PartFile,
 }
 
 impl PartWriter {
@@ -119,12 +112,11 @@ impl PartWriter {
         keys: PartKeys,
         columns: &[PartColumn<'_>],
     ) -> PartWriter {
-        let mut encoder = Encoder::take();
-        // Who inserts waits for it; what was merged stays for longer, and is read more often.
-        encoder.set_sorts_texts(identity.level > 0);
         PartWriter {
-            disk: disk.clone(),
-            encoder,
+            // Who inserts waits for it; what was merged stays for longer, and is read more often.
+            granules: GranuleEncoder::new(identity.level > 0),
+            threads: 1,
+            file: PartFile::new(disk, identity.id),
             group: vec![vec![]; columns.len()],
             columns: columns.iter().map(|c| ColumnWriter::new(c.id, c.name, c.data_type)).collect(),
             codecs: columns.iter().map(|c| c.codec.clone()).collect(),
@@ -132,14 +124,10 @@ impl PartWriter {
             group_first: 0,
             granule_rows: vec![],
             index_rows: vec![vec![]; keys.primary_key.len()],
-            hashes: vec![],
             blobs: vec![],
             sections: vec![],
             skip_indexes: vec![],
             projections: vec![],
-            file: None,
-            file_offset: 0,
-            is_nested: false,
             identity,
             keys,
         }
@@ -153,10 +141,13 @@ impl PartWriter {
         columns: &[PartColumn<'_>],
         file: Box<dyn WriteFile>,
     ) -> PartWriter {
-        let mut writer = PartWriter::new(disk, identity, keys, columns);
-        writer.file = Some(file);
-        writer.is_nested = true;
-        writer
+        let file = PartFile::nested(disk, identity.id, file);
+        PartWriter { file, ..PartWriter::new(disk, identity, keys, columns) }
+    }
+
+    /// How many threads may write the rows of one block.
+    pub(crate) fn set_threads(&mut self, threads: usize) {
+        self.threads = threads.max(1);
     }
 
     /// Whether [`PartWriter::push_picked`] will do.
@@ -194,7 +185,7 @@ impl PartWriter {
     pub(crate) fn set_projections(&mut self, projections: Vec<Box<dyn NestedBuilder>>) {
         self.projections = projections;
         for (number, projection) in self.projections.iter_mut().enumerate() {
-            projection.begin(&self.disk, &self.identity, number);
+            projection.begin(self.file.disk(), &self.identity, number);
         }
     }
 
@@ -324,37 +315,25 @@ impl PartWriter {
         Ok(())
     }
 
-    /// The same for the rows that `order` picks from `columns`, which `key_at` counts as they stand in
-    /// `order`. Column by column: one is in the cache while its rows are gathered from all over it, and
-    /// no more than one gathered granule is held. Only if [`PartWriter::takes_picks`] says so.
+    /// The same for the rows that `order` picks from `columns`, or all as they lie, which `key_at` counts as they
+    /// come, column by column. Only if [`PartWriter::takes_picks`] says so.
     pub(crate) fn push_picked(
         &mut self,
         columns: &[Column],
-        order: &UInt32Array,
+        order: Option<&UInt32Array>,
         granule_rows_max: usize,
         key_at: &mut dyn FnMut(usize) -> Result<Vec<Column>>,
     ) -> Result<()> {
-        let ends = self.granule_ends(columns, order.values(), granule_rows_max.max(1));
-        // Columns are written as they become ready; what is left stays at the front of the group.
-        let mut ready = match self.group.iter().all(Vec::is_empty) {
-            true => self.group.first_mut().map(std::mem::take),
-            false => None,
-        };
-        for (i, column) in columns.iter().enumerate() {
-            let mut from = 0;
-            for to in &ends {
-                let granule = gather(column, &order.slice(from, to - from));
-                match &mut ready {
-                    Some(ready) => self.push_ready(i, granule.array.as_ref(), ready)?,
-                    None => self.push_column(i, granule.array.as_ref())?,
-                }
-                from = *to;
-            }
+        let ends = self.granule_ends(columns, order, granule_rows_max.max(1));
+        if self.group.iter().any(|gathered| !gathered.is_empty()) {
+            self.place_group();
+            self.write_group(&[])?;
         }
-        let is_placed = ready.is_some();
-        if let (Some(ready), Some(first)) = (ready, self.group.first_mut()) {
-            *first = ready;
-        }
+        let sources = self.columns.iter_mut().zip(&self.codecs).zip(columns);
+        let sources = sources.map(|((entry, codec), column)| Source { entry, codec, column });
+        let rows = columnwise::Rows { order, ends: &ends };
+        let (granules, file) = (&mut self.granules, &mut self.file);
+        let left = columnwise::write(sources.collect(), rows, self.threads, granules, file)?;
         let mut from = 0;
         for to in ends {
             self.granule_rows.push((to - from) as u32);
@@ -364,31 +343,25 @@ impl PartWriter {
         if from > 0 {
             self.push_index(self.granule_rows.len(), key_at(from - 1)?);
         }
-        if is_placed {
-            self.group_first = self.granule_rows.len();
+        // What is left stays at the front of the group, where it is already placed.
+        if let Some(first) = self.group.first_mut() {
+            *first = left;
         }
+        self.group_first = self.granule_rows.len();
         self.write_full_group()
     }
 
-    /// Puts a column's granule behind the `ready` ones, which go to the file next, and there if they are many.
-    fn push_ready(&mut self, i: usize, array: &dyn Array, ready: &mut Vec<u8>) -> Result<()> {
-        std::mem::swap(&mut self.group[i], ready);
-        let pushed = self.push_column(i, array);
-        std::mem::swap(&mut self.group[i], ready);
-        pushed?;
-        let base = self.file_offset + self.header().len() as u64;
-        if let Some(mark) = self.columns[i].marks.last_mut() {
-            mark.file_offset += base;
-        }
-        if ready.len() >= READY_BYTES {
-            self.append(&[ready])?;
-            ready.clear();
-        }
-        Ok(())
-    }
-
     /// Where the granules of the picked rows end, by the same rule as [`granule_end`].
-    fn granule_ends(&self, columns: &[Column], order: &[u32], rows_max: usize) -> Vec<usize> {
+    fn granule_ends(
+        &self,
+        columns: &[Column],
+        order: Option<&UInt32Array>,
+        rows_max: usize,
+    ) -> Vec<usize> {
+        let rows = match order {
+            Some(order) => order.len(),
+            None => columns.first().map_or(0, Column::len),
+        };
         let mut fixed = 0;
         let mut strings = vec![];
         for (column, writer) in columns.iter().zip(&self.columns) {
@@ -402,16 +375,16 @@ impl PartWriter {
         };
         let widest: usize = fixed + strings.iter().map(longest).sum::<usize>();
         if widest.saturating_mul(rows_max) <= GRANULE_BYTES_MAX {
-            return (1..=order.len().div_ceil(rows_max))
-                .map(|granule| order.len().min(granule * rows_max))
+            return (1..=rows.div_ceil(rows_max))
+                .map(|granule| rows.min(granule * rows_max))
                 .collect();
         }
-        let bytes = |row: &u32| {
-            let row = *row as usize;
+        let bytes = |row: usize| {
+            let row = order.map_or(row, |order| order.value(row) as usize);
             let length = |offsets: &&[i32]| (offsets[row + 1] - offsets[row]) as usize + 4;
             fixed + strings.iter().map(length).sum::<usize>()
         };
-        let sizes: Vec<usize> = order.iter().map(bytes).collect();
+        let sizes: Vec<usize> = (0..rows).map(bytes).collect();
         let mut ends = vec![];
         let mut from = 0;
         while from < sizes.len() {
@@ -436,7 +409,9 @@ impl PartWriter {
     fn push_granule(&mut self, columns: &[Column], from: usize, to: usize) -> Result<()> {
         for (i, column) in columns.iter().enumerate() {
             let array = column.array.slice(from, to - from);
-            self.push_column(i, array.as_ref())?;
+            // Until the group is written a mark's offset counts from the column's first byte in it.
+            let (entry, bytes) = (&mut self.columns[i], &mut self.group[i]);
+            self.granules.put(entry, &self.codecs[i], array.as_ref(), bytes)?;
         }
         self.push_skip_indexes(columns, from, to)?;
         self.granule_rows.push((to - from) as u32);
@@ -451,55 +426,10 @@ impl PartWriter {
         Ok(())
     }
 
-    fn push_column(&mut self, i: usize, array: &dyn Array) -> Result<()> {
-        let (column, bytes) = (&mut self.columns[i], &mut self.group[i]);
-        let layout = &column.layout;
-        check_nulls(column, array)?;
-        let numbers = number_hash(layout, array);
-        let hash = match numbers {
-            Some((hash, _)) => hash,
-            None => {
-                self.hashes.clear();
-                row_hashes(layout, array, &mut self.hashes);
-                sum(&self.hashes)
-            }
-        };
-        column.content_hash = column.content_hash.wrapping_add(hash);
-        let first = bytes.len();
-        let hashes =
-            matches!(layout, Layout::Strings | Layout::FixedBytes(_)).then_some(&self.hashes[..]);
-        self.encoder.set_codec(&self.codecs[i]);
-        self.encoder.encode(layout, array, hashes, bytes)?;
-        let decoded = decoded_bytes(layout, array);
-        let (Ok(length), Ok(decoded32)) =
-            (u32::try_from(bytes.len() - first), u32::try_from(decoded))
-        else {
-            return Err(Error::LimitExceeded(format!(
-                "a granule of column {} takes {decoded} bytes, more than 4 GiB",
-                column.name
-            )));
-        };
-        column.decoded_bytes += decoded as u64;
-        // Until the group is written the offset counts from the column's first byte in it.
-        column.marks.push(Mark {
-            file_offset: first as u64,
-            length,
-            decoded: decoded32,
-            hash: xxh3_64(&bytes[first..]),
-        });
-        column.nulls.push(array.null_count() as u32);
-        let distinct = hashes.and(self.encoder.distinct_rows());
-        match numbers {
-            Some((_, true)) => column.ranges.push(&column.layout, &array.slice(0, 1), None),
-            _ => column.ranges.push(&column.layout, array, distinct),
-        }
-        Ok(())
-    }
-
     /// Settles where the gathered group goes in the file, column by column behind the header; marks get
     /// their file offsets. Where it ends.
     fn place_group(&mut self) -> u64 {
-        let mut end = self.file_offset + self.header().len() as u64;
+        let mut end = self.file.end();
         for (column, bytes) in self.columns.iter_mut().zip(&self.group) {
             for mark in &mut column.marks[self.group_first..] {
                 mark.file_offset += end;
@@ -510,45 +440,24 @@ impl PartWriter {
         end
     }
 
-    /// What the next write must begin with.
-    fn header(&self) -> &'static [u8] {
-        if self.file_offset == 0 { &HEADER } else { &[] }
-    }
-
     /// Writes the placed group and `more` behind it, without gathering them first.
     fn write_group(&mut self, more: &[u8]) -> Result<()> {
         let group = std::mem::take(&mut self.group);
         let mut pieces: Vec<&[u8]> = group.iter().map(Vec::as_slice).collect();
         pieces.push(more);
-        let written = self.append(&pieces);
+        let written = self.file.append(&pieces);
         self.group = group;
         self.group.iter_mut().for_each(Vec::clear);
         written
     }
 
-    /// Writes the pieces to the end of the file, the header in front if they are the first.
-    fn append(&mut self, pieces: &[&[u8]]) -> Result<()> {
-        let header = self.header();
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(self.disk.create(&part_path(self.identity.id))?),
-        };
-        let all: Vec<&[u8]> = std::iter::once(header).chain(pieces.iter().copied()).collect();
-        file.append_all(&all)?;
-        self.file_offset += all.iter().map(|p| p.len() as u64).sum::<u64>();
-        Ok(())
-    }
-
     /// Writes what is left, the footer and the tail, and makes the file's bytes durable.
     pub(crate) fn finish(mut self) -> Result<PendingPart> {
         let (rows, footer_hash) = self.finish_bytes()?;
-        let mut pending = PendingPart::new(self.meta(rows, footer_hash), self.disk.clone());
-        pending.meta.bytes = self.file_offset;
-        if let Some(file) = &mut self.file {
-            file.sync()?;
-        }
+        let mut pending = PendingPart::new(self.meta(rows, footer_hash), self.file.disk().clone());
+        pending.meta.bytes = self.file.len();
         // From here on the guard that removes an unfinished file is the pending part.
-        self.file = None;
+        self.file.finish()?;
         Ok(pending)
     }
 
@@ -574,7 +483,7 @@ impl PartWriter {
             self.write_group(&more)?;
             more.clear();
             self.write_projections(&mut blobs)?;
-            footer_offset = self.file_offset;
+            footer_offset = self.file.len();
         }
         let footer = self.footer(blobs)?;
         let footer_hash = xxh3_64(&footer);
@@ -590,21 +499,21 @@ impl PartWriter {
         let mut section = vec![];
         put_u32(&mut section, builders.len() as u32);
         for builder in builders {
-            let Some(file) = self.file.take() else {
+            let Some(file) = self.file.lend() else {
                 return Err(Error::Column("a part without a file has no projections".into()));
             };
-            let outlet = Outlet::new(file, self.file_offset);
+            let outlet = Outlet::new(file, self.file.len());
             let host = NestedHost {
-                disk: &self.disk,
+                disk: self.file.disk(),
                 identity: &self.identity,
                 partition: &self.keys.partition,
             };
             let described = builder.describe();
             let written = builder.finish(&host, Box::new(outlet.clone()));
             let (file, marks) = outlet.close();
-            self.file = file;
+            let bytes = marks.iter().map(|m| m.length as u64).sum();
+            self.file.put_back(file, bytes);
             put_entry(&mut section, &described, &written?, blobs.len(), marks.len());
-            self.file_offset += marks.iter().map(|m| m.length as u64).sum::<u64>();
             blobs.extend(marks);
         }
         self.add_section(section_tag::PROJECTIONS, false, section);
@@ -635,7 +544,7 @@ impl PartWriter {
         if let Some(codec) = self.default_codec {
             self.add_section(section_tag::DEFAULT_CODEC, false, codec.stored().to_vec());
         }
-        self.encoder.set_codec(&ColumnCodec::default());
+        self.granules.encoder.set_codec(&ColumnCodec::default());
         let mut primary_index = vec![];
         for ((text, data_type), rows) in self.keys.primary_key.iter().zip(&self.index_rows) {
             let mut column = Column::concat(rows)?;
@@ -652,7 +561,7 @@ impl PartWriter {
             blobs,
             sections: std::mem::take(&mut self.sections),
         };
-        head.serialize(&self.columns, &mut self.encoder)
+        head.serialize(&self.columns, &mut self.granules.encoder)
     }
 
     fn meta(&self, rows: u64, footer_hash: u64) -> PartMeta {
@@ -675,16 +584,6 @@ impl PartWriter {
     }
 }
 
-impl Drop for PartWriter {
-    fn drop(&mut self) {
-        std::mem::take(&mut self.encoder).give_back();
-        if self.file.take().is_some() && !self.is_nested {
-            // Best effort: recovery removes what the log does not list.
-            let _ = self.disk.remove(&part_path(self.identity.id));
-        }
-    }
-}
-
 fn put_tail(out: &mut Vec<u8>, footer_offset: u64, footer_length: u64, footer_hash: u64) {
     let first = out.len();
     put_u64(out, footer_offset);
@@ -694,16 +593,6 @@ fn put_tail(out: &mut Vec<u8>, footer_offset: u64, footer_length: u64, footer_ha
     put_u64(out, hash);
     out.extend_from_slice(&TAIL_MAGIC);
     debug_assert_eq!(out.len() - first, TAIL_BYTES);
-}
-
-fn check_nulls(column: &ColumnWriter, array: &dyn Array) -> Result<()> {
-    if array.null_count() > 0 && !column.data_type.is_nullable() {
-        return Err(Error::Column(format!(
-            "column {} of type {} holds NULL",
-            column.name, column.data_type
-        )));
-    }
-    Ok(())
 }
 
 /// Where the granule that begins at `from` ends: after `granule_rows_max` rows, or earlier so that it

@@ -34,15 +34,30 @@ const WRITERS_MAX: usize = 8;
 /// Rows of equal key are combined first as the table's engine does it (`optimize_on_insert`); see
 /// [`write_block_with`] to leave them as they are.
 pub fn write_block(store: &Store, table: &log::Table, block: &Block) -> Result<Vec<PendingPart>> {
-    write_block_with(store, table, block, true)
+    write_block_with(store, table, block, WriteOptions::default())
 }
 
-/// The same; `combine` says whether rows of equal key are combined.
+/// How a block is written.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteOptions {
+    /// Whether rows of equal key are combined.
+    pub combine: bool,
+    /// Threads that write the columns of one part, if there are that many idle ones.
+    pub threads: usize,
+}
+
+impl Default for WriteOptions {
+    fn default() -> WriteOptions {
+        WriteOptions { combine: true, threads: 1 }
+    }
+}
+
+/// As [`write_block`], in another way.
 pub fn write_block_with(
     store: &Store,
     table: &log::Table,
     block: &Block,
-    combine: bool,
+    options: WriteOptions,
 ) -> Result<Vec<PendingPart>> {
     let definition = &table.definition;
     let keys = TableKeys::of(definition, store.compiler().as_ref())?;
@@ -52,7 +67,8 @@ pub fn write_block_with(
         disk: store.disk(),
         clock: store.clock().as_ref(),
         new_part_id: &|| store.new_part_id(),
-        compiler: combine.then(|| store.compiler().as_ref()),
+        compiler: options.combine.then(|| store.compiler().as_ref()),
+        threads: options.threads,
     };
     target.write(block)
 }
@@ -66,6 +82,8 @@ pub(crate) struct Target<'a> {
     pub(crate) new_part_id: &'a (dyn Fn() -> PartId + Sync),
     /// For the engine's rule for rows of equal key; None leaves them as they are.
     pub(crate) compiler: Option<&'a dyn ExpressionCompiler>,
+    /// Threads for the columns of one part.
+    pub(crate) threads: usize,
 }
 
 /// Rows of one partition and their order.
@@ -184,8 +202,9 @@ impl Target<'_> {
         let primary = &sorting[..self.keys.primary_length];
         let mut key_at = |i: usize| Ok(primary.iter().map(|c| one_row(c, row(i))).collect());
         let rule = self.rule(&definitions)?;
-        if let (None, Some(order), true) = (&rule, rows, writer.takes_picks()) {
-            writer.push_picked(columns, order, granularity, &mut key_at)?;
+        if rule.is_none() && writer.takes_picks() {
+            writer.set_threads(self.threads);
+            writer.push_picked(columns, rows, granularity, &mut key_at)?;
             return self.finish(writer, columns, rows).map(Some);
         }
         let taken: Vec<Column>;

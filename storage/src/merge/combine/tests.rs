@@ -10,7 +10,7 @@ use crate::merge::optimize;
 use crate::merge::worker::merge;
 use crate::part::tests::Random;
 use crate::scan;
-use crate::table::insert::write_block_with;
+use crate::table::insert::{WriteOptions, write_block, write_block_with};
 use crate::table::tests::{block, definition, store_with, table_of};
 use crate::types::Value;
 
@@ -86,7 +86,9 @@ fn model(engine: &str, group: &[Row]) -> (Vec<Row>, Vec<Row>) {
 
 fn insert(store: &Arc<Store>, d: &TableDefinition, rows: &[Row], combine: bool) {
     let table = table_of(&store.snapshot());
-    let parts = write_block_with(store, &table, &block(d, rows), combine).unwrap();
+    let parts =
+        write_block_with(store, &table, &block(d, rows), WriteOptions { combine, threads: 1 })
+            .unwrap();
     store.commit(Commit::default(), parts).unwrap();
 }
 
@@ -217,8 +219,7 @@ fn a_row_and_its_cancellation_vanish() {
     insert(&store, &d, &[row(2, 20, -1)], true);
     optimize(&store, "default", "t", true).unwrap();
     assert_eq!(read_final(&store), vec![row(1, 11, 1)]);
-    let wrong =
-        write_block_with(&store, &table_of(&store.snapshot()), &block(&d, &[row(9, 1, 7)]), true);
+    let wrong = write_block(&store, &table_of(&store.snapshot()), &block(&d, &[row(9, 1, 7)]));
     assert!(matches!(wrong, Err(crate::Error::Expression { code: 117, .. })));
 }
 

@@ -87,6 +87,10 @@ impl Encoder {
         self.sorts_texts = sorts_texts;
     }
 
+    pub(crate) fn sorts_texts(&self) -> bool {
+        self.sorts_texts
+    }
+
     /// How the columns that follow are compressed.
     pub(crate) fn set_codec(&mut self, codec: &ColumnCodec) {
         self.compressor.generic = codec.generic;
