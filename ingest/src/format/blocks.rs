@@ -66,6 +66,14 @@ impl BlockRows {
         self.skip_unknown
     }
 
+    /// Whether a column of that name has to be read: it is wanted, or an error if nobody wants it.
+    pub(super) fn takes(&self, name: &str) -> bool {
+        let is_it = |wanted: &InputColumn| {
+            wanted.name == name || self.case_insensitive && wanted.name.eq_ignore_ascii_case(name)
+        };
+        !self.skip_unknown || self.columns.iter().any(is_it)
+    }
+
     /// The columns wanted.
     pub fn columns(&self) -> &[InputColumn] {
         &self.columns

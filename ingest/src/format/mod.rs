@@ -83,6 +83,15 @@ pub struct FormatOptions {
 }
 
 impl FormatOptions {
+    /// How many threads may read one input.
+    fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        match self.settings.u64("max_threads", 0) {
+            0 => cores(),
+            threads => usize::try_from(threads).unwrap_or(usize::MAX),
+        }
+    }
+
     /// What stands for NULL by the setting `name`.
     fn null_text(&self, name: &str) -> Vec<u8> {
         self.settings.get(name).unwrap_or("\\N").as_bytes().to_vec()
@@ -143,6 +152,22 @@ pub trait FormatReader: Send {
         rows_max: usize,
     ) -> std::result::Result<usize, ParseError>;
 
+    /// Whether nothing can be read before all of the input is there (its directory stands at the end). It may then
+    /// be given to [`FormatReader::open_whole`] and read piece by piece, instead of `read_stream`.
+    fn wants_whole(&self) -> bool {
+        false
+    }
+
+    /// Takes all of an input, of which nothing was read.
+    fn open_whole(&mut self, input: bytes::Bytes) -> std::result::Result<(), ParseError> {
+        self.read_message(&input).map(drop)
+    }
+
+    /// Appends more rows of the input that was opened; false if there are no more.
+    fn read_whole(&mut self) -> std::result::Result<bool, ParseError> {
+        Ok(false)
+    }
+
     /// About so many bytes will come: a reader may make room for what it has not read yet, but believes nothing.
     fn announce(&mut self, _bytes: usize) {}
 
@@ -159,6 +184,9 @@ pub trait FormatReader: Send {
 
 /// A row of a streamed insert may be this long.
 pub const ROW_BYTES_MAX: usize = 256 << 20;
+
+/// An input that is read as a whole may be this long.
+pub const WHOLE_BYTES_MAX: usize = 4 << 30;
 
 /// Writes a result. Calls come in the order prefix, blocks…, (totals), (extremes), suffix.
 pub trait FormatWriter: Send {

@@ -538,3 +538,60 @@ fn schemas_are_inferred_as_clickhouse_does() {
         assert!(found.iter().zip(&columns).all(|(f, c)| f.name == c.name), "{name}");
     }
 }
+
+/// Files that are read as a whole come batch by batch, with the columns that are wanted, and what is wrong with them
+/// is told with its row.
+#[test]
+fn whole_files_come_in_batches() {
+    let columns = schema("id UInt64, text String, maybe Nullable(Int32), list Array(UInt8)");
+    let rows = 7000u64;
+    let lines: Vec<String> = (0..rows)
+        .map(|n| {
+            let maybe = if n % 3 == 0 { "null".into() } else { n.to_string() };
+            let n8 = n % 200;
+            format!("{{\"id\":{n},\"text\":\"t{}\",\"maybe\":{maybe},\"list\":[{n8},1]}}", n * 7919)
+        })
+        .collect();
+    let mut json = reader("JSONEachRow", &columns, &options()).unwrap();
+    json.read_message(lines.join("\n").as_bytes()).unwrap();
+    let block = to_block(&columns, json.take().unwrap());
+    for (name, batches) in [("Parquet", 4), ("Arrow", 1)] {
+        let file = write(name, &block);
+        for threads in ["1", "2", "9"] {
+            let mut options = options();
+            options.settings.set("max_threads", threads);
+            let wanted: Vec<InputColumn> =
+                [3, 1, 0].iter().map(|i: &usize| columns[*i].clone()).collect();
+            let mut whole = reader(name, &wanted, &options).unwrap();
+            assert!(whole.wants_whole());
+            whole.open_whole(file.clone().into()).unwrap();
+            let mut seen = 0;
+            while whole.read_whole().unwrap() {
+                seen += 1;
+            }
+            assert_eq!(seen, batches);
+            let read = whole.take().unwrap();
+            for (column, wanted) in read.columns.iter().zip(&wanted) {
+                let expected = block.column(&wanted.name).unwrap();
+                assert!((0..rows as usize).all(|row| column.value(row) == expected.value(row)));
+            }
+            // Nothing is wanted: rows are counted.
+            let mut none = reader(name, &[], &options).unwrap();
+            none.open_whole(file.clone().into()).unwrap();
+            while none.read_whole().unwrap() {}
+            assert_eq!(none.take().unwrap().rows, rows as usize);
+        }
+        let mut cut = reader(name, &columns, &options()).unwrap();
+        assert!(cut.open_whole(file[..file.len() - 9].to_vec().into()).is_err());
+        // Damage somewhere among the values: an error, or other values, never a panic; what came before stays.
+        for at in (file.len() / 10..file.len() / 2).step_by(file.len() / 40) {
+            let mut damaged = file.clone();
+            damaged[at..at + 8].iter_mut().for_each(|byte| *byte ^= 0xA5);
+            let mut damaged_reader = reader(name, &columns, &options()).unwrap();
+            if damaged_reader.open_whole(damaged.into()).is_ok() {
+                while let Ok(true) = damaged_reader.read_whole() {}
+                assert!(damaged_reader.rows() <= rows as usize);
+            }
+        }
+    }
+}

@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
-use pumphouse_ingest::format::{self, Evaluator, FormatOptions, FormatReader, InputColumn};
+use pumphouse_ingest::format::{
+    self, Evaluator, FormatOptions, FormatReader, InputColumn, ParseError, WHOLE_BYTES_MAX,
+};
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::Block;
@@ -50,35 +52,65 @@ impl RowStream {
 
     /// The next rows; None at the end.
     pub fn next_block(&mut self) -> Result<Option<Block>> {
+        if self.reader.wants_whole() {
+            return self.next_of_whole();
+        }
         while !self.done {
-            let used =
-                self.reader.read_stream(&self.buffer, self.ended, BLOCK_ROWS).map_err(|e| {
-                    let text = format!(
-                        "{}: (while reading the data in format {})",
-                        e.message, self.format
-                    );
-                    Error::new(e.code, text)
-                })?;
+            let used = self
+                .reader
+                .read_stream(&self.buffer, self.ended, BLOCK_ROWS)
+                .map_err(|e| parse_error(e, &self.format))?;
             let unread = self.buffer.len() - used;
             self.buffer.drain(..used);
             self.done = self.ended && (unread == 0 || used == 0);
             let full = self.reader.rows() >= BLOCK_ROWS || self.reader.bytes() >= BLOCK_BYTES;
             if full || self.done {
-                let rows = self.reader.take()?;
-                if rows.rows > 0 {
-                    let mut block = Block::of_rows(rows.rows);
-                    for (column, values) in self.columns.iter().zip(rows.columns) {
-                        block.push(column.name.clone(), values);
-                    }
-                    return Ok(Some(block));
+                match self.take()? {
+                    None => continue,
+                    block => return Ok(block),
                 }
-                continue;
             }
             if !self.ended && used < CHUNK_BYTES {
                 self.read_more()?;
             }
         }
         Ok(None)
+    }
+
+    /// The rows that were read; None if there are none.
+    fn take(&mut self) -> Result<Option<Block>> {
+        let rows = self.reader.take()?;
+        if rows.rows == 0 {
+            return Ok(None);
+        }
+        let mut block = Block::of_rows(rows.rows);
+        for (column, values) in self.columns.iter().zip(rows.columns) {
+            block.push(column.name.clone(), values);
+        }
+        Ok(Some(block))
+    }
+
+    /// The next rows of an input that is read as a whole.
+    fn next_of_whole(&mut self) -> Result<Option<Block>> {
+        if !self.ended {
+            while !self.ended {
+                self.read_more()?;
+                if self.buffer.len() > WHOLE_BYTES_MAX {
+                    return Err(Error::new(
+                        codes::MEMORY_LIMIT_EXCEEDED,
+                        format!("The data is longer than the maximum of {WHOLE_BYTES_MAX} bytes"),
+                    ));
+                }
+            }
+            let whole = std::mem::take(&mut self.buffer).into();
+            self.reader.open_whole(whole).map_err(|e| parse_error(e, &self.format))?;
+        }
+        while self.reader.read_whole().map_err(|e| parse_error(e, &self.format))? {
+            if let Some(block) = self.take()? {
+                return Ok(Some(block));
+            }
+        }
+        self.take()
     }
 
     fn read_more(&mut self) -> Result<()> {
@@ -90,4 +122,8 @@ impl RowStream {
         self.ended = self.buffer.len() == before;
         Ok(())
     }
+}
+
+fn parse_error(e: ParseError, format: &str) -> Error {
+    Error::new(e.code, format!("{}: (while reading the data in format {format})", e.message))
 }

@@ -26,7 +26,7 @@ use crate::config::Config;
 /// Bytes of a file that its structure is inferred from, in formats that need not be read whole.
 const SAMPLE_BYTES: u64 = 4 << 20;
 /// Bytes of a file that must be read whole for that.
-const WHOLE_BYTES: u64 = 256 << 20;
+const WHOLE_BYTES: u64 = format::WHOLE_BYTES_MAX as u64;
 
 /// Opens the bytes of one piece of a source.
 pub(super) type Open = dyn Fn() -> Result<Box<dyn Read + Send>> + Send + Sync;
@@ -319,6 +319,11 @@ struct FileScan {
     state: Mutex<ScanState>,
 }
 
+/// Whether columns that nobody asks for may be passed over.
+fn reads_some(options: &FormatOptions) -> bool {
+    options.settings.bool("input_format_skip_unknown_fields", true)
+}
+
 impl FileScan {
     fn next(&self, state: &mut ScanState) -> Result<Option<Block>> {
         loop {
@@ -331,7 +336,10 @@ impl FileScan {
             let Some(piece) = self.pieces.get(state.next) else { return Ok(None) };
             state.next += 1;
             let bytes = (piece.open)()?;
-            let columns = self.stored.clone();
+            let mut columns = self.stored.clone();
+            if self.format == "Parquet" && reads_some(&self.options) {
+                columns.retain(|c| self.wanted.iter().any(|(name, _)| *name == c.name));
+            }
             state.stream =
                 Some(RowStream::new(&self.format, columns, &self.options, vec![], bytes)?);
         }

@@ -4,7 +4,9 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use pumphouse_ingest::format::{self, InputColumn, ParseError};
+use bytes::Bytes;
+use pumphouse_ingest::format::{self, InputColumn, ParseError, WHOLE_BYTES_MAX};
+use pumphouse_query::context::MemoryGuard;
 use pumphouse_query::error::codes;
 use pumphouse_query::plan::Plan;
 use pumphouse_query::sql::ast::{Expr, ExprKind, Insert, InsertSource};
@@ -217,6 +219,26 @@ impl Run<'_> {
         let rows_max = self.context.settings.u64("max_insert_block_size", BLOCK_ROWS_MAX) as usize;
         let mut buffer = input.text.split_off(data_offset.min(input.text.len()));
         let mut blocks = Blocks::of_data(self, definition, format_name);
+        if reader.wants_whole() {
+            let mut memory = self.context.memory.reserve(0)?;
+            let rest = (!ended).then_some(&mut input.rest);
+            let whole = read_whole(buffer, rest, input.announced, &mut memory)?;
+            reader.open_whole(whole).map_err(|e| parse_error(e, format_name))?;
+            loop {
+                self.context.check()?;
+                let more = reader.read_whole().map_err(|e| parse_error(e, format_name))?;
+                if !more {
+                    // The reader has let go of it.
+                    memory.grow_to(0)?;
+                }
+                if reader.rows() >= rows_max || reader.bytes() >= BLOCK_BYTES_MAX || !more {
+                    blocks.push(columns, reader.take()?)?;
+                }
+                if !more {
+                    return blocks.finish();
+                }
+            }
+        }
         // What of the buffer was read; it is let go when little has to be moved then.
         let mut at = 0;
         loop {
@@ -227,6 +249,10 @@ impl Run<'_> {
             at += used;
             let unread = buffer.len() - at;
             let last = ended && (unread == 0 || used == 0);
+            if last {
+                // Its memory may be needed for what comes now.
+                buffer = vec![];
+            }
             if reader.rows() >= rows_max || reader.bytes() >= BLOCK_BYTES_MAX || last {
                 blocks.push(columns, reader.take()?)?;
             }
@@ -270,6 +296,30 @@ fn read_chunk(rest: &mut Box<dyn Read + Send>, buffer: &mut Vec<u8>) -> Result<b
         Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read the request's data: {e}"))
     })?;
     Ok(buffer.len() > before)
+}
+
+/// All of an input that is read as a whole: `begun` and then `rest`, of which `announced` bytes may come.
+fn read_whole(
+    mut begun: Vec<u8>,
+    rest: Option<&mut Box<dyn Read + Send>>,
+    announced: Option<u64>,
+    memory: &mut MemoryGuard,
+) -> Result<Bytes> {
+    let Some(rest) = rest else { return Ok(begun.into()) };
+    // No more than others may hold, whatever was announced.
+    begun.reserve_exact(announced.map_or(0, |bytes| bytes.min(BLOCK_BYTES_MAX as u64) as usize));
+    loop {
+        memory.grow_to(begun.len())?;
+        if !read_chunk(rest, &mut begun)? {
+            return Ok(begun.into());
+        }
+        if begun.len() > WHOLE_BYTES_MAX {
+            return Err(Error::new(
+                codes::MEMORY_LIMIT_EXCEEDED,
+                format!("The data is longer than the maximum of {WHOLE_BYTES_MAX} bytes"),
+            ));
+        }
+    }
 }
 
 fn parse_error(e: ParseError, format: &str) -> Error {

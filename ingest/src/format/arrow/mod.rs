@@ -1,7 +1,7 @@
 //! Columnar containers in Arrow's memory: Arrow (the file), ArrowStream and Parquet.
 //!
-//! `export` and `import` turn our columns into Arrow's logical types and back; `stream` and `parquet`
-//! are the containers. Text that is not UTF-8 goes out with replacement characters, since Arrow's
+//! `export` and `import` turn our columns into Arrow's logical types and back; `stream` has the
+//! containers, `parquet_columns` reads Parquet's. Text that is not UTF-8 goes out with replacement characters, since Arrow's
 //! strings are UTF-8. Packed buffers (LZ4, ZSTD) are read, their announced lengths checked by
 //! `announced` first; nothing is packed when writing. Leaves out unions, views of lists and run-end
 //! encoding.
@@ -9,6 +9,7 @@
 mod announced;
 mod export;
 mod import;
+mod parquet_columns;
 mod parquet_text;
 mod stream;
 

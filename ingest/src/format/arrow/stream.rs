@@ -13,6 +13,7 @@ use arrow_buffer::Buffer;
 use arrow_ipc::reader::{FileReader, StreamDecoder};
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use arrow_schema::Schema;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use pumphouse_query::context::QueryContext;
 use pumphouse_query::error::{Error, Result, codes};
@@ -20,15 +21,13 @@ use pumphouse_query::functions::cast::cast_column;
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType};
 
+use super::parquet_columns::ParquetColumns;
 use super::{announced, bad, export, import, parquet_text};
 use crate::format::blocks::BlockRows;
 use crate::format::{
     FormatOptions, FormatReader, FormatWriter, InputColumn, ParseError, ParsedRows,
     WriterStatistics, check_row_bytes,
 };
-
-/// Rows of a Parquet file that are read at once: all of most files, so that their columns come in one piece.
-const PARQUET_BATCH_ROWS: i64 = 1 << 20;
 
 /// What the batches are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,8 +203,13 @@ impl FormatWriter for ArrowWriter {
 
 pub struct ArrowReader {
     container: Container,
+    /// How many may decode.
+    threads: usize,
     rows: BlockRows,
     decoder: StreamDecoder,
+    opened: Option<Opened>,
+    /// Rows that the opened file gave so far.
+    rows_read: usize,
 }
 
 fn cut() -> ParseError {
@@ -213,33 +217,23 @@ fn cut() -> ParseError {
 }
 
 /// Runs code of a library that may fail hard on damaged input.
-fn guarded<T>(
+pub(super) fn guarded<T>(
     run: impl FnOnce() -> std::result::Result<T, ParseError>,
 ) -> std::result::Result<T, ParseError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(bad("damaged input")))
 }
 
-/// All batches of a file, one by one.
-fn each_batch(
-    container: Container,
-    bytes: &[u8],
-    mut take: impl FnMut(RecordBatch) -> std::result::Result<(), ParseError>,
-) -> std::result::Result<(), ParseError> {
-    match container {
-        Container::Parquet => {
-            let bytes = bytes::Bytes::copy_from_slice(bytes);
-            let builder = parquet_text::open(bytes).map_err(bad)?;
-            let rows = builder.metadata().file_metadata().num_rows();
-            let reader = builder
-                .with_batch_size(rows.clamp(1, PARQUET_BATCH_ROWS) as usize)
-                .build()
-                .map_err(bad)?;
-            reader.into_iter().try_for_each(|batch| take(batch.map_err(bad)?))
-        }
-        _ => {
-            announced::check_file(bytes)?;
-            let reader = FileReader::try_new(Cursor::new(bytes), None).map_err(bad)?;
-            reader.into_iter().try_for_each(|batch| take(batch.map_err(bad)?))
+/// A file, of which some batches were read.
+enum Opened {
+    Arrow(Box<FileReader<Cursor<Bytes>>>),
+    Parquet(ParquetColumns),
+}
+
+impl Opened {
+    fn next(&mut self) -> std::result::Result<Option<RecordBatch>, ParseError> {
+        match self {
+            Opened::Arrow(reader) => reader.next().transpose().map_err(bad),
+            Opened::Parquet(columns) => columns.next(),
         }
     }
 }
@@ -247,12 +241,7 @@ fn each_batch(
 /// The columns that input in `container` has.
 pub fn infer(container: Container, bytes: &[u8]) -> Result<Vec<InputColumn>> {
     let schema = guarded(|| match container {
-        Container::Parquet => {
-            let bytes = bytes::Bytes::copy_from_slice(bytes);
-            let builder =
-                parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes);
-            Ok(builder.map_err(bad)?.schema().clone())
-        }
+        Container::Parquet => Ok(parquet_text::directory(bytes).map_err(bad)?.schema().clone()),
         Container::File => announced::check_file(bytes).and_then(|()| {
             Ok(FileReader::try_new(Cursor::new(bytes), None).map_err(bad)?.schema())
         }),
@@ -289,7 +278,9 @@ impl ArrowReader {
             _ => "input_format_arrow_case_insensitive_column_matching",
         };
         rows.match_any_case(options.settings.bool(name, false));
-        Ok(Box::new(ArrowReader { container, rows, decoder: StreamDecoder::new() }))
+        let threads = options.threads();
+        let decoder = StreamDecoder::new();
+        Ok(Box::new(ArrowReader { container, threads, rows, decoder, opened: None, rows_read: 0 }))
     }
 
     fn push(rows: &mut BlockRows, batch: &RecordBatch) -> std::result::Result<(), ParseError> {
@@ -297,12 +288,45 @@ impl ArrowReader {
         rows.push(block, 0)
     }
 
-    fn read_file(&mut self, bytes: &[u8]) -> std::result::Result<(), ParseError> {
-        if bytes.is_empty() {
+    fn open(&mut self, file: Bytes) -> std::result::Result<(), ParseError> {
+        (self.opened, self.rows_read) = (None, 0);
+        if file.is_empty() {
             return Ok(());
         }
-        let (container, rows) = (self.container, &mut self.rows);
-        guarded(|| each_batch(container, bytes, |batch| Self::push(rows, &batch)))
+        let (container, threads, rows) = (self.container, self.threads, &self.rows);
+        self.opened = Some(guarded(|| match container {
+            Container::Parquet => {
+                let is_wanted = |name: &str| rows.takes(name);
+                Ok(Opened::Parquet(ParquetColumns::open(file, threads, &is_wanted)?))
+            }
+            _ => {
+                announced::check_file(&file)?;
+                let reader = FileReader::try_new(Cursor::new(file), None).map_err(bad)?;
+                Ok(Opened::Arrow(Box::new(reader)))
+            }
+        })?);
+        Ok(())
+    }
+
+    /// Appends the next batch; false if there is none.
+    fn read_opened(&mut self) -> std::result::Result<bool, ParseError> {
+        let (Some(opened), rows) = (&mut self.opened, &mut self.rows) else { return Ok(false) };
+        let before = rows.rows();
+        let is_read = guarded(|| match opened.next()? {
+            Some(batch) => Self::push(rows, &batch).map(|()| true),
+            None => Ok(false),
+        })?;
+        self.rows_read += self.rows.rows() - before;
+        if !is_read {
+            self.opened = None;
+        }
+        Ok(is_read)
+    }
+
+    fn read_file(&mut self, bytes: &[u8]) -> std::result::Result<(), ParseError> {
+        self.open(Bytes::copy_from_slice(bytes))?;
+        while self.read_opened()? {}
+        Ok(())
     }
 
     /// Reads whole messages only, so that what they announce is checked first.
@@ -384,6 +408,22 @@ impl FormatReader for ArrowReader {
             let row = self.rows.rows() - before.rows;
             self.rows.rollback(before);
             Self::located(e, row)
+        })
+    }
+
+    fn wants_whole(&self) -> bool {
+        self.container != Container::Stream
+    }
+
+    fn open_whole(&mut self, input: Bytes) -> std::result::Result<(), ParseError> {
+        self.open(input).map_err(|e| Self::located(e, 0))
+    }
+
+    fn read_whole(&mut self) -> std::result::Result<bool, ParseError> {
+        let before = self.rows.mark();
+        self.read_opened().map_err(|e| {
+            self.rows.rollback(before);
+            Self::located(e, self.rows_read)
         })
     }
 
