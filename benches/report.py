@@ -85,6 +85,19 @@ def hits(page):
     page += ["", "`ties` and `open`: rows differ only where the query's order leaves them open. To reproduce: `python3 benches/hits/run.py`.", ""]
 
 
+def scaling(page):
+    record = last("scaling", lambda r: len(r["queries"]) > 20)
+    if record is None:
+        return
+    page += ["## scaling: two threads against one", "",
+             f"Queries of `hits` that take 20 ms and more on one thread, {record['rows']:,} rows, the middle one of {record['tries']} tries. `machine`: what two such queries on one thread "
+             f"each come to at once, the most that the machine gives two threads. Commit `{record.get('commit', '')}`, {record.get('date', '')}.", "",
+             f"Geometric means: ours **{record['gain']}**, the machine {record['machine']}, ClickHouse {record.get('chdb')}, DuckDB {record.get('duckdb')}.", "",
+             "| query | one ms | two ms | gain | machine | ClickHouse | DuckDB |", "|---|---|---|---|---|---|---|"]
+    page += [f"| Q{q['query']} | {q['one_ms']} | {q['two_ms']} | **{q['gain']}** | {q['machine']} | {q.get('chdb', '')} | {q.get('duckdb', '')} |" for q in record["queries"]]
+    page += ["", "To reproduce: `python3 benches/hits/scaling.py`.", ""]
+
+
 def joins(page):
     record = last("joins", lambda r: r["queries"] == 35 and not r.get("settings"))
     if record is None:
@@ -247,7 +260,7 @@ def main():
     os.makedirs(PICTURES, exist_ok=True)
     page = ["# Benchmarks", "", "Written by `benches/report.py` from `benches/results/*.jsonl`; what each bench does stands in `benches/README.md`.",
             "All on one machine of two shared, noisy cores: look at ratios, not at milliseconds.", ""]
-    for section in (hits, joins, kafka, load, events, steady, serve, course):
+    for section in (hits, scaling, joins, kafka, load, events, steady, serve, course):
         section(page)
     open(os.path.join(ROOT, "docs", "benchmarks.md"), "w").write("\n".join(page).rstrip() + "\n")
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Two threads against one, query by query: Pumphouse and DuckDB, and what the machine itself gives.
+"""Two threads against one, query by query: Pumphouse, ClickHouse (chdb), DuckDB, and the machine itself.
 
-Every query runs in turn on one thread, on two threads, and (Pumphouse) twice at once on one thread each. Two
-that share nothing but the machine are the most that two threads of one query can come to: on two cores that
-share caches, memory or clock it is less than 2. Of several tries the fastest counts, of a pair its slower half.
-`of_machine` is our gain with two threads to the pair's.
+Every query runs in turn on one thread and on two, on each engine, and (Pumphouse) twice at once on one thread
+each: two that share nothing but the machine are the most that two threads of one query can come to (`machine`).
+On two cores that share caches, memory or clock it is less than 2. Of several tries the middle one counts, of a
+pair its slower half.
 
   python3 benches/hits/scaling.py [--rows 10000000] [--tries 5] [--only 5,21] [--ms-min 20]
 
 Needs what `run.py` loaded. Queries below `--ms-min` on one thread are left out: their time is not the threads'.
 """
-import argparse, http.client, json, math, os, subprocess, sys, threading, time, urllib.parse
+import argparse, http.client, json, math, os, statistics, subprocess, sys, threading, time, urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import run as hits
@@ -56,10 +56,10 @@ def geomean(values):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rows", type=int, default=10_000_000)
-    p.add_argument("--tries", type=int, default=5)
+    p.add_argument("--tries", type=int, default=7)
     p.add_argument("--only")
     p.add_argument("--ms-min", type=float, default=20)
-    p.add_argument("--no-duckdb", action="store_true")
+    p.add_argument("--peers", default="chdb,duckdb")
     p.add_argument("--no-record", action="store_true")
     a = p.parse_args()
     data = os.path.join(hits.TARGET, f"hits-{a.rows}-LZ4")
@@ -67,7 +67,7 @@ def main():
     if not ours.is_loaded():
         sys.exit(f"{data} is not loaded: run benches/hits/run.py first")
     clients = [Client(ours.port), Client(ours.port)]
-    duck = None if a.no_duckdb else hits.Peer("duckdb", data, False)
+    peers = [hits.Peer(name, data, False) for name in a.peers.split(",") if name]
     wanted = [int(n) for n in a.only.split(",")] if a.only else None
     lines, chosen = [], hits.constants(ours)
     for number, query in enumerate(hits.read_queries(), 1):
@@ -78,26 +78,30 @@ def main():
         if first < a.ms_min:
             continue
         clients[1].ms(sql, 1)
-        best = {}
+        all_ms = {}
         for _ in range(a.tries):
             runs = {"one": clients[0].ms(sql, 1), "two": clients[0].ms(sql, 2), "pair": pair_ms(clients, sql)}
-            if duck:
-                text = hits.filled(query.get("duckdb", sql), chosen)
+            for peer in peers:
+                text = hits.filled(query.get(peer.name, sql), chosen)
                 for threads in (1, 2):
-                    duck.query(f"SET threads = {threads}")
-                    runs[f"duck_{threads}"] = duck.query(text)[0] * 1e3
+                    peer.query(f"SET {'threads' if peer.name == 'duckdb' else 'max_threads'} = {threads}")
+                    runs[peer.name, threads] = peer.query(text)[0] * 1e3
             for name, ms in runs.items():
-                best[name] = min(best.get(name, ms), ms)
-        line = {"query": number, "one_ms": round(best["one"], 1), "two_ms": round(best["two"], 1),
-                "gain": round(best["one"] / best["two"], 2), "pair_gain": round(2 * best["one"] / best["pair"], 2)}
-        line["of_machine"] = round(best["pair"] / 2 / best["two"], 2)
-        if duck:
-            line["duckdb_gain"] = round(best["duck_1"] / best["duck_2"], 2)
+                all_ms.setdefault(name, []).append(ms)
+        middle = {name: statistics.median(times) for name, times in all_ms.items()}
+        line = {"query": number, "one_ms": round(middle["one"], 1), "two_ms": round(middle["two"], 1),
+                "gain": round(middle["one"] / middle["two"], 2), "machine": round(2 * middle["one"] / middle["pair"], 2)}
+        for peer in peers:
+            line[peer.name] = round(middle[peer.name, 1] / middle[peer.name, 2], 2)
         lines.append(line)
         print(json.dumps(line), flush=True)
-    whole = {name: round(geomean([l[name] for l in lines if name in l]), 3) for name in ("gain", "pair_gain", "of_machine", "duckdb_gain")}
+    names = ["gain", "machine"] + [peer.name for peer in peers]
+    whole = {name: round(geomean([line[name] for line in lines]), 3) for name in names}
+    reached = [line for line in lines if any(line[peer.name] >= 1.8 for peer in peers)]
+    whole["where_a_peer_has_1_8"] = {"queries": len(reached), "below_1_8": [line["query"] for line in reached if line["gain"] < 1.8]}
     print(json.dumps(whole))
-    ours.stop()
+    for engine in [ours] + peers:
+        engine.stop()
     if not a.no_record:
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=hits.ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
         record = {"bench": "scaling", "rows": a.rows, "tries": a.tries, **whole, "queries": lines, "commit": commit, "date": time.strftime("%Y-%m-%d")}

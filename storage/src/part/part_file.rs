@@ -1,5 +1,9 @@
 //! The file of a part that is being written: made at the first write, which begins with the header, and removed
 //! again unless it is finished.
+//!
+//! It is written in multiples of [`WRITE_BYTES`], what does not fill one waits for what comes next: Linux keeps what
+//! it is given at once, and in its place, as one huge page of its cache, which readers of the mapped file then look
+//! at without walks through page tables.
 
 use std::sync::Arc;
 
@@ -8,32 +12,51 @@ use crate::disk::{Disk, WriteFile};
 use crate::error::Result;
 use crate::log::{PartId, part_path};
 
+/// What a huge page holds.
+const WRITE_BYTES: usize = 2 << 20;
+
 /// Where a part's bytes go.
 pub(super) struct PartFile {
     disk: Arc<dyn Disk>,
     id: PartId,
     file: Option<Box<dyn WriteFile>>,
-    /// Where the next write goes.
+    /// Bytes given, those that wait too.
     offset: u64,
+    /// Less than [`WRITE_BYTES`] that belong to the end of the file.
+    waiting: Vec<u8>,
     /// Whether the file is somebody else's.
     is_nested: bool,
 }
 
 impl PartFile {
     pub(super) fn new(disk: &Arc<dyn Disk>, id: PartId) -> PartFile {
-        PartFile { disk: disk.clone(), id, file: None, offset: 0, is_nested: false }
+        PartFile {
+            disk: disk.clone(),
+            id,
+            file: None,
+            offset: 0,
+            waiting: vec![],
+            is_nested: false,
+        }
     }
 
     /// Inside the file of another part, which `file` stands for.
     pub(super) fn nested(disk: &Arc<dyn Disk>, id: PartId, file: Box<dyn WriteFile>) -> PartFile {
-        PartFile { disk: disk.clone(), id, file: Some(file), offset: 0, is_nested: true }
+        PartFile {
+            disk: disk.clone(),
+            id,
+            file: Some(file),
+            offset: 0,
+            waiting: vec![],
+            is_nested: true,
+        }
     }
 
     pub(super) fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
     }
 
-    /// Bytes written.
+    /// Bytes in all.
     pub(super) fn len(&self) -> u64 {
         self.offset
     }
@@ -48,21 +71,51 @@ impl PartFile {
         if self.offset == 0 { &HEADER } else { &[] }
     }
 
-    /// Writes the pieces to the end of the file, the header in front if they are the first.
+    /// Puts the pieces to the end of the file, the header in front if they are the first.
     pub(super) fn append(&mut self, pieces: &[&[u8]]) -> Result<()> {
         let header = self.header();
+        let bytes = header.len() + pieces.iter().map(|p| p.len()).sum::<usize>();
+        // Up to the last multiple they are written now; what waits is behind the one before.
+        let boundary = (self.offset + bytes as u64) / WRITE_BYTES as u64 * WRITE_BYTES as u64;
+        let mut now = boundary.saturating_sub(self.offset) as usize;
+        self.offset += bytes as u64;
+        let (mut first, mut rest): (Vec<&[u8]>, Vec<&[u8]>) = (vec![], vec![]);
+        for piece in std::iter::once(header).chain(pieces.iter().copied()) {
+            let (a, b) = piece.split_at(now.min(piece.len()));
+            now -= a.len();
+            first.push(a);
+            rest.push(b);
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        if first.iter().any(|piece| !piece.is_empty()) {
+            first.insert(0, &waiting);
+            self.write(&first)?;
+            self.waiting = waiting;
+            self.waiting.clear();
+        } else {
+            self.waiting = waiting;
+        }
+        rest.iter().for_each(|piece| self.waiting.extend_from_slice(piece));
+        Ok(())
+    }
+
+    fn write(&mut self, pieces: &[&[u8]]) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(self.disk.create(&part_path(self.id))?),
         };
-        let all: Vec<&[u8]> = std::iter::once(header).chain(pieces.iter().copied()).collect();
-        file.append_all(&all)?;
-        self.offset += all.iter().map(|p| p.len() as u64).sum::<u64>();
-        Ok(())
+        file.append_all(pieces)
+    }
+
+    /// Writes what waits.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() { Ok(()) } else { self.write(&[&waiting]) }
     }
 
     /// Makes the bytes durable. From here on the file is not this one's to remove.
     pub(super) fn finish(&mut self) -> Result<()> {
+        self.flush()?;
         if let Some(file) = &mut self.file {
             file.sync()?;
         }
@@ -71,10 +124,12 @@ impl PartFile {
     }
 
     /// The open file, for somebody who writes behind what is there; [`PartFile::put_back`] takes it again.
-    pub(super) fn lend(&mut self) -> Option<Box<dyn WriteFile>> {
-        self.file.take()
+    pub(super) fn lend(&mut self) -> Result<Option<Box<dyn WriteFile>>> {
+        self.flush()?;
+        Ok(self.file.take())
     }
 
+    /// `written` bytes are in it since.
     pub(super) fn put_back(&mut self, file: Option<Box<dyn WriteFile>>, written: u64) {
         self.file = file;
         self.offset += written;
@@ -87,5 +142,35 @@ impl Drop for PartFile {
             // Best effort: recovery removes what the log does not list.
             let _ = self.disk.remove(&part_path(self.id));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+
+    #[test]
+    fn bytes_come_in_their_order_whatever_waits() {
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+        let id = PartId { epoch: 1, number: 2 };
+        let mut expected = HEADER.to_vec();
+        let mut file = PartFile::new(&disk, id);
+        let sizes = [0, 1, 7, WRITE_BYTES - 20, 5, 3 * WRITE_BYTES + 9, WRITE_BYTES, 40];
+        for (i, size) in sizes.into_iter().enumerate() {
+            let (a, b) = (vec![i as u8; size], vec![77; size / 3]);
+            assert_eq!(file.end(), expected.len() as u64);
+            file.append(&[&a, &b]).unwrap();
+            expected.extend_from_slice(&a);
+            expected.extend_from_slice(&b);
+            assert_eq!(file.len(), expected.len() as u64);
+            assert!(file.waiting.len() < WRITE_BYTES);
+        }
+        let written = file.len() - file.waiting.len() as u64;
+        assert!(written > 0 && written.is_multiple_of(WRITE_BYTES as u64));
+        file.finish().unwrap();
+        let mut bytes = vec![0; expected.len()];
+        disk.open(&part_path(id)).unwrap().read_at(0, &mut bytes).unwrap();
+        assert!(bytes == expected);
     }
 }

@@ -464,6 +464,7 @@ impl PartWriter {
     /// The same for a part inside another file, which is synced by whom it belongs to.
     pub(crate) fn finish_nested(mut self) -> Result<NestedMeta> {
         let (rows, footer_hash) = self.finish_bytes()?;
+        self.file.flush()?;
         Ok(NestedMeta { rows, footer_hash })
     }
 
@@ -499,7 +500,7 @@ impl PartWriter {
         let mut section = vec![];
         put_u32(&mut section, builders.len() as u32);
         for builder in builders {
-            let Some(file) = self.file.lend() else {
+            let Some(file) = self.file.lend()? else {
                 return Err(Error::Column("a part without a file has no projections".into()));
             };
             let outlet = Outlet::new(file, self.file.len());
