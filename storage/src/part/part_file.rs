@@ -1,9 +1,10 @@
 //! The file of a part that is being written: made at the first write, which begins with the header, and removed
 //! again unless it is finished.
 //!
-//! It is written in multiples of [`WRITE_BYTES`], what does not fill one waits for what comes next: Linux keeps what
-//! it is given at once, and in its place, as one huge page of its cache, which readers of the mapped file then look
-//! at without walks through page tables.
+//! What stays for long is written in multiples of [`HUGE_PAGE`], and what does not fill one waits for what comes next:
+//! Linux keeps what it is given at once, and in its place, as one huge page of its cache, which readers of the
+//! mapped file then look at without walks through page tables. Such a page may cost a virtual machine more to come
+//! by, so that who inserts does not wait for them.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::error::Result;
 use crate::log::{PartId, part_path};
 
 /// What a huge page holds.
-const WRITE_BYTES: usize = 2 << 20;
+const HUGE_PAGE: u64 = 2 << 20;
 
 /// Where a part's bytes go.
 pub(super) struct PartFile {
@@ -22,7 +23,9 @@ pub(super) struct PartFile {
     file: Option<Box<dyn WriteFile>>,
     /// Bytes given, those that wait too.
     offset: u64,
-    /// Less than [`WRITE_BYTES`] that belong to the end of the file.
+    /// Writes end at multiples of this.
+    unit: u64,
+    /// Fewer bytes than that, of the end of the file.
     waiting: Vec<u8>,
     /// Whether the file is somebody else's.
     is_nested: bool,
@@ -35,6 +38,7 @@ impl PartFile {
             id,
             file: None,
             offset: 0,
+            unit: 1,
             waiting: vec![],
             is_nested: false,
         }
@@ -47,9 +51,15 @@ impl PartFile {
             id,
             file: Some(file),
             offset: 0,
+            unit: 1,
             waiting: vec![],
             is_nested: true,
         }
+    }
+
+    /// The file is written in whole huge pages.
+    pub(super) fn set_stays(&mut self) {
+        self.unit = HUGE_PAGE;
     }
 
     pub(super) fn disk(&self) -> &Arc<dyn Disk> {
@@ -76,7 +86,7 @@ impl PartFile {
         let header = self.header();
         let bytes = header.len() + pieces.iter().map(|p| p.len()).sum::<usize>();
         // Up to the last multiple they are written now; what waits is behind the one before.
-        let boundary = (self.offset + bytes as u64) / WRITE_BYTES as u64 * WRITE_BYTES as u64;
+        let boundary = (self.offset + bytes as u64) / self.unit * self.unit;
         let mut now = boundary.saturating_sub(self.offset) as usize;
         self.offset += bytes as u64;
         let (mut first, mut rest): (Vec<&[u8]>, Vec<&[u8]>) = (vec![], vec![]);
@@ -156,7 +166,9 @@ mod tests {
         let id = PartId { epoch: 1, number: 2 };
         let mut expected = HEADER.to_vec();
         let mut file = PartFile::new(&disk, id);
-        let sizes = [0, 1, 7, WRITE_BYTES - 20, 5, 3 * WRITE_BYTES + 9, WRITE_BYTES, 40];
+        file.set_stays();
+        let page = HUGE_PAGE as usize;
+        let sizes = [0, 1, 7, page - 20, 5, 3 * page + 9, page, 40];
         for (i, size) in sizes.into_iter().enumerate() {
             let (a, b) = (vec![i as u8; size], vec![77; size / 3]);
             assert_eq!(file.end(), expected.len() as u64);
@@ -164,10 +176,10 @@ mod tests {
             expected.extend_from_slice(&a);
             expected.extend_from_slice(&b);
             assert_eq!(file.len(), expected.len() as u64);
-            assert!(file.waiting.len() < WRITE_BYTES);
+            assert!(file.waiting.len() < page);
         }
         let written = file.len() - file.waiting.len() as u64;
-        assert!(written > 0 && written.is_multiple_of(WRITE_BYTES as u64));
+        assert!(written > 0 && written.is_multiple_of(HUGE_PAGE));
         file.finish().unwrap();
         let mut bytes = vec![0; expected.len()];
         disk.open(&part_path(id)).unwrap().read_at(0, &mut bytes).unwrap();

@@ -112,11 +112,16 @@ impl PartWriter {
         keys: PartKeys,
         columns: &[PartColumn<'_>],
     ) -> PartWriter {
+        // Who inserts waits for it; what was merged stays for longer, and is read more often.
+        let stays = identity.level > 0;
+        let mut file = PartFile::new(disk, identity.id);
+        if stays {
+            file.set_stays();
+        }
         PartWriter {
-            // Who inserts waits for it; what was merged stays for longer, and is read more often.
-            granules: GranuleEncoder::new(identity.level > 0),
+            granules: GranuleEncoder::new(stays),
             threads: 1,
-            file: PartFile::new(disk, identity.id),
+            file,
             group: vec![vec![]; columns.len()],
             columns: columns.iter().map(|c| ColumnWriter::new(c.id, c.name, c.data_type)).collect(),
             codecs: columns.iter().map(|c| c.codec.clone()).collect(),
