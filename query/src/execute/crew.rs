@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::place::{Here, Waiting, anywhere};
 use crate::error::{Error, Result, codes};
 
 /// What the threads of one query do, each on its own.
@@ -27,6 +28,7 @@ static IDLE: Mutex<Vec<Idle>> = Mutex::new(vec![]);
 
 struct Idle {
     thread: std::thread::ThreadId,
+    waiting: Waiting,
     tasks: Sender<Task>,
 }
 
@@ -34,6 +36,8 @@ struct Idle {
 struct Task {
     work: Borrowed,
     done: Sender<Result<()>>,
+    /// Whether its thread was told where to be.
+    is_placed: bool,
 }
 
 /// Work that somebody waits for.
@@ -46,18 +50,24 @@ unsafe impl Send for Borrowed {}
 /// Runs `work` on `threads` threads, the calling one included; the first error wins.
 pub(super) fn run(threads: usize, work: &Work<'_>) -> Result<()> {
     let (done, results) = channel();
-    let mut others = Others { results, left: 0, result: Ok(()) };
+    let mut others = Others { results, left: 0, result: Ok(()), stayed: false };
+    let here = Here::this();
     for _ in 1..threads {
         // SAFETY: only the lifetime changes. `others` waits, also while unwinding, until every thread that
         // took the work has sent its result, which is after its last look at the work.
         let work = unsafe {
             std::mem::transmute::<*const Work<'_>, *const Work<'static>>(std::ptr::from_ref(work))
         };
-        if hand_over(Task { work: Borrowed(work), done: done.clone() }) {
+        let task = Task { work: Borrowed(work), done: done.clone(), is_placed: false };
+        if hand_over(task, &here) {
             others.left += 1;
         }
     }
     drop(done);
+    if others.left > 0 {
+        others.stayed = true;
+        here.stay();
+    }
     let own = work();
     others.wait();
     own.and(std::mem::replace(&mut others.result, Ok(())))
@@ -68,6 +78,8 @@ struct Others {
     results: Receiver<Result<()>>,
     left: usize,
     result: Result<()>,
+    /// Whether this thread has stayed on its core for them.
+    stayed: bool,
 }
 
 impl Others {
@@ -81,6 +93,9 @@ impl Others {
             }
         }
         self.left = 0;
+        if std::mem::take(&mut self.stayed) {
+            anywhere();
+        }
     }
 }
 
@@ -91,9 +106,11 @@ impl Drop for Others {
 }
 
 /// Gives a task to a thread; false if there is none, and none can be started.
-fn hand_over(mut task: Task) -> bool {
+fn hand_over(mut task: Task, here: &Here) -> bool {
     loop {
         let Some(idle) = IDLE.lock().pop() else { break };
+        // Taken off the list, it waits until it gets a task.
+        task.is_placed = here.keep_off(idle.waiting);
         match idle.tasks.send(task) {
             Ok(()) => return true,
             // It has gone: the next one.
@@ -109,17 +126,20 @@ fn serve(first: Task) {
     let thread = std::thread::current().id();
     let mut task = first;
     loop {
-        let Task { work, done } = task;
+        let Task { work, done, is_placed } = task;
         // SAFETY: the giver of the task waits for its result, which has not been sent yet.
         let work = unsafe { &*work.0 };
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             Err(Error::new(codes::LOGICAL_ERROR, "a worker thread of the query panicked"))
         });
+        if is_placed {
+            anywhere();
+        }
         let waits = {
             let mut idle = IDLE.lock();
             let room = idle.len() < IDLE_MAX;
             if room {
-                idle.push(Idle { thread, tasks: sender.clone() });
+                idle.push(Idle { thread, waiting: Waiting::this(), tasks: sender.clone() });
             }
             room
         };

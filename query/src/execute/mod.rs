@@ -30,6 +30,7 @@ mod limit;
 #[cfg(test)]
 mod model_tests;
 mod pipeline;
+mod place;
 pub(crate) mod prewhere;
 mod scan;
 mod set;

@@ -1,0 +1,212 @@
+//! On which cores the threads of one piece of work run.
+//!
+//! A virtual machine gives a core that has been idle for some milliseconds back to its host, and Linux then takes it
+//! for one that is not to be had (`vcpu_is_preempted`): it puts a thread that is woken behind the one that wakes
+//! it, and the two take turns on one core while the other is idle; at first, and again whenever one of them has
+//! waited for the other. So the thread that hands out work stays where it is until it is done, and those that
+//! help it keep off that core.
+//!
+//! Audited unsafe code: system calls that are given sets of cores on the stack, and a thread that is known to wait.
+//! Where they fail, or the system is another, nothing changes. The tests hold what they did against what the system says.
+
+/// A thread that waits for work.
+#[derive(Clone, Copy)]
+pub(super) struct Waiting(i32);
+
+/// The core of a thread that hands out work.
+pub(super) struct Here(Option<usize>);
+
+impl Waiting {
+    /// The calling thread, before it waits.
+    pub(super) fn this() -> Waiting {
+        Waiting(linux::this_thread())
+    }
+}
+
+impl Here {
+    /// The core of the calling thread.
+    pub(super) fn this() -> Here {
+        Here(linux::this_core())
+    }
+
+    /// Keeps `waiting`, which does wait, off this core if there is another: whether it has to say [`anywhere`] when
+    /// it has done its share.
+    pub(super) fn keep_off(&self, waiting: Waiting) -> bool {
+        let (Some(all), Some(here)) = (linux::all_cores(), self.0) else { return false };
+        let others = all.without(here);
+        !others.is_empty() && linux::bind(waiting.0, &others)
+    }
+
+    /// Keeps the calling thread on this core until it says [`anywhere`].
+    pub(super) fn stay(&self) {
+        if let Some(here) = self.0 {
+            linux::bind(0, &linux::Cores::one(here));
+        }
+    }
+}
+
+/// Lets the calling thread run on any core again.
+pub(super) fn anywhere() {
+    if let Some(all) = linux::all_cores() {
+        linux::bind(0, all);
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::sync::OnceLock;
+
+    /// A set of cores.
+    #[derive(Clone, Copy)]
+    pub(super) struct Cores(libc::cpu_set_t);
+
+    const CORES_MAX: usize = 8 * size_of::<libc::cpu_set_t>();
+
+    impl Cores {
+        fn none() -> Cores {
+            // SAFETY: a set of bits, of which none may be set.
+            Cores(unsafe { std::mem::zeroed() })
+        }
+
+        pub(super) fn one(core: usize) -> Cores {
+            let mut one = Cores::none();
+            if core < CORES_MAX {
+                // SAFETY: within the set.
+                unsafe { libc::CPU_SET(core, &mut one.0) };
+            }
+            one
+        }
+
+        pub(super) fn without(&self, core: usize) -> Cores {
+            let mut rest = *self;
+            if core < CORES_MAX {
+                // SAFETY: within the set.
+                unsafe { libc::CPU_CLR(core, &mut rest.0) };
+            }
+            rest
+        }
+
+        pub(super) fn is_empty(&self) -> bool {
+            self.count() == 0
+        }
+
+        pub(super) fn count(&self) -> usize {
+            // SAFETY: it only counts.
+            usize::try_from(unsafe { libc::CPU_COUNT(&self.0) }).unwrap_or(0)
+        }
+    }
+
+    /// Where the process may run, as its first thread may; None if nobody says so.
+    pub(super) fn all_cores() -> Option<&'static Cores> {
+        static ALL: OnceLock<Option<Cores>> = OnceLock::new();
+        ALL.get_or_init(|| cores_of(i32::try_from(std::process::id()).ok()?)).as_ref()
+    }
+
+    /// Where a thread may run (0: the calling one).
+    pub(super) fn cores_of(thread: i32) -> Option<Cores> {
+        let mut cores = Cores::none();
+        // SAFETY: the set is as long as is said.
+        let failed =
+            unsafe { libc::sched_getaffinity(thread, size_of::<libc::cpu_set_t>(), &mut cores.0) };
+        (failed == 0).then_some(cores)
+    }
+
+    /// Lets a thread of this process (0: the calling one) run on these cores only; whether it does.
+    pub(super) fn bind(thread: i32, cores: &Cores) -> bool {
+        // SAFETY: the set is as long as is said.
+        unsafe { libc::sched_setaffinity(thread, size_of::<libc::cpu_set_t>(), &cores.0) == 0 }
+    }
+
+    pub(super) fn this_thread() -> i32 {
+        // SAFETY: asks for a number.
+        unsafe { libc::gettid() }
+    }
+
+    pub(super) fn this_core() -> Option<usize> {
+        // SAFETY: asks for a number, -1 if there is none.
+        usize::try_from(unsafe { libc::sched_getcpu() }).ok()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod linux {
+    /// Nothing is known of cores here.
+    #[derive(Clone, Copy)]
+    pub(super) struct Cores;
+
+    impl Cores {
+        pub(super) fn one(_core: usize) -> Cores {
+            Cores
+        }
+
+        pub(super) fn without(&self, _core: usize) -> Cores {
+            Cores
+        }
+
+        pub(super) fn is_empty(&self) -> bool {
+            true
+        }
+    }
+
+    pub(super) fn all_cores() -> Option<&'static Cores> {
+        None
+    }
+
+    pub(super) fn bind(_thread: i32, _cores: &Cores) -> bool {
+        false
+    }
+
+    pub(super) fn this_thread() -> i32 {
+        0
+    }
+
+    pub(super) fn this_core() -> Option<usize> {
+        None
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// The cores where the calling thread may run.
+    fn mine() -> Vec<usize> {
+        let mine = linux::cores_of(0).unwrap();
+        // A core is in the set if the set without it is another.
+        (0..1024).filter(|core| mine.without(*core).count() < mine.count()).collect()
+    }
+
+    #[test]
+    fn who_helps_keeps_off_and_all_may_go_anywhere_afterwards() {
+        // On a thread of its own: others that test share this one.
+        let test = || {
+            let (say, said) = channel();
+            let (wake, woken) = channel::<bool>();
+            let helper = std::thread::spawn(move || {
+                say.send(Waiting::this()).unwrap();
+                let is_placed = woken.recv().unwrap();
+                let placed = mine();
+                anywhere();
+                (is_placed, placed, mine())
+            });
+            let waiting = said.recv().unwrap();
+            let all = mine();
+            let here = Here::this();
+            wake.send(here.keep_off(waiting)).unwrap();
+            here.stay();
+            let here = here.0.unwrap();
+            assert_eq!((mine(), linux::this_core()), (vec![here], Some(here)));
+            anywhere();
+            assert_eq!(mine(), all);
+            let (is_placed, placed, after) = helper.join().unwrap();
+            let others: Vec<usize> = all.iter().copied().filter(|core| *core != here).collect();
+            // With one core there is no other.
+            assert_eq!(is_placed, !others.is_empty());
+            assert_eq!(placed, if is_placed { others } else { all.clone() });
+            assert_eq!(after, all);
+        };
+        std::thread::spawn(test).join().unwrap();
+    }
+}
