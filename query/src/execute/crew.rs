@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::place::{Here, Waiting, anywhere};
+use super::place::{Before, Here, Waiting};
 use crate::error::{Error, Result, codes};
 
 /// What the threads of one query do, each on its own.
@@ -36,8 +36,8 @@ struct Idle {
 struct Task {
     work: Borrowed,
     done: Sender<Result<()>>,
-    /// Whether its thread was told where to be.
-    is_placed: bool,
+    /// Where its thread could run before it was told where to be.
+    before: Option<Before>,
 }
 
 /// Work that somebody waits for.
@@ -50,7 +50,7 @@ unsafe impl Send for Borrowed {}
 /// Runs `work` on `threads` threads, the calling one included; the first error wins.
 pub(super) fn run(threads: usize, work: &Work<'_>) -> Result<()> {
     let (done, results) = channel();
-    let mut others = Others { results, left: 0, result: Ok(()), stayed: false };
+    let mut others = Others { results, left: 0, result: Ok(()), before: None };
     let here = Here::this();
     for _ in 1..threads {
         // SAFETY: only the lifetime changes. `others` waits, also while unwinding, until every thread that
@@ -58,15 +58,14 @@ pub(super) fn run(threads: usize, work: &Work<'_>) -> Result<()> {
         let work = unsafe {
             std::mem::transmute::<*const Work<'_>, *const Work<'static>>(std::ptr::from_ref(work))
         };
-        let task = Task { work: Borrowed(work), done: done.clone(), is_placed: false };
+        let task = Task { work: Borrowed(work), done: done.clone(), before: None };
         if hand_over(task, &here) {
             others.left += 1;
         }
     }
     drop(done);
     if others.left > 0 {
-        others.stayed = true;
-        here.stay();
+        others.before = here.stay();
     }
     let own = work();
     others.wait();
@@ -78,8 +77,8 @@ struct Others {
     results: Receiver<Result<()>>,
     left: usize,
     result: Result<()>,
-    /// Whether this thread has stayed on its core for them.
-    stayed: bool,
+    /// Where this thread could run before it stayed on its core for them.
+    before: Option<Before>,
 }
 
 impl Others {
@@ -93,8 +92,8 @@ impl Others {
             }
         }
         self.left = 0;
-        if std::mem::take(&mut self.stayed) {
-            anywhere();
+        if let Some(before) = self.before.take() {
+            before.back();
         }
     }
 }
@@ -110,14 +109,18 @@ fn hand_over(mut task: Task, here: &Here) -> bool {
     loop {
         let Some(idle) = IDLE.lock().pop() else { break };
         // Taken off the list, it waits until it gets a task.
-        task.is_placed = here.keep_off(idle.waiting);
+        task.before = here.keep_off(idle.waiting);
         match idle.tasks.send(task) {
             Ok(()) => return true,
             // It has gone: the next one.
-            Err(returned) => task = returned.0,
+            Err(returned) => task = Task { before: None, ..returned.0 },
         }
     }
-    std::thread::Builder::new().spawn(move || serve(task)).is_ok()
+    let life = move || {
+        Before::of_process().iter().for_each(Before::back);
+        serve(task)
+    };
+    std::thread::Builder::new().spawn(life).is_ok()
 }
 
 /// A thread's life: tasks, one after the other.
@@ -126,14 +129,14 @@ fn serve(first: Task) {
     let thread = std::thread::current().id();
     let mut task = first;
     loop {
-        let Task { work, done, is_placed } = task;
+        let Task { work, done, before } = task;
         // SAFETY: the giver of the task waits for its result, which has not been sent yet.
         let work = unsafe { &*work.0 };
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             Err(Error::new(codes::LOGICAL_ERROR, "a worker thread of the query panicked"))
         });
-        if is_placed {
-            anywhere();
+        if let Some(before) = before {
+            before.back();
         }
         let waits = {
             let mut idle = IDLE.lock();

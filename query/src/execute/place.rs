@@ -23,39 +23,46 @@ impl Waiting {
     }
 }
 
+/// Where a thread was let run before.
+#[derive(Clone, Copy)]
+pub(super) struct Before(linux::Cores);
+
 impl Here {
     /// The core of the calling thread.
     pub(super) fn this() -> Here {
         Here(linux::this_core())
     }
 
-    /// Keeps `waiting`, which does wait, off this core if there is another: whether it has to say [`anywhere`] when
-    /// it has done its share.
-    pub(super) fn keep_off(&self, waiting: Waiting) -> bool {
-        let (Some(all), Some(here)) = (linux::all_cores(), self.0) else { return false };
-        let others = all.without(here);
-        !others.is_empty() && linux::bind(waiting.0, &others)
+    /// Keeps `waiting`, which does wait, off this core if there is another; it goes [`Before::back`] when it has done
+    /// its share.
+    pub(super) fn keep_off(&self, waiting: Waiting) -> Option<Before> {
+        let (here, before) = (self.0?, linux::cores_of(waiting.0)?);
+        let others = before.without(here);
+        (!others.is_empty() && linux::bind(waiting.0, &others)).then_some(Before(before))
     }
 
-    /// Keeps the calling thread on this core until it says [`anywhere`].
-    pub(super) fn stay(&self) {
-        if let Some(here) = self.0 {
-            linux::bind(0, &linux::Cores::one(here));
-        }
+    /// Keeps the calling thread on this core until it goes [`Before::back`].
+    pub(super) fn stay(&self) -> Option<Before> {
+        let (here, before) = (self.0?, linux::cores_of(0)?);
+        linux::bind(0, &linux::Cores::one(here)).then_some(Before(before))
     }
 }
 
-/// Lets the calling thread run on any core again.
-pub(super) fn anywhere() {
-    if let Some(all) = linux::all_cores() {
-        linux::bind(0, all);
+impl Before {
+    /// Where the process may run, as its first thread may. A new thread is where the one that starts it is, which may
+    /// be staying on its core.
+    pub(super) fn of_process() -> Option<Before> {
+        linux::cores_of(i32::try_from(std::process::id()).ok()?).map(Before)
+    }
+
+    /// Lets the calling thread run wherever it could before.
+    pub(super) fn back(&self) {
+        linux::bind(0, &self.0);
     }
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::sync::OnceLock;
-
     /// A set of cores.
     #[derive(Clone, Copy)]
     pub(super) struct Cores(libc::cpu_set_t);
@@ -94,12 +101,6 @@ mod linux {
             // SAFETY: it only counts.
             usize::try_from(unsafe { libc::CPU_COUNT(&self.0) }).unwrap_or(0)
         }
-    }
-
-    /// Where the process may run, as its first thread may; None if nobody says so.
-    pub(super) fn all_cores() -> Option<&'static Cores> {
-        static ALL: OnceLock<Option<Cores>> = OnceLock::new();
-        ALL.get_or_init(|| cores_of(i32::try_from(std::process::id()).ok()?)).as_ref()
     }
 
     /// Where a thread may run (0: the calling one).
@@ -148,7 +149,7 @@ mod linux {
         }
     }
 
-    pub(super) fn all_cores() -> Option<&'static Cores> {
+    pub(super) fn cores_of(_thread: i32) -> Option<Cores> {
         None
     }
 
@@ -183,25 +184,31 @@ mod tests {
         // On a thread of its own: others that test share this one.
         let test = || {
             let (say, said) = channel();
-            let (wake, woken) = channel::<bool>();
+            let (wake, woken) = channel::<Option<Before>>();
             let helper = std::thread::spawn(move || {
                 say.send(Waiting::this()).unwrap();
-                let is_placed = woken.recv().unwrap();
+                let before = woken.recv().unwrap();
                 let placed = mine();
-                anywhere();
-                (is_placed, placed, mine())
+                before.iter().for_each(Before::back);
+                (before.is_some(), placed, mine())
             });
             let waiting = said.recv().unwrap();
             let all = mine();
             let here = Here::this();
             wake.send(here.keep_off(waiting)).unwrap();
-            here.stay();
-            let here = here.0.unwrap();
-            assert_eq!((mine(), linux::this_core()), (vec![here], Some(here)));
-            anywhere();
+            let before = here.stay().unwrap();
+            let core = here.0.unwrap();
+            assert_eq!((mine(), linux::this_core()), (vec![core], Some(core)));
+            let born = || {
+                let born = mine();
+                Before::of_process().iter().for_each(Before::back);
+                (born, mine())
+            };
+            assert_eq!(std::thread::spawn(born).join().unwrap(), (vec![core], all.clone()));
+            before.back();
             assert_eq!(mine(), all);
             let (is_placed, placed, after) = helper.join().unwrap();
-            let others: Vec<usize> = all.iter().copied().filter(|core| *core != here).collect();
+            let others: Vec<usize> = all.iter().copied().filter(|other| *other != core).collect();
             // With one core there is no other.
             assert_eq!(is_placed, !others.is_empty());
             assert_eq!(placed, if is_placed { others } else { all.clone() });
