@@ -137,6 +137,32 @@ fn bytes_that_unpack_to_far_more_stay_within_limits() {
     assert_eq!(server.sql("SELECT count() FROM bomb"), "0");
 }
 
+/// Parquet is read once all of it is there: what that takes is the query's, and has its limit.
+#[test]
+fn files_that_are_read_as_a_whole_count_as_memory() {
+    let server = start("wholes");
+    server.sql("CREATE TABLE t (id UInt64, s String) ENGINE = MergeTree ORDER BY id");
+    server.sql("INSERT INTO FUNCTION file('big.parquet') SELECT number AS id, randomPrintableASCII(100) AS s FROM numbers(100000)");
+    let all = "SELECT count(), sum(id) FROM file('big.parquet')";
+    assert_eq!(server.sql(all), "100000\t4999950000");
+    assert_eq!(server.sql("SELECT max(length(s)) FROM file('big.parquet')"), "100");
+    let limited = format!("{all} SETTINGS max_memory_usage = 4000000");
+    assert_eq!(server.error(&limited).0, 241);
+    // What unpacks to far more than comes, and never ends as a file does.
+    let target =
+        format!("/?query={}&max_memory_usage=100000000", encode("INSERT INTO t FORMAT Parquet"));
+    let bomb = gzip_of_one_letter(2 << 30);
+    let answer =
+        request(server.port, "POST", &target, &[("Content-Encoding", "gzip")], &bomb).unwrap();
+    let code = answer.header("x-clickhouse-exception-code").unwrap_or("").to_string();
+    assert_eq!(code, "241", "{}", answer.text());
+    server.sql("INSERT INTO t SELECT * FROM file('big.parquet')");
+    assert_eq!(
+        server.sql("SELECT count(), sum(id), max(length(s)) FROM t"),
+        "100000\t4999950000\t100"
+    );
+}
+
 /// A gzip stream of `bytes` letters `a`, made in pieces.
 fn gzip_of_one_letter(bytes: usize) -> Vec<u8> {
     let mut packed = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());

@@ -5,6 +5,7 @@ use std::io::Read;
 use pumphouse_ingest::format::{
     self, Evaluator, FormatOptions, FormatReader, InputColumn, ParseError, WHOLE_BYTES_MAX,
 };
+use pumphouse_query::context::MemoryGuard;
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::Block;
@@ -20,6 +21,7 @@ pub struct RowStream {
     reader: Box<dyn FormatReader>,
     rest: Box<dyn Read + Send>,
     buffer: Vec<u8>,
+    memory: MemoryGuard,
     columns: Vec<InputColumn>,
     format: String,
     ended: bool,
@@ -27,18 +29,20 @@ pub struct RowStream {
 }
 
 impl RowStream {
-    /// Rows of `columns` in `format`: first `buffer`, then `rest`.
+    /// Rows of `columns` in `format`: first what a buffer holds, then the rest. `memory` is charged with what is read as a
+    /// whole.
     pub fn new(
         format: &str,
         columns: Vec<InputColumn>,
         options: &FormatOptions,
-        buffer: Vec<u8>,
-        rest: Box<dyn Read + Send>,
+        (buffer, rest): (Vec<u8>, Box<dyn Read + Send>),
+        memory: MemoryGuard,
     ) -> Result<RowStream> {
         Ok(RowStream {
             reader: format::reader(format, &columns, options)?,
             rest,
             buffer,
+            memory,
             columns,
             format: format.to_string(),
             ended: false,
@@ -95,6 +99,7 @@ impl RowStream {
         if !self.ended {
             while !self.ended {
                 self.read_more()?;
+                self.memory.grow_to(self.buffer.len())?;
                 if self.buffer.len() > WHOLE_BYTES_MAX {
                     return Err(Error::new(
                         codes::MEMORY_LIMIT_EXCEEDED,
@@ -110,18 +115,23 @@ impl RowStream {
                 return Ok(Some(block));
             }
         }
+        // The reader has let go of it.
+        self.memory.grow_to(0)?;
         self.take()
     }
 
     fn read_more(&mut self) -> Result<()> {
-        let before = self.buffer.len();
-        let read = (&mut self.rest).take(CHUNK_BYTES as u64).read_to_end(&mut self.buffer);
-        read.map_err(|e| {
+        let more = read_chunk(&mut self.rest, &mut self.buffer).map_err(|e| {
             Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read the data: {e}"))
         })?;
-        self.ended = self.buffer.len() == before;
+        self.ended = !more;
         Ok(())
     }
+}
+
+/// Appends up to [`CHUNK_BYTES`]; false at the end.
+pub(super) fn read_chunk(rest: &mut impl Read, buffer: &mut Vec<u8>) -> std::io::Result<bool> {
+    Ok(rest.take(CHUNK_BYTES as u64).read_to_end(buffer)? > 0)
 }
 
 fn parse_error(e: ParseError, format: &str) -> Error {

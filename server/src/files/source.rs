@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pumphouse_ingest::format::{self, FormatOptions, InputColumn};
 use pumphouse_query::catalog::{MorselSource, SourceColumn, TableSource, parse_structure};
-use pumphouse_query::context::Settings;
+use pumphouse_query::context::{MemoryTracker, Settings};
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::log::TableDefinition;
@@ -19,6 +19,7 @@ use pumphouse_storage::scan::{ColumnCondition, Predicate};
 use pumphouse_storage::types::TimeZone;
 use pumphouse_storage::{Block, Column, DataType, Value};
 
+use super::read::read_chunk;
 use super::{FileArguments, RowStream, format_of, has_pattern, matching};
 use crate::compression::encodings::decoder;
 use crate::config::Config;
@@ -53,6 +54,7 @@ pub fn file_function(
     config: &Config,
     values: &[Value],
     settings: &Settings,
+    memory: &Arc<MemoryTracker>,
 ) -> Result<Arc<dyn TableSource>> {
     let (arguments, structure) = read_arguments("file", values)?;
     let columns = match structure {
@@ -72,7 +74,7 @@ pub fn file_function(
             ),
         });
     }
-    source("file", "File", arguments.format, columns, pieces, settings)
+    source("file", "File", arguments.format, columns, pieces, (settings, memory))
         .map(|s| s as Arc<dyn TableSource>)
 }
 
@@ -125,7 +127,11 @@ pub fn structure(
 }
 
 /// A table of the engine File.
-pub fn file_table(config: &Config, definition: &TableDefinition) -> Result<Arc<dyn TableSource>> {
+pub fn file_table(
+    config: &Config,
+    definition: &TableDefinition,
+    memory: &Arc<MemoryTracker>,
+) -> Result<Arc<dyn TableSource>> {
     let arguments = FileArguments::of_table(definition)?;
     let stored = definition.columns.iter();
     let columns = stored
@@ -133,7 +139,8 @@ pub fn file_table(config: &Config, definition: &TableDefinition) -> Result<Arc<d
         .collect();
     let pieces = pieces(config, &arguments)?;
     let name = definition.full_name();
-    source(&name, "File", arguments.format, Some(columns), pieces, &Settings::default())
+    let settings = Settings::default();
+    source(&name, "File", arguments.format, Some(columns), pieces, (&settings, memory))
         .map(|s| s as Arc<dyn TableSource>)
 }
 
@@ -168,18 +175,19 @@ fn open_file(path: &Path, encoding: Option<&str>) -> Result<Box<dyn Read + Send>
     decoder(Box::new(file), encoding)
 }
 
-/// A source of these pieces; columns are inferred as the settings say if none are given.
+/// A source of these pieces; columns are inferred as the settings say if none are given. What is read as a whole
+/// is charged to `memory`.
 pub(super) fn source(
     name: &str,
     engine: &'static str,
     format: String,
     columns: Option<Vec<InputColumn>>,
     pieces: Vec<Piece>,
-    settings: &Settings,
+    (settings, memory): (&Settings, &Arc<MemoryTracker>),
 ) -> Result<Arc<FileSource>> {
     let (format, stored) = match columns {
         Some(columns) => (format, columns),
-        None => infer(&format, &pieces, settings)?,
+        None => infer(&format, &pieces, settings, memory)?,
     };
     if format::lookup(&format).is_none() {
         return Err(Error::new(codes::UNKNOWN_FORMAT, format!("Unknown format {format}")));
@@ -198,6 +206,7 @@ pub(super) fn source(
         stored,
         format,
         pieces: Arc::new(pieces),
+        memory: memory.clone(),
     }))
 }
 
@@ -215,16 +224,20 @@ fn infer(
     format: &str,
     pieces: &[Piece],
     settings: &Settings,
+    memory: &Arc<MemoryTracker>,
 ) -> Result<(String, Vec<InputColumn>)> {
     let Some(first) = pieces.first() else {
         return Err(Error::new(codes::CANNOT_EXTRACT_TABLE_STRUCTURE, "There is nothing to read"));
     };
     let whole = ["Parquet", "Arrow", "ArrowStream", "ORC"].contains(&format);
     let limit = if whole { WHOLE_BYTES } else { SAMPLE_BYTES };
-    let mut bytes = vec![];
-    (first.open)()?.take(limit).read_to_end(&mut bytes).map_err(|e| {
+    let (mut bytes, mut held) = (vec![], memory.reserve(0)?);
+    let mut rest = (first.open)()?.take(limit);
+    while read_chunk(&mut rest, &mut bytes).map_err(|e| {
         Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read {}: {e}", first.path))
-    })?;
+    })? {
+        held.grow_to(bytes.len())?;
+    }
     let options = options(settings);
     let plain = format::infer(format, &bytes, &options)?;
     let with_names = match format {
@@ -255,6 +268,7 @@ pub(super) struct FileSource {
     stored: Vec<InputColumn>,
     format: String,
     pieces: Arc<Vec<Piece>>,
+    memory: Arc<MemoryTracker>,
 }
 
 impl TableSource for FileSource {
@@ -288,6 +302,7 @@ impl TableSource for FileSource {
             format: self.format.clone(),
             pieces: self.pieces.clone(),
             options: options(settings),
+            memory: self.memory.clone(),
             state: Mutex::default(),
         }))
     }
@@ -316,6 +331,7 @@ struct FileScan {
     format: String,
     pieces: Arc<Vec<Piece>>,
     options: FormatOptions,
+    memory: Arc<MemoryTracker>,
     state: Mutex<ScanState>,
 }
 
@@ -340,8 +356,10 @@ impl FileScan {
             if self.format == "Parquet" && reads_some(&self.options) {
                 columns.retain(|c| self.wanted.iter().any(|(name, _)| *name == c.name));
             }
-            state.stream =
-                Some(RowStream::new(&self.format, columns, &self.options, vec![], bytes)?);
+            let memory = self.memory.reserve(0)?;
+            let stream =
+                RowStream::new(&self.format, columns, &self.options, (vec![], bytes), memory)?;
+            state.stream = Some(stream);
         }
     }
 

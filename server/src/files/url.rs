@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pumphouse_query::catalog::TableSource;
-use pumphouse_query::context::Settings;
+use pumphouse_query::context::{MemoryTracker, Settings};
 use pumphouse_query::error::codes;
 use pumphouse_query::{Error, Result};
 use pumphouse_storage::Value;
@@ -24,6 +24,7 @@ pub fn url_function(
     config: &Config,
     values: &[Value],
     settings: &Settings,
+    memory: &Arc<MemoryTracker>,
 ) -> Result<Arc<dyn TableSource>> {
     if !config.allow_url_functions {
         return Err(Error::new(
@@ -43,7 +44,7 @@ pub fn url_function(
     };
     let piece =
         Piece { path: arguments.path, size: Some(size), seconds: None, open: Arc::new(open) };
-    Ok(source("url", "URL", arguments.format, columns, vec![piece], settings)?)
+    Ok(source("url", "URL", arguments.format, columns, vec![piece], (settings, memory))?)
 }
 
 fn get(url: &str) -> Result<Vec<u8>> {

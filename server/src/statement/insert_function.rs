@@ -244,8 +244,9 @@ impl TableSource for InputSource {
             ));
         };
         let stored = self.stored.clone();
-        let mut stream =
-            RowStream::new(&self.format, stored, &self.options, input.text, input.rest)?;
+        let memory = self.context.memory.reserve(0)?;
+        let data = (input.text, input.rest);
+        let mut stream = RowStream::new(&self.format, stored, &self.options, data, memory)?;
         stream.set_evaluator(evaluator(self.context.clone()));
         let state = Mutex::new((stream, None));
         Ok(Arc::new(InputScan { columns: columns.to_vec(), state }))

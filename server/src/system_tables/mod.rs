@@ -288,7 +288,7 @@ impl ExtraTables for SystemTables {
             let table = state.table(database, name)?;
             if table.definition.engine == "File" {
                 let server = self.server.get()?.upgrade()?;
-                return match files::file_table(&server.config, &table.definition) {
+                return match files::file_table(&server.config, &table.definition, &server.memory) {
                     Ok(source) => Some(source),
                     Err(e) => Some(Arc::new(Unreadable::new(&table.definition, e))),
                 };
@@ -345,11 +345,13 @@ impl ExtraTables for SystemTables {
             "format" => return Some(format_function::format(arguments, ctx)),
             "file" => {
                 let server = self.server.get()?.upgrade()?;
-                return Some(files::file_function(&server.config, arguments, &ctx.settings));
+                let (settings, memory) = (&ctx.settings, &ctx.memory);
+                return Some(files::file_function(&server.config, arguments, settings, memory));
             }
             "url" => {
                 let server = self.server.get()?.upgrade()?;
-                return Some(files::url_function(&server.config, arguments, &ctx.settings));
+                let (settings, memory) = (&ctx.settings, &ctx.memory);
+                return Some(files::url_function(&server.config, arguments, settings, memory));
             }
             "input" => {
                 return Some(Err(Error::new(
