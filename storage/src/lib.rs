@@ -11,13 +11,13 @@
 
 pub mod backup;
 pub mod block;
+pub mod borrowed_threads;
 pub mod clock;
 pub mod disk;
 pub mod error;
 pub mod expression;
 pub mod flags;
 pub mod health;
-pub mod helpers;
 pub mod log;
 pub mod merge;
 pub mod mutation;

@@ -13,8 +13,8 @@ use super::gather::{gather, is_constant};
 use super::granule::GranuleEncoder;
 use super::part_file::PartFile;
 use crate::block::Column;
+use crate::borrowed_threads::BorrowedThreads;
 use crate::error::{Error, Result};
-use crate::helpers::Helpers;
 
 /// Encoded bytes that are written at once: few enough to be in the cache still, and memory that is used again for
 /// the next.
@@ -80,7 +80,7 @@ pub(super) fn write(
     file: &mut PartFile,
 ) -> Result<Vec<u8>> {
     let values = columns.len() * rows.ends.last().copied().unwrap_or(0);
-    let helpers = Helpers::borrow((threads - 1).min(values / VALUES_PER_HELPER));
+    let helpers = BorrowedThreads::borrow((threads - 1).min(values / VALUES_PER_HELPER));
     write_helped(columns, rows, helpers.count(), granules, file)
 }
 

@@ -10,7 +10,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use pumphouse_storage::helpers::Helpers;
+use pumphouse_storage::borrowed_threads::BorrowedThreads;
 
 use super::stream::guarded;
 use super::{bad, parquet_text};
@@ -121,7 +121,7 @@ impl ParquetColumns {
                 }
             }
         };
-        let helpers = Helpers::borrow(self.helpers_max);
+        let helpers = BorrowedThreads::borrow(self.helpers_max);
         std::thread::scope(|scope| {
             for _ in 0..helpers.count() {
                 let helper = std::thread::Builder::new().name("parquet".into());

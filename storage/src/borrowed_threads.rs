@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 static HELPING: AtomicUsize = AtomicUsize::new(0);
 
 /// Leave to start some helping threads, given back when dropped.
-pub struct Helpers(usize);
+pub struct BorrowedThreads(usize);
 
-impl Helpers {
+impl BorrowedThreads {
     /// Up to `wanted` of them, none if all are helping somebody.
-    pub fn borrow(wanted: usize) -> Helpers {
+    pub fn borrow(wanted: usize) -> BorrowedThreads {
         // Asking means reading files of the control group, so it is done once.
         static CORES: OnceLock<usize> = OnceLock::new();
         let ask = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -20,7 +20,7 @@ impl Helpers {
         let taken = HELPING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |helping| {
             Some(helping + free(helping))
         });
-        Helpers(taken.map_or(0, free))
+        BorrowedThreads(taken.map_or(0, free))
     }
 
     pub fn count(&self) -> usize {
@@ -28,7 +28,7 @@ impl Helpers {
     }
 }
 
-impl Drop for Helpers {
+impl Drop for BorrowedThreads {
     fn drop(&mut self) {
         HELPING.fetch_sub(self.0, Ordering::Relaxed);
     }
