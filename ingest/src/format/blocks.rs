@@ -66,6 +66,11 @@ impl BlockRows {
         self.skip_unknown
     }
 
+    /// How many threads may read one input.
+    pub(super) fn threads(&self) -> usize {
+        self.context.threads()
+    }
+
     /// Whether a column of that name has to be read: it is wanted, or an error if nobody wants it.
     pub(super) fn takes(&self, name: &str) -> bool {
         let is_it = |wanted: &InputColumn| {

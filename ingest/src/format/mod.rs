@@ -83,15 +83,6 @@ pub struct FormatOptions {
 }
 
 impl FormatOptions {
-    /// How many threads may read one input.
-    fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        match self.settings.u64("max_threads", 0) {
-            0 => cores(),
-            threads => usize::try_from(threads).unwrap_or(usize::MAX),
-        }
-    }
-
     /// What stands for NULL by the setting `name`.
     fn null_text(&self, name: &str) -> Vec<u8> {
         self.settings.get(name).unwrap_or("\\N").as_bytes().to_vec()

@@ -6,7 +6,7 @@
 //! atomic with anything.
 
 mod glob;
-mod read;
+pub(crate) mod read;
 mod source;
 mod url;
 mod write;

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use bytes::Bytes;
 use pumphouse_ingest::format::{
     self, Evaluator, FormatOptions, FormatReader, InputColumn, ParseError, WHOLE_BYTES_MAX,
 };
@@ -14,7 +15,7 @@ use pumphouse_storage::Block;
 const BLOCK_ROWS: usize = 65_536;
 const BLOCK_BYTES: usize = 32 << 20;
 /// Bytes read at a time.
-const CHUNK_BYTES: usize = 1 << 20;
+pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 
 /// A stream being read.
 pub struct RowStream {
@@ -97,17 +98,9 @@ impl RowStream {
     /// The next rows of an input that is read as a whole.
     fn next_of_whole(&mut self) -> Result<Option<Block>> {
         if !self.ended {
-            while !self.ended {
-                self.read_more()?;
-                self.memory.grow_to(self.buffer.len())?;
-                if self.buffer.len() > WHOLE_BYTES_MAX {
-                    return Err(Error::new(
-                        codes::MEMORY_LIMIT_EXCEEDED,
-                        format!("The data is longer than the maximum of {WHOLE_BYTES_MAX} bytes"),
-                    ));
-                }
-            }
-            let whole = std::mem::take(&mut self.buffer).into();
+            let begun = std::mem::take(&mut self.buffer);
+            let whole = read_whole(begun, &mut self.rest, &mut self.memory)?;
+            self.ended = true;
             self.reader.open_whole(whole).map_err(|e| parse_error(e, &self.format))?;
         }
         while self.reader.read_whole().map_err(|e| parse_error(e, &self.format))? {
@@ -121,19 +114,39 @@ impl RowStream {
     }
 
     fn read_more(&mut self) -> Result<()> {
-        let more = read_chunk(&mut self.rest, &mut self.buffer).map_err(|e| {
-            Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read the data: {e}"))
-        })?;
-        self.ended = !more;
+        self.ended = !read_chunk(&mut self.rest, &mut self.buffer)?;
         Ok(())
     }
 }
 
 /// Appends up to [`CHUNK_BYTES`]; false at the end.
-pub(super) fn read_chunk(rest: &mut impl Read, buffer: &mut Vec<u8>) -> std::io::Result<bool> {
-    Ok(rest.take(CHUNK_BYTES as u64).read_to_end(buffer)? > 0)
+pub(crate) fn read_chunk(rest: &mut impl Read, buffer: &mut Vec<u8>) -> Result<bool> {
+    let read = rest.take(CHUNK_BYTES as u64).read_to_end(buffer).map_err(|e| {
+        Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read the data: {e}"))
+    })?;
+    Ok(read > 0)
 }
 
-fn parse_error(e: ParseError, format: &str) -> Error {
+/// All of an input that is read as a whole, `begun` and then `rest`; charged to `memory`.
+pub(crate) fn read_whole(
+    mut begun: Vec<u8>,
+    rest: &mut impl Read,
+    memory: &mut MemoryGuard,
+) -> Result<Bytes> {
+    loop {
+        memory.grow_to(begun.len())?;
+        if !read_chunk(rest, &mut begun)? {
+            return Ok(begun.into());
+        }
+        if begun.len() > WHOLE_BYTES_MAX {
+            return Err(Error::new(
+                codes::MEMORY_LIMIT_EXCEEDED,
+                format!("The data is longer than the maximum of {WHOLE_BYTES_MAX} bytes"),
+            ));
+        }
+    }
+}
+
+pub(crate) fn parse_error(e: ParseError, format: &str) -> Error {
     Error::new(e.code, format!("{}: (while reading the data in format {format})", e.message))
 }

@@ -233,9 +233,8 @@ fn infer(
     let limit = if whole { WHOLE_BYTES } else { SAMPLE_BYTES };
     let (mut bytes, mut held) = (vec![], memory.reserve(0)?);
     let mut rest = (first.open)()?.take(limit);
-    while read_chunk(&mut rest, &mut bytes).map_err(|e| {
-        Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read {}: {e}", first.path))
-    })? {
+    let place = |e: Error| Error::new(e.code(), format!("{e}: (while reading {})", first.path));
+    while read_chunk(&mut rest, &mut bytes).map_err(place)? {
         held.grow_to(bytes.len())?;
     }
     let options = options(settings);

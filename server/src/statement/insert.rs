@@ -1,12 +1,9 @@
 //! INSERT: rows from VALUES, from data in a format, or from a SELECT; through DEFAULTs into the
 //! table and its views.
 
-use std::io::Read;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use pumphouse_ingest::format::{self, InputColumn, ParseError, WHOLE_BYTES_MAX};
-use pumphouse_query::context::MemoryGuard;
+use pumphouse_ingest::format::{self, InputColumn};
 use pumphouse_query::error::codes;
 use pumphouse_query::plan::Plan;
 use pumphouse_query::sql::ast::{Expr, ExprKind, Insert, InsertSource};
@@ -17,12 +14,11 @@ use pumphouse_storage::log::{ColumnDefinition, DefaultKind, TableDefinition};
 use super::insert_blocks::{BLOCK_ROWS_MAX, Blocks, columns_by_position};
 use super::values::evaluator;
 use super::{Input, Run};
+use crate::files::read::{CHUNK_BYTES, parse_error, read_chunk, read_whole};
 
 /// Bytes of one inserted block, roughly; more than a round number, so that data cut at 256 MiB makes one
 /// part, not one and a crumb.
 const BLOCK_BYTES_MAX: usize = 288 << 20;
-/// Bytes read from the request at a time.
-const CHUNK_BYTES: usize = 1 << 20;
 
 impl Run<'_> {
     pub(super) fn insert(
@@ -221,8 +217,13 @@ impl Run<'_> {
         let mut blocks = Blocks::of_data(self, definition, format_name);
         if reader.wants_whole() {
             let mut memory = self.context.memory.reserve(0)?;
-            let rest = (!ended).then_some(&mut input.rest);
-            let whole = read_whole(buffer, rest, input.announced, &mut memory)?;
+            if ended {
+                input.rest = Box::new(std::io::empty());
+            }
+            // No more than others may hold, whatever was announced.
+            let announced = input.announced.unwrap_or(0).min(BLOCK_BYTES_MAX as u64);
+            buffer.reserve_exact(announced as usize);
+            let whole = read_whole(buffer, &mut input.rest, &mut memory)?;
             reader.open_whole(whole).map_err(|e| parse_error(e, format_name))?;
             loop {
                 self.context.check()?;
@@ -286,42 +287,4 @@ fn expand<'c>(expr: &Expr, all: Vec<&'c ColumnDefinition>) -> Result<Vec<&'c Col
         codes::SYNTAX_ERROR,
         format!("{} is no column of an INSERT", sql_format::expr(expr)),
     ))
-}
-
-/// Appends up to [`CHUNK_BYTES`]; false at the end.
-fn read_chunk(rest: &mut Box<dyn Read + Send>, buffer: &mut Vec<u8>) -> Result<bool> {
-    let before = buffer.len();
-    let read = rest.take(CHUNK_BYTES as u64).read_to_end(buffer);
-    read.map_err(|e| {
-        Error::new(codes::CANNOT_READ_ALL_DATA, format!("Cannot read the request's data: {e}"))
-    })?;
-    Ok(buffer.len() > before)
-}
-
-/// All of an input that is read as a whole: `begun` and then `rest`, of which `announced` bytes may come.
-fn read_whole(
-    mut begun: Vec<u8>,
-    rest: Option<&mut Box<dyn Read + Send>>,
-    announced: Option<u64>,
-    memory: &mut MemoryGuard,
-) -> Result<Bytes> {
-    let Some(rest) = rest else { return Ok(begun.into()) };
-    // No more than others may hold, whatever was announced.
-    begun.reserve_exact(announced.map_or(0, |bytes| bytes.min(BLOCK_BYTES_MAX as u64) as usize));
-    loop {
-        memory.grow_to(begun.len())?;
-        if !read_chunk(rest, &mut begun)? {
-            return Ok(begun.into());
-        }
-        if begun.len() > WHOLE_BYTES_MAX {
-            return Err(Error::new(
-                codes::MEMORY_LIMIT_EXCEEDED,
-                format!("The data is longer than the maximum of {WHOLE_BYTES_MAX} bytes"),
-            ));
-        }
-    }
-}
-
-fn parse_error(e: ParseError, format: &str) -> Error {
-    Error::new(e.code, format!("{}: (while reading the data in format {format})", e.message))
 }

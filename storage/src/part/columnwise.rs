@@ -13,14 +13,13 @@ use super::gather::{gather, is_constant};
 use super::granule::GranuleEncoder;
 use super::part_file::PartFile;
 use crate::block::Column;
-use crate::borrowed_threads::BorrowedThreads;
 use crate::error::{Error, Result};
 
 /// Encoded bytes that are written at once: few enough to be in the cache still, and memory that is used again for
 /// the next.
 const READY_BYTES: usize = 1 << 20;
 /// Values that are work enough for one more thread.
-const VALUES_PER_HELPER: usize = 1 << 19;
+pub(super) const VALUES_PER_HELPER: usize = 1 << 19;
 
 /// A column that is to be written, and its entry in the directory.
 pub(super) struct Source<'a> {
@@ -70,22 +69,9 @@ impl Ready<'_> {
     }
 }
 
-/// Puts the columns into the file, on up to `threads` threads. What is given back was not written: it belongs at the
-/// end of the file, where its marks say that it is.
+/// Puts the columns into the file, on the calling thread and `helpers` more. What is given back was not written: it
+/// belongs at the end of the file, where its marks say that it is.
 pub(super) fn write(
-    columns: Vec<Source<'_>>,
-    rows: Rows<'_>,
-    threads: usize,
-    granules: &mut GranuleEncoder,
-    file: &mut PartFile,
-) -> Result<Vec<u8>> {
-    let values = columns.len() * rows.ends.last().copied().unwrap_or(0);
-    let helpers = BorrowedThreads::borrow((threads - 1).min(values / VALUES_PER_HELPER));
-    write_helped(columns, rows, helpers.count(), granules, file)
-}
-
-/// The same with so many more threads.
-fn write_helped(
     columns: Vec<Source<'_>>,
     rows: Rows<'_>,
     helpers: usize,
@@ -187,8 +173,7 @@ mod tests {
         let sources = entries.iter_mut().zip(columns);
         let sources = sources.map(|(entry, column)| Source { entry, codec: &codec, column });
         let rows = Rows { order, ends: &ends };
-        let left =
-            write_helped(sources.collect(), rows, helpers, &mut granules, &mut file).unwrap();
+        let left = write(sources.collect(), rows, helpers, &mut granules, &mut file).unwrap();
         file.append(&[&left]).unwrap();
         file.finish().unwrap();
         let file = disk.open(&crate::log::part_path(id)).unwrap();
@@ -255,7 +240,7 @@ mod tests {
         let rows = Rows { order: None, ends: &[1] };
         let mut file = PartFile::new(&disk, PartId { epoch: 1, number: 1 });
         let mut granules = GranuleEncoder::new(false);
-        let error = write_helped(sources.collect(), rows, 2, &mut granules, &mut file).unwrap_err();
+        let error = write(sources.collect(), rows, 2, &mut granules, &mut file).unwrap_err();
         assert!(error.to_string().contains("holds NULL"), "{error}");
     }
 }

@@ -25,6 +25,7 @@ use super::reader::PartReader;
 use super::skip_index_write::{SkipIndex, SkipIndexWriter, finish_indexes};
 use super::wire::{put_bytes, put_u32, put_u64};
 use crate::block::{Block, Column};
+use crate::borrowed_threads::BorrowedThreads;
 use crate::disk::{Disk, WriteFile};
 use crate::error::{Error, Result};
 use crate::log::{PartId, PartMeta};
@@ -334,11 +335,14 @@ impl PartWriter {
             self.place_group();
             self.write_group(&[])?;
         }
+        let values = columns.len() * ends.last().copied().unwrap_or(0);
+        let work = values / columnwise::VALUES_PER_HELPER;
+        let helpers = BorrowedThreads::borrow((self.threads - 1).min(work));
         let sources = self.columns.iter_mut().zip(&self.codecs).zip(columns);
         let sources = sources.map(|((entry, codec), column)| Source { entry, codec, column });
         let rows = columnwise::Rows { order, ends: &ends };
         let (granules, file) = (&mut self.granules, &mut self.file);
-        let left = columnwise::write(sources.collect(), rows, self.threads, granules, file)?;
+        let left = columnwise::write(sources.collect(), rows, helpers.count(), granules, file)?;
         let mut from = 0;
         for to in ends {
             self.granule_rows.push((to - from) as u32);

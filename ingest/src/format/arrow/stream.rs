@@ -203,8 +203,6 @@ impl FormatWriter for ArrowWriter {
 
 pub struct ArrowReader {
     container: Container,
-    /// How many may decode.
-    threads: usize,
     rows: BlockRows,
     decoder: StreamDecoder,
     opened: Option<Opened>,
@@ -278,9 +276,8 @@ impl ArrowReader {
             _ => "input_format_arrow_case_insensitive_column_matching",
         };
         rows.match_any_case(options.settings.bool(name, false));
-        let threads = options.threads();
         let decoder = StreamDecoder::new();
-        Ok(Box::new(ArrowReader { container, threads, rows, decoder, opened: None, rows_read: 0 }))
+        Ok(Box::new(ArrowReader { container, rows, decoder, opened: None, rows_read: 0 }))
     }
 
     fn push(rows: &mut BlockRows, batch: &RecordBatch) -> std::result::Result<(), ParseError> {
@@ -293,11 +290,11 @@ impl ArrowReader {
         if file.is_empty() {
             return Ok(());
         }
-        let (container, threads, rows) = (self.container, self.threads, &self.rows);
+        let (container, rows) = (self.container, &self.rows);
         self.opened = Some(guarded(|| match container {
             Container::Parquet => {
                 let is_wanted = |name: &str| rows.takes(name);
-                Ok(Opened::Parquet(ParquetColumns::open(file, threads, &is_wanted)?))
+                Ok(Opened::Parquet(ParquetColumns::open(file, rows.threads(), &is_wanted)?))
             }
             _ => {
                 announced::check_file(&file)?;
