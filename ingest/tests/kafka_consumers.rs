@@ -80,6 +80,9 @@ struct Keeper {
     running_max: AtomicUsize,
     /// How many of the next inserts fail.
     failures: AtomicUsize,
+    /// Blocks without this column are refused, as those are that lack what a new view reads.
+    wants: Mutex<Option<&'static str>>,
+    refused: AtomicUsize,
     delay: Duration,
 }
 
@@ -98,6 +101,12 @@ impl StreamSink for Keeper {
         let failing = |n: usize| n.checked_sub(1);
         if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, failing).is_ok() {
             return Err(Error::new(395, "the view fails").into());
+        }
+        if let Some(name) = *self.wants.lock().unwrap()
+            && blocks.iter().any(|b| b.column(name).is_none())
+        {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            return Err(StreamError::Stale);
         }
         let table = stream.definition.uuid;
         let mut commit = Commit::default();
@@ -171,6 +180,8 @@ fn keeper(store: &Arc<Store>) -> Arc<Keeper> {
         running: AtomicUsize::new(0),
         running_max: AtomicUsize::new(0),
         failures: AtomicUsize::new(0),
+        wants: Mutex::default(),
+        refused: AtomicUsize::new(0),
         delay: Duration::ZERO,
     })
 }
@@ -254,6 +265,16 @@ impl Rig {
         KafkaEngine::start(self.store.clone(), self.keeper.clone(), config)
     }
 
+    /// A second view, which reads `_offset`.
+    fn add_view(store: &Store) {
+        let mut view = definition("second", "MaterializedView");
+        view.select = Some("SELECT n, _offset FROM d.stream".into());
+        view.source = Some(("d".into(), "stream".into()));
+        view.target = Some(("d".into(), "rows".into()));
+        let edits = vec![Edit::CreateTable { definition: Arc::new(view) }];
+        store.commit(Commit { preconditions: vec![], edits }, vec![]).unwrap();
+    }
+
     /// Messages `from..to`, spread over the partitions.
     fn produce(&self, range: std::ops::Range<u64>, partitions: u64) {
         for n in range {
@@ -333,6 +354,57 @@ fn every_row_once_for_all_numbers_of_threads() {
         engine.shutdown(QUICK);
         assert_eq!((0..4).map(|p| rig.next(p)).collect::<Vec<_>>(), [5000; 4]);
     }
+}
+
+/// Runs once, when a consumer's thread makes its first reader: between its look at the views and its first block.
+static BEFORE_READER: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+
+fn lines_late(
+    name: &str,
+    columns: &[InputColumn],
+    options: &FormatOptions,
+) -> Result<Box<dyn FormatReader>> {
+    let of_consumer = std::thread::current().name().is_some_and(|n| n.starts_with("kafka-0 "));
+    if of_consumer && let Some(run) = BEFORE_READER.lock().unwrap().take() {
+        run();
+    }
+    lines(name, columns, options)
+}
+
+#[test]
+fn a_view_that_comes_while_a_consumer_begins_gets_its_columns() {
+    let rig = Rig::new(1, &[]);
+    rig.produce(0..100, 1);
+    *rig.keeper.wants.lock().unwrap() = Some("_offset");
+    let store = rig.store.clone();
+    *BEFORE_READER.lock().unwrap() = Some(Box::new(move || Rig::add_view(&store)));
+    let config = KafkaEngineConfig { reader: lines_late, ..KafkaEngineConfig::default() };
+    let engine = KafkaEngine::start(rig.store.clone(), rig.keeper.clone(), config);
+    rig.wait_for("all rows", || rig.count() >= 100);
+    rig.assert_exact(100);
+    assert!(BEFORE_READER.lock().unwrap().is_none(), "the view came in between");
+    engine.shutdown(QUICK);
+}
+
+#[test]
+fn blocks_that_are_refused_for_long_are_told_of_and_come_in_the_end() {
+    let rig = Rig::new(1, &[]);
+    rig.produce(0..100, 1);
+    *rig.keeper.wants.lock().unwrap() = Some("_offset");
+    let engine = rig.start();
+    rig.wait_for("a refused block", || rig.keeper.refused.load(Ordering::SeqCst) > 0);
+    rig.wait_for("a visible reason", || {
+        let status = &engine.consumers()[0];
+        status.state == ConsumerState::BackingOff && status.paused_reason.contains("lack columns")
+    });
+    assert!(engine.events().iter().any(|e| e.text.contains("lack columns")));
+    assert_eq!(rig.count(), 0);
+    Rig::add_view(&rig.store);
+    engine.sync();
+    rig.wait_for("all rows", || rig.count() >= 100);
+    rig.assert_exact(100);
+    rig.wait_for("an end of it", || engine.consumers()[0].state == ConsumerState::Consuming);
+    engine.shutdown(QUICK);
 }
 
 #[test]

@@ -34,6 +34,8 @@ use crate::materialized_view::destinations;
 
 /// How long a shared insert waits for the other consumers' blocks of the same tick.
 const GATHER_WAIT: Duration = Duration::from_millis(10);
+/// A stream that changed is read anew, in silence for so long.
+const REFUSED_SILENTLY: Duration = Duration::from_secs(5);
 /// Fewest rows that a memory shortage shrinks blocks to.
 const ROWS_CAP_MIN: usize = 1024;
 
@@ -138,12 +140,21 @@ pub(super) struct InsertStep {
     pub(super) consumers: usize,
 }
 
+/// Blocks in a row that are not for the stream as it is now. One is the course of things, many are a fault that
+/// nobody would see.
+#[derive(Default)]
+struct Refused {
+    since: Option<Instant>,
+    /// Once it has lasted.
+    backoff: Option<Backoff>,
+}
+
 impl InsertStep {
     /// Runs until all its consumers have ended and their blocks are in or void.
     pub(super) fn run(self) {
-        let mut carry = None;
+        let (mut carry, mut refused) = (None, Refused::default());
         while let Some(chunks) = self.gather(&mut carry) {
-            self.insert(chunks);
+            self.insert(chunks, &mut refused);
         }
     }
 
@@ -169,7 +180,7 @@ impl InsertStep {
         Some(chunks)
     }
 
-    fn insert(&self, mut chunks: Vec<Chunk>) {
+    fn insert(&self, mut chunks: Vec<Chunk>, refused: &mut Refused) {
         let mut backoff = Backoff::new(self.plan.settings.consumer_reschedule);
         loop {
             drop_void(&mut chunks);
@@ -184,7 +195,10 @@ impl InsertStep {
                 return abandon(chunks);
             }
             match self.attempt(&chunks) {
-                Ok(outcome) => return self.committed(chunks, outcome),
+                Ok(outcome) => {
+                    *refused = Refused::default();
+                    return self.committed(chunks, outcome);
+                }
                 Err(StreamError::OffsetMoved { topic, kafka_partition }) => {
                     let at = (topic.as_str(), kafka_partition, -1);
                     let text =
@@ -197,11 +211,10 @@ impl InsertStep {
                         ranges.any(|r| *r.topic == *topic && r.kafka_partition == kafka_partition)
                     });
                 }
-                Err(StreamError::Stale) => void_where(&chunks, |_| true),
-                Err(StreamError::SourceChanged) => {
-                    // New threads follow, or none; these blocks are theirs to read again.
+                Err(why @ (StreamError::Stale | StreamError::SourceChanged)) => {
+                    // To be read again: with the columns that are wanted now, or by threads that follow.
                     void_where(&chunks, |_| true);
-                    self.signal.wait(Duration::from_millis(100));
+                    self.refused(&chunks, &why, refused);
                 }
                 Err(StreamError::Failed(e)) => {
                     if let Next::Wait(reason) = self.set_aside(&mut chunks, &e) {
@@ -346,6 +359,19 @@ impl InsertStep {
         if cut {
             // What follows is a message that fails: no haste.
             self.signal.wait(self.plan.settings.consumer_reschedule);
+        }
+    }
+
+    /// Waits before the messages are read again; what goes on for long is shown.
+    fn refused(&self, chunks: &[Chunk], why: &StreamError, refused: &mut Refused) {
+        let since = *refused.since.get_or_insert_with(Instant::now);
+        if since.elapsed() > REFUSED_SILENTLY {
+            let first = self.plan.settings.consumer_reschedule;
+            let backoff = refused.backoff.get_or_insert_with(|| Backoff::new(first));
+            let reason = format!("Blocks are refused and read again: {why}");
+            self.failed(chunks, codes::ABORTED, &reason, backoff);
+        } else if matches!(why, StreamError::SourceChanged) {
+            self.signal.wait(Duration::from_millis(100));
         }
     }
 

@@ -150,6 +150,8 @@ impl Session<'_> {
     /// Voids builder and flight; positions become the log's.
     pub(super) fn forget_uncommitted(&mut self) -> Result<(), String> {
         self.clear_builder()?;
+        // A block without them may be why.
+        self.use_wanted_virtuals()?;
         self.thread.shared.invalidate();
         self.thread.signal.nudge();
         while !self.thread.shared.wait_landed(Duration::from_millis(200)) {

@@ -98,6 +98,8 @@ impl<'a> Session<'a> {
         thread: &'a ConsumerThread,
         client: &'a Client,
     ) -> Result<Session<'a>, String> {
+        // The version first: a view that comes in between is noticed later, by the other order never.
+        let views_version = views_version(thread);
         let virtuals = thread.plan.wanted_virtuals();
         let builder = parsers(thread, &virtuals)?;
         let now = Instant::now();
@@ -109,7 +111,7 @@ impl<'a> Session<'a> {
             last_place: 0,
             builder,
             virtuals,
-            views_version: views_version(thread),
+            views_version,
             generation: thread.shared.generation(),
             flush_now: false,
             positions_in_doubt: false,
@@ -659,11 +661,17 @@ impl<'a> Session<'a> {
         let version = views_version(self.thread);
         if version != self.views_version {
             self.views_version = version;
-            let wanted = self.thread.plan.wanted_virtuals();
-            if wanted != self.virtuals {
-                self.builder = parsers(self.thread, &wanted)?;
-                self.virtuals = wanted;
-            }
+            self.use_wanted_virtuals()?;
+        }
+        Ok(())
+    }
+
+    /// From now on blocks have the virtual columns that views want. The builder must be empty.
+    pub(super) fn use_wanted_virtuals(&mut self) -> Result<(), String> {
+        let wanted = self.thread.plan.wanted_virtuals();
+        if wanted != self.virtuals {
+            self.builder = parsers(self.thread, &wanted)?;
+            self.virtuals = wanted;
         }
         Ok(())
     }
