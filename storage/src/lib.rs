@@ -30,6 +30,7 @@ pub mod spread;
 pub mod store;
 pub mod table;
 pub mod types;
+pub mod xxh3;
 
 pub use block::{Block, Column};
 pub use error::{Error, Result};

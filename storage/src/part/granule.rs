@@ -1,7 +1,6 @@
 //! One granule of one column on its way into a part: hashed, encoded, and noted in the column's directory entry.
 
 use arrow_array::Array;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::codec::ColumnCodec;
 use super::content_hash::{number_hash, row_hashes, sum};
@@ -9,6 +8,7 @@ use super::encode::{Encoder, decoded_bytes};
 use super::footer::{ColumnWriter, Mark};
 use super::layout::Layout;
 use crate::error::{Error, Result};
+use crate::xxh3::xxh3;
 
 /// Puts granules into bytes; keeps its memory between them, and leaves it to the next part.
 pub(super) struct GranuleEncoder {
@@ -69,7 +69,7 @@ impl GranuleEncoder {
             file_offset: first as u64,
             length,
             decoded: decoded32,
-            hash: xxh3_64(&bytes[first..]),
+            hash: xxh3(&bytes[first..]),
         });
         column.nulls.push(array.null_count() as u32);
         let distinct = hashes.and(self.encoder.distinct_rows());

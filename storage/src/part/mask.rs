@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use arrow_array::BooleanArray;
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::log::{MaskMeta, PartId, mask_path};
+use crate::xxh3::xxh3;
 
 const MAGIC: [u8; 8] = *b"PHmask\0\x01";
 /// Magic, rows of the part, deleted rows.
@@ -65,7 +65,7 @@ impl RowMask {
         let mut bits = BooleanBufferBuilder::new(self.live.len());
         bits.append_buffer(&self.live);
         bytes.extend_from_slice(&bits.as_slice()[..self.live.len().div_ceil(8)]);
-        let hash = xxh3_64(&bytes);
+        let hash = xxh3(&bytes);
         let meta =
             MaskMeta { id, deleted_rows: self.deleted as u64, bytes: bytes.len() as u64, hash };
         let mut file = disk.create(&mask_path(id))?;
@@ -90,7 +90,7 @@ impl RowMask {
         }
         let mut bytes = vec![0; length as usize];
         file.read_at(0, &mut bytes)?;
-        if xxh3_64(&bytes) != meta.hash || bytes[..8] != MAGIC {
+        if xxh3(&bytes) != meta.hash || bytes[..8] != MAGIC {
             return Err(damaged("a mask of its recorded hash"));
         }
         let bits = arrow_buffer::Buffer::from_slice_ref(&bytes[HEADER_BYTES..]);

@@ -9,7 +9,6 @@
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::footer::{KeyColumn, Mark};
 use super::reader::PartReader;
@@ -19,6 +18,7 @@ use crate::block::Block;
 use crate::disk::{Disk, ReadFile, WriteFile};
 use crate::error::{Error, Result};
 use crate::types::{DataType, parse_data_type};
+use crate::xxh3::xxh3;
 
 /// Bytes of one blob, at most.
 const BLOB_BYTES_MAX: usize = 64 << 20;
@@ -157,7 +157,7 @@ impl WriteFile for Outlet {
             };
             file.append(piece)?;
             let length = piece.len() as u32;
-            state.marks.push(Mark { file_offset, length, decoded: length, hash: xxh3_64(piece) });
+            state.marks.push(Mark { file_offset, length, decoded: length, hash: xxh3(piece) });
             state.length += piece.len() as u64;
         }
         Ok(())

@@ -7,8 +7,6 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::decode::{Scratch, Sink};
 use super::footer::{
     ColumnEntry, FOOTER_BYTES_MAX, Footer, HEADER, HEADER_VERSION_AT, KeyColumn, Mark, TAIL_BYTES,
@@ -23,6 +21,7 @@ use crate::disk::{Disk, ReadFile, lost_pages};
 use crate::error::{Error, Result};
 use crate::log::PartId;
 use crate::types::{DataType, Value};
+use crate::xxh3::xxh3;
 
 /// Neighbouring granules are read together up to this many bytes: then they are still in the processor's
 /// cache when they are decoded.
@@ -112,7 +111,7 @@ impl PartReader {
         file.read_at(tail_offset, &mut tail)?;
         let mut magic = TAIL_MAGIC;
         magic[TAIL_VERSION_AT] = version;
-        if tail[32..] != magic || u64_at(&tail, 24) != xxh3_64(&tail[..24]) {
+        if tail[32..] != magic || u64_at(&tail, 24) != xxh3(&tail[..24]) {
             return Err(damaged(tail_offset, "the tail of a part"));
         }
         let (footer_offset, footer_length) = (u64_at(&tail, 0), u64_at(&tail, 8));
@@ -125,7 +124,7 @@ impl PartReader {
         }
         let mut bytes = vec![0; footer_length as usize];
         file.read_at(footer_offset, &mut bytes)?;
-        if xxh3_64(&bytes) != footer_hash {
+        if xxh3(&bytes) != footer_hash {
             return Err(damaged(footer_offset, "a footer of its recorded hash"));
         }
         let footer = Footer::parse(&bytes, footer_offset, version)
@@ -289,7 +288,7 @@ impl PartReader {
         })?;
         let mut bytes = vec![0; mark.length as usize];
         self.file.read_at(mark.file_offset, &mut bytes)?;
-        if xxh3_64(&bytes) != mark.hash {
+        if xxh3(&bytes) != mark.hash {
             return Err(self.damaged(mark, "bytes of their recorded hash"));
         }
         Ok(bytes)
@@ -549,7 +548,7 @@ impl PartReader {
 
     /// Checks the hash of a node.
     pub(super) fn check(&self, node: &[u8], mark: Mark) -> Result<()> {
-        match xxh3_64(node) == mark.hash {
+        match xxh3(node) == mark.hash {
             true => Ok(()),
             false => Err(self.damaged(mark, "bytes of their recorded hash")),
         }
@@ -617,7 +616,7 @@ impl PartReader {
         for mark in granules.chain(self.footer.head.blobs.iter().copied()) {
             bytes.resize(mark.length as usize, 0);
             self.file.read_at(mark.file_offset, &mut bytes)?;
-            if xxh3_64(&bytes) != mark.hash {
+            if xxh3(&bytes) != mark.hash {
                 return Err(self.damaged(mark, "bytes of their recorded hash"));
             }
             covered += mark.length as u64;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use arrow_array::UInt32Array;
 use arrow_array::cast::AsArray;
 use uuid::Uuid;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::PendingPart;
 use super::codec::{ColumnCodec, Generic};
@@ -30,6 +29,7 @@ use crate::disk::{Disk, WriteFile};
 use crate::error::{Error, Result};
 use crate::log::{PartId, PartMeta};
 use crate::types::DataType;
+use crate::xxh3::xxh3;
 
 /// Encoded bytes that gather before a write.
 const GROUP_BYTES: usize = 32 << 20;
@@ -496,7 +496,7 @@ impl PartWriter {
             footer_offset = self.file.len();
         }
         let footer = self.footer(blobs)?;
-        let footer_hash = xxh3_64(&footer);
+        let footer_hash = xxh3(&footer);
         more.extend_from_slice(&footer);
         put_tail(&mut more, footer_offset, footer.len() as u64, footer_hash);
         self.write_group(&more)?;
@@ -540,7 +540,7 @@ impl PartWriter {
                 })?;
                 let file_offset = base + body.len() as u64;
                 body.extend_from_slice(&blob);
-                Ok(Mark { file_offset, length, decoded: length, hash: xxh3_64(&blob) })
+                Ok(Mark { file_offset, length, decoded: length, hash: xxh3(&blob) })
             })
             .collect()
     }
@@ -599,7 +599,7 @@ fn put_tail(out: &mut Vec<u8>, footer_offset: u64, footer_length: u64, footer_ha
     put_u64(out, footer_offset);
     put_u64(out, footer_length);
     put_u64(out, footer_hash);
-    let hash = xxh3_64(&out[first..]);
+    let hash = xxh3(&out[first..]);
     put_u64(out, hash);
     out.extend_from_slice(&TAIL_MAGIC);
     debug_assert_eq!(out.len() - first, TAIL_BYTES);
