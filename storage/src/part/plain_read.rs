@@ -41,9 +41,11 @@ impl PartReader {
                 return Ok(None);
             }
             if let Some(node) = mapped {
-                // First, as it brings the words to the cache faster than copying would.
-                self.check(node, mark)?;
-                if sink.push_words(rows, Some(&node[HEAD_BYTES..])).is_none() {
+                // Verified first, which brings the words to the cache faster than copying would.
+                let copied = self.verified(node, mark, |node| {
+                    Ok(sink.push_words(rows, Some(&node[HEAD_BYTES..])).is_some())
+                })?;
+                if !copied {
                     return Ok(None);
                 }
                 continue;
