@@ -4,8 +4,7 @@
 //! to come, because it asks for it late. With AVX2, and lines asked for ahead, two cores read 34 GB/s instead of 14
 //! (`docs/decisions/0022-hash-at-memory-speed.md`), and who decodes the node afterwards finds it in the cache.
 //!
-//! The only unsafe code is the call of the second form, behind the check that the processor has it, and its loads
-//! and prefetches. The safe twin is the crate.
+//! The only unsafe code is the call of the second form, behind the check that the processor has it, and its loads. The safe twin is the crate.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -99,13 +98,9 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn add(sums: &mut [__m256i; 2], stripe: &[u8; STRIPE], at: usize) {
-        // SAFETY: the halves of a stripe are in it, those of the secret, too (`key` panics if not); a prefetch may
-        // name any address.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(stripe.as_ptr().wrapping_add(AHEAD).cast());
-        }
+        _mm_prefetch::<_MM_HINT_T0>(stripe.as_ptr().wrapping_add(AHEAD).cast());
         for (half, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: as above.
+            // SAFETY: both halves of a stripe are in it.
             let data = unsafe { _mm256_loadu_si256(stripe.as_ptr().add(half * 32).cast()) };
             let mixed = _mm256_xor_si256(data, key(at + half * 32));
             let product = _mm256_mul_epu32(mixed, _mm256_shuffle_epi32::<0x31>(mixed));

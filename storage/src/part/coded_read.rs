@@ -53,6 +53,15 @@ pub enum Wanted {
     Once,
 }
 
+/// Strings are tested so many bytes at a time, of which a processor's own cache keeps most.
+const TESTED_BYTES: u64 = 640 << 10;
+
+/// Bytes that the values of a granule probably take at most: strings of a dictionary are fewer than those of the
+/// rows; compressed they are a quarter, seldom less.
+fn decoded_most(mark: Mark) -> u64 {
+    (mark.length as u64 * 4).min(mark.decoded as u64)
+}
+
 /// Of so many rows no more is decoded than leads to them.
 const FEW_ROWS_MAX: usize = 8;
 
@@ -131,9 +140,49 @@ impl PartReader {
                 return Ok(chosen);
             }
         }
+        if let Some(test) = test.as_deref_mut()
+            && *layout == Layout::Strings
+            && aspect == Aspect::Values
+            && matches!(wanted, Wanted::Nothing | Wanted::Rows)
+            && granules.iter().map(|g| decoded_most(self.column(index).mark(*g))).sum::<u64>()
+                > 2 * TESTED_BYTES
+        {
+            return self.test_strings(index, granules, keep, test, wanted);
+        }
         with_buffers(|buffer, scratch| {
             self.choose_coded(index, aspect, granules, keep, test, wanted, buffer, scratch)
         })
+    }
+
+    /// As `choose`, of many strings: a few granules at a time, so that they are tested while the processor's cache has
+    /// them.
+    fn test_strings(
+        &self,
+        index: usize,
+        granules: &[usize],
+        keep: Option<&BooleanArray>,
+        test: &mut ValueTest<'_>,
+        wanted: Wanted,
+    ) -> Result<Chosen> {
+        let entry = self.column(index);
+        let (mut pieces, mut rest, mut row) = (vec![], granules, 0);
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |granule: &&usize| {
+                bytes += decoded_most(entry.mark(**granule));
+                bytes <= TESTED_BYTES
+            };
+            // Two at least, which are decoded together.
+            let count = rest.iter().take_while(fits).count().max(2).min(rest.len());
+            let (stretch, after) = rest.split_at(count);
+            rest = after;
+            let rows: usize = stretch.iter().map(|g| self.granule_rows(*g)).sum();
+            let keep_of = |k: &BooleanArray| BooleanArray::new(k.values().slice(row, rows), None);
+            let kept = keep.map(keep_of);
+            pieces.push(self.choose_stretch(index, stretch, kept, Some(&mut *test), wanted)?);
+            row += rows;
+        }
+        self.join(index, pieces, wanted)
     }
 
     /// As `choose`, of granules that are not looked at one by one.
@@ -360,11 +409,7 @@ impl PartReader {
         };
         let bytes: u64 = match aspect {
             Aspect::Sizes => 0,
-            // Strings of a dictionary are fewer than those of the rows; compressed they are a quarter, seldom less.
-            Aspect::Values => {
-                let most = |mark: Mark| (mark.length as u64 * 4).min(mark.decoded as u64);
-                granules.iter().map(|g| most(entry.mark(*g))).sum()
-            }
+            Aspect::Values => granules.iter().map(|g| decoded_most(entry.mark(*g))).sum(),
         };
         let reserved = match layout {
             Layout::Number { width, .. } if aspect == Aspect::Values => {
@@ -394,7 +439,10 @@ impl PartReader {
             scratch.allow(mark.decoded as usize);
             firsts.push(sink.len());
             let rows = self.granule_rows(granule);
-            let appended = sink.append_coded(aspect, node, rows, few, scratch);
+            let mut appended = sink.append_coded(aspect, node, rows, few, scratch);
+            if granules.last() == Some(&granule) {
+                appended = appended.and_then(|coded| sink.settle().map(|()| coded));
+            }
             coded.push(appended.map_err(|e| self.damaged(mark, e.0))?);
             Ok(())
         })?;

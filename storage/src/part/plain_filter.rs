@@ -178,7 +178,7 @@ impl PartReader {
     }
 
     /// All chosen rows in one.
-    fn join(&self, index: usize, pieces: Vec<Chosen>, wanted: Wanted) -> Result<Chosen> {
+    pub(super) fn join(&self, index: usize, pieces: Vec<Chosen>, wanted: Wanted) -> Result<Chosen> {
         let rows = pieces.iter().map(|p| p.rows).sum();
         let mut flags = BooleanBufferBuilder::new(rows);
         let mut columns = vec![];

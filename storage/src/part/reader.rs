@@ -432,7 +432,11 @@ impl PartReader {
                 let (mark, rows) = (entry.mark(granule), self.granule_rows(granule));
                 scratch.allow(mark.decoded as usize);
                 let mut cursor = Cursor::new(node);
-                sink.append(&mut cursor, rows, scratch).map_err(|e| self.damaged(mark, e.0))?;
+                let mut appended = sink.append(&mut cursor, rows, scratch);
+                if granules.last() == Some(&granule) {
+                    appended = appended.and_then(|()| sink.settle());
+                }
+                appended.map_err(|e| self.damaged(mark, e.0))?;
                 match cursor.remaining() {
                     0 => Ok(()),
                     _ => Err(self.damaged(mark, "the end of a granule")),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow_array::{Array as _, BinaryArray};
+
 use super::decode::{Scratch, Sink};
 use super::encode::{Encoder, decoded_bytes, tag};
 use super::wire::Cursor;
@@ -212,6 +214,47 @@ fn every_type_and_shape_comes_back() {
                 assert_eq!(text(&back), text(&column), "{name} {shape} {rows}");
             }
         }
+    }
+}
+
+/// Bytes of long string nodes are decoded two at a time, whatever comes in between.
+#[test]
+fn strings_that_wait_for_others_come_in_order() {
+    let mut r = Random(9);
+    let layout = Layout::of(&DataType::String);
+    let mut encoder = Encoder::default();
+    for _ in 0..200 {
+        let mut nodes: Vec<(Vec<String>, Vec<u8>)> = vec![];
+        for _ in 0..1 + r.below(7) {
+            let (rows, kind) = (1 + r.below(400) as usize, r.below(6));
+            let mut string = |i: usize| match kind {
+                0 => "constant".to_string(),
+                1 => format!("some {}", r.below(20)),
+                2 => {
+                    if i.is_multiple_of(9) {
+                        format!("filled {i}")
+                    } else {
+                        String::new()
+                    }
+                }
+                _ => format!("https://example.com/{}/page-{}", r.below(50), r.next() >> 40),
+            };
+            let rows: Vec<String> = (0..rows).map(&mut string).collect();
+            let array = BinaryArray::from_iter_values(rows.iter().map(String::as_bytes));
+            let mut bytes = vec![];
+            encoder.encode(&layout, &array, None, &mut bytes).unwrap();
+            nodes.push((rows, bytes));
+        }
+        let mut scratch = Scratch::default();
+        let mut sink = Sink::new(&layout, 0, 0);
+        for (rows, bytes) in &nodes {
+            scratch.allow(1 << 20);
+            sink.append(&mut Cursor::new(bytes), rows.len(), &mut scratch).unwrap();
+        }
+        let array = sink.finish(&DataType::String.arrow()).unwrap();
+        let found = array.as_any().downcast_ref::<BinaryArray>().unwrap();
+        let expected = nodes.iter().flat_map(|(rows, _)| rows);
+        assert!(found.iter().eq(expected.map(|s| Some(s.as_bytes()))));
     }
 }
 

@@ -52,3 +52,15 @@ pub(crate) fn decode_head(stored: &[u8], out: &mut [u8], length: usize) -> Decod
 pub(crate) fn append(stored: &[u8], out: &mut Vec<u8>, length: usize) -> Decoded<()> {
     if lz4_block::append(stored, out, length) { Ok(()) } else { Err(Malformed("an LZ4 block")) }
 }
+
+/// Appends the bytes of two LZ4 blocks, each with its length, to `out`.
+pub(crate) fn append_two(
+    first: (&[u8], usize),
+    second: (&[u8], usize),
+    out: &mut Vec<u8>,
+) -> Decoded<()> {
+    match lz4_block::append_two(first, second, out) {
+        true => Ok(()),
+        false => Err(Malformed("an LZ4 block")),
+    }
+}

@@ -196,7 +196,7 @@ fn few_strings(
             rows.dedup();
             let mut found = strings::StringSink::new(rows.len(), 0);
             few_plain(&mut found, &mut dictionary, distinct, &rows, scratch)?;
-            let (offsets, bytes) = found.finish();
+            let (offsets, bytes) = found.finish()?;
             codes.iter().try_for_each(|code| {
                 let at = rows.binary_search(&(*code as u32)).map_err(|_| Malformed("codes"))?;
                 sink.push(&bytes[offsets[at] as usize..offsets[at + 1] as usize])

@@ -276,6 +276,17 @@ impl Sink {
         Ok(())
     }
 
+    /// Decodes what was left to be decoded together with the next node. To be called behind the last one, while it
+    /// is known where that lies.
+    pub(crate) fn settle(&mut self) -> Decoded<()> {
+        match &mut self.values {
+            Values::Strings(sink) | Values::Objects(sink) => sink.settle(),
+            Values::List { item, .. } => item.settle(),
+            Values::Struct(fields) => fields.iter_mut().try_for_each(Sink::settle),
+            Values::Number { .. } | Values::FixedBytes { .. } => Ok(()),
+        }
+    }
+
     /// The array, of exactly the Arrow type `arrow`.
     pub(crate) fn finish(mut self, arrow: &ArrowType) -> Result<ArrayRef> {
         let nulls = self.nulls.as_mut().map(|n| NullBuffer::new(n.finish()));
@@ -290,7 +301,9 @@ impl Sink {
                     .map_err(misfit)?,
             ),
             Values::Strings(sink) | Values::Objects(sink) => {
-                let (offsets, bytes) = sink.finish();
+                let finished = sink.finish();
+                let (offsets, bytes) = finished
+                    .map_err(|Malformed(what)| Error::Column(format!("expected {what}")))?;
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
                 Arc::new(
                     BinaryArray::try_new(offsets, Buffer::from_vec(bytes), nulls)

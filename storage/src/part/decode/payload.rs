@@ -92,6 +92,53 @@ pub(super) fn payload_append(
     }
 }
 
+/// A payload whose bytes come behind those that are there, and wait for another: two at once are decoded in two thirds
+/// of the time (`lz4_block`). Nothing may be appended before they are settled.
+#[derive(Default)]
+pub(super) struct Waiting {
+    /// As it is stored, a copy: what it was read from may be gone by then.
+    stored: Vec<u8>,
+    /// Its bytes; 0 if none waits.
+    length: usize,
+}
+
+/// From so many bytes on.
+const WAITING_MIN: usize = 2048;
+
+impl Waiting {
+    /// Appends the bytes of what waits to `out`.
+    pub(super) fn settle(&mut self, out: &mut Vec<u8>) -> Decoded<()> {
+        match std::mem::take(&mut self.length) {
+            0 => Ok(()),
+            length => lz4::append(&self.stored, out, length),
+        }
+    }
+}
+
+/// As [`payload_append`], now or when the next one comes.
+pub(super) fn payload_later(
+    cursor: &mut Cursor<'_>,
+    length: usize,
+    out: &mut Vec<u8>,
+    waiting: &mut Waiting,
+) -> Decoded<()> {
+    let mut ahead = *cursor;
+    let (method, stored) = (ahead.u8()?, ahead.bytes()?);
+    if method != LZ4 || length < WAITING_MIN || !plausible(stored, length) {
+        waiting.settle(out)?;
+        return payload_append(cursor, length, out);
+    }
+    *cursor = ahead;
+    if waiting.length > 0 {
+        let first = std::mem::take(&mut waiting.length);
+        return lz4::append_two((&waiting.stored, first), (stored, length), out);
+    }
+    waiting.stored.clear();
+    waiting.stored.extend_from_slice(stored);
+    waiting.length = length;
+    Ok(())
+}
+
 /// LZ4 cannot expand more than 255 times, and words have at least one bit.
 fn plausible(stored: &[u8], length: usize) -> bool {
     length / 256 <= stored.len()

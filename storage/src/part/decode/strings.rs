@@ -5,7 +5,7 @@ use arrow_buffer::BooleanBuffer;
 use super::super::encode::tag;
 use super::super::wire::{Cursor, Decoded, Malformed};
 use super::super::word::Word;
-use super::payload::{payload_append, payload_into};
+use super::payload::{Waiting, payload_append, payload_into, payload_later};
 use super::{Scratch, number};
 use crate::flags::pack;
 use crate::spread::count_flags;
@@ -20,13 +20,16 @@ const SHORT_STRIDE: usize = 16;
 pub(super) struct StringSink {
     offsets: Vec<i32>,
     bytes: Vec<u8>,
+    /// The bytes of the last strings, which are decoded together with those of the next ones.
+    waiting: Waiting,
 }
 
 impl StringSink {
     pub(super) fn new(rows: usize, bytes: usize) -> StringSink {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        StringSink { offsets, bytes: Vec::with_capacity(bytes + STRIDE) }
+        let bytes = Vec::with_capacity(bytes + STRIDE);
+        StringSink { offsets, bytes, waiting: Waiting::default() }
     }
 
     pub(super) fn append_empty(&mut self, rows: usize) {
@@ -36,6 +39,7 @@ impl StringSink {
 
     /// Appends one string.
     pub(super) fn push(&mut self, string: &[u8]) -> Decoded<()> {
+        self.settle()?;
         if self.bytes.len() + string.len() > i32::MAX as usize {
             return Err(Malformed("less than 2 GiB of strings"));
         }
@@ -44,8 +48,14 @@ impl StringSink {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> (Vec<i32>, Vec<u8>) {
-        (self.offsets, self.bytes)
+    /// Decodes what waits.
+    pub(super) fn settle(&mut self) -> Decoded<()> {
+        self.waiting.settle(&mut self.bytes)
+    }
+
+    pub(super) fn finish(mut self) -> Decoded<(Vec<i32>, Vec<u8>)> {
+        self.settle()?;
+        Ok((self.offsets, self.bytes))
     }
 
     pub(super) fn append(
@@ -58,6 +68,7 @@ impl StringSink {
         scratch.spend(rows * 4)?;
         match tag {
             tag::CONSTANT => {
+                self.settle()?;
                 let string = cursor.bytes()?;
                 let total = string.len().checked_mul(rows).ok_or(Malformed("a length"))?;
                 scratch.spend(total)?;
@@ -132,7 +143,7 @@ impl StringSink {
     }
 
     fn append_bytes(&mut self, cursor: &mut Cursor<'_>, total: usize) -> Decoded<()> {
-        payload_append(cursor, total, &mut self.bytes)
+        payload_later(cursor, total, &mut self.bytes, &mut self.waiting)
     }
 
     fn append_coded(
@@ -141,6 +152,7 @@ impl StringSink {
         codes: impl Iterator<Item = usize> + Clone,
         scratch: &mut Scratch,
     ) -> Decoded<()> {
+        self.settle()?;
         let spans: Vec<(u32, u32)> =
             dictionary.offsets.windows(2).map(|w| (w[0] as u32, (w[1] - w[0]) as u32)).collect();
         let total: usize = codes.clone().map(|code| spans[code].1 as usize).sum();
@@ -195,7 +207,7 @@ fn dictionary_strings(
     let mut sink = StringSink::new(distinct, total);
     push_offsets(&mut sink.offsets, &lens, total)?;
     scratch.words = lens;
-    sink.append_bytes(cursor, total)?;
+    payload_append(cursor, total, &mut sink.bytes)?;
     sink.bytes.resize(total + STRIDE, 0);
     Ok(sink)
 }
