@@ -1,4 +1,4 @@
-//! The memory allocator: the system's, and a store of large pieces that were given back lately.
+//! The memory allocator: mimalloc for small pieces (`docs/decisions/0023-small-pieces-from-mimalloc.md`), and a store of large pieces that were given back lately.
 //!
 //! Columns of an insert or of a query take megabytes for a moment. Given back to the kernel each time, every
 //! page of the next one is faulted in and zeroed anew, which costs more than filling it. So pieces of
@@ -11,17 +11,17 @@
 //! asked for huge pages. All `unsafe`
 //! of it is here: a piece is a private mapping of the size that its layout's class says, for its whole life.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use mimalloc::MiMalloc;
+
 /// Pieces of this size are mapped.
 pub const LARGE: usize = 1 << LARGE_BITS;
 const LARGE_BITS: u32 = 18;
-/// Pieces up to this size are zeroed here: glibc's `calloc` (up to 2.40) passes by what a thread keeps for itself.
-const SMALL: usize = 1024;
 /// Pieces of twice this power and more are mapped, but not kept.
 const KEPT_BITS_MAX: u32 = 29;
 /// Sizes between one power of two and the next.
@@ -65,7 +65,7 @@ unsafe impl Send for Kept {}
 pub fn keep(machine: u64) -> std::io::Result<()> {
     #[cfg(target_env = "gnu")]
     {
-        // Small pieces only come from the system now; its own guesses would shrink its heap to and fro.
+        // What libraries in C ask the system for; its own guesses would shrink its heap to and fro.
         let trim_bytes = (machine / 64).clamp(1 << 20, 64 << 20) as i32;
         // Each arena keeps its own free pages; few of them where memory is short.
         let arenas_max = (machine >> 27).clamp(2, 256) as i32;
@@ -336,30 +336,20 @@ unsafe fn resize(piece: *mut u8, size: usize, new: &Layout) -> *mut u8 {
 }
 
 // SAFETY: large layouts are mappings of their own, at least as long as asked for and aligned to a page; the
-// others are the system allocator's. Which it is depends on the layout alone, which callers give back as it was.
+// others are mimalloc's. Which it is depends on the layout alone, which callers give back as it was.
 unsafe impl GlobalAlloc for Recycling {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if !is_large(&layout) {
-            // SAFETY: the caller's promises are those that `System` asks for.
-            return unsafe { System.alloc(layout) };
+            // SAFETY: the caller's promises are those that `MiMalloc` asks for.
+            return unsafe { MiMalloc.alloc(layout) };
         }
         take(&layout).unwrap_or_else(|| map(mapped_bytes(layout.size())))
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if layout.size() <= SMALL {
-            // SAFETY: as in `alloc`; what comes back is at least as long as its layout.
-            unsafe {
-                let piece = System.alloc(layout);
-                if !piece.is_null() {
-                    ptr::write_bytes(piece, 0, layout.size());
-                }
-                return piece;
-            }
-        }
         if !is_large(&layout) {
             // SAFETY: as in `alloc`.
-            return unsafe { System.alloc_zeroed(layout) };
+            return unsafe { MiMalloc.alloc_zeroed(layout) };
         }
         match take(&layout) {
             Some(piece) => {
@@ -374,7 +364,7 @@ unsafe impl GlobalAlloc for Recycling {
     unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
         if !is_large(&layout) {
             // SAFETY: as in `alloc`.
-            return unsafe { System.dealloc(piece, layout) };
+            return unsafe { MiMalloc.dealloc(piece, layout) };
         }
         // SAFETY: the caller gives the piece up.
         unsafe { give_back(piece, layout.size()) };
@@ -386,7 +376,7 @@ unsafe impl GlobalAlloc for Recycling {
         // SAFETY: as in `alloc`; between the two allocators the bytes are copied.
         unsafe {
             match (is_large(&layout), is_large(&new)) {
-                (false, false) => System.realloc(piece, layout, new_size),
+                (false, false) => MiMalloc.realloc(piece, layout, new_size),
                 (true, true) => resize(piece, layout.size(), &new),
                 _ => {
                     let moved = self.alloc(new);
