@@ -399,11 +399,14 @@ fn blocks_that_are_refused_for_long_are_told_of_and_come_in_the_end() {
     });
     assert!(engine.events().iter().any(|e| e.text.contains("lack columns")));
     assert_eq!(rig.count(), 0);
+    let read = || engine.consumers()[0].messages;
+    let before = read();
     Rig::add_view(&rig.store);
     engine.sync();
     rig.wait_for("all rows", || rig.count() >= 100);
     rig.assert_exact(100);
     rig.wait_for("an end of it", || engine.consumers()[0].state == ConsumerState::Consuming);
+    assert!((before..before + 10_000).contains(&read()), "{before} messages, then {}", read());
     engine.shutdown(QUICK);
 }
 

@@ -670,7 +670,10 @@ impl<'a> Session<'a> {
     pub(super) fn use_wanted_virtuals(&mut self) -> Result<(), String> {
         let wanted = self.thread.plan.wanted_virtuals();
         if wanted != self.virtuals {
+            // The new one counts from 0.
+            self.note_polled();
             self.builder = parsers(self.thread, &wanted)?;
+            self.noted = Totals::default();
             self.virtuals = wanted;
         }
         Ok(())
