@@ -399,6 +399,11 @@ fn blocks_that_are_refused_for_long_are_told_of_and_come_in_the_end() {
     });
     assert!(engine.events().iter().any(|e| e.text.contains("lack columns")));
     assert_eq!(rig.count(), 0);
+    // Later and later: 50, 100, 200 ms and so on, not as fast as blocks can be read.
+    let refused = || rig.keeper.refused.load(Ordering::SeqCst);
+    let first = refused();
+    std::thread::sleep(Duration::from_secs(10));
+    assert!(refused() - first < 11, "{} in 10 s", refused() - first);
     let read = || engine.consumers()[0].messages;
     let before = read();
     Rig::add_view(&rig.store);

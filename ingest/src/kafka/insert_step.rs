@@ -212,9 +212,10 @@ impl InsertStep {
                     });
                 }
                 Err(why @ (StreamError::Stale | StreamError::SourceChanged)) => {
-                    // To be read again: with the columns that are wanted now, or by threads that follow.
-                    void_where(&chunks, |_| true);
+                    // To be read again: with the columns that are wanted now, or by threads that follow. Voided after
+                    // the wait, which the consumer would end when it sees that.
                     self.refused(&chunks, &why, refused);
+                    void_where(&chunks, |_| true);
                 }
                 Err(StreamError::Failed(e)) => {
                     if let Next::Wait(reason) = self.set_aside(&mut chunks, &e) {
