@@ -1,4 +1,5 @@
-//! The memory allocator: mimalloc for small pieces (`docs/decisions/0023-small-pieces-from-mimalloc.md`), and a store of large pieces that were given back lately.
+//! The memory allocator: mimalloc for small pieces (`docs/decisions/0023-small-pieces-from-mimalloc.md`), and a store
+//! of large pieces that were given back lately.
 //!
 //! Columns of an insert or of a query take megabytes for a moment. Given back to the kernel each time, every
 //! page of the next one is faulted in and zeroed anew, which costs more than filling it. So pieces of

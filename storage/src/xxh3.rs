@@ -4,7 +4,8 @@
 //! to come, because it asks for it late. With AVX2, and lines asked for ahead, two cores read 34 GB/s instead of 14
 //! (`docs/decisions/0022-hash-at-memory-speed.md`), and who decodes the node afterwards finds it in the cache.
 //!
-//! The only unsafe code is the call of the second form, behind the check that the processor has it, and its loads. The safe twin is the crate.
+//! The only unsafe code is the call of the second form, behind the check that the processor has it, and its loads and
+//! stores. The safe twin is the crate.
 
 use xxhash_rust::xxh3::xxh3_64;
 
