@@ -102,8 +102,10 @@ enum Keys {
 }
 
 enum Index {
-    /// By the key itself, for keys of up to 16 bits, and numbers from a dense range: it grows with them.
+    /// By the key itself, for keys of up to 16 bits.
     Direct(Vec<u32>),
+    /// Numbers from a dense range are their own numbers. A bit for each that was inserted.
+    Own(Vec<u64>),
     Hashed {
         slots: Vec<u64>,
         shift: u32,
@@ -149,14 +151,29 @@ impl KeyTable {
         KeyTable { types, codec, layout, index, keys, words, wides, lookups, small }
     }
 
-    /// For keys that are one number each, of 32 bits, from a dense range.
+    /// For keys that are one number each, of 32 bits, from a dense range: each is its own number, and
+    /// those between count as keys, too (see [`KeyTable::present`]).
     pub fn of_numbers(types: &[DataType]) -> KeyTable {
-        KeyTable { index: Index::Direct(vec![]), ..KeyTable::new(types) }
+        KeyTable { index: Index::Own(vec![]), ..KeyTable::new(types) }
     }
 
     /// Whether keys are looked up by themselves.
     pub fn is_dense(&self) -> bool {
-        matches!(self.index, Index::Direct(_))
+        matches!(self.index, Index::Direct(_) | Index::Own(_))
+    }
+
+    /// The keys that were inserted, in order; None if all were.
+    pub fn present(&self) -> Option<Vec<u32>> {
+        let Index::Own(bits) = &self.index else { return None };
+        let mut numbers = Vec::with_capacity(self.len());
+        for (first, word) in (0u32..).step_by(64).zip(bits) {
+            let mut word = *word;
+            while word != 0 {
+                numbers.push(first + word.trailing_zeros());
+                word &= word - 1;
+            }
+        }
+        (numbers.len() < self.len()).then_some(numbers)
     }
 
     /// Whether the key is one string, whose columns may be dictionaries in `insert`.
@@ -210,6 +227,7 @@ impl KeyTable {
         let keys = self.keys.memory_bytes();
         let index = match &self.index {
             Index::Direct(v) => v.capacity() * 4,
+            Index::Own(bits) => bits.capacity() * 8,
             Index::Hashed { slots, .. } => slots.capacity() * 8,
         };
         keys + index + self.small.capacity() * 4
@@ -223,6 +241,12 @@ impl KeyTable {
             return Err(Error::new(codes::TOO_MANY_ROWS, "too many distinct keys"));
         }
         match self.layout {
+            Layout::Word if let Index::Own(bits) = &mut self.index => {
+                let numbers = columns[0].array.as_primitive::<UInt32Type>().values();
+                let Keys::Word(keys) = &mut self.keys else { return Ok(()) };
+                insert_own(bits, keys, numbers);
+                out.extend_from_slice(numbers);
+            }
             Layout::Word => {
                 let mut words = std::mem::take(&mut self.words);
                 pack(self.codec.shapes(), columns, rows, &mut words);
@@ -320,7 +344,7 @@ impl KeyTable {
                 Ok(number) => number,
                 Err(_) => ABSENT,
             },
-            Index::Direct(_) => ABSENT,
+            Index::Direct(_) | Index::Own(_) => ABSENT,
         }
     }
 
@@ -329,6 +353,13 @@ impl KeyTable {
         let (slots, shift) = match &self.index {
             Index::Direct(slots) => {
                 let find = |word: &u64| slots.get(*word as usize).copied().unwrap_or(ABSENT);
+                return out.extend(words.iter().map(find));
+            }
+            Index::Own(bits) => {
+                let find = |word: &u64| match bits.get(*word as usize / 64) {
+                    Some(bits) if bits >> (word % 64) & 1 == 1 => *word as u32,
+                    _ => ABSENT,
+                };
                 return out.extend(words.iter().map(find));
             }
             Index::Hashed { slots, shift } => (slots, *shift),
@@ -352,11 +383,12 @@ impl KeyTable {
     fn insert_words(&mut self, words: &[u64], out: &mut Vec<u32>) {
         let Keys::Word(keys) = &mut self.keys else { return };
         match &mut self.index {
+            Index::Own(bits) => {
+                let from = out.len();
+                out.extend(words.iter().map(|word| *word as u32));
+                insert_own(bits, keys, &out[from..]);
+            }
             Index::Direct(slots) => {
-                let most = words.iter().max().map_or(0, |word| *word as usize);
-                if most >= slots.len() {
-                    slots.resize((most + 1).next_power_of_two(), ABSENT);
-                }
                 for &word in words {
                     let slot = &mut slots[word as usize];
                     if *slot == ABSENT {
@@ -661,6 +693,17 @@ fn probe(
     }
 }
 
+/// Inserts keys that are their own numbers.
+fn insert_own(bits: &mut Vec<u64>, keys: &mut Vec<u64>, numbers: &[u32]) {
+    let Some(most) = numbers.iter().max() else { return };
+    let end = *most as usize + 1;
+    if end > keys.len() {
+        keys.extend(keys.len() as u64..end as u64);
+        bits.resize(end.div_ceil(64), 0);
+    }
+    numbers.iter().for_each(|n| bits[*n as usize / 64] |= 1 << (n % 64));
+}
+
 /// Puts `number` into the empty slot `at`; keeps the table at most half full.
 #[inline]
 fn fill(slots: &mut Vec<u64>, shift: &mut u32, at: usize, hash: u64, number: usize) -> u32 {
@@ -731,4 +774,47 @@ fn grow(slots: &mut Vec<u64>, shift: &mut u32) {
         larger[at] = slot;
     }
     *slots = larger;
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::UInt32Array;
+
+    use super::*;
+
+    fn column(numbers: &[u32]) -> Column {
+        let array = Arc::new(UInt32Array::from(numbers.to_vec()));
+        Column { data_type: DataType::UInt32, array }
+    }
+
+    #[test]
+    fn numbers_are_their_own_keys_and_gaps_are_not_present() {
+        let types = [DataType::UInt32];
+        let (mut own, mut plain) = (KeyTable::of_numbers(&types), KeyTable::new(&types));
+        let (mut out, mut expected) = (vec![], vec![]);
+        assert_eq!((own.present(), own.len()), (None, 0));
+        for numbers in [vec![], vec![7, 0, 7, 130], vec![64, 7, 63], vec![300]] {
+            own.insert(&[column(&numbers)], numbers.len(), &mut out).unwrap();
+            plain.insert(&[column(&numbers)], numbers.len(), &mut expected).unwrap();
+            assert_eq!(out, numbers);
+        }
+        let present = own.present().unwrap();
+        assert_eq!(present, [0, 7, 63, 64, 130, 300]);
+        assert_eq!((own.len(), plain.len()), (301, present.len()));
+        let keys = own.decode_words(&present).unwrap().unwrap();
+        assert_eq!(keys[0].array.as_primitive::<UInt32Type>().values(), &present[..]);
+        let asked = [0, 1, 130, 301, 7000, 300];
+        own.find(&[column(&asked)], asked.len(), &mut out);
+        assert_eq!(out, [0, ABSENT, 130, ABSENT, ABSENT, 300]);
+        // Keys of another table, of which not all are present.
+        let mut other = KeyTable::of_numbers(&types);
+        other.insert(&[column(&[2, 500])], 2, &mut out).unwrap();
+        own.insert_from(&other, &other.present().unwrap(), &mut out);
+        assert_eq!(out, [2, 500]);
+        assert_eq!(own.present().unwrap(), [0, 2, 7, 63, 64, 130, 300, 500]);
+        // Without gaps all are.
+        let mut whole = KeyTable::of_numbers(&types);
+        whole.insert(&[column(&[1, 0, 2])], 3, &mut out).unwrap();
+        assert_eq!((whole.present(), whole.len()), (None, 3));
+    }
 }

@@ -166,7 +166,7 @@ impl Window<'_> {
         }
         let Grouping { node, order, env, set, .. } = &self.grouping;
         let mut from = 0;
-        for block in node.blocks(set, table, groups, env, None)? {
+        for block in node.blocks(set, table, None, env, None)? {
             let mask = BooleanArray::from(finished[from..from + block.rows()].to_vec());
             from += block.rows();
             let mut block = block.filter(&mask);

@@ -5,6 +5,8 @@
 //! on only scattered by the hash of their key ([`Scattered`]) and aggregated partition by partition at
 //! the end, each in a table that fits the cache.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, UInt32Array};
@@ -79,8 +81,27 @@ impl Table {
         if counted { lookups } else { self.rows }
     }
 
+    /// Groups that there are states for; not all need be [`Table::shown`].
     pub fn groups(&self) -> usize {
         self.keys.as_ref().map_or(1, KeyTable::len)
+    }
+
+    /// The groups that have rows.
+    pub fn shown(&self) -> Shown {
+        Shown {
+            numbers: self.keys.as_ref().and_then(KeyTable::present).map(UInt32Array::from),
+            groups: self.groups(),
+        }
+    }
+
+    /// Serialized states of the groups of `shown`.
+    pub fn serialized(&mut self, shown: &Shown) -> Result<Vec<Column>> {
+        self.states.iter_mut().map(|s| Ok(shown.of(s.serialize()?))).collect()
+    }
+
+    /// Results of the groups of `shown`.
+    pub fn results(&mut self, shown: &Shown) -> Result<Vec<Column>> {
+        self.states.iter_mut().map(|s| Ok(shown.of(s.finish()?))).collect()
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -204,8 +225,51 @@ impl Table {
     }
 
     pub fn merge_all(&mut self, other: &Table, groups: &mut Vec<u32>) -> Result<()> {
-        let rows: Vec<u32> = (0..other.groups() as u32).collect();
-        self.merge(other, &rows, groups)
+        self.merge(other, &other.shown().numbers(), groups)
+    }
+}
+
+/// Which groups of a table have rows: in one whose keys are their own numbers not all have.
+pub(super) struct Shown {
+    /// None: all.
+    numbers: Option<UInt32Array>,
+    groups: usize,
+}
+
+impl Shown {
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.numbers.as_ref().map_or(self.groups, |n| n.len())
+    }
+
+    pub fn numbers(&self) -> Cow<'_, [u32]> {
+        match &self.numbers {
+            Some(numbers) => Cow::Borrowed(numbers.values()),
+            None => Cow::Owned((0..self.groups as u32).collect()),
+        }
+    }
+
+    /// The one at a place among them.
+    pub fn number(&self, place: u32) -> u32 {
+        self.numbers.as_ref().map_or(place, |n| n.value(place as usize))
+    }
+
+    /// Their rows of a column with one for each group.
+    pub fn of(&self, column: Column) -> Column {
+        match &self.numbers {
+            Some(numbers) => column.take(numbers),
+            None => column,
+        }
+    }
+
+    /// The key columns of some of them, by their place among those that are shown.
+    pub fn keys(&self, keys: &KeyTable, places: Range<usize>) -> Result<Vec<Column>> {
+        if let Some(numbers) = &self.numbers
+            && let Some(columns) = keys.decode_words(&numbers.values()[places.clone()])?
+        {
+            return Ok(columns);
+        }
+        keys.decode(places)
     }
 }
 
@@ -219,23 +283,25 @@ pub(super) struct Frozen {
 
 impl Frozen {
     fn new(table: Table) -> Frozen {
-        let groups = table.groups();
+        let shown = table.shown();
         let partition =
-            |n: usize| table.keys.as_ref().map_or(0, |k| k.hash_of(n) as usize % PARTITIONS);
+            |n: u32| table.keys.as_ref().map_or(0, |k| k.hash_of(n as usize) as usize % PARTITIONS);
         let mut starts = vec![0usize; PARTITIONS + 1];
-        for n in 0..groups {
-            starts[partition(n) + 1] += 1;
+        let numbers = shown.numbers();
+        for n in &*numbers {
+            starts[partition(*n) + 1] += 1;
         }
         for p in 0..PARTITIONS {
             starts[p + 1] += starts[p];
         }
         let mut cursors = starts.clone();
-        let mut order = vec![0u32; groups];
-        for n in 0..groups {
-            let cursor = &mut cursors[partition(n)];
-            order[*cursor] = n as u32;
+        let mut order = vec![0u32; numbers.len()];
+        for n in &*numbers {
+            let cursor = &mut cursors[partition(*n)];
+            order[*cursor] = *n;
             *cursor += 1;
         }
+        drop(numbers);
         Frozen { table, order, starts }
     }
 

@@ -257,7 +257,7 @@ impl AggregateNode<'_> {
         let capped = Capped::new(self, env, &sets[0].types, most)?;
         drive(input, env, 0, &capped)?;
         let (table, groups, memory) = capped.into_table()?;
-        let blocks = self.blocks(&sets[0], table, groups, env, None)?;
+        let blocks = self.blocks(&sets[0], table, Some(groups), env, None)?;
         let morsels = emit_in_order(&env.ctx, blocks.into_iter().map(Ok), base, consumer)?;
         drop(memory);
         Ok(Driven { morsels, totals: None })
@@ -321,17 +321,16 @@ impl AggregateNode<'_> {
             for other in tables {
                 first.merge_all(&other, &mut numbers)?;
             }
-            let groups = first.groups();
             if let Emit::Count(count) = self.emit
                 && set.is_one_number()
             {
                 // Strings that are numbered are never NULL.
-                count.fetch_add(groups as u64, Ordering::Relaxed);
+                count.fetch_add(first.shown().len() as u64, Ordering::Relaxed);
                 return emit_in_order(&env.ctx, [], base, consumer);
             }
             let blocks = match self.picked_block(set, &mut first, totals)? {
                 Some(block) => vec![block],
-                None => self.blocks(set, first, groups, env, totals)?,
+                None => self.blocks(set, first, None, env, totals)?,
             };
             return emit_in_order(&env.ctx, blocks.into_iter().map(Ok), base, consumer);
         }
@@ -356,8 +355,7 @@ impl AggregateNode<'_> {
                 let used = memory.bytes();
                 memory.grow_to(used + bytes)?;
             }
-            let groups = table.groups();
-            for block in self.blocks(set, table, groups, env, totals)? {
+            for block in self.blocks(set, table, None, env, totals)? {
                 if push(block)? == Flow::Enough {
                     break;
                 }
@@ -496,23 +494,25 @@ impl AggregateNode<'_> {
         Ok(block)
     }
 
-    /// The first `groups` rows of a merged table; HAVING applied if it is ours.
+    /// The groups of a merged table, or the first `most` of them; HAVING applied if it is ours.
     fn blocks(
         &self,
         set: &GroupingSet,
         mut table: Table,
-        groups: usize,
+        most: Option<usize>,
         env: &Env,
         totals: Option<&Mutex<Vec<Box<dyn Accumulator>>>>,
     ) -> Result<Vec<Block>> {
-        let results =
-            table.states.iter_mut().map(|s| s.finish()).collect::<Result<Vec<Column>>>()?;
+        let shown = table.shown();
+        let groups = most.map_or(shown.len(), |most| most.min(shown.len()));
+        let results = table.results(&shown)?;
+        let numbers = totals.map(|_| shown.numbers()).unwrap_or_default();
         let mut blocks = vec![];
         let mut from = 0;
         while from < groups {
             let rows = CHUNK_ROWS.min(groups - from);
             let keys = match &table.keys {
-                Some(table) => table.decode(from..from + rows)?,
+                Some(keys) => shown.keys(keys, from..from + rows)?,
                 None => vec![],
             };
             let results = results.iter().map(|r| r.slice(from, rows)).collect();
@@ -522,7 +522,7 @@ impl AggregateNode<'_> {
                 None => None,
             };
             if let Some(totals) = totals {
-                add_to_totals(totals, &table, from, rows, mask.as_ref())?;
+                add_to_totals(totals, &table, &numbers[from..from + rows], mask.as_ref())?;
             }
             blocks.push(match mask {
                 Some(mask) => block.filter(&mask),
@@ -537,13 +537,14 @@ impl AggregateNode<'_> {
 fn add_to_totals(
     totals: &Mutex<Vec<Box<dyn Accumulator>>>,
     table: &Table,
-    from: usize,
-    rows: usize,
+    numbers: &[u32],
     mask: Option<&BooleanArray>,
 ) -> Result<()> {
-    let passed: Vec<u32> = (0..rows)
-        .filter(|row| mask.is_none_or(|m| m.value(*row)))
-        .map(|row| (from + row) as u32)
+    let passed: Vec<u32> = numbers
+        .iter()
+        .enumerate()
+        .filter(|(row, _)| mask.is_none_or(|m| m.value(*row)))
+        .map(|(_, number)| *number)
         .collect();
     let groups = vec![0; passed.len()];
     for (total, states) in totals.lock().iter_mut().zip(&table.states) {

@@ -244,14 +244,14 @@ impl Collect<'_> {
             return Ok(());
         }
         let mut table_out = |mut table: Table| {
-            let states =
-                table.states.iter_mut().map(|s| s.serialize()).collect::<Result<Vec<Column>>>()?;
+            let shown = table.shown();
+            let states = table.serialized(&shown)?;
             let Some(keys) = &table.keys else { return Ok(()) };
             let mut from = 0;
-            while from < keys.len() {
-                let rows = BLOCK_ROWS.min(keys.len() - from);
+            while from < shown.len() {
+                let rows = BLOCK_ROWS.min(shown.len() - from);
                 let states = states.iter().map(|s| s.slice(from, rows)).collect();
-                take(keys.decode(from..from + rows)?, states, rows)?;
+                take(shown.keys(keys, from..from + rows)?, states, rows)?;
                 from += rows;
             }
             Ok(())

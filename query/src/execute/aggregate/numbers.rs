@@ -22,8 +22,8 @@ use crate::execute::key_table::{ABSENT, coded, hash_bytes};
 
 const SHARD_BITS: u32 = 6;
 const SHARDS: usize = 1 << SHARD_BITS;
-/// Lookups whose cache lines are asked for together.
-const BATCH: usize = 32;
+/// How many others are looked up while the cache lines of one are on their way.
+const AHEAD: usize = 16;
 const SLOTS_MIN: usize = 64;
 /// From so many strings on, which no longer fit the cache, they are worth it only if half of the lookups
 /// find one.
@@ -146,7 +146,7 @@ impl TextNumbers {
     /// Finds or gives the numbers of `lookup.rows`.
     fn look_up(&self, texts: &BinaryArray, lookup: &mut Lookup) -> Result<()> {
         let starts = lookup.sort_by_shard(texts);
-        let (mut more_texts, mut more_bytes) = (0, 0);
+        let (mut more_texts, mut more_bytes, mut most) = (0, 0, 0);
         let mut fits = true;
         for (s, shard) in self.shards.iter().enumerate() {
             let Lookup { rows, tags, numbers, order, .. } = &mut *lookup;
@@ -159,15 +159,16 @@ impl TextNumbers {
             fits &= shard.number(texts, rows, (order, tags), numbers, s as u32);
             more_texts += shard.places.len() - count;
             more_bytes += shard.memory_bytes() - bytes;
+            most = most.max((shard.places.len() as u32) << SHARD_BITS);
         }
         if !fits {
             return Err(Error::new(codes::TOO_MANY_ROWS_OR_BYTES, "keys pass 4 GiB"));
         }
-        self.judge(lookup.rows.len(), more_texts, more_bytes)
+        self.judge(lookup.rows.len(), more_texts, more_bytes, most)
     }
 
-    /// Takes note of what a block brought, and closes if that was too much.
-    fn judge(&self, lookups: usize, more_texts: usize, more_bytes: usize) -> Result<()> {
+    /// Takes note of what a block brought, and closes if that was too much; `most`: the end of its numbers.
+    fn judge(&self, lookups: usize, more_texts: usize, more_bytes: usize, most: u32) -> Result<()> {
         let add = |to: &AtomicUsize, more: usize| to.fetch_add(more, Ordering::Relaxed) + more;
         let lookups = add(&self.lookups, lookups);
         let texts = add(&self.texts, more_texts);
@@ -178,7 +179,9 @@ impl TextNumbers {
             memory.grow_to(bytes)?;
         }
         let all_new = texts >= JUDGED_FROM && texts * 2 > lookups;
-        if all_new || texts >= TEXTS_MAX || bytes >= self.bytes_max {
+        // Numbers leave gaps where one shard has more strings than others: many only if hashes are chosen.
+        let sparse = most as usize >= (texts + JUDGED_FROM) * 4;
+        if all_new || sparse || texts >= TEXTS_MAX || bytes >= self.bytes_max {
             self.closed.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -308,23 +311,33 @@ impl Shard {
     ) -> bool {
         self.reserve(order.len());
         let mask = self.slots.len() - 1;
-        let mut found = [0usize; BATCH];
-        for (order, tags) in order.chunks(BATCH).zip(tags.chunks(BATCH)) {
-            for tag in tags {
+        let bytes = texts.values().as_slice();
+        let offsets = texts.value_offsets();
+        let mut found = [(0, &[][..]); AHEAD];
+        // Each string goes through three steps, and between them others do, until its lines have come:
+        // the slot is asked for, looked at and the string there asked for, the strings are compared.
+        for step in 0..order.len() + 2 * AHEAD {
+            if let Some(tag) = tags.get(step) {
                 prefetch(&self.slots, *tag as usize & mask);
             }
-            for (found, tag) in found.iter_mut().zip(tags) {
+            let compared = step.wrapping_sub(2 * AHEAD);
+            if let (Some(place), Some(tag)) = (order.get(compared), tags.get(compared)) {
+                let (at, text) = found[compared % AHEAD];
+                let Some(number) = self.find(at, *tag, text) else { return false };
+                numbers[*place as usize] = number << SHARD_BITS | shard;
+            }
+            let looked = step.wrapping_sub(AHEAD);
+            if let (Some(place), Some(tag)) = (order.get(looked), tags.get(looked)) {
+                let row = rows[*place as usize] as usize;
+                let text = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
                 let mut at = *tag as usize & mask;
                 while self.slots[at].place != 0 && self.slots[at].tag != *tag {
                     at = (at + 1) & mask;
                 }
-                *found = at;
-                self.arena.prefetch(self.slots[at].place.saturating_sub(1));
-            }
-            for ((found, tag), place) in found.iter().zip(tags).zip(order) {
-                let text = texts.value(rows[*place as usize] as usize);
-                let Some(number) = self.find(*found, *tag, text) else { return false };
-                numbers[*place as usize] = number << SHARD_BITS | shard;
+                found[looked % AHEAD] = (at, text);
+                if let Some(place) = self.slots[at].place.checked_sub(1) {
+                    self.arena.prefetch(place, text.len());
+                }
             }
         }
         true

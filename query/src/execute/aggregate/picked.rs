@@ -32,13 +32,16 @@ impl AggregateNode<'_> {
         let (Some(order), Some(keys)) = (counts(wanted.aggregate()), &table.keys) else {
             return Ok(None);
         };
-        if table.groups() < GROUPS_MIN || keys.decode_words(&[])?.is_none() {
+        let shown = table.shown();
+        if shown.len() < GROUPS_MIN || keys.decode_words(&[])?.is_none() {
             return Ok(None);
         }
         let results =
             table.states.iter_mut().map(|s| s.finish()).collect::<Result<Vec<Column>>>()?;
-        let counts = results[order].array.as_primitive::<UInt64Type>();
-        let picked = UInt32Array::from(wanted.pick(counts.values().to_vec()));
+        let counts = shown.of(results[order].clone());
+        let mut picked = wanted.pick(counts.array.as_primitive::<UInt64Type>().values().to_vec());
+        picked.iter_mut().for_each(|place| *place = shown.number(*place));
+        let picked = UInt32Array::from(picked);
         let columns = keys.decode_words(picked.values())?.unwrap_or_default();
         let results = results.iter().map(|r| r.take(&picked)).collect();
         self.block(set, columns, results, picked.len()).map(Some)

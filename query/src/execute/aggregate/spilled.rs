@@ -84,8 +84,7 @@ impl AggregateNode<'_> {
                 table.add_states(keys, states, block.rows(), &mut numbers)?;
                 memory.grow_to(table.memory_bytes())?;
             }
-            let groups = table.groups();
-            for block in self.blocks(set, table, groups, env, totals)? {
+            for block in self.blocks(set, table, None, env, totals)? {
                 debug_assert!(block.rows() <= CHUNK_ROWS);
                 if push(block)? == Flow::Enough {
                     break;

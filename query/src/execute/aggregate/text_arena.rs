@@ -74,13 +74,16 @@ impl TextArena {
         (head as u32, &rest[HEAD..HEAD + (head >> 32) as usize])
     }
 
-    /// Asks for the cache lines of the string at a place, which may go on in a second one.
+    /// Asks for the cache lines of a string of about `length` bytes at a place, the first two of them.
     #[inline]
-    pub fn prefetch(&self, place: u32) {
+    pub fn prefetch(&self, place: u32, length: usize) {
         let (piece, from) = piece_of(place);
         if let Some(piece) = self.pieces.get(piece) {
             prefetch(piece, from);
-            prefetch(piece, from + LINE_BYTES);
+            // Pieces need not begin with a line, but most do, or nearly.
+            if from % LINE_BYTES + HEAD + length > LINE_BYTES {
+                prefetch(piece, from + LINE_BYTES);
+            }
         }
     }
 }
@@ -98,7 +101,7 @@ mod tests {
             .zip(lengths)
             .map(|(number, length)| {
                 let place = arena.push(number, &text(number, length)).unwrap();
-                arena.prefetch(place);
+                arena.prefetch(place, length);
                 (number, length, place)
             })
             .collect();

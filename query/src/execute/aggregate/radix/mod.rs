@@ -336,14 +336,13 @@ impl Scatter {
 
     /// Adds the groups of a table.
     pub fn add_table(&mut self, plan: &Plan, mut table: Table) -> Result<()> {
-        let groups = table.groups();
-        let states =
-            table.states.iter_mut().map(|s| s.serialize()).collect::<Result<Vec<Column>>>()?;
+        let shown = table.shown();
+        let (states, groups) = (table.serialized(&shown)?, shown.len());
         let Some(keys) = &table.keys else { return Ok(()) };
         let mut from = 0;
         while from < groups {
             let count = BATCH.min(groups - from);
-            let columns = keys.decode(from..from + count)?;
+            let columns = shown.keys(keys, from..from + count)?;
             let states: Vec<Column> = states.iter().map(|s| s.slice(from, count)).collect();
             self.add_states(plan, &columns, &states, count)?;
             from += count;
