@@ -10,13 +10,13 @@ many threads per query, and no result or condition cache. Before the clock runs 
 
   python3 benches/events/run.py [--rows 10000000] [--seconds 30] [--clients 1 10] [--no-record]
 
-Needs a release build of pumphouse and the Python package chdb.
+Needs a build of pumphouse (`--profile dist`) and the Python package chdb.
 """
 import argparse, asyncio, json, os, random, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.parse, urllib.request
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-BINARY = os.environ.get("PUMPHOUSE_BINARY", os.path.join(TARGET, "release", "pumphouse"))
+BINARY = os.environ.get("PUMPHOUSE_BINARY", os.path.join(TARGET, "dist", "pumphouse"))
 THREADS = 2
 SERVICES = 40
 START, SPAN = 1714521600, 30 * 86400  # May 2024

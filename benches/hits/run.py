@@ -7,14 +7,14 @@ The ratio of a query is our time to the better peer's, both plus 10 ms; their ge
 
   python3 benches/hits/run.py [--rows 10000000] [--tries 3] [--only 5,21] [--other-shape] [--cold] [--engines pumphouse,chdb,duckdb]
 
-Needs: release builds of pumphouse and hits_generate, and the Python packages chdb and duckdb. Data is kept
+Needs: pumphouse (`--profile dist`), a release build of hits_generate, and the Python packages chdb and duckdb. Data is kept
 below target/hits-<rows> for the next run; remove it to load anew.
 """
 import argparse, atexit, http.client, json, math, os, re, shutil, signal, socket, subprocess, sys, threading, time, urllib.parse, urllib.request
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-BINARY = os.environ.get("PUMPHOUSE_BINARY", os.path.join(TARGET, "release", "pumphouse"))
+BINARY = os.environ.get("PUMPHOUSE_BINARY", os.path.join(TARGET, "dist", "pumphouse"))
 GENERATOR = os.environ.get("HITS_GENERATE", os.path.join(TARGET, "release", "hits_generate"))
 THREADS = 2
 

@@ -9,7 +9,7 @@ must be equal: floats to 1e-9 of their size, decimals that ClickHouse cuts (divi
   python3 benches/joins/run.py [--scale 1] [--tries 3] [--sets tpch,ssb] [--only tpch:5,ssb:2.1] [--engines pumphouse,chdb,duckdb]
                                [--settings max_memory_usage=300000000]
 
-Needs: a release build of pumphouse, and the Python packages chdb, duckdb, pyarrow, numpy, tpchgen-cli. Data is kept
+Needs: a build of pumphouse (`--profile dist`), and the Python packages chdb, duckdb, pyarrow, numpy, tpchgen-cli. Data is kept
 below target/joins-<scale> for the next run; remove it to load anew.
 """
 import argparse, importlib.util, json, math, os, subprocess, sys, time, urllib.parse, urllib.request

@@ -192,7 +192,7 @@ def main():
     arguments.add_argument("--only", help="formats, consumers: these alone, separated by commas")
     arguments.add_argument("--tries", type=int, default=2)
     arguments.add_argument("--seconds", type=int, default=20)
-    arguments.add_argument("--binary", default=os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release", "pumphouse"))
+    arguments.add_argument("--binary", default=os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "dist", "pumphouse"))
     a = arguments.parse_args()
     folder = tempfile.mkdtemp()
     broker = Broker(folder)

@@ -9,7 +9,7 @@ first poll until the last row can be read. Pumphouse syncs every part and its lo
 
   python3 benches/kafka/run.py [--messages 2000000] [--tries 3] [--freshness-seconds 30]
 
-Needs: a release build of pumphouse, java and the broker's jars (PUMPHOUSE_KAFKA_LIBS or the folder that
+Needs: a build of pumphouse (`--profile dist`), java and the broker's jars (PUMPHOUSE_KAFKA_LIBS or the folder that
 the end-to-end tests fetched), and the Python packages chdb and confluent-kafka.
 """
 import argparse, glob, json, os, random, shutil, signal, socket, subprocess, sys, tempfile, time
@@ -320,7 +320,7 @@ def main():
     arguments.add_argument("--tries", type=int, default=3)
     arguments.add_argument("--consumers", type=int, default=2)
     arguments.add_argument("--freshness-seconds", type=int, default=30)
-    arguments.add_argument("--binary", default=os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release", "pumphouse"))
+    arguments.add_argument("--binary", default=os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "dist", "pumphouse"))
     a = arguments.parse_args()
     folder = tempfile.mkdtemp()
     broker = Broker(folder)

@@ -9,7 +9,7 @@ sums of all columns must be equal, or the bench fails.
 
   python3 benches/load/run.py [--rows 1000000] [--tries 2] [--formats CSV,Parquet] [--engines pumphouse,chdb,duckdb]
 
-Needs: release builds of pumphouse and hits_generate, and the Python packages chdb and duckdb. Files are kept
+Needs: pumphouse (`--profile dist`), a release build of hits_generate, and the Python packages chdb and duckdb. Files are kept
 below target/load-<rows> for the next run.
 """
 import argparse, http.client, importlib.util, json, os, re, shutil, subprocess, sys, time, urllib.parse

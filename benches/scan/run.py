@@ -10,7 +10,7 @@ columns, and all 70, of rows whose full key is known; the time is the server's o
 
   python3 benches/scan/run.py [--rows 1000000] [--tries 7] [--lookups 300]
 
-Needs: release builds of pumphouse and hits_generate, and `pip install lz4`. Data is kept below target/scan-<rows>.
+Needs: pumphouse (`--profile dist`), a release build of hits_generate, and `pip install lz4`. Data is kept below target/scan-<rows>.
 """
 import argparse, importlib.util, json, os, random, struct, subprocess, sys, time, urllib.parse, urllib.request
 

@@ -9,13 +9,13 @@
 
   python3 benches/serve/run.py [connections|stream|lookup ...] [--rows 10000000] [--seconds 60] [--clients 1000]
 
-Needs a release build of pumphouse; the stream also the Python package chdb.
+Needs a build of pumphouse (`--profile dist`); the stream also the Python package chdb.
 """
 import argparse, asyncio, http.client, json, os, random, resource, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.parse, urllib.request
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-BINARY = os.environ.get("PUMPHOUSE_BINARY", os.path.join(TARGET, "release", "pumphouse"))
+BINARY = os.environ.get("PUMPHOUSE_BINARY", os.path.join(TARGET, "dist", "pumphouse"))
 
 CREATE = "CREATE TABLE t (id UInt64, user UInt32, time DateTime, price Float64, country String, page String) ENGINE = MergeTree ORDER BY id"
 FILL = ("INSERT INTO t SELECT number, cityHash64(number) % 1000000, toDateTime('2026-01-01 00:00:00', 'UTC') + number / 100, (number * 7919 % 100000) / 100,"

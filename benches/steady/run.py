@@ -8,13 +8,13 @@ amplification), inserts that came late, and the queries' latency in the stream's
 
   python3 benches/steady/run.py [--seconds 600] [--per-second 20] [--rows 1000]
 
-Needs a release build of pumphouse. There is no peer: a peer that does not sync would not run the same race.
+Needs a build of pumphouse (`--profile dist`). There is no peer: a peer that does not sync would not run the same race.
 """
 import argparse, http.client, json, os, random, shutil, signal, socket, subprocess, sys, tempfile, threading, time, urllib.parse, urllib.request
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-BINARY = os.environ.get("PUMPHOUSE_BINARY", os.path.join(TARGET, "release", "pumphouse"))
+BINARY = os.environ.get("PUMPHOUSE_BINARY", os.path.join(TARGET, "dist", "pumphouse"))
 
 TABLE = """CREATE TABLE events (time DateTime, service LowCardinality(String), host UInt32, level Enum8('info' = 1, 'warn' = 2, 'error' = 3),
     duration_us UInt32, trace UInt64, message String) ENGINE = MergeTree ORDER BY (service, time)"""
