@@ -37,19 +37,6 @@ const HUGE_PAGE: usize = 2 << 20;
 /// Kept pieces are looked at this often, and go when they were passed over a few times.
 const ROUND: Duration = Duration::from_secs(2);
 const ROUNDS_KEPT: u32 = 5;
-/// The number of mimalloc's option (`mi_option_purge_delay`) for how long it keeps free pages, in milliseconds: as long
-/// as large pieces, since those of one query are faulted in again by the next.
-const PURGE_DELAY: i32 = 15;
-const PURGE_DELAY_MS: libc::c_long =
-    (ROUND.as_millis() as libc::c_long) * ROUNDS_KEPT as libc::c_long;
-
-// Of mimalloc's C interface what its crate does not show.
-unsafe extern "C" {
-    fn mi_option_set(option: libc::c_int, value: libc::c_long);
-    #[cfg(test)]
-    fn mi_option_get(option: libc::c_int) -> libc::c_long;
-    fn mi_collect(force: bool);
-}
 
 /// The process's allocator.
 pub struct Recycling;
@@ -77,8 +64,6 @@ unsafe impl Send for Kept {}
 /// Lets some large pieces be kept, as many as become a process that may use `machine` bytes, and starts the
 /// thread that lets idle ones go.
 pub fn keep(machine: u64) -> std::io::Result<()> {
-    // SAFETY: sets a number, which each use reads anew.
-    unsafe { mi_option_set(PURGE_DELAY, PURGE_DELAY_MS) };
     #[cfg(target_env = "gnu")]
     {
         // What libraries in C ask the system for; its own guesses would shrink its heap to and fro.
@@ -98,9 +83,6 @@ pub fn keep(machine: u64) -> std::io::Result<()> {
         loop {
             std::thread::sleep(ROUND);
             let_idle_go();
-            // SAFETY: may be called at any time; gives free pages back whose time has come, which else waits for
-            // somebody to allocate.
-            unsafe { mi_collect(false) };
         }
     })?;
     KEPT_MAX.store(kept_bytes_max(machine), Ordering::Relaxed);
@@ -419,12 +401,6 @@ mod tests {
 
     fn layout(size: usize) -> Layout {
         Layout::from_size_align(size, 8).unwrap()
-    }
-
-    #[test]
-    fn the_option_that_is_set_is_the_one_meant() {
-        // SAFETY: reads a number. No test calls `keep`.
-        assert_eq!(unsafe { mi_option_get(PURGE_DELAY) }, 1000, "mimalloc's default");
     }
 
     #[test]
