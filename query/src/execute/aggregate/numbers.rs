@@ -466,4 +466,17 @@ mod tests {
         assert_eq!(blocks, Some(14));
         assert_eq!(given.texts(&first[7..8]).unwrap().value(0), b"0 7");
     }
+
+    #[test]
+    fn strings_of_one_shard_close_it() {
+        let given = numbers();
+        let mut lookup = Lookup::default();
+        // Far fewer than are judged by their repeating, but their numbers would leave 63 of 64 unused.
+        let of_first = (0..).map(|i| format!("chosen {i}"));
+        let of_first = of_first.filter(|text| shard_of(hash_bytes(text.as_bytes())) == 0);
+        let texts: Vec<String> = of_first.take(5000).collect();
+        assert!(given.number(&column(&texts[..4000]), false, &mut lookup).unwrap().is_some());
+        assert!(given.number(&column(&texts), false, &mut lookup).unwrap().is_some());
+        assert!(given.number(&column(&texts[..10]), false, &mut lookup).unwrap().is_none());
+    }
 }
