@@ -7,7 +7,7 @@
 //! the next taker.
 //!
 //! Rules: what is kept is bounded ([`keep`]; nothing is kept before it is called) and goes back to the kernel
-//! when nobody took it for about ten seconds; a piece grows by moving its pages, not its bytes. Who takes one gets
+//! when nobody took it for about ten seconds, or for two while others had to be mapped; a piece grows by moving its pages, not its bytes. Who takes one gets
 //! first what its own core gave back, which that core's cache may still hold. The kernel is
 //! asked for huge pages. All `unsafe`
 //! of it is here: a piece is a private mapping of the size that its layout's class says, for its whole life.
@@ -15,7 +15,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::ptr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mimalloc::MiMalloc;
@@ -37,6 +37,21 @@ const HUGE_PAGE: usize = 2 << 20;
 /// Kept pieces are looked at this often, and go when they were passed over a few times.
 const ROUND: Duration = Duration::from_secs(2);
 const ROUNDS_KEPT: u32 = 5;
+/// Pieces passed over so often go also when others are needed, so that one query's are not held beside another's.
+const ROUNDS_SAFE: u32 = 1;
+/// The number of mimalloc's option (`mi_option_purge_delay`) for how long it keeps free pages, in milliseconds: as long
+/// as large pieces, since those of one query are faulted in again by the next.
+const PURGE_DELAY: i32 = 15;
+const PURGE_DELAY_MS: libc::c_long =
+    (ROUND.as_millis() as libc::c_long) * ROUNDS_KEPT as libc::c_long;
+
+// Of mimalloc's C interface what its crate does not show.
+unsafe extern "C" {
+    fn mi_option_set_default(option: libc::c_int, value: libc::c_long);
+    #[cfg(test)]
+    fn mi_option_get(option: libc::c_int) -> libc::c_long;
+    fn mi_collect(force: bool);
+}
 
 /// The process's allocator.
 pub struct Recycling;
@@ -44,6 +59,8 @@ pub struct Recycling;
 /// How many bytes are kept at most.
 static KEPT_MAX: AtomicUsize = AtomicUsize::new(0);
 static KEPT: Mutex<Kept> = Mutex::new(Kept::new());
+/// Whether pieces wait that were passed over more than [`ROUNDS_SAFE`] times.
+static ANY_PASSED: AtomicBool = AtomicBool::new(false);
 
 /// Written over the first bytes of a piece that is kept.
 struct Node {
@@ -55,6 +72,8 @@ struct Node {
 struct Kept {
     heads: [[*mut Node; CLASSES]; SHELVES],
     bytes: usize,
+    /// Those of them that were passed over more than [`ROUNDS_SAFE`] times.
+    passed_bytes: usize,
     round: u32,
 }
 
@@ -62,8 +81,10 @@ struct Kept {
 unsafe impl Send for Kept {}
 
 /// Lets some large pieces be kept, as many as become a process that may use `machine` bytes, and starts the
-/// thread that lets idle ones go.
-pub fn keep(machine: u64) -> std::io::Result<()> {
+/// thread that lets idle ones go, and with `let_others_go` those that others keep.
+pub fn keep(machine: u64, let_others_go: fn()) -> std::io::Result<()> {
+    // SAFETY: sets a number, which each use reads anew; what the environment says (`MIMALLOC_PURGE_DELAY`) stays.
+    unsafe { mi_option_set_default(PURGE_DELAY, PURGE_DELAY_MS) };
     #[cfg(target_env = "gnu")]
     {
         // What libraries in C ask the system for; its own guesses would shrink its heap to and fro.
@@ -79,10 +100,14 @@ pub fn keep(machine: u64) -> std::io::Result<()> {
             }
         }
     }
-    std::thread::Builder::new().name("memory".into()).spawn(|| {
+    std::thread::Builder::new().name("memory".into()).spawn(move || {
         loop {
             std::thread::sleep(ROUND);
+            let_others_go();
             let_idle_go();
+            // SAFETY: may be called at any time; gives free pages back whose time has come, which else waits for
+            // somebody to allocate.
+            unsafe { mi_collect(false) };
         }
     })?;
     KEPT_MAX.store(kept_bytes_max(machine), Ordering::Relaxed);
@@ -97,10 +122,20 @@ fn kept_bytes_max(machine: u64) -> usize {
 
 /// One round: pieces that nobody took for some rounds go back to the kernel.
 fn let_idle_go() {
-    let idle = with_kept(Kept::take_idle);
-    let mut node = idle;
+    give_to_kernel(with_kept(Kept::take_idle));
+}
+
+/// Before `bytes` are mapped: about as many that wait, and were passed over, go back to the kernel.
+fn make_room(bytes: usize) {
+    if ANY_PASSED.load(Ordering::Relaxed) {
+        give_to_kernel(with_kept(|kept| kept.take_passed(bytes)));
+    }
+}
+
+/// Unmaps a chain of [`Idle`].
+fn give_to_kernel(mut node: *mut Node) {
     while !node.is_null() {
-        // SAFETY: `take_idle` unlinked these pieces; each node is the start of one, of the size it says.
+        // SAFETY: these pieces were unlinked; each node is the start of one, of the size it says.
         unsafe {
             let Idle { next, bytes } = ptr::read(node.cast::<Idle>());
             unmap(node.cast(), bytes);
@@ -122,7 +157,7 @@ fn with_kept<T>(act: impl FnOnce(&mut Kept) -> T) -> T {
 
 impl Kept {
     const fn new() -> Kept {
-        Kept { heads: [[ptr::null_mut(); CLASSES]; SHELVES], bytes: 0, round: 0 }
+        Kept { heads: [[ptr::null_mut(); CLASSES]; SHELVES], bytes: 0, passed_bytes: 0, round: 0 }
     }
 
     /// A piece of that class, one of `shelf` if there is.
@@ -132,8 +167,12 @@ impl Kept {
             let node = *head;
             if !node.is_null() {
                 // SAFETY: listed pieces are mapped, and their first bytes are a node.
-                *head = unsafe { (*node).next };
+                let Node { next, round } = unsafe { ptr::read(node) };
+                *head = next;
                 self.bytes -= class_bytes(class);
+                if self.round.wrapping_sub(round) > ROUNDS_SAFE {
+                    self.passed_bytes -= class_bytes(class);
+                }
                 return Some(node.cast());
             }
         }
@@ -154,31 +193,68 @@ impl Kept {
         true
     }
 
-    /// Unlinks what is idle; the first of a chain of [`Idle`].
+    /// Begins a round and unlinks what is idle; the first of a chain of [`Idle`].
     fn take_idle(&mut self) -> *mut Node {
         self.round = self.round.wrapping_add(1);
+        let idle = self.unlink(ROUNDS_KEPT, usize::MAX);
+        self.passed_bytes = 0;
+        for (shelf, class) in lists() {
+            let mut node = self.heads[shelf][class];
+            while !node.is_null() {
+                // SAFETY: listed pieces are mapped, and their first bytes are a node.
+                let Node { next, round } = unsafe { ptr::read(node) };
+                if self.round.wrapping_sub(round) > ROUNDS_SAFE {
+                    self.passed_bytes += class_bytes(class);
+                }
+                node = next;
+            }
+        }
+        ANY_PASSED.store(self.passed_bytes > 0, Ordering::Relaxed);
+        idle
+    }
+
+    /// Unlinks pieces of about `bytes` that were passed over; the first of a chain of [`Idle`].
+    fn take_passed(&mut self, bytes: usize) -> *mut Node {
+        let before = self.bytes;
+        let passed = self.unlink(ROUNDS_SAFE, bytes.min(self.passed_bytes));
+        self.passed_bytes -= before - self.bytes;
+        ANY_PASSED.store(self.passed_bytes > 0, Ordering::Relaxed);
+        passed
+    }
+
+    /// Unlinks what was passed over more than `rounds` times until it is `bytes`; the first of a chain of [`Idle`].
+    fn unlink(&mut self, rounds: u32, bytes: usize) -> *mut Node {
         let mut chain: *mut Node = ptr::null_mut();
-        for (shelf, class) in (0..SHELVES).flat_map(|s| (0..CLASSES).map(move |class| (s, class))) {
+        let mut left = bytes;
+        for (shelf, class) in lists() {
+            if left == 0 {
+                break;
+            }
             let mut link: *mut *mut Node = &mut self.heads[shelf][class];
             // SAFETY: `link` is the head or the `next` of a listed node; pieces are mapped while listed,
-            // and those behind an idle one are idle too, being older.
+            // and those behind an old one are older.
             unsafe {
-                while !(*link).is_null() && self.round.wrapping_sub((**link).round) <= ROUNDS_KEPT {
+                while !(*link).is_null() && self.round.wrapping_sub((**link).round) <= rounds {
                     link = &mut (**link).next;
                 }
-                let mut node = std::mem::replace(&mut *link, ptr::null_mut());
-                while !node.is_null() {
-                    let next = (*node).next;
+                while !(*link).is_null() && left > 0 {
+                    let node = *link;
+                    *link = (*node).next;
                     let bytes = class_bytes(class);
                     self.bytes -= bytes;
+                    left = left.saturating_sub(bytes);
                     node.cast::<Idle>().write(Idle { next: chain, bytes });
                     chain = node;
-                    node = next;
                 }
             }
         }
         chain
     }
+}
+
+/// Every shelf's every class.
+fn lists() -> impl Iterator<Item = (usize, usize)> {
+    (0..SHELVES).flat_map(|shelf| (0..CLASSES).map(move |class| (shelf, class)))
 }
 
 /// The list of the core that this thread is on at the moment.
@@ -302,6 +378,13 @@ fn take(layout: &Layout) -> Option<*mut u8> {
     with_kept(|kept| kept.pop(class, shelf))
 }
 
+/// As [`map`], instead of what others left.
+fn map_anew(layout: &Layout) -> *mut u8 {
+    let bytes = mapped_bytes(layout.size());
+    make_room(bytes);
+    map(bytes)
+}
+
 /// # Safety
 /// `piece` is a piece of `size` that nobody uses any more.
 unsafe fn give_back(piece: *mut u8, size: usize) {
@@ -332,6 +415,9 @@ unsafe fn resize(piece: *mut u8, size: usize, new: &Layout) -> *mut u8 {
         }
         return larger;
     }
+    if to > from {
+        make_room(to - from);
+    }
     // SAFETY: `piece` is a mapping of `from` bytes that the caller gives up for the one that comes back.
     unsafe { move_pages(piece, from, to) }
 }
@@ -344,7 +430,7 @@ unsafe impl GlobalAlloc for Recycling {
             // SAFETY: the caller's promises are those that `MiMalloc` asks for.
             return unsafe { MiMalloc.alloc(layout) };
         }
-        take(&layout).unwrap_or_else(|| map(mapped_bytes(layout.size())))
+        take(&layout).unwrap_or_else(|| map_anew(&layout))
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -358,7 +444,7 @@ unsafe impl GlobalAlloc for Recycling {
                 unsafe { ptr::write_bytes(piece, 0, layout.size()) };
                 piece
             }
-            None => map(mapped_bytes(layout.size())),
+            None => map_anew(&layout),
         }
     }
 
@@ -404,6 +490,12 @@ mod tests {
     }
 
     #[test]
+    fn the_option_that_is_set_is_the_one_meant() {
+        // SAFETY: reads a number. No test calls `keep`.
+        assert_eq!(unsafe { mi_option_get(PURGE_DELAY) }, 1000, "mimalloc's default");
+    }
+
+    #[test]
     fn classes_hold_their_sizes() {
         let mut before = 0;
         for class in 0..CLASSES {
@@ -441,6 +533,34 @@ mod tests {
         }
         assert_eq!(with_kept(|k| k.bytes), 0);
         assert!(with_kept(|k| k.heads.iter().flatten().all(|h| h.is_null())));
+        KEPT_MAX.store(0, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn what_was_passed_over_makes_room() {
+        let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
+        KEPT_MAX.store(8 << 20, Ordering::Relaxed);
+        // SAFETY: layouts are given back as they were asked for.
+        let use_for_a_moment = |sizes: &[usize]| unsafe {
+            let pieces: Vec<_> = sizes.iter().map(|s| (Recycling.alloc(layout(*s)), *s)).collect();
+            pieces.into_iter().for_each(|(piece, size)| Recycling.dealloc(piece, layout(size)));
+        };
+        let kept = || with_kept(|k| (k.bytes, k.passed_bytes));
+        use_for_a_moment(&[LARGE, LARGE, 2 * LARGE]);
+        for _ in 0..=ROUNDS_SAFE {
+            assert_eq!(kept(), (4 * LARGE, 0));
+            let_idle_go();
+        }
+        assert_eq!(kept(), (4 * LARGE, 4 * LARGE));
+        use_for_a_moment(&[LARGE]);
+        assert_eq!(kept(), (4 * LARGE, 3 * LARGE), "taken, and kept anew");
+        use_for_a_moment(&[8 * LARGE]);
+        assert_eq!(kept(), (9 * LARGE, 0), "mapped instead of the three");
+        use_for_a_moment(&[16 * LARGE]);
+        assert_eq!(kept(), (25 * LARGE, 0), "what was used lately stays");
+        while kept().0 > 0 {
+            let_idle_go();
+        }
         KEPT_MAX.store(0, Ordering::Relaxed);
     }
 

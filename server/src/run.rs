@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pumphouse_query::Error;
+use pumphouse_query::execute::let_idle_slabs_go;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -22,7 +23,7 @@ use crate::server::Server;
 /// start.
 pub fn server(config: Config) -> ExitCode {
     start_logging_as(&config.log_level, &config.log_format);
-    if let Err(e) = allocator::keep(machine_memory_bytes()) {
+    if let Err(e) = allocator::keep(machine_memory_bytes(), let_idle_slabs_go) {
         tracing::warn!("memory is not kept for reuse: {e}");
     }
     let stop = match stop_signal() {

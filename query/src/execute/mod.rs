@@ -50,6 +50,7 @@ use std::sync::atomic::Ordering;
 
 use pumphouse_storage::{Block, DataType};
 
+pub use self::aggregate::let_idle_slabs_go;
 pub use self::expression::evaluate;
 use self::pipeline::{Consumer, Driven, Flow, Ordered, Serial, emit_in_order};
 use crate::context::QueryContext;

@@ -496,7 +496,7 @@ impl Local {
     fn scatter(&mut self, plan: &radix::Plan) -> Result<&mut Scatter> {
         Ok(match &mut self.scatter {
             Some(scatter) => scatter,
-            none => none.insert(Scatter::new(plan)?),
+            none => none.insert(Scatter::new(plan)),
         })
     }
 
@@ -505,7 +505,7 @@ impl Local {
         let current = self.current;
         let mut scatter = match self.scatter.take() {
             Some(scatter) => scatter,
-            None => Scatter::new(plan)?,
+            None => Scatter::new(plan),
         };
         if current.groups() > 0 {
             scatter.add_table(plan, current)?;

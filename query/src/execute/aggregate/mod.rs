@@ -31,6 +31,7 @@ pub(super) use self::best::BestGroups;
 use self::capped::{CAPPED_GROUPS_MAX, Capped};
 use self::local::{Local, PARTITIONS, Sealed, Table};
 use self::numbers::{Lookup, TextNumbers};
+pub use self::radix::let_idle_slabs_go;
 use self::radix::{Groups, Layout, Scatter};
 use super::expression::evaluate_mask;
 use super::pipeline::{CHUNK_ROWS, Consumer, Driven, Flow, Worker, emit_in_order, supply};

@@ -53,7 +53,7 @@ pub(super) fn count(
         let taken = workers.lock().pop();
         let (mut groups, mut keys) = match taken {
             Some(worker) => worker,
-            None => (Groups::new(&plan.layout), Scatter::new(outer_plan)?),
+            None => (Groups::new(&plan.layout), Scatter::new(outer_plan)),
         };
         let bytes = |groups: &Groups, keys: &Scatter| groups.memory_bytes() + keys.memory_bytes();
         let before = bytes(&groups, &keys);

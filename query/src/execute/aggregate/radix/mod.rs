@@ -24,6 +24,7 @@ use pumphouse_storage::Column;
 
 pub(super) use self::groups::Groups;
 pub(super) use self::layout::Layout;
+pub use self::slab::let_idle_slabs_go;
 pub(super) use self::slab::prefetch;
 
 use self::fill::{Keeper, TextCoder, copy_key, put_nulls, put_values};
@@ -68,10 +69,10 @@ pub(super) struct Scatter {
 }
 
 impl Scatter {
-    pub fn new(plan: &Plan) -> Result<Scatter> {
+    pub fn new(plan: &Plan) -> Scatter {
         let layout = plan.layout.clone();
-        Ok(Scatter {
-            entries: Partitions::new(layout.partitions(), layout.stride)?,
+        Scatter {
+            entries: Partitions::new(layout.partitions(), layout.stride),
             states: None,
             texts: TextWriter::new(),
             coders: (0..layout.texts).map(|_| TextCoder::new()).collect(),
@@ -79,7 +80,7 @@ impl Scatter {
             hashes: vec![],
             entries_bytes_max: ENTRIES_BYTES_MAX,
             layout,
-        })
+        }
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -328,7 +329,7 @@ impl Scatter {
 
     fn states(&mut self) -> Result<&mut Partitions> {
         if self.states.is_none() {
-            self.states = Some(Partitions::new(self.layout.partitions(), self.layout.width)?);
+            self.states = Some(Partitions::new(self.layout.partitions(), self.layout.width));
         }
         let missing = || Error::new(codes::LOGICAL_ERROR, "no place for states");
         self.states.as_mut().ok_or_else(missing)
@@ -390,7 +391,7 @@ impl Scatter {
         let layout = self.layout.clone();
         let mut entries = std::mem::replace(
             &mut self.entries,
-            Partitions::new(layout.partitions(), layout.stride)?,
+            Partitions::new(layout.partitions(), layout.stride),
         );
         entries.seal()?;
         let mut old = self.states.take();
@@ -399,7 +400,7 @@ impl Scatter {
         }
         let texts = self.texts.lend();
         let mut groups = Groups::new(&layout);
-        let mut states = Partitions::new(layout.partitions(), layout.width)?;
+        let mut states = Partitions::new(layout.partitions(), layout.width);
         for p in 0..layout.partitions() {
             let before = old.as_ref().map_or(0, |o| o.partition_rows(p));
             groups.clear(entries.partition_rows(p) + before);
@@ -601,7 +602,7 @@ mod tests {
         let plan = Plan::new(Layout::of(&[DataType::UInt64], &count()).unwrap());
         let numbers: Vec<Value> = (0..50_000).map(Value::UInt).collect();
         let keys = [Column::from_values(DataType::UInt64, &numbers).unwrap()];
-        let mut scatter = Scatter::new(&plan).unwrap();
+        let mut scatter = Scatter::new(&plan);
         scatter.update(&plan, &keys, &[vec![]], numbers.len()).unwrap();
         let sealed = Sealed::of(&plan, vec![scatter]).unwrap();
         let mut groups = Groups::new(&plan.layout);
@@ -637,7 +638,7 @@ mod tests {
             let mut expected: BTreeMap<Vec<Value>, u64> = BTreeMap::new();
             let mut scatters = vec![];
             for thread in 0..2 {
-                let mut scatter = Scatter::new(plan).unwrap();
+                let mut scatter = Scatter::new(plan);
                 for block in 0..3u64 {
                     let numbers = (0..5000).map(|i| i * (7 + thread) + block * 13);
                     let rows: Vec<Vec<Value>> =
@@ -665,7 +666,7 @@ mod tests {
         let aggregates = count();
         let plan = Plan::new(Layout::of(&types, &aggregates).unwrap());
         let mut expected: BTreeMap<Vec<Value>, u64> = BTreeMap::new();
-        let mut scatter = Scatter::new(&plan).unwrap();
+        let mut scatter = Scatter::new(&plan);
         let mut table = Table::new(&types, true, &aggregates);
         for block in 0..4u64 {
             let texts: Vec<String> = (0..700).map(|i| text(i + block * 100)).collect();

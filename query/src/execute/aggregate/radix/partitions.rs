@@ -46,20 +46,20 @@ struct Fill {
 
 impl Partitions {
     /// `count` partitions (a power of two) of rows of `stride` words, at most [`STRIDE_MAX`].
-    pub fn new(count: usize, stride: usize) -> Result<Partitions> {
+    pub fn new(count: usize, stride: usize) -> Partitions {
         let lines = lines_of(stride);
         // A chunk that is full: the first flush takes a new one.
         let full = Fill { chunk_used: CHUNK_LINES as u32, ..Fill::default() };
-        Ok(Partitions {
+        Partitions {
             stride,
             lines,
-            buffers: Some(Slab::of(count * lines * LINE * 8)?),
+            buffers: Some(Slab::of(count * lines * LINE * 8)),
             pending: vec![0; count].into(),
             fills: vec![full; count].into(),
             chunks: vec![],
             slabs: vec![],
             used: 0,
-        })
+        }
     }
 
     pub fn partition_rows(&self, p: usize) -> usize {
@@ -154,7 +154,7 @@ impl Partitions {
     #[cold]
     fn add_chunk(&mut self, p: usize) -> Result<()> {
         if self.used == self.slabs.len() * SLAB_LINES {
-            self.slabs.push(Slab::take()?);
+            self.slabs.push(Slab::take());
         }
         let start = u32::try_from(self.used)
             .map_err(|_| Error::new(codes::TOO_MANY_ROWS, "too many rows to group at once"))?;
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn rows_of_every_width_come_back_in_order() {
         for stride in [1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 24, STRIDE_MAX - 1, STRIDE_MAX] {
-            let mut partitions = Partitions::new(PARTITIONS, stride).unwrap();
+            let mut partitions = Partitions::new(PARTITIONS, stride);
             let mut expected: Vec<Vec<u64>> = vec![vec![]; PARTITIONS];
             let (mut rows, mut hashes) = (vec![], vec![]);
             for row in 0..40_000u64 {

@@ -1,45 +1,70 @@
-//! Memory of scattered rows: slabs of one huge page each, mapped directly and kept in a small pool, and
-//! the two processor hints that scattering lives on: stores past the caches, and prefetching.
+//! Memory of scattered rows: slabs of one huge page each, kept in a small pool, and the two processor hints
+//! that scattering lives on: stores past the caches, and prefetching.
 //!
-//! `unsafe` code, as little as there can be. A slab is always initialized memory of its full length, so
-//! that everything built on it is ordinary slices. Where the system or the processor has none of this,
-//! plain allocations and copies take its place, and so they do in the tests' safe twin.
+//! A slab is always initialized memory of its full length, so that everything built on it is ordinary slices; that
+//! it is a huge page is the process's allocator's doing. `unsafe` code only for the hints and for words seen as
+//! bytes. Where the processor has none of this, plain copies take its place, and so they do in the tests' safe twin.
 
 use std::ops::{Deref, DerefMut};
 
 use parking_lot::Mutex;
 
-use crate::error::{Error, Result, codes};
-
 /// Bytes of an ordinary slab: one huge page.
 pub(super) const SLAB_BYTES: usize = 2 << 20;
-/// Ordinary slabs that wait for the next query.
+/// Ordinary slabs that wait for the next query, and for how many calls of [`let_idle_slabs_go`].
 const POOLED_MAX: usize = 128;
+const ROUNDS_KEPT: usize = 5;
 
-static POOL: Mutex<Vec<Slab>> = Mutex::new(vec![]);
+static POOL: Mutex<Pool> = Mutex::new(Pool { slabs: vec![], least: [0; ROUNDS_KEPT] });
+
+/// Slabs that wait, the latest last.
+struct Pool {
+    slabs: Vec<Box<[u64]>>,
+    /// How many waited at least in this round and in those before it: so many nobody needed.
+    least: [usize; ROUNDS_KEPT],
+}
+
+/// Gives slabs back that waited in vain since [`ROUNDS_KEPT`] calls.
+pub fn let_idle_slabs_go() {
+    let idle = POOL.lock().take_idle();
+    // Outside the lock, as the system needs a while for each.
+    drop(idle);
+}
+
+impl Pool {
+    fn take_idle(&mut self) -> Vec<Box<[u64]>> {
+        let idle = self.least.into_iter().min().unwrap_or(0).min(self.slabs.len());
+        let taken = self.slabs.drain(..idle).collect();
+        self.least = self.least.map(|least| least - idle);
+        self.least.rotate_right(1);
+        self.least[0] = self.slabs.len();
+        taken
+    }
+
+    fn pop(&mut self) -> Option<Box<[u64]>> {
+        let slab = self.slabs.pop();
+        self.least[0] = self.least[0].min(self.slabs.len());
+        slab
+    }
+}
 
 /// See the file's head. Content is what it is: zero when fresh, old words when it comes from the pool.
-pub(super) struct Slab(Option<Mapping>);
+pub(super) struct Slab(Box<[u64]>);
 
 impl Slab {
     /// An ordinary slab.
-    pub fn take() -> Result<Slab> {
-        match POOL.lock().pop() {
-            Some(slab) => Ok(slab),
-            None => Slab::map(SLAB_BYTES),
-        }
+    pub fn take() -> Slab {
+        let pooled = POOL.lock().pop();
+        pooled.map_or_else(|| Slab::new(SLAB_BYTES), Slab)
     }
 
     /// A slab of at least `bytes`; an ordinary one if that is enough.
-    pub fn of(bytes: usize) -> Result<Slab> {
-        if bytes <= SLAB_BYTES { Slab::take() } else { Slab::map(bytes) }
+    pub fn of(bytes: usize) -> Slab {
+        if bytes <= SLAB_BYTES { Slab::take() } else { Slab::new(bytes) }
     }
 
-    fn map(bytes: usize) -> Result<Slab> {
-        let bytes = bytes.max(1).next_multiple_of(SLAB_BYTES);
-        let no_memory =
-            || Error::new(codes::MEMORY_LIMIT_EXCEEDED, format!("Cannot map {bytes} bytes"));
-        Mapping::new(bytes).map(|m| Slab(Some(m))).ok_or_else(no_memory)
+    fn new(bytes: usize) -> Slab {
+        Slab(vec![0; bytes.next_multiple_of(SLAB_BYTES) / 8].into_boxed_slice())
     }
 
     pub fn bytes(&self) -> usize {
@@ -50,112 +75,23 @@ impl Slab {
 impl Deref for Slab {
     type Target = [u64];
     fn deref(&self) -> &[u64] {
-        self.0.as_ref().map_or(&[], Mapping::words)
+        &self.0
     }
 }
 
 impl DerefMut for Slab {
     fn deref_mut(&mut self) -> &mut [u64] {
-        self.0.as_mut().map_or(&mut [], Mapping::words_mut)
+        &mut self.0
     }
 }
 
 impl Drop for Slab {
     fn drop(&mut self) {
-        let Some(mapping) = self.0.take() else { return };
-        if mapping.words().len() * 8 == SLAB_BYTES {
+        if self.bytes() == SLAB_BYTES {
             let mut pool = POOL.lock();
-            if pool.len() < POOLED_MAX {
-                pool.push(Slab(Some(mapping)));
+            if pool.slabs.len() < POOLED_MAX {
+                pool.slabs.push(std::mem::take(&mut self.0));
             }
-        }
-    }
-}
-
-#[cfg(target_os = "linux")]
-use linux::Mapping;
-#[cfg(not(target_os = "linux"))]
-use plain::Mapping;
-
-#[cfg(target_os = "linux")]
-mod linux {
-    use super::SLAB_BYTES;
-    use std::ptr::NonNull;
-
-    /// Private anonymous pages, aligned to huge pages, owned by this value alone.
-    pub(super) struct Mapping {
-        start: NonNull<u64>,
-        words: usize,
-    }
-
-    // SAFETY: the pages belong to the value; access goes through `&self` and `&mut self` only.
-    unsafe impl Send for Mapping {}
-    // SAFETY: as above; `&Mapping` allows only reading.
-    unsafe impl Sync for Mapping {}
-
-    impl Mapping {
-        /// `bytes` is a multiple of [`SLAB_BYTES`] and not 0.
-        pub(super) fn new(bytes: usize) -> Option<Mapping> {
-            let mapped = bytes.checked_add(SLAB_BYTES)?;
-            // SAFETY: an anonymous mapping at an address of the system's choice touches no memory
-            // in use; the parts cut off are inside it and unused; what is left is readable and
-            // writable, zeroed, `bytes` long, and aligned beyond what u64 needs.
-            unsafe {
-                let protection = libc::PROT_READ | libc::PROT_WRITE;
-                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-                let base = libc::mmap(std::ptr::null_mut(), mapped, protection, flags, -1, 0);
-                if base == libc::MAP_FAILED {
-                    return None;
-                }
-                let head = base.align_offset(SLAB_BYTES);
-                let start = base.byte_add(head);
-                if head > 0 {
-                    libc::munmap(base, head);
-                }
-                if head < SLAB_BYTES {
-                    libc::munmap(start.byte_add(bytes), SLAB_BYTES - head);
-                }
-                // Only advice: without huge pages it is slower.
-                libc::madvise(start, bytes, libc::MADV_HUGEPAGE);
-                Some(Mapping { start: NonNull::new(start.cast())?, words: bytes / 8 })
-            }
-        }
-
-        pub(super) fn words(&self) -> &[u64] {
-            // SAFETY: `start` points to `words` initialized words for as long as `self` lives.
-            unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
-        }
-
-        pub(super) fn words_mut(&mut self) -> &mut [u64] {
-            // SAFETY: as above, and `&mut self` makes it the only access.
-            unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.words) }
-        }
-    }
-
-    impl Drop for Mapping {
-        fn drop(&mut self) {
-            // SAFETY: exactly the pages that `new` left mapped; nobody refers to them any more.
-            unsafe { libc::munmap(self.start.as_ptr().cast(), self.words * 8) };
-        }
-    }
-}
-
-#[cfg(any(test, not(target_os = "linux")))]
-mod plain {
-    /// The safe twin.
-    pub(super) struct Mapping(Box<[u64]>);
-
-    impl Mapping {
-        pub(super) fn new(bytes: usize) -> Option<Mapping> {
-            Some(Mapping(vec![0; bytes / 8].into_boxed_slice()))
-        }
-
-        pub(super) fn words(&self) -> &[u64] {
-            &self.0
-        }
-
-        pub(super) fn words_mut(&mut self) -> &mut [u64] {
-            &mut self.0
         }
     }
 }
@@ -231,30 +167,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slabs_and_their_safe_twin_hold_the_same() {
-        let mut slab = Slab::of(SLAB_BYTES + 1).unwrap();
-        let mut twin = plain::Mapping::new(slab.bytes()).unwrap();
-        assert_eq!(slab.len(), 2 * SLAB_BYTES / 8);
-        assert_eq!(slab.as_ptr().addr() % SLAB_BYTES, 0);
+    fn what_streams_into_a_slab_is_what_a_copy_writes() {
+        let mut slab = Slab::of(SLAB_BYTES + 1);
+        let mut twin = vec![0; slab.len()];
+        assert_eq!(slab.bytes(), 2 * SLAB_BYTES);
         assert!(slab.iter().all(|w| *w == 0));
         let line: Vec<u64> = (1..=24).collect();
         for at in [0usize, 24, 1001, slab.len() - 24] {
             stream(&mut slab[at..at + 24], &line);
-            twin.words_mut()[at..at + 24].copy_from_slice(&line);
+            twin[at..at + 24].copy_from_slice(&line);
             prefetch(&slab, at);
         }
         stream(&mut slab[501..504], &line[..3]);
-        twin.words_mut()[501..504].copy_from_slice(&line[..3]);
+        twin[501..504].copy_from_slice(&line[..3]);
         stream_fence();
-        assert!(slab[..] == *twin.words());
+        assert!(slab[..] == *twin);
         prefetch(&slab, slab.len());
     }
 
     #[test]
     fn ordinary_slabs_come_back() {
-        let mut slab = Slab::take().unwrap();
+        let mut slab = Slab::take();
         slab[0] = 7;
         drop(slab);
-        assert_eq!(Slab::take().unwrap().len() * 8, SLAB_BYTES);
+        assert_eq!(Slab::take().bytes(), SLAB_BYTES);
+    }
+
+    #[test]
+    fn slabs_that_wait_in_vain_go() {
+        let mut pool = Pool { slabs: vec![vec![0].into(); 5], least: [0; ROUNDS_KEPT] };
+        for _ in 0..ROUNDS_KEPT {
+            assert_eq!(pool.take_idle().len(), 0);
+        }
+        // Two are used in the last of the rounds.
+        let two = [pool.pop(), pool.pop()];
+        pool.slabs.extend(two.into_iter().flatten());
+        assert_eq!(pool.take_idle().len(), 3);
+        for _ in 0..ROUNDS_KEPT - 1 {
+            assert_eq!(pool.take_idle().len(), 0);
+        }
+        assert_eq!((pool.take_idle().len(), pool.slabs.len()), (2, 0));
+        assert!(pool.pop().is_none() && pool.take_idle().is_empty());
     }
 }

@@ -69,7 +69,7 @@ impl TextWriter {
                 "too many bytes of grouping keys",
             ));
         }
-        let slab = if bytes <= SLAB_BYTES { Slab::take()? } else { Slab::of(bytes)? };
+        let slab = Slab::of(bytes);
         self.bytes += slab.bytes();
         self.slabs.resize_with(number as usize, || None);
         self.slabs.push(Some(slab));
