@@ -61,6 +61,7 @@ def hits(page):
              f"{record['tries']} tries; ours over one HTTP connection, the peers in their own process. Commit `{record.get('commit', '')}`, {record.get('date', '')}.", "",
              f"- Geometric mean of our time to the *better* peer's (both + 10 ms): **{record['geomean_vs_best']}**; as fast or faster in "
              f"{record['wins']} of {record['queries']}; the worst query {record['worst']}.",
+             f"- The same by the server's own clock, without HTTP and its client, as the peers are timed: {record.get('geomean_served_vs_best', '?')}.",
              f"- On disk {record.get('disk_vs_clickhouse', '?')} of ClickHouse's."]
     load = record.get("load", {})
     if "pumphouse" in load and "chdb" in load:

@@ -216,7 +216,7 @@ pub fn execute(
     result
 }
 
-/// Parses the text and makes the query's context.
+/// Parses the text and makes the query's context, whose clock runs since before the parsing.
 fn begin(
     server: &Arc<Server>,
     request: &Request,
@@ -224,6 +224,7 @@ fn begin(
     text: &str,
     bytes: usize,
 ) -> Result<(ParsedStatement, Arc<QueryContext>, Arc<Granted>)> {
+    let started = Instant::now();
     let access = granted(server, request, session)?;
     let mut parameters = session.parameters.clone();
     parameters.extend(request.parameters.clone());
@@ -265,6 +266,7 @@ fn begin(
     }
     let mut context = query_context(server, request, session, settings, &access)?;
     context.temporary = temporary::tables(request, session, &context)?;
+    context.started = started;
     Ok((parsed, Arc::new(context), access))
 }
 
