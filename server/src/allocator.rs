@@ -39,11 +39,10 @@ const ROUND: Duration = Duration::from_secs(2);
 const ROUNDS_KEPT: u32 = 5;
 /// Pieces passed over so often go also when others are needed, so that one query's are not held beside another's.
 const ROUNDS_SAFE: u32 = 1;
-/// The number of mimalloc's option (`mi_option_purge_delay`) for how long it keeps free pages, in milliseconds: as long
-/// as large pieces, since those of one query are faulted in again by the next.
+/// The number of mimalloc's option (`mi_option_purge_delay`) for how long it keeps free pages, in milliseconds: two
+/// rounds, since those of one query are faulted in again by the next.
 const PURGE_DELAY: i32 = 15;
-const PURGE_DELAY_MS: libc::c_long =
-    (ROUND.as_millis() as libc::c_long) * ROUNDS_KEPT as libc::c_long;
+const PURGE_DELAY_MS: libc::c_long = 2 * ROUND.as_millis() as libc::c_long;
 
 // Of mimalloc's C interface what its crate does not show.
 unsafe extern "C" {
