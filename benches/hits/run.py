@@ -105,7 +105,7 @@ class Pumphouse:
         self.used = time.monotonic()
         if answer.status != 200:
             raise RuntimeError(text.decode(errors="replace")[:300])
-        self.served = int(json.loads(answer.headers["X-ClickHouse-Summary"]).get("elapsed_ns", 0)) / 1e9
+        self.served = int(json.loads(answer.headers.get("X-ClickHouse-Summary") or "{}").get("elapsed_ns", 0)) / 1e9
         return text
 
     def is_loaded(self):

@@ -7,10 +7,9 @@
 //! the next taker.
 //!
 //! Rules: what is kept is bounded ([`keep`]; nothing is kept before it is called) and goes back to the kernel
-//! when nobody took it for about ten seconds, or for two while others had to be mapped; a piece grows by moving its pages, not its bytes. Who takes one gets
-//! first what its own core gave back, which that core's cache may still hold. The kernel is
-//! asked for huge pages. All `unsafe`
-//! of it is here: a piece is a private mapping of the size that its layout's class says, for its whole life.
+//! when nobody took it for about ten seconds, or for two while others had to be mapped; a piece grows by moving
+//! its pages, not its bytes. Who takes one gets first what its own core gave back, which that core's cache may
+//! still hold. The kernel is asked for huge pages. All `unsafe` of it is here: a piece is a private mapping of the size that its layout's class says, for its whole life.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::ptr;

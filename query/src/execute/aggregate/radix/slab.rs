@@ -11,8 +11,9 @@ use parking_lot::Mutex;
 
 /// Bytes of an ordinary slab: one huge page.
 pub(super) const SLAB_BYTES: usize = 2 << 20;
-/// Ordinary slabs that wait for the next query, and for how many calls of [`let_idle_slabs_go`].
+/// Ordinary slabs that wait for the next query.
 const POOLED_MAX: usize = 128;
+/// For so many calls of [`let_idle_slabs_go`].
 const ROUNDS_KEPT: usize = 5;
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { slabs: vec![], least: [0; ROUNDS_KEPT] });
